@@ -1,0 +1,305 @@
+//! What happened: one thing that one process of one container did.
+//!
+//! An [`Event`] is generic over how it holds its texts. Sources and the trees see [`EventRef`], whose texts
+//! are borrowed byte slices; queues see the very same type inside an [`EventBuf`], whose texts are ranges of
+//! one buffer. So an event crosses threads without an allocation of its own.
+//!
+//! Not here: what an event means for a tree (`tree`), or how it is written down (`trace`).
+
+use std::net::IpAddr;
+
+/// One thing that one process did. `B` is how texts are held: `&[u8]` in an [`EventRef`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event<B> {
+    /// Nanoseconds since the Unix epoch.
+    pub ts: u64,
+    /// The container's id; empty for the host itself.
+    pub container: B,
+    /// Process id (thread-group id), in whatever pid namespace the source uses throughout. 0 for container events.
+    pub pid: u32,
+    /// The process's start time on any clock that stays the same within the recording. With it a process is
+    /// `(pid, start)`; without it pid reuse has to be guessed from forks and parents.
+    pub start: Option<u64>,
+    /// What it did.
+    pub body: Body<B>,
+}
+
+/// An event whose texts are borrowed from the source.
+pub type EventRef<'a> = Event<&'a [u8]>;
+
+/// What a process did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<B> {
+    /// Binds the container's id to its workload. Both texts are UTF-8.
+    ContainerStart {
+        /// Image name without tag.
+        image: B,
+        /// Image tag.
+        tag: B,
+    },
+    /// The container is gone.
+    ContainerStop,
+    /// `pid` continues as the program of `ppid`.
+    Fork {
+        /// The parent's process id.
+        ppid: u32,
+    },
+    /// `pid` now runs another program.
+    Exec(Exec<B>),
+    /// The process ended.
+    Exit,
+    /// A file was opened.
+    Open {
+        /// The path as the process sees it.
+        path: B,
+        /// `O_*` flags.
+        flags: u32,
+        /// The call's result; below 0 the attempt failed.
+        ret: i64,
+    },
+    /// A socket was connected or bound.
+    Socket {
+        /// Which of the two.
+        op: SocketOp,
+        /// The other side for a connect, the own side for a bind.
+        peer: Peer<B>,
+        /// Port in host order, 0 for unix sockets.
+        port: u16,
+        /// Transport, where the source knows it.
+        proto: Option<Proto>,
+        /// The call's result; below 0 the attempt failed, except for [`EINPROGRESS`] on a connect.
+        ret: i64,
+    },
+    /// A DNS question was asked.
+    Dns {
+        /// The name as asked; UTF-8, in any case, with or without the trailing dot.
+        name: B,
+        /// The question's type, as IANA numbers them.
+        qtype: u16,
+    },
+    /// System calls made since the last such event.
+    Syscalls {
+        /// x86-64 numbers, each as four little-endian bytes; see [`syscall_numbers`].
+        nrs: B,
+    },
+    /// A capability was checked.
+    Capability {
+        /// The capability's number.
+        cap: u8,
+        /// Whether the check succeeded, that is, the capability was used.
+        used: bool,
+    },
+}
+
+/// The details of an exec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exec<B> {
+    /// The parent's process id.
+    pub ppid: u32,
+    /// The program's path as the process sees it.
+    pub path: B,
+    /// The arguments, each followed by a NUL byte, as in `/proc/PID/cmdline`.
+    pub argv: Option<B>,
+    /// The working directory, against which relative paths of this process are resolved.
+    pub cwd: Option<B>,
+    /// Effective user id.
+    pub uid: Option<u32>,
+    /// The program has no file (memfd and the like).
+    pub fileless: bool,
+    /// The file was written after the image was built.
+    pub upper_layer: bool,
+}
+
+/// What was done with a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SocketOp {
+    /// `bind(2)`.
+    Bind,
+    /// `connect(2)`.
+    Connect,
+}
+
+/// An address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer<B> {
+    /// IPv4 (`inet`) or IPv6 (`inet6`).
+    Ip(IpAddr),
+    /// A unix socket's path; an abstract one begins with `@`.
+    Unix(B),
+}
+
+/// Transport protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Proto {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// `-EINPROGRESS`: what a non-blocking connect that is under way returns. It counts as a success.
+pub const EINPROGRESS: i64 = -115;
+
+impl<B> Event<B> {
+    /// The same event with every text passed through `f`.
+    pub fn map<C>(self, mut f: impl FnMut(B) -> C) -> Event<C> {
+        let Event { ts, container, pid, start, body } = self;
+        let container = f(container);
+        let body = match body {
+            Body::ContainerStart { image, tag } => Body::ContainerStart { image: f(image), tag: f(tag) },
+            Body::ContainerStop => Body::ContainerStop,
+            Body::Fork { ppid } => Body::Fork { ppid },
+            Body::Exec(e) => Body::Exec(Exec {
+                ppid: e.ppid,
+                path: f(e.path),
+                argv: e.argv.map(&mut f),
+                cwd: e.cwd.map(&mut f),
+                uid: e.uid,
+                fileless: e.fileless,
+                upper_layer: e.upper_layer,
+            }),
+            Body::Exit => Body::Exit,
+            Body::Open { path, flags, ret } => Body::Open { path: f(path), flags, ret },
+            Body::Socket { op, peer, port, proto, ret } => {
+                let peer = match peer {
+                    Peer::Ip(ip) => Peer::Ip(ip),
+                    Peer::Unix(path) => Peer::Unix(f(path)),
+                };
+                Body::Socket { op, peer, port, proto, ret }
+            }
+            Body::Dns { name, qtype } => Body::Dns { name: f(name), qtype },
+            Body::Syscalls { nrs } => Body::Syscalls { nrs: f(nrs) },
+            Body::Capability { cap, used } => Body::Capability { cap, used },
+        };
+        Event { ts, container, pid, start, body }
+    }
+}
+
+/// The numbers of a [`Body::Syscalls`].
+pub fn syscall_numbers(nrs: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    nrs.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b))
+}
+
+/// Where sources put the events they make.
+pub trait Sink {
+    /// An event that the ledger counts as one received.
+    fn event(&mut self, event: EventRef<'_>);
+
+    /// An event that the source knows of beside the one counted, such as the program of a process that was
+    /// running before the recording began. The ledger does not count it.
+    fn implied(&mut self, event: EventRef<'_>);
+}
+
+/// A range of an [`EventBuf`]'s text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    offset: u32,
+    len: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    event: Event<Span>,
+    recording: u16,
+    counted: bool,
+}
+
+/// Many owned events in order, their texts in one buffer: the unit that crosses threads.
+///
+/// Clearing keeps the memory, so a recycled buffer allocates nothing.
+#[derive(Clone, Debug, Default)]
+pub struct EventBuf {
+    records: Vec<Record>,
+    text: Vec<u8>,
+    recording: u16,
+}
+
+/// An event of an [`EventBuf`] with what its source said about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored<'a> {
+    /// The event.
+    pub event: EventRef<'a>,
+    /// Which recording it is from: an index that the engine gave out.
+    pub recording: u16,
+    /// False for one that was [implied](Sink::implied).
+    pub counted: bool,
+}
+
+impl EventBuf {
+    /// An empty buffer that owns no memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Bytes of text held.
+    pub fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Bytes of heap owned.
+    pub fn heap_bytes(&self) -> usize {
+        self.records.capacity() * size_of::<Record>() + self.text.capacity()
+    }
+
+    /// Empties it, keeping its memory for the next use, up to 1 MiB of text.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.text.clear();
+        self.text.shrink_to(1 << 20);
+    }
+
+    /// The recording that events pushed from now on belong to.
+    pub fn set_recording(&mut self, recording: u16) {
+        self.recording = recording;
+    }
+
+    /// Appends a copy of `event`.
+    pub fn push(&mut self, event: EventRef<'_>, counted: bool) {
+        self.push_from(event, self.recording, counted);
+    }
+
+    /// Appends a copy of an event of another buffer.
+    pub fn push_stored(&mut self, stored: Stored<'_>) {
+        self.push_from(stored.event, stored.recording, stored.counted);
+    }
+
+    fn push_from(&mut self, event: EventRef<'_>, recording: u16, counted: bool) {
+        let text = &mut self.text;
+        // A buffer is flushed long before 4 GiB: readers bound a record's size, queues and holds a buffer's.
+        let event = event.map(|bytes| {
+            let span = Span { offset: text.len() as u32, len: bytes.len() as u32 };
+            text.extend_from_slice(bytes);
+            span
+        });
+        self.records.push(Record { event, recording, counted });
+    }
+
+    /// The events in the order they were pushed.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Stored<'_>> {
+        self.records.iter().map(|r| Stored {
+            event: r.event.map(|s| self.text.get(s.offset as usize..(s.offset + s.len) as usize).unwrap_or_default()),
+            recording: r.recording,
+            counted: r.counted,
+        })
+    }
+}
+
+impl Sink for EventBuf {
+    fn event(&mut self, event: EventRef<'_>) {
+        self.push(event, true);
+    }
+
+    fn implied(&mut self, event: EventRef<'_>) {
+        self.push(event, false);
+    }
+}

@@ -1,0 +1,298 @@
+//! Where every event went.
+//!
+//! `received` is counted when an event comes in and every other field when its fate is known, so that the
+//! balance is a statement about the code and not a definition. FORMATS §4 is its written form.
+
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$vdoc])* $variant),* }
+
+        impl $name {
+            /// Every reason, in the order in which they are written.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The reason's name in ledgers.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why an event that is well formed changes nothing.
+    Ignored {
+        /// The attempt itself failed (`ret` below 0).
+        Failed = "failed",
+        /// The host's own doings, not asked for.
+        Host = "host",
+        /// The container runtime's own doings before the workload's first exec.
+        RuntimeSetup = "runtime_setup",
+        /// Nothing to compare with: no profile for this image was given.
+        NoProfile = "no_profile",
+        /// A type of event this version does not know.
+        UnknownType = "unknown_type",
+        /// A relative path of a process whose working directory is not known.
+        RelativePath = "relative_path",
+        /// A record of another tool's log that tells of no behaviour.
+        NoBehaviour = "no_behaviour",
+    }
+}
+
+reasons! {
+    /// Why a record is not an event.
+    Rejected {
+        /// Not JSON, not an object, or not a line of the log it should be.
+        Malformed = "malformed",
+        /// A required field is not there.
+        MissingField = "missing_field",
+        /// A field has a value of another type.
+        WrongType = "wrong_type",
+        /// A field's value is of the right type and yet impossible.
+        InvalidValue = "invalid_value",
+        /// The same field twice.
+        DuplicateField = "duplicate_field",
+        /// Longer than the limit for one record.
+        TooLong = "too_long",
+        /// A second workload for one container.
+        ConflictingWorkload = "conflicting_workload",
+    }
+}
+
+reasons! {
+    /// What a good event was lost to.
+    Dropped {
+        /// The shard's queue was full and the source could not wait.
+        QueueFull = "queue_full",
+        /// The container's tree had reached its byte budget.
+        TreeFull = "tree_full",
+        /// The shard had failed before.
+        ShardFailed = "shard_failed",
+    }
+}
+
+/// One counter per reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts<const N: usize>([u64; N]);
+
+impl<const N: usize> Default for Counts<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+impl<const N: usize> Counts<N> {
+    /// The sum over all reasons.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    fn zip(&mut self, other: &Self, f: impl Fn(u64, u64) -> u64) {
+        for (a, b) in self.0.iter_mut().zip(other.0) {
+            *a = f(*a, b);
+        }
+    }
+}
+
+/// Where every event of one stream, shard, image or run went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Events that came in.
+    pub received: u64,
+    /// A node was created or extended.
+    pub applied_new: u64,
+    /// A node was refreshed.
+    pub applied_known: u64,
+    /// Fork, exit, container start and stop.
+    pub lifecycle: u64,
+    /// Waiting for their container's workload to be known.
+    pub held: u64,
+    ignored: Counts<{ Ignored::ALL.len() }>,
+    rejected: Counts<{ Rejected::ALL.len() }>,
+    dropped: Counts<{ Dropped::ALL.len() }>,
+}
+
+/// What became of one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A node was created or extended.
+    New,
+    /// A node was refreshed.
+    Known,
+    /// Fork, exit, container start and stop.
+    Lifecycle,
+    /// It changes nothing.
+    Ignored(Ignored),
+    /// It is no event.
+    Rejected(Rejected),
+    /// It was lost.
+    Dropped(Dropped),
+}
+
+impl Ledger {
+    /// Counts an event that came in and what became of it.
+    pub fn count(&mut self, fate: Fate) {
+        self.received += 1;
+        self.settle(fate, 1);
+    }
+
+    /// Counts what became of `n` events that are already counted as received.
+    #[allow(clippy::indexing_slicing)] // the arrays have one slot per variant
+    pub fn settle(&mut self, fate: Fate, n: u64) {
+        *match fate {
+            Fate::New => &mut self.applied_new,
+            Fate::Known => &mut self.applied_known,
+            Fate::Lifecycle => &mut self.lifecycle,
+            Fate::Ignored(r) => &mut self.ignored.0[r as usize],
+            Fate::Rejected(r) => &mut self.rejected.0[r as usize],
+            Fate::Dropped(r) => &mut self.dropped.0[r as usize],
+        } += n;
+    }
+
+    /// How many were ignored for `reason`.
+    #[allow(clippy::indexing_slicing)]
+    pub fn ignored(&self, reason: Ignored) -> u64 {
+        self.ignored.0[reason as usize]
+    }
+
+    /// How many were rejected for `reason`.
+    #[allow(clippy::indexing_slicing)]
+    pub fn rejected(&self, reason: Rejected) -> u64 {
+        self.rejected.0[reason as usize]
+    }
+
+    /// How many were lost to `cause`.
+    #[allow(clippy::indexing_slicing)]
+    pub fn dropped(&self, cause: Dropped) -> u64 {
+        self.dropped.0[cause as usize]
+    }
+
+    /// How many were rejected in all.
+    pub fn rejected_total(&self) -> u64 {
+        self.rejected.total()
+    }
+
+    /// How many were lost in all.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.total()
+    }
+
+    /// How many were ignored in all.
+    pub fn ignored_total(&self) -> u64 {
+        self.ignored.total()
+    }
+
+    /// Whether every event received is accounted for exactly once.
+    pub fn balances(&self) -> bool {
+        self.received
+            == self.applied_new
+                + self.applied_known
+                + self.lifecycle
+                + self.held
+                + self.ignored.total()
+                + self.rejected.total()
+                + self.dropped.total()
+    }
+
+    /// Adds another stream's counts: both happened.
+    pub fn add(&mut self, other: &Self) {
+        self.zip(other, |a, b| a.saturating_add(b));
+    }
+
+    /// The larger of each counter: both tell of the same recording. Idempotent.
+    pub fn max(&mut self, other: &Self) {
+        self.zip(other, u64::max);
+    }
+
+    fn zip(&mut self, o: &Self, f: impl Fn(u64, u64) -> u64) {
+        self.received = f(self.received, o.received);
+        self.applied_new = f(self.applied_new, o.applied_new);
+        self.applied_known = f(self.applied_known, o.applied_known);
+        self.lifecycle = f(self.lifecycle, o.lifecycle);
+        self.held = f(self.held, o.held);
+        self.ignored.zip(&o.ignored, &f);
+        self.rejected.zip(&o.rejected, &f);
+        self.dropped.zip(&o.dropped, &f);
+    }
+}
+
+impl Ledger {
+    /// The counters by group, name and value, as they are written.
+    fn groups(&self) -> [(&'static str, Vec<(&'static str, u64)>); 3] {
+        [
+            ("ignored", Ignored::ALL.iter().map(|r| (r.name(), self.ignored(*r))).collect()),
+            ("rejected", Rejected::ALL.iter().map(|r| (r.name(), self.rejected(*r))).collect()),
+            ("dropped", Dropped::ALL.iter().map(|r| (r.name(), self.dropped(*r))).collect()),
+        ]
+    }
+}
+
+struct Group(Vec<(&'static str, u64)>);
+
+impl Serialize for Group {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().copied())
+    }
+}
+
+impl Serialize for Ledger {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("received", &self.received)?;
+        map.serialize_entry("applied_new", &self.applied_new)?;
+        map.serialize_entry("applied_known", &self.applied_known)?;
+        map.serialize_entry("lifecycle", &self.lifecycle)?;
+        for (name, counts) in self.groups() {
+            map.serialize_entry(name, &Group(counts))?;
+        }
+        map.serialize_entry("held", &self.held)?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Ledger {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        use std::collections::BTreeMap;
+
+        #[derive(Deserialize)]
+        struct Raw {
+            received: u64,
+            applied_new: u64,
+            applied_known: u64,
+            lifecycle: u64,
+            ignored: BTreeMap<String, u64>,
+            rejected: BTreeMap<String, u64>,
+            dropped: BTreeMap<String, u64>,
+            held: u64,
+        }
+        let raw = Raw::deserialize(d)?;
+        let mut ledger = Self {
+            received: raw.received,
+            applied_new: raw.applied_new,
+            applied_known: raw.applied_known,
+            lifecycle: raw.lifecycle,
+            held: raw.held,
+            ..Self::default()
+        };
+        // The sets of reasons are open: one that a newer version added is kept under the nearest we have.
+        for (name, n) in raw.ignored {
+            let reason = Ignored::ALL.iter().find(|r| r.name() == name).unwrap_or(&Ignored::UnknownType);
+            ledger.settle(Fate::Ignored(*reason), n);
+        }
+        for (name, n) in raw.rejected {
+            let reason = Rejected::ALL.iter().find(|r| r.name() == name).unwrap_or(&Rejected::Malformed);
+            ledger.settle(Fate::Rejected(*reason), n);
+        }
+        for (name, n) in raw.dropped {
+            let cause = Dropped::ALL.iter().find(|r| r.name() == name).unwrap_or(&Dropped::QueueFull);
+            ledger.settle(Fate::Dropped(*cause), n);
+        }
+        Ok(ledger)
+    }
+}

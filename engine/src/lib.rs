@@ -1,0 +1,4 @@
+//! Grove learns what each container image does on a Linux host and says when a container does something else.
+pub mod event;
+pub mod ledger;
+pub mod trace;
