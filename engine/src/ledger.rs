@@ -72,8 +72,14 @@ reasons! {
         QueueFull = "queue_full",
         /// The container's tree had reached its byte budget.
         TreeFull = "tree_full",
+        /// There were more containers than a shard may know.
+        Containers = "containers",
+        /// The tag interner was full.
+        TagsFull = "tags_full",
         /// The shard had failed before.
         ShardFailed = "shard_failed",
+        /// The engine had been shut down.
+        Shutdown = "shutdown",
     }
 }
 

@@ -1,0 +1,119 @@
+//! One container of a shard: waiting for its workload to be known, or bound to it and observed.
+
+use crate::drift::{Checker, Finding};
+use crate::event::{EventBuf, EventRef};
+use crate::ledger::{Fate, Ignored, Ledger};
+use crate::tree::ActivityTree;
+use std::sync::Arc;
+
+/// The image of containers whose workload never became known, and their tag.
+pub const UNKNOWN_IMAGE: &str = "<unknown>";
+
+/// The image that the host's own processes are profiled under, and their tag.
+pub const HOST_IMAGE: &str = "<host>";
+
+/// A container.
+pub(super) struct Container {
+    pub id: Box<[u8]>,
+    pub state: State,
+    /// By recording; almost always one.
+    pub ledgers: Vec<(u16, Ledger)>,
+}
+
+/// What is known of a container's workload.
+pub(super) enum State {
+    /// Nothing yet: its events are held.
+    Waiting {
+        /// In the order they came.
+        held: EventBuf,
+        /// When the first of them was, in event time.
+        since_ts: u64,
+    },
+    /// All that will be known, unless the workload was given up on and is told after all.
+    Bound {
+        /// Image and tag.
+        workload: Workload,
+        /// What its events go into.
+        subject: Box<Subject>,
+    },
+}
+
+/// Image and tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Workload {
+    pub image: Arc<str>,
+    pub tag: Arc<str>,
+    /// Nobody told: the waiting was given up.
+    pub assumed: bool,
+}
+
+impl Workload {
+    pub fn unknown() -> Self {
+        Self { image: Arc::from(UNKNOWN_IMAGE), tag: Arc::from(UNKNOWN_IMAGE), assumed: true }
+    }
+
+    pub fn host() -> Self {
+        Self { image: Arc::from(HOST_IMAGE), tag: Arc::from(HOST_IMAGE), assumed: true }
+    }
+}
+
+/// What a container's events go into.
+pub(super) enum Subject {
+    /// A tree that learns.
+    Learning(ActivityTree),
+    /// A comparison with a profile.
+    Checking(Checker),
+    /// Nothing: there is no profile of its image to compare with.
+    Nothing,
+}
+
+impl Subject {
+    pub fn apply(&mut self, event: &EventRef<'_>) -> Fate {
+        match self {
+            Self::Learning(tree) => tree.insert(event),
+            Self::Checking(checker) => checker.check(event),
+            Self::Nothing => Fate::Ignored(Ignored::NoProfile),
+        }
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Learning(tree) => tree.heap_bytes(),
+            Self::Checking(checker) => checker.heap_bytes(),
+            Self::Nothing => 0,
+        }
+    }
+
+    pub fn findings(&self) -> Vec<Finding> {
+        match self {
+            Self::Checking(checker) => checker.findings(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Container {
+    pub fn waiting(id: &[u8], since_ts: u64) -> Self {
+        Self { id: id.into(), state: State::Waiting { held: EventBuf::new(), since_ts }, ledgers: Vec::new() }
+    }
+
+    /// Counts one event in the ledger of its recording.
+    pub fn count(&mut self, recording: u16, fate: Fate) {
+        match self.ledgers.iter_mut().find(|(r, _)| *r == recording) {
+            Some((_, ledger)) => ledger.count(fate),
+            None => {
+                let mut ledger = Ledger::default();
+                ledger.count(fate);
+                self.ledgers.push((recording, ledger));
+            }
+        }
+    }
+
+    pub fn heap_bytes(&self) -> usize {
+        let state = match &self.state {
+            State::Waiting { held, .. } => held.heap_bytes(),
+            State::Bound { subject, .. } => subject.heap_bytes(),
+        };
+        self.id.len() + state + self.ledgers.capacity() * size_of::<(u16, Ledger)>()
+    }
+}

@@ -1,0 +1,336 @@
+//! From many producers to one writer per container: router, queues, workers, and the engine that owns them.
+//!
+//! ```text
+//!   Sender ──▶ batch per shard ──▶ bounded queue ──▶ worker: containers, trees, ledger
+//!   (one a thread)                  (recycled)       (the only writer of its containers)
+//! ```
+//!
+//! A container belongs to one shard, by the hash of its id; so its events keep their order and its tree needs no
+//! lock. Nothing here waits for a reader: snapshots are folded by the workers between two batches and published
+//! as a whole.
+
+mod container;
+mod sender;
+mod worker;
+
+pub use container::{HOST_IMAGE, UNKNOWN_IMAGE};
+pub use sender::{Overflow, Sender};
+
+use crate::config::Config;
+use crate::drift::{Baselines, Finding};
+use crate::event::EventBuf;
+use crate::intern::Interner;
+use crate::ledger::Ledger;
+use crate::path::{BadPattern, Protect};
+use crate::profile::Profile;
+use crate::tree::Rules;
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender as Channel, bounded};
+use crossbeam_queue::ArrayQueue;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use worker::{ShardView, Worker};
+
+/// Why an engine does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// `GROVE_PATH_PROTECT` has a pattern that is none.
+    #[error("GROVE_PATH_PROTECT: {0}")]
+    Protect(#[from] BadPattern),
+    /// The system gave no thread.
+    #[error("cannot start a worker thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The engine has as many recordings as it can tell apart.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {} recordings in one run", u16::MAX)]
+pub struct TooManyRecordings;
+
+/// What a worker is told.
+enum Message {
+    Batch(EventBuf),
+    Snapshot(Channel<ShardView>),
+    Stop,
+}
+
+/// What workers and senders share.
+struct Shared {
+    queues: Vec<Channel<Message>>,
+    recycled: ArrayQueue<EventBuf>,
+    /// Counted by sources: what never became an event, or was dropped before its queue.
+    intake: Mutex<Ledger>,
+    /// Each worker's ledger as of its last batch.
+    shards: Vec<ArcSwap<Ledger>>,
+    recordings: Mutex<Vec<Option<String>>>,
+    failures: Mutex<Vec<String>>,
+    batch_events: usize,
+    hasher: foldhash::fast::FixedState,
+}
+
+impl Shared {
+    fn shard_of(&self, container: &[u8]) -> usize {
+        if self.queues.len() == 1 {
+            return 0;
+        }
+        (self.hasher.hash_one(container) % self.queues.len() as u64) as usize
+    }
+}
+
+/// What the engine does with events.
+#[derive(Clone)]
+pub enum Mode {
+    /// Learn activity trees.
+    Learn,
+    /// Compare with profiles and learn nothing.
+    Check(Arc<Baselines>),
+}
+
+/// A running engine: workers, their queues and trees.
+///
+/// Make [`sender`](Self::sender)s for the threads that have events; take [`snapshot`](Self::snapshot)s while it
+/// runs; [`shutdown`](Self::shutdown) drains the queues and gives everything back.
+pub struct Engine {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    pool: rayon::ThreadPool,
+    latest: Arc<ArcSwap<Snapshot>>,
+}
+
+/// What is known at one moment: immutable, and shared by whoever reads it.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// One profile an image, by its name.
+    pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
+    /// What was found to differ, when checking; by time, then container.
+    pub findings: Vec<Finding>,
+    /// Where every event went.
+    pub ledger: Ledger,
+    /// Containers seen, running or not.
+    pub containers: usize,
+    /// Bytes of heap that trees and tables own.
+    pub heap_bytes: usize,
+    /// Shards that failed, and how.
+    pub failures: Vec<String>,
+}
+
+/// Threads that walk trees: traced processes choose how deep those are.
+const STACK_BYTES: usize = 32 << 20;
+
+impl Engine {
+    /// Starts the workers of a learning engine that shares the process's tag interner.
+    ///
+    /// # Errors
+    /// A pattern in `config.path_protect` is malformed, or a thread cannot be started.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_with(config, Mode::Learn, Interner::global())
+    }
+
+    /// As [`start`](Self::start), with a choice of mode and interner.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(config: &Config, mode: Mode, interner: Interner) -> Result<Self, StartError> {
+        let rules = Arc::new(Rules::new(config)?);
+        let count = config.workers.max(1);
+        let (queues, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(config.queue_batches)).unzip();
+        let shared = Arc::new(Shared {
+            queues,
+            recycled: ArrayQueue::new(count * config.queue_batches + count),
+            intake: Mutex::default(),
+            shards: (0..count).map(|_| ArcSwap::default()).collect(),
+            recordings: Mutex::default(),
+            failures: Mutex::default(),
+            batch_events: config.batch_events.max(1),
+            hasher: foldhash::fast::FixedState::default(),
+        });
+        let mut workers = Vec::with_capacity(count);
+        for (index, inbox) in inboxes.into_iter().enumerate() {
+            let worker = Worker::new(config, rules.clone(), mode.clone(), interner.clone());
+            let shared = shared.clone();
+            let thread = std::thread::Builder::new().name(format!("grove-shard-{index}")).stack_size(STACK_BYTES);
+            workers.push(thread.spawn(move || run(worker, &inbox, &shared, index))?);
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(count)
+            .stack_size(STACK_BYTES)
+            .thread_name(|i| format!("grove-fold-{i}"))
+            .build()
+            .map_err(std::io::Error::other)?;
+        Ok(Self { shared, workers, pool, latest: Arc::default() })
+    }
+
+    /// A sender for one producer thread; clone it for more.
+    pub fn sender(&self, overflow: Overflow) -> Sender {
+        Sender::new(self.shared.clone(), overflow)
+    }
+
+    /// Announces a recording, so that its events are accounted for under its own name. A recording without a name
+    /// may be [named](Self::name_recording) later; one that never is gets none of its events into a profile's ledgers.
+    ///
+    /// # Errors
+    /// [`TooManyRecordings`] after 65,535 of them.
+    pub fn recording(&self, name: Option<&str>) -> Result<u16, TooManyRecordings> {
+        let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = recordings.iter().position(|r| r.is_some() && r.as_deref() == name) {
+            return Ok(known as u16);
+        }
+        let index = u16::try_from(recordings.len()).ok().filter(|i| *i < u16::MAX).ok_or(TooManyRecordings)?;
+        recordings.push(name.map(str::to_owned));
+        Ok(index)
+    }
+
+    /// Names a recording whose name is known only at its end.
+    pub fn name_recording(&self, recording: u16, name: &str) {
+        let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = recordings.get_mut(recording as usize) {
+            *slot = Some(name.to_owned());
+        }
+    }
+
+    /// Where every event went so far. Balances at any moment; events on their way in a queue are not yet received.
+    pub fn ledger(&self) -> Ledger {
+        let mut total = *self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner);
+        for shard in &self.shared.shards {
+            total.add(&shard.load());
+        }
+        total
+    }
+
+    /// The ledgers of the shards, each as of its last batch.
+    pub fn shard_ledgers(&self) -> Vec<Ledger> {
+        self.shared.shards.iter().map(|shard| **shard.load()).collect()
+    }
+
+    /// The snapshot published last; empty before the first. Waits for nothing.
+    pub fn latest(&self) -> Arc<Snapshot> {
+        self.latest.load_full()
+    }
+
+    /// Folds what is known now into profiles and publishes them. The workers take part between two batches.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let views: Vec<_> = self.shared.queues.iter().map(request).collect();
+        let views = views.into_iter().filter_map(|view| view.recv().ok()).collect();
+        let snapshot = Arc::new(self.fold(views));
+        self.latest.store(snapshot.clone());
+        snapshot
+    }
+
+    fn fold(&self, views: Vec<ShardView>) -> Snapshot {
+        let names = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut snapshot = Snapshot::default();
+        let mut images: BTreeMap<Arc<str>, Vec<worker::ImageView>> = BTreeMap::new();
+        for view in views {
+            snapshot.containers += view.containers;
+            snapshot.heap_bytes += view.heap_bytes;
+            snapshot.findings.extend(view.findings);
+            for (image, part) in view.images {
+                images.entry(image).or_default().push(part);
+            }
+        }
+        let fold = || {
+            images
+                .into_par_iter()
+                .map(|(image, parts)| (image.clone(), Arc::new(worker::fold_image(&image, parts, &names))))
+                .collect()
+        };
+        snapshot.profiles = self.pool.install(fold);
+        snapshot.findings.sort_by(Finding::cmp_order);
+        snapshot.ledger = self.ledger();
+        snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        snapshot
+    }
+
+    /// Ends the engine: what senders have flushed is applied, what is still held is learned under the unknown
+    /// image, and everything known is given back. Senders that are still there count what they send as lost.
+    pub fn shutdown(mut self) -> Arc<Snapshot> {
+        self.shared.queues.iter().for_each(|queue| drop(queue.send(Message::Stop)));
+        let snapshot = self.snapshot();
+        self.stop();
+        snapshot
+    }
+
+    fn stop(&mut self) {
+        for worker in self.workers.drain(..) {
+            // A worker catches its own panics; one that could not has left its report in the failures.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if !self.workers.is_empty() {
+            self.shared.queues.iter().for_each(|queue| drop(queue.send(Message::Stop)));
+            // An answer nobody waits for lets a worker leave after its Stop.
+            let _ = self.shared.queues.iter().map(request).collect::<Vec<_>>();
+            self.stop();
+        }
+    }
+}
+
+fn request(queue: &Channel<Message>) -> Receiver<ShardView> {
+    let (reply, view) = bounded(1);
+    // A worker that is gone drops the message, and with it the reply.
+    let _ = queue.send(Message::Snapshot(reply));
+    view
+}
+
+/// A worker's life: batches and requests in order; after `Stop`, the next request is the last.
+fn run(mut worker: Worker, inbox: &Receiver<Message>, shared: &Shared, index: usize) {
+    let mut stopping = false;
+    for message in inbox {
+        match message {
+            Message::Batch(mut batch) => {
+                if let Some(failure) = worker.apply(&batch) {
+                    tracing::error!(shard = index, failure, "a shard has failed; its further events are lost");
+                    let mut failures = shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
+                    failures.push(format!("shard {index}: {failure}"));
+                }
+                batch.clear();
+                let _ = shared.recycled.push(batch);
+            }
+            Message::Stop => {
+                worker.give_up_waiting();
+                stopping = true;
+            }
+            Message::Snapshot(reply) => {
+                let view = worker.view();
+                publish(shared, index, &worker);
+                let _ = reply.send(view);
+                if stopping {
+                    return;
+                }
+            }
+        }
+        publish(shared, index, &worker);
+    }
+}
+
+fn publish(shared: &Shared, index: usize, worker: &Worker) {
+    if let Some(slot) = shared.shards.get(index) {
+        slot.store(Arc::new(worker.ledger()));
+    }
+}
+
+impl Rules {
+    /// The rules that a configuration sets.
+    ///
+    /// # Errors
+    /// A pattern in `config.path_protect` is malformed.
+    pub fn new(config: &Config) -> Result<Self, BadPattern> {
+        Ok(Self {
+            path_fanout: config.path_fanout,
+            peer_fanout: config.peer_fanout,
+            protect: Protect::new(config.path_protect.iter().map(String::as_str))?,
+            differentiate_args: config.differentiate_args,
+            lineage_depth: config.lineage_depth,
+            processes_max: config.processes_max,
+            tree_bytes: config.tree_bytes,
+        })
+    }
+}

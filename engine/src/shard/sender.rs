@@ -1,0 +1,130 @@
+//! The way in: one sender a producer thread, one open batch a shard.
+
+use super::{Message, Shared};
+use crate::event::{EventBuf, EventRef, Sink};
+use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
+use crossbeam_channel::TrySendError;
+use std::sync::{Arc, PoisonError};
+
+/// What happens when a shard's queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// The sender waits: a recording is in no hurry.
+    Wait,
+    /// The batch is dropped and counted: the kernel does not wait.
+    Drop,
+}
+
+/// A batch is handed over when its texts reach this size, however few its events.
+const BATCH_TEXT_BYTES: usize = 256 << 10;
+
+/// Hands events to their shards, in batches. Events of one container sent through one sender keep their order.
+///
+/// What is not yet [flushed](Self::flush) is flushed when the sender is dropped.
+pub struct Sender {
+    shared: Arc<Shared>,
+    open: Vec<EventBuf>,
+    overflow: Overflow,
+    recording: u16,
+    own: Ledger,
+}
+
+impl Sender {
+    pub(super) fn new(shared: Arc<Shared>, overflow: Overflow) -> Self {
+        let open = shared.queues.iter().map(|_| EventBuf::new()).collect();
+        Self { shared, open, overflow, recording: 0, own: Ledger::default() }
+    }
+
+    /// The recording that events sent from now on belong to; see [`Engine::recording`](super::Engine::recording).
+    pub fn set_recording(&mut self, recording: u16) {
+        self.recording = recording;
+        self.open.iter_mut().for_each(|batch| batch.set_recording(recording));
+    }
+
+    /// Sends one event.
+    pub fn send(&mut self, event: EventRef<'_>) {
+        self.put(event, true);
+    }
+
+    fn put(&mut self, event: EventRef<'_>, counted: bool) {
+        let shard = self.shared.shard_of(event.container);
+        let Some(batch) = self.open.get_mut(shard) else { return };
+        batch.push(event, counted);
+        if batch.len() >= self.shared.batch_events || batch.text_bytes() >= BATCH_TEXT_BYTES {
+            self.hand_over(shard);
+        }
+    }
+
+    /// Counts a record that is not an event.
+    pub fn reject(&mut self, reason: Rejected) {
+        self.own.count(Fate::Rejected(reason));
+    }
+
+    /// Counts a record from which there is nothing to learn.
+    pub fn ignore(&mut self, reason: Ignored) {
+        self.own.count(Fate::Ignored(reason));
+    }
+
+    /// Counts `n` events that the source itself knows to have lost.
+    pub fn lost(&mut self, cause: Dropped, n: u64) {
+        self.own.received += n;
+        self.own.settle(Fate::Dropped(cause), n);
+    }
+
+    /// Hands over what was sent so far, and makes the counts public.
+    pub fn flush(&mut self) {
+        for shard in 0..self.open.len() {
+            self.hand_over(shard);
+        }
+        let own = std::mem::take(&mut self.own);
+        self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner).add(&own);
+    }
+
+    fn hand_over(&mut self, shard: usize) {
+        let (Some(batch), Some(queue)) = (self.open.get_mut(shard), self.shared.queues.get(shard)) else { return };
+        if batch.is_empty() {
+            return;
+        }
+        let mut fresh = self.shared.recycled.pop().unwrap_or_default();
+        fresh.set_recording(self.recording);
+        let full = std::mem::replace(batch, fresh);
+        let lost = match self.overflow {
+            Overflow::Wait => queue.send(Message::Batch(full)).err().map(|e| (e.into_inner(), Dropped::Shutdown)),
+            Overflow::Drop => match queue.try_send(Message::Batch(full)) {
+                Ok(()) => None,
+                Err(TrySendError::Full(message)) => Some((message, Dropped::QueueFull)),
+                Err(TrySendError::Disconnected(message)) => Some((message, Dropped::Shutdown)),
+            },
+        };
+        if let Some((Message::Batch(mut batch), cause)) = lost {
+            self.lost(cause, batch.iter().filter(|stored| stored.counted).count() as u64);
+            batch.clear();
+            let _ = self.shared.recycled.push(batch);
+        }
+    }
+}
+
+impl Sink for Sender {
+    fn event(&mut self, event: EventRef<'_>) {
+        self.put(event, true);
+    }
+
+    fn implied(&mut self, event: EventRef<'_>) {
+        self.put(event, false);
+    }
+}
+
+impl Clone for Sender {
+    /// Another sender of the same kind and recording, with nothing sent yet.
+    fn clone(&self) -> Self {
+        let mut new = Self::new(self.shared.clone(), self.overflow);
+        new.set_recording(self.recording);
+        new
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

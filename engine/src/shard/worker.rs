@@ -1,0 +1,435 @@
+//! A shard's worker: the only writer of its containers.
+
+use super::Mode;
+use super::container::{Container, State, Subject, Workload};
+use crate::config::Config;
+use crate::drift::{Checker, Finding};
+use crate::event::{Body, EventBuf, EventRef, Stored};
+use crate::intern::{Full, Interner};
+use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
+use crate::profile::Profile;
+use crate::tree::{ActivityTree, Rules, Tree};
+use hashbrown::{HashMap, HashTable};
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Containers that one shard knows at a time.
+const CONTAINERS_MAX: usize = 1 << 20;
+
+/// Stopped containers whose workload is remembered, in case events of theirs are still on the way.
+const STOPPED_MAX: usize = 4096;
+
+/// What a shard knows of one image.
+#[derive(Clone)]
+pub(super) struct ImageView {
+    pub trees: Vec<Tree>,
+    pub ledgers: Vec<(u16, Ledger)>,
+}
+
+/// What a shard knows, as a copy for whoever asked.
+pub(super) struct ShardView {
+    pub images: Vec<(Arc<str>, ImageView)>,
+    pub findings: Vec<Finding>,
+    pub containers: usize,
+    pub heap_bytes: usize,
+}
+
+/// What is left of the stopped containers of one image: their trees, merged.
+struct Retired {
+    tree: Tree,
+    ledgers: Vec<(u16, Ledger)>,
+}
+
+pub(super) struct Worker {
+    containers: Vec<Option<Container>>,
+    free: Vec<usize>,
+    by_id: HashTable<usize>,
+    last: usize,
+    retired: HashMap<Arc<str>, Retired>,
+    findings: Vec<Finding>,
+    stopped: VecDeque<(Box<[u8]>, Workload)>,
+    stopped_by_id: HashMap<Box<[u8]>, Workload>,
+    seen: usize,
+    ledger: Ledger,
+    failed: bool,
+    /// Events of the current batch that are settled.
+    settled: usize,
+    hasher: foldhash::fast::FixedState,
+    rules: Arc<Rules>,
+    mode: Mode,
+    interner: Interner,
+    host: bool,
+    hold_events: usize,
+    hold_bytes: usize,
+    hold_time_ns: u64,
+}
+
+impl Worker {
+    pub fn new(config: &Config, rules: Arc<Rules>, mode: Mode, interner: Interner) -> Self {
+        Self {
+            containers: Vec::new(),
+            free: Vec::new(),
+            by_id: HashTable::new(),
+            last: usize::MAX,
+            retired: HashMap::new(),
+            findings: Vec::new(),
+            stopped: VecDeque::new(),
+            stopped_by_id: HashMap::new(),
+            seen: 0,
+            ledger: Ledger::default(),
+            failed: false,
+            settled: 0,
+            hasher: foldhash::fast::FixedState::with_seed(std::hash::RandomState::new().hash_one(1_u8)),
+            rules,
+            mode,
+            interner,
+            host: config.host,
+            hold_events: config.hold_events,
+            hold_bytes: config.hold_bytes,
+            hold_time_ns: u64::try_from(config.hold_time.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub fn ledger(&self) -> Ledger {
+        self.ledger
+    }
+
+    /// Applies a batch. A panic on the way ends the shard's work, is told, and costs the container it happened in:
+    /// its tree may be half changed.
+    pub fn apply(&mut self, batch: &EventBuf) -> Option<String> {
+        if self.failed {
+            self.lose(batch, 0);
+            return None;
+        }
+        self.settled = 0;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            for stored in batch.iter() {
+                self.event(stored);
+                self.settled += 1;
+            }
+        }));
+        let panic = outcome.err()?;
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+        self.failed = true;
+        self.discard(self.last);
+        self.lose(batch, self.settled);
+        Some(text.unwrap_or_else(|| "panicked without a message".to_owned()))
+    }
+
+    /// Counts the events of a batch from the `from`-th on as lost.
+    fn lose(&mut self, batch: &EventBuf, from: usize) {
+        for _ in batch.iter().skip(from).filter(|stored| stored.counted) {
+            self.ledger.count(Fate::Dropped(Dropped::ShardFailed));
+        }
+    }
+
+    /// Lets a container go whose state cannot be trusted; what it held is lost.
+    fn discard(&mut self, index: usize) {
+        let Some(container) = self.remove(index) else { return };
+        if let State::Waiting { held, .. } = &container.state {
+            let n = held.iter().filter(|stored| stored.counted).count() as u64;
+            self.ledger.held -= n;
+            self.ledger.settle(Fate::Dropped(Dropped::ShardFailed), n);
+        }
+    }
+
+    fn event(&mut self, stored: Stored<'_>) {
+        #[cfg(test)]
+        tests::fault(&stored);
+        let event = &stored.event;
+        if event.container.is_empty() && !self.host {
+            self.settle(stored, Fate::Ignored(Ignored::Host));
+            return;
+        }
+        let Some(index) = self.container(event) else {
+            self.settle(stored, Fate::Dropped(Dropped::Containers));
+            return;
+        };
+        if let Body::ContainerStart { image, tag } = event.body {
+            let fate = self.start(index, image, tag);
+            self.count(index, stored, fate);
+            return;
+        }
+        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        match &mut container.state {
+            State::Bound { subject, .. } => {
+                let stop = matches!(event.body, Body::ContainerStop);
+                let fate = if stop { Fate::Lifecycle } else { subject.apply(event) };
+                self.count(index, stored, fate);
+                if stop {
+                    self.retire(index);
+                }
+            }
+            State::Waiting { held, since_ts } => {
+                held.push_stored(stored);
+                if stored.counted {
+                    self.ledger.received += 1;
+                    self.ledger.held += 1;
+                }
+                let full = held.len() > self.hold_events || held.text_bytes() > self.hold_bytes;
+                if full || event.ts.saturating_sub(*since_ts) > self.hold_time_ns {
+                    self.bind(index, Workload::unknown());
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, stored: Stored<'_>, fate: Fate) {
+        if stored.counted {
+            self.ledger.count(fate);
+        }
+    }
+
+    fn count(&mut self, index: usize, stored: Stored<'_>, fate: Fate) {
+        self.settle(stored, fate);
+        if let (true, Some(Some(container))) = (stored.counted, self.containers.get_mut(index)) {
+            container.count(stored.recording, fate);
+        }
+    }
+
+    /// The container of an event, made if it is new. None if there are too many.
+    fn container(&mut self, event: &EventRef<'_>) -> Option<usize> {
+        if let Some(Some(container)) = self.containers.get(self.last)
+            && *container.id == *event.container
+        {
+            return Some(self.last);
+        }
+        let hash = self.hasher.hash_one(event.container);
+        let is_it = |i: &usize| matches!(self.containers.get(*i), Some(Some(c)) if *c.id == *event.container);
+        if let Some(index) = self.by_id.find(hash, is_it).copied() {
+            self.last = index;
+            return Some(index);
+        }
+        if self.by_id.len() >= CONTAINERS_MAX {
+            return None;
+        }
+        let container = Container::waiting(event.container, event.ts);
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.containers.push(None);
+                self.containers.len() - 1
+            }
+        };
+        if let Some(slot) = self.containers.get_mut(index) {
+            *slot = Some(container);
+        }
+        let Self { containers, by_id, hasher, .. } = self;
+        by_id.insert_unique(hash, index, |i| {
+            containers.get(*i).and_then(Option::as_ref).map_or(0, |c| hasher.hash_one(&*c.id))
+        });
+        self.last = index;
+        self.seen += 1;
+        if event.container.is_empty() {
+            self.bind(index, Workload::host());
+        } else if let Some(workload) = self.stopped_by_id.get(event.container).cloned() {
+            self.seen -= 1;
+            self.bind(index, workload);
+        }
+        Some(index)
+    }
+
+    fn remove(&mut self, index: usize) -> Option<Container> {
+        let container = self.containers.get_mut(index)?.take()?;
+        let hash = self.hasher.hash_one(&*container.id);
+        if let Ok(entry) = self.by_id.find_entry(hash, |i| *i == index) {
+            entry.remove();
+        }
+        self.free.push(index);
+        Some(container)
+    }
+
+    /// A container's workload is told.
+    fn start(&mut self, index: usize, image: &[u8], tag: &[u8]) -> Fate {
+        let (Ok(image), Ok(tag)) = (std::str::from_utf8(image), std::str::from_utf8(tag)) else {
+            return Fate::Rejected(Rejected::InvalidValue);
+        };
+        let Some(Some(container)) = self.containers.get_mut(index) else { return Fate::Lifecycle };
+        let told = Workload { image: Arc::from(image), tag: Arc::from(tag), assumed: false };
+        match &mut container.state {
+            State::Waiting { .. } => {
+                if self.bind(index, told) {
+                    Fate::Lifecycle
+                } else {
+                    Fate::Dropped(Dropped::TagsFull)
+                }
+            }
+            State::Bound { workload, subject } if workload.assumed => {
+                let Ok(reference) = self.interner.intern(tag) else { return Fate::Dropped(Dropped::TagsFull) };
+                match &mut **subject {
+                    Subject::Learning(tree) => tree.rename_tag(&reference),
+                    // What was compared with nothing, or with the profile of the unknown, begins anew.
+                    other => match Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &told) {
+                        Ok(new) => {
+                            self.findings.extend(other.findings());
+                            *other = new;
+                        }
+                        Err(Full { .. }) => return Fate::Dropped(Dropped::TagsFull),
+                    },
+                }
+                *workload = told;
+                Fate::Lifecycle
+            }
+            State::Bound { workload, .. } if workload.image == told.image && workload.tag == told.tag => {
+                Fate::Lifecycle
+            }
+            State::Bound { .. } => Fate::Rejected(Rejected::ConflictingWorkload),
+        }
+    }
+
+    fn subject(
+        mode: &Mode,
+        rules: &Arc<Rules>,
+        interner: &Interner,
+        id: &[u8],
+        workload: &Workload,
+    ) -> Result<Subject, Full> {
+        Ok(match mode {
+            Mode::Learn => Subject::Learning(ActivityTree::new(rules.clone(), &interner.intern(&workload.tag)?)),
+            Mode::Check(baselines) => match baselines.get(&workload.image) {
+                Some(baseline) => {
+                    Subject::Checking(Checker::new(baseline.clone(), rules, id, &workload.image, &workload.tag))
+                }
+                None => Subject::Nothing,
+            },
+        })
+    }
+
+    /// Binds a container to its workload and replays what was held. False if there is no room for its tag.
+    fn bind(&mut self, index: usize, workload: Workload) -> bool {
+        let Some(Some(container)) = self.containers.get_mut(index) else { return true };
+        let Ok(subject) = Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &workload) else {
+            return false;
+        };
+        let bound = State::Bound { workload, subject: Box::new(subject) };
+        let State::Waiting { held, .. } = std::mem::replace(&mut container.state, bound) else { return true };
+        for stored in held.iter() {
+            let Some(Some(container)) = self.containers.get_mut(index) else { return true };
+            let State::Bound { subject, .. } = &mut container.state else { return true };
+            let stop = matches!(stored.event.body, Body::ContainerStop);
+            let fate = if stop {
+                if let Subject::Learning(tree) = &mut **subject {
+                    tree.forget_processes();
+                }
+                Fate::Lifecycle
+            } else {
+                subject.apply(&stored.event)
+            };
+            if stored.counted {
+                self.ledger.held -= 1;
+                self.ledger.settle(fate, 1);
+                container.count(stored.recording, fate);
+            }
+        }
+        true
+    }
+
+    /// A container is gone: its tree joins those of its image's other stopped containers.
+    fn retire(&mut self, index: usize) {
+        let Some(container) = self.remove(index) else { return };
+        let State::Bound { workload, subject } = container.state else { return };
+        match *subject {
+            Subject::Learning(tree) => {
+                let retired = self
+                    .retired
+                    .entry(workload.image.clone())
+                    .or_insert_with(|| Retired { tree: Tree::new(self.rules.clone()), ledgers: Vec::new() });
+                if retired.tree.merge(tree.tree()).is_err() {
+                    tracing::warn!(image = &*workload.image, "more tags than one tree can hold: a container is lost");
+                }
+                add_ledgers(&mut retired.ledgers, &container.ledgers);
+            }
+            Subject::Checking(checker) => self.findings.extend(checker.findings()),
+            Subject::Nothing => {}
+        }
+        if !workload.assumed && self.stopped_by_id.insert(container.id.clone(), workload.clone()).is_none() {
+            self.stopped.push_back((container.id, workload));
+            if self.stopped.len() > STOPPED_MAX
+                && let Some((id, _)) = self.stopped.pop_front()
+            {
+                self.stopped_by_id.remove(&id);
+            }
+        }
+    }
+
+    /// Learns what is still held under the unknown workload.
+    pub fn give_up_waiting(&mut self) {
+        for index in 0..self.containers.len() {
+            if matches!(self.containers.get(index), Some(Some(Container { state: State::Waiting { held, .. }, .. })) if !held.is_empty()) {
+                self.bind(index, Workload::unknown());
+            }
+        }
+    }
+
+    /// A copy of what is known.
+    pub fn view(&self) -> ShardView {
+        let mut images: HashMap<Arc<str>, ImageView> = HashMap::new();
+        for (image, retired) in &self.retired {
+            let view = ImageView { trees: vec![retired.tree.clone()], ledgers: retired.ledgers.clone() };
+            images.insert(image.clone(), view);
+        }
+        let mut findings = self.findings.clone();
+        for container in self.containers.iter().flatten() {
+            if let State::Bound { workload, subject } = &container.state {
+                findings.extend(subject.findings());
+                if let Subject::Learning(tree) = &**subject {
+                    let view = images
+                        .entry(workload.image.clone())
+                        .or_insert_with(|| ImageView { trees: Vec::new(), ledgers: Vec::new() });
+                    view.trees.push(tree.tree().clone());
+                    add_ledgers(&mut view.ledgers, &container.ledgers);
+                }
+            }
+        }
+        ShardView {
+            images: images.into_iter().collect(),
+            findings,
+            containers: self.seen,
+            heap_bytes: self.containers.iter().flatten().map(Container::heap_bytes).sum::<usize>()
+                + self.retired.values().map(|r| r.tree.heap_bytes()).sum::<usize>(),
+        }
+    }
+}
+
+fn add_ledgers(into: &mut Vec<(u16, Ledger)>, from: &[(u16, Ledger)]) {
+    for (recording, ledger) in from {
+        match into.iter_mut().find(|(r, _)| r == recording) {
+            Some((_, known)) => known.add(ledger),
+            None => into.push((*recording, *ledger)),
+        }
+    }
+}
+
+/// One image's profile from what the shards know of it.
+pub(super) fn fold_image(image: &str, parts: Vec<ImageView>, recordings: &[Option<String>]) -> Profile {
+    let mut trees = parts.iter().flat_map(|part| &part.trees);
+    let Some(first) = trees.next() else { return Profile::new(image, Arc::default()) };
+    let mut profile = Profile::new(image, first.rules().clone());
+    for tree in std::iter::once(first).chain(trees) {
+        if profile.add_tree(tree).is_err() {
+            tracing::warn!(image, "more tags than one tree can hold: a container is left out of the profile");
+        }
+    }
+    let mut ledgers = Vec::new();
+    parts.iter().for_each(|part| add_ledgers(&mut ledgers, &part.ledgers));
+    for (recording, ledger) in ledgers {
+        if let Some(Some(name)) = recordings.get(recording as usize) {
+            profile.add_ledger(name, &ledger);
+        }
+    }
+    profile
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The path that makes a worker panic in the tests of what a panic does.
+    pub(super) const FAULT: &[u8] = b"/grove-test/fault";
+
+    pub(super) fn fault(stored: &Stored<'_>) {
+        assert!(!matches!(stored.event.body, Body::Open { path: FAULT, .. }), "injected fault");
+    }
+}

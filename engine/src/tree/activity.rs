@@ -1,0 +1,573 @@
+//! One container's tree together with its process table: events go in, fates come out.
+
+use super::arena::ROOT;
+use super::grow::socket_level;
+use super::lineage::{ExecPlace, Lineage, Pid, Place};
+use super::node::{Flags, Kind, NodeId, Span};
+use super::program::{Program, literal};
+use super::socket::{Address, Family, SocketKey};
+use super::{Rules, Stats, Tree, TreeFull};
+use crate::event::{Body, EINPROGRESS, EventRef, Exec, Peer, SocketOp, syscall_numbers};
+use crate::intern::TagRef;
+use crate::ledger::{Dropped, Fate, Ignored, Rejected};
+use crate::path::{dns_name, escape, labels, normalise};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The program of processes whose own is not known.
+const UNKNOWN: &str = "<unknown>";
+
+/// What a process did, in the form that identity is decided on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Behaviour<'a> {
+    /// Opened a file.
+    File {
+        /// Normalised path.
+        path: &'a str,
+        /// [`Flags::READ`], [`Flags::WRITE`] or both.
+        access: Flags,
+    },
+    /// Asked for a name.
+    Dns {
+        /// Normalised name.
+        name: String,
+        /// Query type.
+        qtype: u16,
+    },
+    /// Connected or bound an internet socket.
+    Internet {
+        /// All but the address.
+        key: SocketKey,
+        /// The address.
+        address: Address,
+    },
+    /// Connected or bound a unix socket.
+    Unix {
+        /// All but the path.
+        key: SocketKey,
+        /// Normalised path, or the abstract name.
+        path: &'a str,
+    },
+    /// Made system calls; the numbers as in the event.
+    Syscalls(&'a [u8]),
+    /// Used a capability, or was refused it: twice the number, plus 1 if used.
+    Capability(u32),
+}
+
+/// The behaviour of an event that is neither an exec nor of the life cycle; `Err` says why there is none.
+///
+/// # Errors
+/// The event failed, its path cannot be resolved, or its name is none.
+pub fn behaviour<'a>(
+    event: &EventRef<'a>,
+    cwd: Option<&[u8]>,
+    text: &'a mut String,
+) -> Result<Behaviour<'a>, Fate> {
+    match event.body {
+        Body::Open { ret, .. } if ret < 0 => Err(Fate::Ignored(Ignored::Failed)),
+        Body::Open { path, flags, .. } => {
+            normal_path(path, cwd, event.pid, text)?;
+            Ok(Behaviour::File { path: text, access: access(flags) })
+        }
+        Body::Socket { op, ret, .. } if ret < 0 && !(op == SocketOp::Connect && ret == EINPROGRESS) => {
+            Err(Fate::Ignored(Ignored::Failed))
+        }
+        Body::Socket { op, peer: Peer::Ip(ip), port, proto, .. } => {
+            let family = if ip.is_ipv4() { Family::Inet } else { Family::Inet6 };
+            Ok(Behaviour::Internet { key: SocketKey::new(op, family, proto, port), address: Address::Host(ip) })
+        }
+        Body::Socket { op, peer: Peer::Unix(path), proto, .. } => {
+            if path.first() == Some(&b'@') {
+                text.clear();
+                escape(path, text);
+            } else {
+                normal_path(path, cwd, event.pid, text)?;
+            }
+            Ok(Behaviour::Unix { key: SocketKey::new(op, Family::Unix, proto, 0), path: text })
+        }
+        Body::Dns { name, qtype } => match dns_name(name) {
+            Some(name) => Ok(Behaviour::Dns { name, qtype }),
+            None => Err(Fate::Rejected(Rejected::InvalidValue)),
+        },
+        Body::Syscalls { nrs } => Ok(Behaviour::Syscalls(nrs)),
+        Body::Capability { cap, used } => Ok(Behaviour::Capability(u32::from(cap) * 2 + u32::from(used))),
+        Body::ContainerStart { .. } | Body::ContainerStop | Body::Fork { .. } | Body::Exec(_) | Body::Exit => {
+            Err(Fate::Lifecycle)
+        }
+    }
+}
+
+fn normal_path(path: &[u8], cwd: Option<&[u8]>, pid: u32, text: &mut String) -> Result<(), Fate> {
+    if path.is_empty() {
+        return Err(Fate::Rejected(Rejected::InvalidValue));
+    }
+    normalise(path, cwd, pid, text).map_err(|_| Fate::Ignored(Ignored::RelativePath))
+}
+
+fn access(flags: u32) -> Flags {
+    match flags & 3 {
+        0 => Flags::READ,
+        1 => Flags::WRITE,
+        _ => Flags::READ.or(Flags::WRITE),
+    }
+}
+
+/// The normalised program of an exec.
+///
+/// # Errors
+/// The path is relative and the working directory not known, or it is empty.
+pub fn program(event: &EventRef<'_>, exec: &Exec<&[u8]>, cwd: Option<&[u8]>, rules: &Rules) -> Result<Program, Fate> {
+    let mut path = String::new();
+    if exec.fileless && exec.path.first() != Some(&b'/') && !exec.path.is_empty() {
+        escape(exec.path, &mut path);
+    } else {
+        normal_path(exec.path, exec.cwd.or(cwd), event.pid, &mut path)?;
+    }
+    Ok(Program::new(&path, exec, rules.differentiate_args))
+}
+
+fn exec_flags(exec: &Exec<&[u8]>, chain: bool) -> Flags {
+    let bits = [(chain, Flags::EXEC_CHAIN), (exec.fileless, Flags::FILELESS), (exec.upper_layer, Flags::UPPER_LAYER)];
+    bits.iter().filter(|(on, _)| *on).fold(Flags::empty(), |all, (_, bit)| all.or(*bit))
+}
+
+impl Tree {
+    /// The node of a behaviour below a process, and whether a learned pattern is part of its name.
+    fn find_behaviour(&self, process: NodeId, what: &Behaviour<'_>) -> Option<(NodeId, bool)> {
+        let group = |key: &SocketKey| self.arena.numbered_child(process, Kind::Sockets, key.pack());
+        match what {
+            Behaviour::File { path, .. } => self.find_path(process, Kind::FilePath, crate::path::components(path)),
+            Behaviour::Dns { name, .. } => self.find_path(process, Kind::DnsLabel, labels(name)),
+            Behaviour::Unix { key, path } => {
+                self.find_path(group(key)?, Kind::UnixPath, crate::path::components(path))
+            }
+            Behaviour::Internet { key, address } => {
+                let group = group(key)?;
+                let address = address.widen(socket_level(self.arena.node(group).flags()));
+                let hash = self.arena.hash_below(group);
+                Some((self.arena.child(group, hash, Kind::Peer, address.to_bytes(&mut [0; 17]))?, false))
+            }
+            Behaviour::Capability(cap) => Some((self.arena.numbered_child(process, Kind::Capability, *cap)?, false)),
+            Behaviour::Syscalls(_) => None,
+        }
+    }
+
+    /// Whether a process of this tree is known to do `what`. Changes nothing.
+    pub fn knows(&self, process: NodeId, what: &Behaviour<'_>) -> bool {
+        if let Behaviour::Syscalls(nrs) = what {
+            let seen = |nr| self.arena.numbered_child(process, Kind::Syscall, nr);
+            return syscall_numbers(nrs).all(|nr| seen(nr).is_some_and(|id| self.arena.node(id).is_seen()));
+        }
+        let Some((id, _)) = self.find_behaviour(process, what) else { return false };
+        let node = self.arena.node(id);
+        node.is_seen()
+            && match what {
+                Behaviour::File { access, .. } => node.has(*access),
+                Behaviour::Dns { qtype, .. } => {
+                    self.arena.numbered_child(id, Kind::Qtype, u32::from(*qtype)).is_some()
+                }
+                _ => true,
+            }
+    }
+
+    /// Records that a process did `what`. Returns whether the tree knows more than before, times apart.
+    ///
+    /// # Errors
+    /// [`TreeFull`]; the tree is as it was.
+    pub fn observe(
+        &mut self,
+        process: NodeId,
+        what: &Behaviour<'_>,
+        tag: u16,
+        span: Span,
+    ) -> Result<bool, TreeFull> {
+        if let Behaviour::Syscalls(nrs) = what {
+            return self.observe_syscalls(process, nrs, tag, span);
+        }
+        let (id, mut new, general) = match self.find_behaviour(process, what) {
+            Some((id, general)) => (id, false, general),
+            None => {
+                self.has_room()?;
+                self.grow_behaviour(process, what)
+            }
+        };
+        new |= self.stamp_leaf(process, id, tag, span);
+        match what {
+            Behaviour::File { path, access } => {
+                new |= self.arena.node_mut(id).set(*access);
+                if general {
+                    self.sketch(id, path);
+                }
+            }
+            Behaviour::Unix { path, .. } if general => {
+                self.sketch(id, path);
+            }
+            Behaviour::Dns { name, qtype } => {
+                new |= self.arena.numbered(id, Kind::Qtype, u32::from(*qtype)).1;
+                if general {
+                    self.sketch(id, name);
+                }
+            }
+            _ => {}
+        }
+        Ok(new)
+    }
+
+    fn grow_behaviour(&mut self, process: NodeId, what: &Behaviour<'_>) -> (NodeId, bool, bool) {
+        match what {
+            Behaviour::File { path, .. } => self.grow_path(process, Kind::FilePath, &literal(path)),
+            Behaviour::Dns { name, .. } => {
+                let labels: Vec<_> = labels(name).map(|label| (label, false)).collect();
+                self.grow_path(process, Kind::DnsLabel, &labels)
+            }
+            Behaviour::Unix { key, path } => {
+                let group = self.grow_sockets(process, *key, 0);
+                self.grow_path(group, Kind::UnixPath, &literal(path))
+            }
+            Behaviour::Internet { key, address } => {
+                let group = self.grow_sockets(process, *key, 0);
+                let (id, new) = self.grow_peer(group, *address);
+                (id, new, false)
+            }
+            Behaviour::Capability(cap) => {
+                let (id, new) = self.arena.numbered(process, Kind::Capability, *cap);
+                (id, new, false)
+            }
+            Behaviour::Syscalls(_) => (process, false, false),
+        }
+    }
+
+    fn observe_syscalls(&mut self, process: NodeId, nrs: &[u8], tag: u16, span: Span) -> Result<bool, TreeFull> {
+        let known = |nr| self.arena.numbered_child(process, Kind::Syscall, nr).is_some();
+        if !syscall_numbers(nrs).all(known) {
+            self.has_room()?;
+        }
+        let mut new = false;
+        for nr in syscall_numbers(nrs) {
+            let (id, _) = self.arena.numbered(process, Kind::Syscall, nr);
+            new |= self.stamp_leaf(process, id, tag, span);
+        }
+        Ok(new)
+    }
+
+    /// Stamps a leaf of a process; true if the tag had not been seen on it.
+    pub(super) fn stamp_leaf(&mut self, process: NodeId, leaf: NodeId, tag: u16, span: Span) -> bool {
+        if !self.arena.stamp(leaf, tag, span) {
+            return false;
+        }
+        self.arena.show(process);
+        true
+    }
+
+    /// The process node of a program below another process (or [`ROOT`]).
+    pub fn find_program(&self, parent: NodeId, program: &Program) -> Option<(NodeId, bool)> {
+        let (leaf, general) =
+            self.find_path(parent, Kind::ExecPath, crate::path::components(&program.path))?;
+        let hash = self.arena.hash_below(leaf);
+        Some((self.arena.child(leaf, hash, Kind::Process, program.key.as_bytes())?, general))
+    }
+
+    fn grow_program(&mut self, parent: NodeId, program: &Program) -> Result<(NodeId, bool, bool), TreeFull> {
+        if let Some((id, general)) = self.find_program(parent, program) {
+            return Ok((id, false, general));
+        }
+        self.has_room()?;
+        let (leaf, _, general) = self.grow_path(parent, Kind::ExecPath, &literal(&program.path));
+        let (id, new) = self.process_below(leaf, &program.key);
+        Ok((id, new, general))
+    }
+
+    pub(super) fn process_below(&mut self, leaf: NodeId, key: &str) -> (NodeId, bool) {
+        let hash = self.arena.hash_below(leaf);
+        match self.arena.child(leaf, hash, Kind::Process, key.as_bytes()) {
+            Some(id) => (id, false),
+            None => (self.arena.add_named(leaf, Kind::Process, key.as_bytes()), true),
+        }
+    }
+
+    /// The process above a process: [`ROOT`] for a root process.
+    pub fn parent_process(&self, process: NodeId) -> NodeId {
+        let mut at = self.arena.node(process).parent;
+        while self.arena.node(at).kind() == Kind::ExecPath {
+            at = self.arena.node(at).parent;
+        }
+        at
+    }
+
+    /// The parent that a new program below `parent` gets: `parent`, unless the lineage is as deep as it may be.
+    fn within_depth(&self, parent: NodeId) -> NodeId {
+        let mut depth = 1;
+        let mut at = parent;
+        while at != ROOT {
+            depth += 1;
+            at = self.parent_process(at);
+        }
+        if depth > self.rules.lineage_depth { self.parent_process(parent) } else { parent }
+    }
+}
+
+/// What the processes of one container do, as far as is known.
+#[derive(Clone, Debug)]
+pub struct ActivityTree {
+    tree: Tree,
+    lineage: Lineage<NodeId>,
+    tag: u16,
+    text: String,
+}
+
+impl ActivityTree {
+    /// An empty tree of a container whose workload has this tag.
+    pub fn new(rules: Arc<Rules>, tag: &TagRef) -> Self {
+        let lineage = Lineage::new(rules.processes_max);
+        let mut tree = Tree::new(rules);
+        // The first tag of a new tree always fits.
+        let tag = tree.local_tag(tag).unwrap_or_default();
+        Self { tree, lineage, tag, text: String::new() }
+    }
+
+    /// The tree.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Entries.
+    pub fn stats(&self) -> Stats {
+        self.tree.stats()
+    }
+
+    /// Bytes of heap owned by tree and process table.
+    pub fn heap_bytes(&self) -> usize {
+        self.tree.heap_bytes() + self.lineage.heap_bytes()
+    }
+
+    /// Processes in the table.
+    pub fn processes(&self) -> usize {
+        self.lineage.len()
+    }
+
+    /// The workload is known at last: what was learned so far was this tag's.
+    pub fn rename_tag(&mut self, tag: &TagRef) {
+        self.tree.rename_tag(self.tag, tag);
+    }
+
+    /// The container is gone, and its processes with it.
+    pub fn forget_processes(&mut self) {
+        self.lineage.clear();
+    }
+
+    /// Applies one event of this container. Container events are not for here and count as life cycle.
+    pub fn insert(&mut self, event: &EventRef<'_>) -> Fate {
+        let id = Pid { pid: event.pid, start: event.start };
+        match &event.body {
+            Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
+            Body::Fork { ppid } => {
+                let tree = &mut self.tree;
+                setup_or_lifecycle(self.lineage.fork(id, *ppid, || tree.unknown()))
+            }
+            Body::Exit => setup_or_lifecycle(self.lineage.exit(id)),
+            Body::Exec(exec) => {
+                let fate = self.exec(event, id, exec);
+                self.settle();
+                fate
+            }
+            _ => self.behave(event, id),
+        }
+    }
+
+    fn behave(&mut self, event: &EventRef<'_>, id: Pid) -> Fate {
+        let span = Span::at(event.ts);
+        let process = self.lineage.touch(id);
+        let place = process.map(|p| p.place);
+        match place {
+            Some(Place::Setup) => return Fate::Ignored(Ignored::RuntimeSetup),
+            // Most events are files that are known: they need neither normalising nor any other table.
+            Some(Place::At(node)) => {
+                if let Body::Open { path, flags, ret: 0.. } = event.body
+                    && let Some(leaf) = self.tree.find_plain(node, Kind::FilePath, path)
+                {
+                    let new = self.tree.arena.node_mut(leaf).set(access(flags));
+                    let new = self.tree.stamp_leaf(node, leaf, self.tag, span) || new;
+                    return if new { Fate::New } else { Fate::Known };
+                }
+            }
+            _ => {}
+        }
+        let cwd = process.and_then(|p| p.cwd.as_deref());
+        let what = match behaviour(event, cwd, &mut self.text) {
+            Ok(what) => what,
+            Err(fate) => return fate,
+        };
+        let node = match place {
+            Some(Place::Lost) => return Fate::Dropped(Dropped::TreeFull),
+            Some(Place::At(node)) => node,
+            _ => {
+                let unknown = self.tree.unknown();
+                self.lineage.meet(id, unknown);
+                unknown
+            }
+        };
+        let fate = match self.tree.observe(node, &what, self.tag, span) {
+            Ok(true) => Fate::New,
+            Ok(false) => Fate::Known,
+            Err(TreeFull) => Fate::Dropped(Dropped::TreeFull),
+        };
+        self.settle();
+        fate
+    }
+
+    fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
+        let (place, program) = match self.place(event, id, exec) {
+            Ok(found) => found,
+            Err(fate) => return fate,
+        };
+        let (parent, chain, same) = match place {
+            ExecPlace::Setup => {
+                let path = String::from_utf8_lossy(exec.path);
+                self.lineage.exec(id, exec.ppid, Place::Setup, &path, exec.cwd);
+                return Fate::Ignored(Ignored::RuntimeSetup);
+            }
+            ExecPlace::Root => (Place::At(ROOT), false, false),
+            ExecPlace::Child { parent, chain } => (parent, chain, false),
+            ExecPlace::Same(place) => (place, false, true),
+        };
+        let identity = program.identity();
+        let Place::At(parent) = parent else {
+            self.lineage.exec(id, exec.ppid, Place::Lost, &identity, exec.cwd);
+            return Fate::Dropped(Dropped::TreeFull);
+        };
+        let tree = &mut self.tree;
+        let grown = if same {
+            Ok((parent, false, false))
+        } else {
+            let parent = tree.within_depth(parent);
+            tree.grow_program(parent, &program)
+        };
+        let Ok((node, mut new, general)) = grown else {
+            self.lineage.exec(id, exec.ppid, Place::Lost, &identity, exec.cwd);
+            return Fate::Dropped(Dropped::TreeFull);
+        };
+        new |= tree.stamp_leaf(node, node, self.tag, Span::at(event.ts));
+        new |= tree.arena.node_mut(node).set(exec_flags(exec, chain));
+        if let Some(uid) = exec.uid {
+            new |= tree.arena.numbered(node, Kind::Uid, uid).1;
+        }
+        if general {
+            tree.sketch(node, &program.path);
+        }
+        self.lineage.exec(id, exec.ppid, Place::At(node), &identity, exec.cwd);
+        if new { Fate::New } else { Fate::Known }
+    }
+
+    /// Where an exec would put its process. Decides only.
+    fn place(&self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Result<(ExecPlace<NodeId>, Program), Fate> {
+        if super::is_runtime(exec.path) {
+            return Ok((ExecPlace::Setup, Program::default()));
+        }
+        let cwd = self.lineage.find(id).and_then(|p| p.cwd.as_deref());
+        let program = program(event, exec, cwd, self.tree.rules())?;
+        let place = self.lineage.place_exec(id, exec.ppid, exec.path, &program.identity());
+        Ok((place, program))
+    }
+
+    /// Whether the event would tell nothing but the time: a dry run. Changes nothing.
+    pub fn contains(&self, event: &EventRef<'_>) -> bool {
+        let id = Pid { pid: event.pid, start: event.start };
+        if let Body::Exec(exec) = &event.body {
+            let Ok((place, program)) = self.place(event, id, exec) else { return true };
+            let (found, chain) = match place {
+                ExecPlace::Setup => return true,
+                ExecPlace::Root => (self.tree.find_program(ROOT, &program), false),
+                ExecPlace::Same(Place::At(node)) => (Some((node, false)), false),
+                ExecPlace::Child { parent: Place::At(parent), chain } => {
+                    (self.tree.find_program(self.tree.within_depth(parent), &program), chain)
+                }
+                ExecPlace::Same(_) | ExecPlace::Child { .. } => return false,
+            };
+            let uid_known =
+                |node| exec.uid.is_none_or(|uid| self.tree.arena.numbered_child(node, Kind::Uid, uid).is_some());
+            return found.is_some_and(|(node, _)| {
+                self.tree.node(node).is_seen() && self.tree.node(node).has(exec_flags(exec, chain)) && uid_known(node)
+            });
+        }
+        let process = self.lineage.find(id);
+        let mut text = String::new();
+        let cwd = process.and_then(|p| p.cwd.as_deref());
+        let Ok(what) = behaviour(event, cwd, &mut text) else { return true };
+        match process.map(|p| p.place) {
+            Some(Place::Setup) => true,
+            Some(Place::Lost) => false,
+            Some(Place::At(node)) => self.tree.knows(node, &what),
+            None => {
+                let unknown = self.tree.find_program(ROOT, &unknown_program());
+                unknown.is_some_and(|(node, _)| self.tree.knows(node, &what))
+            }
+        }
+    }
+
+    /// Removes everything that only `tag` did. See [`Tree::evict_tag`].
+    pub fn evict_tag(&mut self, tag: &str) {
+        self.rebuild(|t, _| t != tag);
+    }
+
+    /// Removes what was not seen since `ts`. See [`Tree::evict_before`].
+    pub fn evict_before(&mut self, ts: u64) {
+        self.rebuild(|_, span| span.last >= ts);
+    }
+
+    fn rebuild(&mut self, keep: impl Fn(&str, Span) -> bool) {
+        let held = self.lineage.places_mut().filter_map(|p| if let Place::At(node) = p { Some(*node) } else { None });
+        let pins = held.collect();
+        let own = self.tree.arena.tag(self.tag).cloned();
+        let (tree, went) = self.tree.rebuilt(keep, &pins);
+        self.tree = tree;
+        // The container itself goes on under its tag, even if no node bears it now.
+        if let Some(own) = own {
+            self.tag = self.tree.local_tag(&own).unwrap_or_default();
+        }
+        for place in self.lineage.places_mut() {
+            if let Place::At(node) = place {
+                *node = went.get(node).copied().unwrap_or(ROOT);
+            }
+        }
+    }
+
+    /// After growth: processes that were merged into others are followed, and the dead are buried now and then.
+    fn settle(&mut self) {
+        if !self.tree.arena.moved.is_empty() {
+            let moved: HashMap<NodeId, NodeId> = self.tree.arena.moved.drain(..).collect();
+            for place in self.lineage.places_mut() {
+                if let Place::At(node) = place {
+                    // A process that was merged into one may have been merged again, with that one.
+                    while let Some(to) = moved.get(node) {
+                        *node = *to;
+                    }
+                }
+            }
+        }
+        if self.tree.arena.wants_rebuild() {
+            self.rebuild(|_, _| true);
+        }
+    }
+}
+
+fn setup_or_lifecycle(setup: bool) -> Fate {
+    if setup { Fate::Ignored(Ignored::RuntimeSetup) } else { Fate::Lifecycle }
+}
+
+fn unknown_program() -> Program {
+    Program { path: UNKNOWN.to_owned(), key: String::new() }
+}
+
+impl Tree {
+    /// The root under which the doings of processes with an unknown program are kept.
+    fn unknown(&mut self) -> NodeId {
+        let program = unknown_program();
+        match self.find_program(ROOT, &program) {
+            Some((id, _)) => id,
+            None => {
+                let (leaf, _, _) = self.grow_path(ROOT, Kind::ExecPath, &literal(&program.path));
+                self.process_below(leaf, &program.key).0
+            }
+        }
+    }
+}

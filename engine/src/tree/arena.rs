@@ -1,0 +1,433 @@
+//! The body of a tree: nodes, the index that finds a child by its name, seen records and the tree's own tags.
+//!
+//! Everything that changes a tree goes through here, so counts and bytes are kept in one place. What a path,
+//! a socket or a program means is for the files beside this one.
+
+use super::Stats;
+use super::names::{Names, reserve_tight};
+use super::node::{Flags, Kind, NO_TAG, NONE, Node, NodeId, Span};
+use crate::intern::{TagId, TagRef};
+use crate::path::Sketch;
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashTable};
+use std::hash::BuildHasher;
+use std::sync::OnceLock;
+
+/// The node every root process hangs from.
+pub const ROOT: NodeId = 0;
+
+/// A tag that nodes of this tree bear: one reference to the interner however many nodes do.
+#[derive(Clone, Debug)]
+struct LocalTag {
+    tag: TagRef,
+    uses: u32,
+}
+
+/// A seen record beyond a node's first.
+#[derive(Clone, Copy, Debug)]
+struct More {
+    span: Span,
+    next: u32,
+    tag: u16,
+}
+
+/// Names of one shape in one directory that are not yet many enough to become a pattern.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shape {
+    pub members: Vec<NodeId>,
+}
+
+/// Nodes of one tree and what hangs on them.
+#[derive(Clone, Debug)]
+pub struct Arena {
+    nodes: Vec<Node>,
+    index: HashTable<NodeId>,
+    more: Vec<More>,
+    pub(super) names: Names,
+    tags: Vec<Option<LocalTag>>,
+    pub(super) sketches: HashMap<NodeId, Sketch, FixedState>,
+    pub(super) sketch_bytes: usize,
+    pub(super) shapes: HashMap<(NodeId, u32), Shape, FixedState>,
+    pub(super) shape_bytes: usize,
+    /// Processes that were merged away, in order: (from, to). The owner of process tables takes them.
+    pub(super) moved: Vec<(NodeId, NodeId)>,
+    stats: Stats,
+    dead: usize,
+    seed: u64,
+    hasher: FixedState,
+}
+
+/// One seed per process: names are chosen by traced processes, who must not be able to choose their hashes.
+fn seed() -> u64 {
+    static SEED: OnceLock<u64> = OnceLock::new();
+    *SEED.get_or_init(|| std::hash::RandomState::new().hash_one(0x67726f76_u32))
+}
+
+/// Mixes two words so that every bit of both reaches every bit of the result.
+fn mix(a: u64, b: u64) -> u64 {
+    let wide = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b ^ 0xd6e8_feb8_6659_fd93);
+    (wide as u64) ^ ((wide >> 64) as u64)
+}
+
+impl Arena {
+    pub fn new() -> Self {
+        let seed = seed();
+        let hasher = FixedState::with_seed(seed);
+        Self {
+            nodes: vec![Node::new(Kind::Root, NONE, NONE)],
+            index: HashTable::new(),
+            more: Vec::new(),
+            names: Names::new(seed),
+            tags: Vec::new(),
+            sketches: HashMap::with_hasher(hasher.clone()),
+            sketch_bytes: 0,
+            shapes: HashMap::with_hasher(hasher.clone()),
+            shape_bytes: 0,
+            moved: Vec::new(),
+            stats: Stats::default(),
+            dead: 0,
+            seed,
+            hasher,
+        }
+    }
+
+    /// Node `id`. An id that this arena did not give out reads as the root.
+    pub fn node(&self, id: NodeId) -> &Node {
+        self.nodes.get(id as usize).unwrap_or_else(|| self.root())
+    }
+
+    #[allow(clippy::indexing_slicing)] // the root is made with the arena and never removed
+    fn root(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    #[allow(clippy::indexing_slicing)]
+    pub(super) fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        let known = (id as usize) < self.nodes.len();
+        &mut self.nodes[if known { id as usize } else { 0 }]
+    }
+
+    pub(super) fn text(&self, id: NodeId) -> &str {
+        self.names.text(self.node(id).name)
+    }
+
+    /// The living children of a node, newest first.
+    pub fn children(&self, parent: NodeId) -> Children<'_> {
+        Children { arena: self, next: self.node(parent).child }
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Bytes of heap owned: exact, from the arenas' capacities. O(1).
+    pub fn heap_bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+            + self.index.allocation_size()
+            + self.more.capacity() * size_of::<More>()
+            + self.names.heap_bytes()
+            + self.tags.capacity() * size_of::<Option<LocalTag>>()
+            + self.sketches.allocation_size()
+            + self.sketch_bytes
+            + self.shapes.allocation_size()
+            + self.shape_bytes
+            + self.moved.capacity() * size_of::<(NodeId, NodeId)>()
+    }
+
+    /// How many nodes are kept, the dead included.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether so many nodes are dead that a rebuild pays for itself.
+    pub fn wants_rebuild(&self) -> bool {
+        self.dead > 256 && self.dead > self.nodes.len() / 4
+    }
+
+    // Hashes. A child's hash is made of its parent's and its name, starting anew at every process and at every
+    // group of sockets; so the hash of a path is known without visiting the nodes on the way.
+
+    pub(super) fn scope_hash(&self, scope: NodeId) -> u64 {
+        mix(self.seed, u64::from(scope))
+    }
+
+    pub(super) fn step(&self, hash: u64, kind: Kind, name: &[u8]) -> u64 {
+        mix(hash ^ kind as u64, self.hasher.hash_one(name))
+    }
+
+    pub(super) fn step_number(hash: u64, kind: Kind, name: u32) -> u64 {
+        mix(hash ^ kind as u64, u64::from(name) | 1 << 40)
+    }
+
+    /// Whether the hashes of the children of such a node start at the node itself.
+    fn is_scope(kind: Kind) -> bool {
+        matches!(kind, Kind::Root | Kind::Process | Kind::Sockets)
+    }
+
+    pub(super) fn hash_below(&self, id: NodeId) -> u64 {
+        if Self::is_scope(self.node(id).kind()) { self.scope_hash(id) } else { self.hash_of(id) }
+    }
+
+    fn hash_of(&self, id: NodeId) -> u64 {
+        // Upwards to the scope, then down again. Paths are at most a few thousand components deep.
+        let mut chain = Vec::with_capacity(16);
+        let mut at = id;
+        loop {
+            chain.push(at);
+            at = self.node(at).parent;
+            if at == NONE || Self::is_scope(self.node(at).kind()) {
+                break;
+            }
+        }
+        chain.iter().rev().fold(self.scope_hash(at), |hash, id| {
+            let node = self.node(*id);
+            let kind = node.kind();
+            if kind.is_numeric() {
+                Self::step_number(hash, kind, node.name)
+            } else {
+                self.step(hash, kind, self.names.get(node.name))
+            }
+        })
+    }
+
+    /// The node with this hash for which `matches` holds.
+    pub(super) fn find(&self, hash: u64, matches: impl Fn(NodeId, &Node) -> bool) -> Option<NodeId> {
+        self.index.find(hash, |id| matches(*id, self.node(*id))).copied()
+    }
+
+    /// The child of `parent` with this name. `hash` is [`hash_below`](Self::hash_below) of the parent.
+    pub(super) fn child(&self, parent: NodeId, hash: u64, kind: Kind, name: &[u8]) -> Option<NodeId> {
+        self.find(self.step(hash, kind, name), |_, n| {
+            n.parent == parent && n.kind() == kind && self.names.get(n.name) == name
+        })
+    }
+
+    pub(super) fn numbered_child(&self, parent: NodeId, kind: Kind, name: u32) -> Option<NodeId> {
+        let hash = Self::step_number(self.hash_below(parent), kind, name);
+        self.find(hash, |_, n| n.parent == parent && n.kind() == kind && n.name == name)
+    }
+
+    // Growth.
+
+    pub(super) fn add(&mut self, parent: NodeId, kind: Kind, name: u32) -> NodeId {
+        let id = self.nodes.len() as NodeId;
+        let mut node = Node::new(kind, parent, name);
+        node.next = self.node(parent).child;
+        self.node_mut(parent).child = id;
+        reserve_tight(&mut self.nodes, 1);
+        self.nodes.push(node);
+        let hash = self.hash_of(id);
+        self.insert_index(hash, id);
+        id
+    }
+
+    fn insert_index(&mut self, hash: u64, id: NodeId) {
+        let mut index = std::mem::take(&mut self.index);
+        index.insert_unique(hash, id, |id| self.hash_of(*id));
+        self.index = index;
+    }
+
+    pub(super) fn add_named(&mut self, parent: NodeId, kind: Kind, name: &[u8]) -> NodeId {
+        let name = self.names.intern(name);
+        self.add(parent, kind, name)
+    }
+
+    pub(super) fn numbered(&mut self, parent: NodeId, kind: Kind, name: u32) -> (NodeId, bool) {
+        match self.numbered_child(parent, kind, name) {
+            Some(id) => (id, false),
+            None => (self.add(parent, kind, name), true),
+        }
+    }
+
+    /// Takes a node out of the index and marks it dead. It stays in its parent's list until the next rebuild.
+    pub(super) fn kill(&mut self, id: NodeId) {
+        let hash = self.hash_of(id);
+        if let Ok(entry) = self.index.find_entry(hash, |found| *found == id) {
+            entry.remove();
+        }
+        self.clear_seen(id);
+        if let Some(sketch) = self.sketches.remove(&id) {
+            self.sketch_bytes -= sketch.heap_bytes();
+        }
+        if self.node(id).kind() == Kind::Process && self.node(id).has(Flags::VISIBLE) {
+            self.stats.process_nodes -= 1;
+        }
+        self.node_mut(id).set(Flags::DEAD);
+        self.dead += 1;
+    }
+
+    /// Marks a process and all above it as written.
+    pub(super) fn show(&mut self, process: NodeId) {
+        let mut at = process;
+        while at != NONE {
+            let node = self.node_mut(at);
+            let parent = node.parent;
+            if node.kind() == Kind::Process {
+                if !node.set(Flags::VISIBLE) {
+                    return;
+                }
+                self.stats.process_nodes += 1;
+            }
+            at = parent;
+        }
+    }
+
+    // Tags and seen records.
+
+    /// The tree's own index of a tag; none when it knows as many tags as an index can tell apart. The tag is
+    /// kept even while no node uses it, until [`release_unused_tags`](Self::release_unused_tags).
+    pub fn local_tag(&mut self, tag: &TagRef) -> Option<u16> {
+        if let Some(at) = self.find_tag(tag.id()) {
+            return Some(at);
+        }
+        let local = Some(LocalTag { tag: tag.clone(), uses: 0 });
+        match self.tags.iter().position(Option::is_none) {
+            Some(free) => {
+                if let Some(slot) = self.tags.get_mut(free) {
+                    *slot = local;
+                }
+                Some(free as u16)
+            }
+            None if self.tags.len() < NO_TAG as usize => {
+                self.tags.push(local);
+                Some((self.tags.len() - 1) as u16)
+            }
+            None => None,
+        }
+    }
+
+    /// The tag of a local index.
+    pub fn tag(&self, local: u16) -> Option<&TagRef> {
+        self.tags.get(local as usize)?.as_ref().map(|t| &t.tag)
+    }
+
+    pub fn find_tag(&self, tag: TagId) -> Option<u16> {
+        self.tags.iter().position(|t| t.as_ref().is_some_and(|t| t.tag.id() == tag)).map(|at| at as u16)
+    }
+
+    /// Lets another tag stand wherever `local` stood.
+    pub fn rename_tag(&mut self, local: u16, tag: &TagRef) {
+        if let Some(Some(slot)) = self.tags.get_mut(local as usize) {
+            slot.tag = tag.clone();
+        }
+    }
+
+    /// Drops the references of tags that no node uses.
+    pub fn release_unused_tags(&mut self) {
+        for slot in &mut self.tags {
+            if slot.as_ref().is_some_and(|t| t.uses == 0) {
+                *slot = None;
+            }
+        }
+        while self.tags.last().is_some_and(Option::is_none) {
+            self.tags.pop();
+        }
+    }
+
+    /// The tags in use, with their local index and the number of records that bear them.
+    pub fn tags(&self) -> impl Iterator<Item = (u16, &TagRef, u32)> {
+        self.tags.iter().enumerate().filter_map(|(i, t)| t.as_ref().map(|t| (i as u16, &t.tag, t.uses)))
+    }
+
+    /// The seen records of one node.
+    pub fn seen(&self, id: NodeId) -> impl Iterator<Item = (u16, Span)> {
+        let node = self.node(id);
+        let first = node.is_seen().then_some((node.tag, node.span));
+        // A group of sockets counts in `more`, and is never seen.
+        let mut next = if node.is_seen() { node.more } else { NONE };
+        let more = std::iter::from_fn(move || {
+            let record = self.more.get(next as usize)?;
+            next = record.next;
+            Some((record.tag, record.span))
+        });
+        first.into_iter().chain(more)
+    }
+
+    /// Widens the node's seen record of `tag`; true if there was none.
+    pub(super) fn stamp(&mut self, id: NodeId, tag: u16, span: Span) -> bool {
+        let node = self.node_mut(id);
+        if node.tag == tag {
+            node.span = node.span.hull(span);
+            return false;
+        }
+        if node.tag == NO_TAG {
+            node.tag = tag;
+            node.span = span;
+            let kind = node.kind();
+            if let Some(count) = self.stats.leaf_mut(kind) {
+                *count += 1;
+            }
+        } else {
+            let head = node.more;
+            let mut at = head;
+            while let Some(record) = self.more.get_mut(at as usize) {
+                if record.tag == tag {
+                    record.span = record.span.hull(span);
+                    return false;
+                }
+                at = record.next;
+            }
+            reserve_tight(&mut self.more, 1);
+            let new = self.more.len() as u32;
+            self.more.push(More { span, next: head, tag });
+            self.node_mut(id).more = new;
+        }
+        if let Some(Some(local)) = self.tags.get_mut(tag as usize) {
+            local.uses += 1;
+        }
+        true
+    }
+
+    /// Takes all seen records from a node. Records beyond the first stay unused until the next rebuild.
+    fn clear_seen(&mut self, id: NodeId) {
+        let tags: Vec<u16> = self.seen(id).map(|(tag, _)| tag).collect();
+        for tag in &tags {
+            if let Some(Some(local)) = self.tags.get_mut(*tag as usize) {
+                local.uses -= 1;
+            }
+        }
+        let node = self.node_mut(id);
+        node.tag = NO_TAG;
+        node.more = NONE;
+        let kind = node.kind();
+        if let (Some(count), false) = (self.stats.leaf_mut(kind), tags.is_empty()) {
+            *count -= 1;
+        }
+    }
+
+    /// Gives back what is reserved and not used.
+    pub(super) fn shrink(&mut self) {
+        self.nodes.shrink_to_fit();
+        self.more.shrink_to_fit();
+        self.names.shrink();
+        self.tags.shrink_to_fit();
+        self.sketches.shrink_to_fit();
+        self.shapes.shrink_to_fit();
+        self.moved.shrink_to_fit();
+        let mut index = std::mem::take(&mut self.index);
+        index.shrink_to_fit(|id| self.hash_of(*id));
+        self.index = index;
+    }
+}
+
+/// Iterator over a node's living children.
+pub struct Children<'a> {
+    arena: &'a Arena,
+    next: NodeId,
+}
+
+impl Iterator for Children<'_> {
+    type Item = NodeId;
+
+    fn next(&mut self) -> Option<NodeId> {
+        while self.next != NONE {
+            let id = self.next;
+            let node = self.arena.node(id);
+            self.next = node.next;
+            if !node.has(Flags::DEAD) {
+                return Some(id);
+            }
+        }
+        None
+    }
+}

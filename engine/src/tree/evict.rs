@@ -1,0 +1,83 @@
+//! Letting go: of a tag, or of what was not seen for long.
+//!
+//! A tree is rebuilt without what goes. That costs O(nodes), seldom; and in return nothing can be left behind: not
+//! a record below a node that lacks the tag, not a name, not a count, not a byte.
+
+use super::Tree;
+use super::arena::{Arena, ROOT};
+use super::merge::Filter;
+use super::node::{Kind, NodeId, Span};
+use std::collections::{HashMap, HashSet};
+
+impl Tree {
+    /// Removes everything that only `tag` did. Afterwards no node bears it, and the tree's reference to it is gone.
+    /// O(nodes).
+    pub fn evict_tag(&mut self, tag: &str) {
+        *self = self.rebuilt(|t, _| t != tag, &HashSet::new()).0;
+    }
+
+    /// Removes what was last seen before `ts`. A process stays as long as anything below it does. O(nodes).
+    pub fn evict_before(&mut self, ts: u64) {
+        *self = self.rebuilt(|_, span| span.last >= ts, &HashSet::new()).0;
+    }
+
+    /// The tree of the records that `keep` wants, and where its processes went. A process is judged by the hull of
+    /// everything below it, so that it never goes before its children; one that is pinned stays in any case.
+    pub(super) fn rebuilt(
+        &self,
+        keep: impl Fn(&str, Span) -> bool,
+        pins: &HashSet<NodeId>,
+    ) -> (Self, HashMap<NodeId, NodeId>) {
+        let mut pins = pins.clone();
+        for pin in pins.clone() {
+            let mut at = pin;
+            while at != ROOT {
+                at = self.parent_process(at);
+                pins.insert(at);
+            }
+        }
+        let filter = Filter { keep, hulls: self.hulls(), pins: &pins };
+        let mut tree = Self { arena: Arena::new(), rules: self.rules.clone(), pending: Vec::new() };
+        // It holds a subset of the tags of a tree that held them all.
+        let went = tree.take(self, &filter).unwrap_or_default();
+        tree.arena.moved.clear();
+        tree.arena.release_unused_tags();
+        tree.shrink();
+        (tree, went)
+    }
+
+    /// For every process the hull, by tag, of its own execs and of everything below it.
+    pub fn hulls(&self) -> HashMap<NodeId, Vec<(u16, Span)>> {
+        let mut hulls: HashMap<NodeId, Vec<(u16, Span)>> = HashMap::new();
+        // A node's id is higher than its parent's: backwards, children come before their parents.
+        for id in (1..self.arena.len() as NodeId).rev() {
+            let is_process = self.node(id).kind() == Kind::Process;
+            let mut records: Vec<(u16, Span)> = self.arena.seen(id).collect();
+            if is_process {
+                for (tag, span) in &records {
+                    widen(hulls.entry(id).or_default(), *tag, *span);
+                }
+                records = hulls.get(&id).cloned().unwrap_or_default();
+            }
+            if records.is_empty() {
+                continue;
+            }
+            let mut at = self.node(id).parent;
+            while !matches!(self.node(at).kind(), Kind::Process | Kind::Root) {
+                at = self.node(at).parent;
+            }
+            let hull = hulls.entry(at).or_default();
+            for (tag, span) in records {
+                widen(hull, tag, span);
+            }
+        }
+        hulls
+    }
+}
+
+fn widen(hull: &mut Vec<(u16, Span)>, tag: u16, span: Span) {
+    match hull.iter_mut().find(|(t, _)| *t == tag) {
+        Some((_, known)) => *known = known.hull(span),
+        None => hull.push((tag, span)),
+    }
+}

@@ -1,0 +1,235 @@
+//! Adding all that one tree knows to another: commutative, associative and idempotent.
+//!
+//! It is the growing that events do, once per node instead of once per event; so a merged tree is the tree that
+//! the events of both would have made. Rebuilding a tree without some of its records is a merge into an empty one.
+
+use super::arena::ROOT;
+use super::grow::Component;
+use super::node::{Flags, Kind, NodeId, Span};
+use super::socket::SocketKey;
+use super::{Tree, TreeFull};
+use crate::intern::TagRef;
+use std::collections::{HashMap, HashSet};
+
+/// Which part of a tree is taken over.
+pub(super) trait Selection {
+    /// The records of a leaf that are taken.
+    fn leaf(&self, from: &Tree, id: NodeId) -> Vec<(u16, Span)>;
+    /// The own records of a process that are taken, and whether the process is taken even without.
+    fn process(&self, from: &Tree, id: NodeId) -> (Vec<(u16, Span)>, bool);
+}
+
+/// Everything that is not dead.
+struct Everything;
+
+impl Selection for Everything {
+    fn leaf(&self, from: &Tree, id: NodeId) -> Vec<(u16, Span)> {
+        from.arena.seen(id).collect()
+    }
+
+    fn process(&self, from: &Tree, id: NodeId) -> (Vec<(u16, Span)>, bool) {
+        (from.arena.seen(id).collect(), from.node(id).has(Flags::VISIBLE))
+    }
+}
+
+impl Tree {
+    /// Adds all that `other` knows. O(nodes of `other`).
+    ///
+    /// # Errors
+    /// [`TreeFull`] when both together bear more than 65,535 tags. The byte budget is for events; a merge is
+    /// bounded by what it merges.
+    pub fn merge(&mut self, other: &Self) -> Result<(), TreeFull> {
+        self.take(other, &Everything)?;
+        self.arena.moved.clear();
+        Ok(())
+    }
+
+    /// Takes over a selection of another tree; returns where its processes went.
+    pub(super) fn take(
+        &mut self,
+        other: &Self,
+        selection: &impl Selection,
+    ) -> Result<HashMap<NodeId, NodeId>, TreeFull> {
+        let mut tags: HashMap<u16, u16> = HashMap::new();
+        for (local, tag, uses) in other.arena.tags() {
+            if uses > 0 {
+                let tag: &TagRef = tag;
+                tags.insert(local, self.local_tag(tag)?);
+            }
+        }
+        let retag = |seen: Vec<(u16, Span)>| -> Vec<(u16, Span)> {
+            seen.into_iter().filter_map(|(tag, span)| tags.get(&tag).map(|t| (*t, span))).collect()
+        };
+
+        // One frame a process; the processes below it are done one after the other, each with all that is below,
+        // so that a pattern learned among siblings never meets one that is still being filled.
+        let mut went = HashMap::from([(ROOT, ROOT)]);
+        let mut stack = vec![(ROOT, ROOT, other.programs_of(ROOT))];
+        while let Some((_, into, programs)) = stack.last_mut() {
+            let (from, into) = match programs.pop() {
+                Some(from) => (from, *into),
+                None => {
+                    stack.pop();
+                    continue;
+                }
+            };
+            let (seen, taken) = selection.process(other, from);
+            if !taken {
+                continue;
+            }
+            let names = other.names_of(other.node(from).parent);
+            let (leaf, _, general) = self.grow_path(into, Kind::ExecPath, &names);
+            let (process, _) = self.process_below(leaf, other.arena.text(from));
+            went.insert(from, process);
+            self.take_leaf(other, from, process, process, retag(seen), general);
+            for child in other.children(from) {
+                if other.node(child).kind() == Kind::Uid {
+                    self.arena.numbered(process, Kind::Uid, other.node(child).name);
+                }
+            }
+            self.take_leaves(other, from, process, &|id| retag(selection.leaf(other, id)));
+            stack.push((from, process, other.programs_of(from)));
+        }
+        // Only a merge into a tree that has names of its own can learn a pattern.
+        for (from, to) in std::mem::take(&mut self.arena.moved) {
+            went.values_mut().filter(|id| **id == from).for_each(|id| *id = to);
+        }
+        Ok(went)
+    }
+
+    /// The processes that a process (or the root) is parent of.
+    pub fn programs_of(&self, process: NodeId) -> Vec<NodeId> {
+        let mut found = Vec::new();
+        let mut stack: Vec<NodeId> = self.children(process).collect();
+        while let Some(id) = stack.pop() {
+            match self.node(id).kind() {
+                Kind::Process => found.push(id),
+                Kind::ExecPath => stack.extend(self.children(id)),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// The components of the path that ends at `leaf`, from the scope down.
+    fn names_of(&self, leaf: NodeId) -> Vec<Component<'_>> {
+        let kind = self.node(leaf).kind();
+        let mut names = Vec::with_capacity(16);
+        let mut at = leaf;
+        while self.node(at).kind() == kind && kind.is_path() {
+            names.push((self.arena.text(at), self.node(at).has(Flags::LEARNED)));
+            at = self.node(at).parent;
+        }
+        names.reverse();
+        names
+    }
+
+    /// Everything below a process but its programs.
+    pub fn leaves_of(&self, process: NodeId) -> Vec<NodeId> {
+        let mut found = Vec::new();
+        let mut stack: Vec<NodeId> = self.children(process).collect();
+        while let Some(id) = stack.pop() {
+            let kind = self.node(id).kind();
+            if matches!(kind, Kind::Process | Kind::ExecPath) {
+                continue;
+            }
+            if self.node(id).is_seen() {
+                found.push(id);
+            }
+            stack.extend(self.children(id));
+        }
+        found
+    }
+
+    /// The group that a socket's leaf is in.
+    pub fn socket_key(&self, leaf: NodeId) -> SocketKey {
+        let mut at = leaf;
+        while matches!(self.node(at).kind(), Kind::UnixPath | Kind::Peer) {
+            at = self.node(at).parent;
+        }
+        SocketKey::unpack(self.node(at).name)
+    }
+
+    fn take_leaves(&mut self, other: &Self, from: NodeId, process: NodeId, seen_of: &impl Fn(NodeId) -> Vec<(u16, Span)>) {
+        for leaf in other.leaves_of(from) {
+            let seen = seen_of(leaf);
+            if seen.is_empty() {
+                continue;
+            }
+            let node = other.node(leaf);
+            let (id, general) = match node.kind() {
+                kind @ (Kind::FilePath | Kind::DnsLabel) => {
+                    let (id, _, general) = self.grow_path(process, kind, &other.names_of(leaf));
+                    (id, general)
+                }
+                Kind::UnixPath => {
+                    let group = self.grow_sockets(process, other.socket_key(leaf), 0);
+                    let (id, _, general) = self.grow_path(group, Kind::UnixPath, &other.names_of(leaf));
+                    (id, general)
+                }
+                Kind::Peer => {
+                    let level = super::grow::socket_level(other.node(node.parent).flags());
+                    let group = self.grow_sockets(process, other.socket_key(leaf), level);
+                    (self.grow_peer(group, other.address(leaf)).0, false)
+                }
+                kind => (self.arena.numbered(process, kind, node.name).0, false),
+            };
+            for child in other.children(leaf) {
+                if other.node(child).kind() == Kind::Qtype {
+                    self.arena.numbered(id, Kind::Qtype, other.node(child).name);
+                }
+            }
+            self.take_leaf(other, leaf, process, id, seen, general);
+        }
+    }
+
+    /// Flags, records and sketch of one node.
+    fn take_leaf(
+        &mut self,
+        other: &Self,
+        from: NodeId,
+        process: NodeId,
+        into: NodeId,
+        seen: Vec<(u16, Span)>,
+        general: bool,
+    ) {
+        let bits = other.node(from).flags().and(Flags::PAYLOAD);
+        self.arena.node_mut(into).set(bits);
+        if general {
+            match other.sketch_of(from) {
+                Some(sketch) => self.merge_sketch(into, sketch),
+                None => self.sketch(into, &other.path_text(from)),
+            }
+        }
+        for (tag, span) in seen {
+            self.stamp_leaf(process, into, tag, span);
+        }
+    }
+}
+
+/// The records that a predicate on tag and span keeps; processes by the hull of everything below them.
+pub(super) struct Filter<'a, F> {
+    pub keep: F,
+    pub hulls: HashMap<NodeId, Vec<(u16, Span)>>,
+    pub pins: &'a HashSet<NodeId>,
+}
+
+impl<F: Fn(&str, Span) -> bool> Filter<'_, F> {
+    fn keeps(&self, from: &Tree, tag: u16, span: Span) -> bool {
+        from.arena.tag(tag).is_some_and(|t| (self.keep)(t.text(), span))
+    }
+}
+
+impl<F: Fn(&str, Span) -> bool> Selection for Filter<'_, F> {
+    fn leaf(&self, from: &Tree, id: NodeId) -> Vec<(u16, Span)> {
+        from.arena.seen(id).filter(|(tag, span)| self.keeps(from, *tag, *span)).collect()
+    }
+
+    fn process(&self, from: &Tree, id: NodeId) -> (Vec<(u16, Span)>, bool) {
+        let hull = self.hulls.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let kept: Vec<u16> =
+            hull.iter().filter(|(tag, span)| self.keeps(from, *tag, *span)).map(|(tag, _)| *tag).collect();
+        let own = from.arena.seen(id).filter(|(tag, _)| kept.contains(tag)).collect();
+        (own, !kept.is_empty() || self.pins.contains(&id))
+    }
+}

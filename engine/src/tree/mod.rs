@@ -1,0 +1,288 @@
+//! The activity tree: what the processes of one container did, or, merged, those of one image.
+//!
+//! A [`Tree`] is nodes and nothing else: it can be grown, merged, evicted from, walked. An [`ActivityTree`] is a
+//! tree together with the process table of one container; events go in there.
+//!
+//! | operation | cost |
+//! |---|---|
+//! | a known event | O(length of its path), no allocation |
+//! | a new one | the same, amortised |
+//! | [`Tree::merge`], [`Tree::evict_tag`], [`Tree::evict_before`] | O(nodes) |
+//! | [`Tree::stats`], [`Tree::heap_bytes`] | O(1) |
+//!
+//! Not here: which container an event belongs to (`shard`), and what a profile looks like (`profile`).
+
+mod activity;
+mod arena;
+mod evict;
+mod grow;
+mod lineage;
+mod merge;
+mod names;
+mod node;
+mod program;
+mod socket;
+
+pub use activity::{ActivityTree, Behaviour, behaviour};
+pub use arena::{Children, ROOT};
+pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, is_runtime};
+pub use node::{Flags, Kind, Node, NodeId, Span};
+pub use program::{Program, ProgramKey};
+pub use socket::{Address, Family, SocketKey};
+
+use crate::intern::TagRef;
+use crate::path::Protect;
+use arena::Arena;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What decides which behaviours are one node, and how large a tree may get.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// More names than this of one shape in one directory become a pattern.
+    pub path_fanout: usize,
+    /// More addresses than this of one kind of socket become networks, and more networks than this become one.
+    pub peer_fanout: usize,
+    /// What never generalises.
+    pub protect: Protect,
+    /// Arguments are part of a program's identity.
+    pub differentiate_args: bool,
+    /// Programs below programs: from this depth on, a program stands beside the one that ran it.
+    pub lineage_depth: usize,
+    /// Processes in one container's table.
+    pub processes_max: usize,
+    /// Bytes of heap that one tree may own before it takes nothing new.
+    pub tree_bytes: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            path_fanout: 16,
+            peer_fanout: 16,
+            protect: Protect::default(),
+            differentiate_args: false,
+            lineage_depth: 256,
+            processes_max: 65_536,
+            tree_bytes: 256 << 20,
+        }
+    }
+}
+
+/// How many entries a tree's lists have, as profiles state it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Stats {
+    /// Programs.
+    pub process_nodes: u64,
+    /// Files opened.
+    pub file_nodes: u64,
+    /// DNS names asked for.
+    pub dns_nodes: u64,
+    /// Sockets connected or bound.
+    pub socket_nodes: u64,
+    /// System calls, counted per program.
+    pub syscalls: u64,
+    /// Capabilities, counted per program.
+    pub capabilities: u64,
+}
+
+impl Stats {
+    fn leaf_mut(&mut self, kind: Kind) -> Option<&mut u64> {
+        match kind {
+            Kind::FilePath => Some(&mut self.file_nodes),
+            Kind::DnsLabel => Some(&mut self.dns_nodes),
+            Kind::Peer | Kind::UnixPath => Some(&mut self.socket_nodes),
+            Kind::Syscall => Some(&mut self.syscalls),
+            Kind::Capability => Some(&mut self.capabilities),
+            _ => None,
+        }
+    }
+}
+
+/// The tree has reached its byte budget and takes nothing new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the tree has reached its byte budget")]
+pub struct TreeFull;
+
+/// What processes did, each node stamped with who did it and when.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    arena: Arena,
+    rules: Arc<Rules>,
+    /// Shapes that have become patterns and still have to absorb their names: (directory, pattern's name).
+    pending: Vec<(NodeId, u32)>,
+}
+
+impl Tree {
+    /// An empty tree.
+    pub fn new(rules: Arc<Rules>) -> Self {
+        Self { arena: Arena::new(), rules, pending: Vec::new() }
+    }
+
+    /// What decides identity here.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// Entries, kept as the tree grows.
+    pub fn stats(&self) -> Stats {
+        self.arena.stats()
+    }
+
+    /// Entries, counted anew by walking the whole tree. Equal to [`stats`](Self::stats), always.
+    pub fn recount(&self) -> Stats {
+        let mut stats = Stats::default();
+        let mut stack = vec![ROOT];
+        while let Some(id) = stack.pop() {
+            let node = self.arena.node(id);
+            if let (Some(count), true) = (stats.leaf_mut(node.kind()), node.is_seen()) {
+                *count += 1;
+            }
+            if node.kind() == Kind::Process && self.is_active(id) {
+                stats.process_nodes += 1;
+            }
+            stack.extend(self.arena.children(id));
+        }
+        stats
+    }
+
+    /// Whether anything at all was seen of a node or below it.
+    fn is_active(&self, top: NodeId) -> bool {
+        let mut stack = vec![top];
+        while let Some(id) = stack.pop() {
+            if self.arena.node(id).is_seen() {
+                return true;
+            }
+            stack.extend(self.arena.children(id));
+        }
+        false
+    }
+
+    /// Bytes of heap owned: exact. O(1).
+    pub fn heap_bytes(&self) -> usize {
+        self.arena.heap_bytes() + self.pending.capacity() * size_of::<(NodeId, u32)>()
+    }
+
+    /// Bytes of heap that hold names: path components, labels, addresses.
+    pub fn name_bytes(&self) -> usize {
+        self.arena.names.heap_bytes()
+    }
+
+    /// [`heap_bytes`](Self::heap_bytes) with every part that is kept incrementally counted anew.
+    pub fn recount_bytes(&self) -> usize {
+        let sketches: usize = self.arena.sketches.values().map(crate::path::Sketch::heap_bytes).sum();
+        let shapes: usize = self.arena.shapes.values().map(|s| s.members.capacity() * size_of::<NodeId>()).sum();
+        self.heap_bytes() - self.arena.sketch_bytes - self.arena.shape_bytes + sketches + shapes
+    }
+
+    /// Nodes of every kind, directories included.
+    pub fn node_count(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// The tags that nodes bear, in order of their text.
+    pub fn tags(&self) -> BTreeSet<&str> {
+        self.arena.tags().filter(|(_, _, uses)| *uses > 0).map(|(_, tag, _)| tag.text()).collect()
+    }
+
+    /// How many seen records bear the tag.
+    pub fn tag_uses(&self, tag: &str) -> u64 {
+        self.arena.tags().filter(|(_, t, _)| t.text() == tag).map(|(_, _, uses)| u64::from(uses)).sum()
+    }
+
+    /// The tree's own index of a tag, to be used in calls that follow.
+    ///
+    /// # Errors
+    /// [`TreeFull`] with 65,535 different tags.
+    pub fn local_tag(&mut self, tag: &TagRef) -> Result<u16, TreeFull> {
+        self.arena.local_tag(tag).ok_or(TreeFull)
+    }
+
+    /// Lets another tag stand wherever `local` stood: the workload is known at last.
+    pub fn rename_tag(&mut self, local: u16, tag: &TagRef) {
+        self.arena.rename_tag(local, tag);
+    }
+
+    /// Gives back what is reserved and not used.
+    pub fn shrink(&mut self) {
+        self.arena.shrink();
+        self.pending.shrink_to_fit();
+    }
+
+    fn has_room(&self) -> Result<(), TreeFull> {
+        if self.heap_bytes() < self.rules.tree_bytes { Ok(()) } else { Err(TreeFull) }
+    }
+
+    // Walking.
+
+    /// A node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        self.arena.node(id)
+    }
+
+    /// A node's living children, in no particular order.
+    pub fn children(&self, id: NodeId) -> Children<'_> {
+        self.arena.children(id)
+    }
+
+    /// When which tag did what a node stands for.
+    pub fn seen(&self, id: NodeId) -> impl Iterator<Item = (&TagRef, Span)> {
+        self.arena.seen(id).filter_map(|(local, span)| self.arena.tag(local).map(|tag| (tag, span)))
+    }
+
+    /// The full path, name or address of a leaf or a process.
+    pub fn leaf_text(&self, id: NodeId) -> String {
+        match self.arena.node(id).kind() {
+            Kind::Peer => self.address(id).to_string(),
+            _ => self.path_text(id),
+        }
+    }
+
+    /// The address of a peer.
+    pub fn address(&self, peer: NodeId) -> Address {
+        Address::from_bytes(self.arena.names.get(self.arena.node(peer).name))
+    }
+
+    /// A process's argv0 and arguments, where they are part of its identity.
+    pub fn program_key(&self, process: NodeId) -> ProgramKey {
+        ProgramKey::decode(self.arena.text(process))
+    }
+
+    /// The names that a learned pattern stands for, if one is part of this leaf's name.
+    pub fn sketch_of(&self, leaf: NodeId) -> Option<&crate::path::Sketch> {
+        self.arena.sketches.get(&leaf)
+    }
+
+    /// The text of one component.
+    pub fn component(&self, id: NodeId) -> &str {
+        self.arena.text(id)
+    }
+
+    /// A hash of everything the tree knows, and of nothing else: not of ids, order or capacity.
+    pub fn structural_hash(&self) -> u64 {
+        use std::hash::BuildHasher;
+        let hasher = foldhash::fast::FixedState::with_seed(7);
+        let mut sum = 0_u64;
+        let mut stack = vec![(ROOT, 0_u64)];
+        while let Some((id, above)) = stack.pop() {
+            let node = self.arena.node(id);
+            let kind = node.kind();
+            let name: &[u8] = if kind.is_numeric() || kind == Kind::Root {
+                &node.name.to_le_bytes()
+            } else {
+                self.arena.names.get(node.name)
+            };
+            let bits = node.flags().and(Flags::PAYLOAD.or(Flags::LEARNED).or(Flags::VISIBLE));
+            let own = hasher.hash_one((above, kind as u8, name, format!("{bits:?}")));
+            for (tag, span) in self.seen(id) {
+                sum = sum.wrapping_add(hasher.hash_one((own, tag.text(), span.first, span.last)));
+            }
+            if let Some(sketch) = self.sketch_of(id) {
+                sum = sum.wrapping_add(hasher.hash_one((own, sketch.exemplars())));
+            }
+            sum = sum.wrapping_add(own);
+            stack.extend(self.arena.children(id).map(|child| (child, own)));
+        }
+        sum
+    }
+}

@@ -1,0 +1,91 @@
+//! A tree's own strings: path components, labels, addresses, argument keys. Each is stored once.
+//!
+//! Private to one tree, so nothing here is shared between threads; names go when the tree is rebuilt without them.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// Bytes stored once and known by a small index.
+#[derive(Clone, Debug)]
+pub struct Names {
+    text: Vec<u8>,
+    spans: Vec<Span>,
+    index: HashTable<u32>,
+    hasher: FixedState,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    offset: u32,
+    len: u32,
+}
+
+impl Names {
+    pub fn new(seed: u64) -> Self {
+        Self { text: Vec::new(), spans: Vec::new(), index: HashTable::new(), hasher: FixedState::with_seed(seed) }
+    }
+
+    /// The bytes of a name.
+    pub fn get(&self, id: u32) -> &[u8] {
+        self.spans
+            .get(id as usize)
+            .and_then(|s| self.text.get(s.offset as usize..s.offset as usize + s.len as usize))
+            .unwrap_or_default()
+    }
+
+    /// The name as text. Every name except an address is text by construction.
+    pub fn text(&self, id: u32) -> &str {
+        std::str::from_utf8(self.get(id)).unwrap_or_default()
+    }
+
+    /// The index of `name`, if it is stored.
+    pub fn find(&self, name: &[u8]) -> Option<u32> {
+        self.index.find(self.hasher.hash_one(name), |id| self.get(*id) == name).copied()
+    }
+
+    /// The index of `name`, stored if it was not.
+    pub fn intern(&mut self, name: &[u8]) -> u32 {
+        if let Some(id) = self.find(name) {
+            return id;
+        }
+        let id = self.spans.len() as u32;
+        // A tree's byte budget is checked before it grows and is far below 4 GiB.
+        let span = Span { offset: self.text.len() as u32, len: name.len() as u32 };
+        reserve_tight(&mut self.text, name.len());
+        self.text.extend_from_slice(name);
+        reserve_tight(&mut self.spans, 1);
+        self.spans.push(span);
+        let Self { text, spans, index, hasher } = self;
+        index.insert_unique(hasher.hash_one(name), id, |id| {
+            let s = spans.get(*id as usize).copied().unwrap_or(Span { offset: 0, len: 0 });
+            let bytes = text.get(s.offset as usize..s.offset as usize + s.len as usize);
+            hasher.hash_one(bytes.unwrap_or_default())
+        });
+        id
+    }
+
+    /// How many names are stored.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Gives back what is reserved and not used.
+    pub fn shrink(&mut self) {
+        self.text.shrink_to_fit();
+        self.spans.shrink_to_fit();
+    }
+
+    /// Bytes of heap owned.
+    pub fn heap_bytes(&self) -> usize {
+        self.text.capacity() + self.spans.capacity() * size_of::<Span>() + self.index.allocation_size()
+    }
+}
+
+/// Makes room for `more` elements, growing by an eighth at a time: arenas hold most of a tree's bytes, and
+/// doubling them would leave up to half of that unused.
+pub fn reserve_tight<T>(vec: &mut Vec<T>, more: usize) {
+    if vec.capacity() - vec.len() < more {
+        vec.reserve_exact(more.max(vec.len() / 8).max(16));
+    }
+}

@@ -1,0 +1,131 @@
+//! What makes two programs of one parent the same: the path, and what else tells programs of one path apart.
+
+use crate::event::Exec;
+use crate::path::{components, escape};
+
+/// A program as an exec names it: its normalised path, and its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// Normalised path.
+    pub path: String,
+    /// What else is identity, encoded.
+    pub key: String,
+}
+
+/// What tells programs of one path apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProgramKey {
+    /// The name under which a multi-call binary was called.
+    pub argv0: Option<String>,
+    /// The arguments, where they are part of identity.
+    pub argv: Option<Vec<String>>,
+}
+
+/// Arguments beyond this many bytes are not part of identity.
+const ARGV_BYTES_MAX: usize = 16 << 10;
+
+/// Programs that are many, told apart by the name they are called by.
+const MULTI_CALL: [&str; 3] = ["busybox", "toybox", "coreutils"];
+
+impl Program {
+    /// The program of an exec whose path is already normalised.
+    pub fn new(path: &str, exec: &Exec<&[u8]>, differentiate_args: bool) -> Self {
+        let key = ProgramKey::of(path, exec.argv, differentiate_args).encode();
+        Self { path: path.to_owned(), key }
+    }
+
+    /// Path and key in one text, for comparing.
+    pub fn identity(&self) -> String {
+        format!("{}\0{}", self.path, self.key)
+    }
+}
+
+impl ProgramKey {
+    /// The key of a program with the given NUL-terminated arguments.
+    pub fn of(path: &str, argv: Option<&[u8]>, differentiate_args: bool) -> Self {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let multi_call = MULTI_CALL.contains(&name);
+        let Some(argv) = argv.filter(|_| multi_call || differentiate_args) else { return Self::default() };
+        let mut args = argv.strip_suffix(b"\0").unwrap_or(argv).split(|b| *b == 0);
+        if argv.is_empty() {
+            return Self::default();
+        }
+        let mut text = String::new();
+        let argv0 = args.clone().next().filter(|_| multi_call).map(|arg| {
+            escape(arg.rsplit(|b| *b == b'/').next().unwrap_or(arg), &mut text);
+            text.clone()
+        });
+        let argv = differentiate_args.then(|| {
+            let mut bytes = 0;
+            let within = args.by_ref().take_while(|arg| {
+                bytes += arg.len() + 1;
+                bytes <= ARGV_BYTES_MAX
+            });
+            within
+                .map(|arg| {
+                    let mut text = String::new();
+                    escape(arg, &mut text);
+                    text
+                })
+                .collect()
+        });
+        Self { argv0, argv }
+    }
+
+    /// As the name of a node: `a` and argv0, `v` and the arguments, each ended by NUL.
+    pub(super) fn encode(&self) -> String {
+        let mut key = String::new();
+        if let Some(argv0) = &self.argv0 {
+            key.extend(["a", argv0, "\0"]);
+        }
+        if let Some(argv) = &self.argv {
+            key.push('v');
+            for arg in argv {
+                key.extend([arg, "\0"]);
+            }
+        }
+        key
+    }
+
+    pub(super) fn decode(key: &str) -> Self {
+        let (argv0, rest) = match key.strip_prefix('a').and_then(|k| k.split_once('\0')) {
+            Some((argv0, rest)) => (Some(argv0.to_owned()), rest),
+            None => (None, key),
+        };
+        let argv = rest.strip_prefix('v').map(|args| {
+            let args = args.strip_suffix('\0');
+            args.map(|args| args.split('\0').map(str::to_owned).collect()).unwrap_or_default()
+        });
+        Self { argv0, argv }
+    }
+}
+
+/// The components of a path, none of them a learned pattern.
+pub(super) fn literal(path: &str) -> Vec<(&str, bool)> {
+    components(path).map(|name| (name, false)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_kept_only_where_they_tell_programs_apart() {
+        let cases: [(&str, Option<&[u8]>, bool, Option<&str>, Option<&[&str]>); 7] = [
+            ("/bin/ls", Some(b"ls\0-l\0"), false, None, None),
+            ("/bin/ls", Some(b"ls\0-l\0"), true, None, Some(&["ls", "-l"])),
+            ("/bin/busybox", Some(b"ls\0-l\0"), false, Some("ls"), None),
+            ("/bin/busybox", Some(b"/bin/sh\0"), false, Some("sh"), None),
+            ("/bin/busybox", None, false, None, None),
+            ("/usr/bin/coreutils", Some(b"cat\0\0x\0"), true, Some("cat"), Some(&["cat", "", "x"])),
+            ("/bin/toybox", Some(b"a\xff\0"), false, Some("a\\xff"), None),
+        ];
+        for (path, argv, differentiate, argv0, args) in cases {
+            let key = ProgramKey::of(path, argv, differentiate);
+            assert_eq!(key.argv0.as_deref(), argv0, "{path}");
+            let args = args.map(|a| a.iter().map(ToString::to_string).collect::<Vec<_>>());
+            assert_eq!(key.argv, args, "{path}");
+            assert_eq!(ProgramKey::decode(&key.encode()), key);
+        }
+    }
+}

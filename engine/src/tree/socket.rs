@@ -1,0 +1,159 @@
+//! What makes two sockets the same: operation, family, transport, port and, below those, the address.
+
+use crate::event::{Proto, SocketOp};
+use crate::path::{Network, keeps_address, network};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Bound ports from here up are any port: the kernel or the library chose it.
+pub const EPHEMERAL_PORT: u16 = 32768;
+
+/// Address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    Inet,
+    /// IPv6.
+    Inet6,
+    /// Unix.
+    Unix,
+}
+
+impl Family {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inet => "inet",
+            Self::Inet6 => "inet6",
+            Self::Unix => "unix",
+        }
+    }
+}
+
+/// All of a socket's identity but its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketKey {
+    /// Connected or bound.
+    pub op: SocketOp,
+    /// Address family.
+    pub family: Family,
+    /// Transport, where known.
+    pub proto: Option<Proto>,
+    /// Port; 0 for unix sockets and for a bind to an ephemeral port.
+    pub port: u16,
+}
+
+impl SocketKey {
+    /// The key of an event's socket, ephemeral ports of a bind folded into 0.
+    pub fn new(op: SocketOp, family: Family, proto: Option<Proto>, port: u16) -> Self {
+        let ephemeral = op == SocketOp::Bind && port >= EPHEMERAL_PORT;
+        let port = if ephemeral || family == Family::Unix { 0 } else { port };
+        Self { op, family, proto, port }
+    }
+
+    pub(super) fn pack(self) -> u32 {
+        let proto = match self.proto {
+            None => 0,
+            Some(Proto::Tcp) => 1,
+            Some(Proto::Udp) => 2,
+        };
+        u32::from(self.port) | proto << 16 | (self.family as u32) << 18 | (self.op as u32) << 20
+    }
+
+    pub(super) fn unpack(bits: u32) -> Self {
+        Self {
+            op: if bits >> 20 & 1 == 0 { SocketOp::Bind } else { SocketOp::Connect },
+            family: match bits >> 18 & 3 {
+                0 => Family::Inet,
+                1 => Family::Inet6,
+                _ => Family::Unix,
+            },
+            proto: match bits >> 16 & 3 {
+                0 => None,
+                1 => Some(Proto::Tcp),
+                _ => Some(Proto::Udp),
+            },
+            port: bits as u16,
+        }
+    }
+}
+
+/// What stands for the other side of an internet socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// One address.
+    Host(IpAddr),
+    /// All of one network.
+    Network(Network),
+    /// Any address at all.
+    Any,
+}
+
+impl Address {
+    /// How wide it is: 0 for an address, 1 for a network, 2 for all.
+    pub(super) fn level(self) -> u8 {
+        match self {
+            Self::Host(_) => 0,
+            Self::Network(_) => 1,
+            Self::Any => 2,
+        }
+    }
+
+    /// The same peer seen from `level`.
+    #[must_use]
+    pub(super) fn widen(self, level: u8) -> Self {
+        match (self, level) {
+            (Self::Host(ip), _) if keeps_address(ip) => self,
+            (Self::Host(ip), 1) => Self::Network(network(ip)),
+            (_, 2) => Self::Any,
+            _ => self,
+        }
+    }
+
+    /// Whether it is one of those that never become a network.
+    pub(super) fn stays(self) -> bool {
+        matches!(self, Self::Host(ip) if keeps_address(ip))
+    }
+
+    pub(super) fn to_bytes(self, buf: &mut [u8; 17]) -> &[u8] {
+        let ip = match self {
+            Self::Host(ip) => ip,
+            Self::Network(net) => net.base(),
+            Self::Any => return b"*",
+        };
+        let len = match ip {
+            IpAddr::V4(v4) => {
+                buf[1..5].copy_from_slice(&v4.octets());
+                5
+            }
+            IpAddr::V6(v6) => {
+                buf[1..17].copy_from_slice(&v6.octets());
+                17
+            }
+        };
+        buf[0] = self.level();
+        buf.get(..len).unwrap_or_default()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        let Some((level, octets)) = bytes.split_first() else { return Self::Any };
+        let ip = if let Ok(v4) = <[u8; 4]>::try_from(octets) {
+            IpAddr::V4(Ipv4Addr::from(v4))
+        } else if let Ok(v6) = <[u8; 16]>::try_from(octets) {
+            IpAddr::V6(Ipv6Addr::from(v6))
+        } else {
+            return Self::Any;
+        };
+        if *level == 0 { Self::Host(ip) } else { Self::Network(network(ip)) }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(ip) => ip.fmt(f),
+            Self::Network(net) => net.fmt(f),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}
