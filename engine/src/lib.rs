@@ -1,4 +1,5 @@
 //! Grove learns what each container image does on a Linux host and says when a container does something else.
+pub mod config;
 pub mod event;
 pub mod ledger;
 pub mod path;

@@ -1,0 +1,407 @@
+//! Every `GROVE_*` variable, in one table.
+//!
+//! From the table's rows come [`Config`]'s fields with their defaults, the reading and checking of the environment,
+//! and the listing that `grove env` prints and `docs/tuning.md` contains. A variable is added by adding a row.
+//!
+//! Nothing else in the engine reads the environment. Not here: what a setting does; that is where its field is used.
+//!
+//! ```
+//! use grove::config::Config;
+//!
+//! // An embedder takes the environment, or what it likes, and may set any field.
+//! let mut config = Config::from_vars([("GROVE_BATCH_EVENTS", "512"), ("GROVE_HOLD_TIME", "10s")])?;
+//! config.workers = 2;
+//! config.validate()?;
+//! assert_eq!((config.batch_events, config.hold_time.as_secs()), (512, 10));
+//!
+//! // A mistake is an error that says what to do, never a silent default.
+//! let error = Config::from_vars([("GROVE_BATCHEVENTS", "512")]).unwrap_err();
+//! assert_eq!(error.to_string(), "unknown variable GROVE_BATCHEVENTS; did you mean GROVE_BATCH_EVENTS?");
+//! # Ok::<(), grove::config::ConfigError>(())
+//! ```
+
+mod error;
+mod host;
+mod value;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use error::ConfigError;
+pub use host::Host;
+use value::{Choice, Fault, Setting, bytes, count, span};
+
+/// How much is logged: what is named and everything graver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What stopped an operation.
+    Error,
+    /// What was given up: events lost, limits reached.
+    Warn,
+    /// What was done.
+    Info,
+    /// What was decided, for whoever configures Grove.
+    Debug,
+    /// Every step, for whoever works on Grove.
+    Trace,
+}
+
+impl Choice for LogLevel {
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Off, "off"),
+        (Self::Error, "error"),
+        (Self::Warn, "warn"),
+        (Self::Info, "info"),
+        (Self::Debug, "debug"),
+        (Self::Trace, "trace"),
+    ];
+}
+
+impl From<LogLevel> for tracing::level_filters::LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Off => Self::OFF,
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Choice for LogFormat {
+    const ALL: &'static [(Self, &'static str)] = &[(Self::Text, "text"), (Self::Json, "json")];
+}
+
+/// Makes `Config` and the table of its variables from the rows below.
+macro_rules! variables {
+    ($(
+        #[doc = $meaning:literal]
+        $field:ident: $type:ty = $name:literal, $limits:expr, $default:expr $(, $rule:literal)?;
+    )*) => {
+        /// Every setting, under its variable's name without `GROVE_`, in lower case.
+        ///
+        /// Fields may be set directly; whoever does so calls [`validate`](Self::validate) afterwards.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Config {
+            $(#[doc = concat!($meaning, " (`", $name, "`).")] pub $field: $type,)*
+            /// Where the values are from.
+            pub origins: Origins,
+        }
+
+        impl Config {
+            /// The defaults for a given host.
+            pub fn for_host(host: Host) -> Self {
+                $(let $field: fn(Host) -> $type = $default;)*
+                Self { $($field: $field(host),)* origins: Origins::new(host) }
+            }
+        }
+
+        /// One row for each variable.
+        static TABLE: [Variable; [$($name),*].len()] = [$(Variable {
+            name: $name,
+            meaning: $meaning.trim_ascii(),
+            rule: concat!("" $(, $rule)?),
+            about: || About {
+                kind: <$type>::kind(&$limits),
+                unit: <$type>::unit(&$limits),
+                range: <$type>::range(&$limits),
+                spelling: <$type>::spelling(&$limits),
+            },
+            set: |config, text| {
+                config.$field = <$type>::parse(text, &$limits)?;
+                Ok(())
+            },
+            check: |config| config.$field.check(&$limits),
+            show: |config| config.$field.show(&$limits),
+        }),*];
+    };
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+// A row: what it means (also the field's documentation), the field and its type, the variable, the allowed values, the
+// default, and, where that depends on the host, the rule in words.
+variables! {
+    /// Worker threads; each is the only writer of the containers that fall to it
+    workers: usize = "GROVE_WORKERS", count(1, 256, "threads"),
+        |host| host.cores.clamp(1, 256), "the processors this process may use, at most 256";
+
+    /// Batches that one worker's queue holds before senders wait or drop
+    queue_batches: usize = "GROVE_QUEUE_BATCHES", count(2, 65_536, "batches"), |_| 64;
+
+    /// Events handed to a worker at a time
+    batch_events: usize = "GROVE_BATCH_EVENTS", count(1, 65_536, "events"), |_| 256;
+
+    /// Events held for one container whose image is not known yet; 0 holds none
+    hold_events: usize = "GROVE_HOLD_EVENTS", count(0, 1 << 20, "events"), |_| 16_384;
+
+    /// Memory for the events held for one container
+    hold_bytes: usize = "GROVE_HOLD_BYTES", bytes(0, 1 << 30), |_| 8 << 20;
+
+    /// How long they are held, by the events' own clock
+    hold_time: Duration = "GROVE_HOLD_TIME", span(Duration::ZERO, HOUR), |_| Duration::from_secs(30);
+
+    /// Names of one shape in one directory beyond which they become a pattern
+    path_fanout: usize = "GROVE_PATH_FANOUT", count(1, 65_536, "names"), |_| 16;
+
+    /// Addresses for one port beyond which they become networks
+    peer_fanout: usize = "GROVE_PEER_FANOUT", count(1, 65_536, "addresses"), |_| 16;
+
+    /// Paths whose names never become patterns, beside the built-in ones
+    path_protect: Vec<String> = "GROVE_PATH_PROTECT", (), |_| Vec::new();
+
+    /// Whether a program run with other arguments is another process node
+    differentiate_args: bool = "GROVE_DIFFERENTIATE_ARGS", (), |_| false;
+
+    /// Memory for one container's activity tree; beyond it detail is given up and recorded as such
+    tree_bytes: usize = "GROVE_TREE_BYTES", bytes(64 << 10, 64 << 30), tree_bytes, "1/32 of memory, from 16Mi to 1Gi";
+
+    /// Longest lineage in an activity tree, from its root down
+    lineage_depth: usize = "GROVE_LINEAGE_DEPTH", count(2, 1_024, "nodes"), |_| 256;
+
+    /// Running processes tracked in one container
+    processes_max: usize = "GROVE_PROCESSES_MAX", count(16, 1 << 22, "processes"), |_| 65_536;
+
+    /// Longest record of a trace; longer ones are rejected
+    record_bytes: usize = "GROVE_RECORD_BYTES", bytes(1 << 10, 1 << 30), |_| 4 << 20;
+
+    /// Whether the host itself is profiled, as the container with the empty name
+    host: bool = "GROVE_HOST", (), |_| false;
+
+    /// What is logged to standard error: this level and graver
+    log: LogLevel = "GROVE_LOG", (), |_| LogLevel::Warn;
+
+    /// How log lines are written
+    log_format: LogFormat = "GROVE_LOG_FORMAT", (), |_| LogFormat::Text;
+}
+
+/// 1/32 of memory in whole MiB, within bounds; the middle of them where the memory is not known.
+fn tree_bytes(host: Host) -> usize {
+    let share = host.memory_bytes.map_or(64 << 20, |memory| memory / 32);
+    (share.clamp(16 << 20, 1 << 30) >> 20 << 20) as usize
+}
+
+/// Variables that begin like ours and are somebody else's: the tests look for real captures there.
+const NOT_OURS: [&str; 1] = ["GROVE_CAPTURES"];
+
+/// One variable, whatever its type.
+struct Variable {
+    name: &'static str,
+    meaning: &'static str,
+    rule: &'static str,
+    about: fn() -> About,
+    set: fn(&mut Config, &str) -> Result<(), Fault>,
+    check: fn(&Config) -> Result<(), Fault>,
+    show: fn(&Config) -> String,
+}
+
+/// What a variable's type and limits say in words.
+struct About {
+    kind: &'static str,
+    unit: &'static str,
+    range: String,
+    spelling: &'static str,
+}
+
+impl Variable {
+    /// What is allowed, for an error.
+    fn allowed(&self) -> String {
+        let About { unit, range, spelling, .. } = (self.about)();
+        let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+        let spelling = if spelling.is_empty() { String::new() } else { format!(", {spelling}") };
+        format!("{range}{unit}{spelling}")
+    }
+
+    fn invalid(&self, source: &'static str, given: &OsStr, fault: Fault) -> ConfigError {
+        ConfigError::Invalid { name: source, given: error::quote(given), fault, allowed: self.allowed() }
+    }
+}
+
+/// Where a value is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// A `GROVE_*` variable.
+    Environment,
+    /// A flag on the command line.
+    Flag,
+    /// The program assigned the field.
+    Program,
+}
+
+impl Origin {
+    /// The word for it in `grove env`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Environment => "environment",
+            Self::Flag => "flag",
+            Self::Program => "program",
+        }
+    }
+}
+
+/// Where each value of a [`Config`] is from, and the host that its defaults are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origins {
+    host: Host,
+    of: [Origin; TABLE.len()],
+}
+
+impl Origins {
+    fn new(host: Host) -> Self {
+        Self { host, of: [Origin::Default; TABLE.len()] }
+    }
+}
+
+/// What there is to say of one variable: a row of `grove env`. Values are spelled as the variable takes them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Row {
+    /// The variable.
+    pub name: &'static str,
+    /// Its type: `count`, `size`, `duration`, `boolean`, `paths` or `choice`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What one of it is; empty where that makes no sense.
+    pub unit: &'static str,
+    /// The value in force.
+    pub value: String,
+    /// Where the value is from.
+    pub origin: Origin,
+    /// The default on this host.
+    pub default: String,
+    /// How the default comes from the host; empty where it does not.
+    pub default_rule: &'static str,
+    /// The allowed values.
+    pub range: String,
+    /// What it means, in a line.
+    pub meaning: &'static str,
+}
+
+impl Default for Config {
+    /// The defaults for this host. The environment plays no part.
+    fn default() -> Self {
+        Self::for_host(Host::detect())
+    }
+}
+
+impl Config {
+    /// The settings that this process's environment asks for, on this host.
+    ///
+    /// # Errors
+    /// As [`from_vars`](Self::from_vars).
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_vars(std::env::vars_os())
+    }
+
+    /// The settings that these variables ask for, on this host. Only names that begin with `GROVE_` matter.
+    ///
+    /// # Errors
+    /// A variable that does not exist, one that is given twice, and a value that is not UTF-8 or not allowed: the
+    /// first one in the order of their names.
+    pub fn from_vars<K, V>(vars: impl IntoIterator<Item = (K, V)>) -> Result<Self, ConfigError>
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let mut given = BTreeMap::new();
+        let mut twice = None;
+        for (name, value) in vars {
+            let name = name.into();
+            let ours = name.as_encoded_bytes().starts_with(b"GROVE_") && !NOT_OURS.iter().any(|other| name == *other);
+            if ours && given.insert(name.clone(), value.into()).is_some() {
+                twice = Some(name);
+            }
+        }
+        if let Some(name) = twice {
+            return Err(ConfigError::Twice { name: error::quote(&name) });
+        }
+        let mut config = Self::default();
+        for (name, value) in given {
+            let variable = find(&name)?;
+            config.set(variable, variable.name, &value, Origin::Environment)?;
+        }
+        Ok(config)
+    }
+
+    /// Sets the value of a variable from a command-line flag, which overrides the environment. `flag` is what errors
+    /// call it, such as `--workers`.
+    ///
+    /// # Errors
+    /// A value that is not allowed, or a variable that does not exist.
+    pub fn set_flag(&mut self, flag: &'static str, variable: &str, value: &str) -> Result<(), ConfigError> {
+        self.set(find(variable.as_ref())?, flag, value.as_ref(), Origin::Flag)
+    }
+
+    fn set(
+        &mut self,
+        variable: &Variable,
+        source: &'static str,
+        value: &OsStr,
+        origin: Origin,
+    ) -> Result<(), ConfigError> {
+        let text = value.to_str().ok_or_else(|| variable.invalid(source, value, "is not valid UTF-8"))?;
+        (variable.set)(self, text).map_err(|fault| variable.invalid(source, value, fault))?;
+        for (v, slot) in TABLE.iter().zip(&mut self.origins.of) {
+            if v.name == variable.name {
+                *slot = origin;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks every field; for a program that sets fields itself.
+    ///
+    /// # Errors
+    /// The first field, in the table's order, whose value its variable would not take.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        TABLE
+            .iter()
+            .try_for_each(|v| (v.check)(self).map_err(|fault| v.invalid(v.name, OsStr::new(&(v.show)(self)), fault)))
+    }
+
+    /// A row for every variable, in the table's order.
+    pub fn describe(&self) -> Vec<Row> {
+        let defaults = Self::for_host(self.origins.host);
+        let rows = TABLE.iter().zip(self.origins.of);
+        rows.map(|(v, origin)| {
+            let About { kind, unit, range, .. } = (v.about)();
+            let (value, default) = ((v.show)(self), (v.show)(&defaults));
+            let origin = if origin == Origin::Default && value != default { Origin::Program } else { origin };
+            let (name, default_rule, meaning) = (v.name, v.rule, v.meaning);
+            Row { name, kind, unit, value, origin, default, default_rule, range, meaning }
+        })
+        .collect()
+    }
+}
+
+/// The variable of that name.
+fn find(name: &OsStr) -> Result<&'static Variable, ConfigError> {
+    TABLE.iter().find(|v| name == v.name).ok_or_else(|| ConfigError::Unknown {
+        name: error::plain(name),
+        suggestion: error::nearest(name, TABLE.iter().map(|v| v.name)),
+    })
+}
+
+#[cfg(test)]
+mod tests;
