@@ -119,6 +119,26 @@ pub enum SocketOp {
     Connect,
 }
 
+impl SocketOp {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::Connect => "connect",
+        }
+    }
+}
+
+impl Proto {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
 /// An address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer<B> {

@@ -18,6 +18,13 @@ pub struct Network(IpAddr);
 #[error("not a network as profiles write it, such as `10.0.3.0/24` or `2001:db8::/64`")]
 pub struct BadNetwork;
 
+impl Network {
+    /// The lowest address in it.
+    pub fn base(self) -> IpAddr {
+        self.0
+    }
+}
+
 /// The network that `ip` is in.
 pub fn network(ip: IpAddr) -> Network {
     let base = match ip {

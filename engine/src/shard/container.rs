@@ -1,8 +1,8 @@
 //! One container of a shard: waiting for its workload to be known, or bound to it and observed.
 
-use crate::drift::{Checker, Finding};
 use crate::event::{EventBuf, EventRef};
 use crate::ledger::{Fate, Ignored, Ledger};
+use crate::profile::drift::{Checker, Finding};
 use crate::tree::ActivityTree;
 use std::sync::Arc;
 
@@ -73,6 +73,15 @@ impl Subject {
             Self::Learning(tree) => tree.insert(event),
             Self::Checking(checker) => checker.check(event),
             Self::Nothing => Fate::Ignored(Ignored::NoProfile),
+        }
+    }
+
+    /// The container is gone, and its processes with it.
+    pub fn forget_processes(&mut self) {
+        match self {
+            Self::Learning(tree) => tree.forget_processes(),
+            Self::Checking(checker) => checker.forget_processes(),
+            Self::Nothing => {}
         }
     }
 

@@ -17,12 +17,12 @@ pub use container::{HOST_IMAGE, UNKNOWN_IMAGE};
 pub use sender::{Overflow, Sender};
 
 use crate::config::Config;
-use crate::drift::{Baselines, Finding};
 use crate::event::EventBuf;
 use crate::intern::Interner;
 use crate::ledger::Ledger;
 use crate::path::{BadPattern, Protect};
 use crate::profile::Profile;
+use crate::profile::drift::{Baselines, Finding};
 use crate::tree::Rules;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded};

@@ -3,14 +3,14 @@
 use super::Mode;
 use super::container::{Container, State, Subject, Workload};
 use crate::config::Config;
-use crate::drift::{Checker, Finding};
 use crate::event::{Body, EventBuf, EventRef, Stored};
 use crate::intern::{Full, Interner};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::profile::Profile;
+use crate::profile::drift::{Checker, Finding};
 use crate::tree::{ActivityTree, Rules, Tree};
-use hashbrown::{HashMap, HashTable};
-use std::collections::VecDeque;
+use hashbrown::HashTable;
+use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -111,7 +111,8 @@ impl Worker {
             }
         }));
         let panic = outcome.err()?;
-        let text = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+        let text =
+            panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
         self.failed = true;
         self.discard(self.last);
         self.lose(batch, self.settled);
@@ -288,7 +289,7 @@ impl Worker {
     ) -> Result<Subject, Full> {
         Ok(match mode {
             Mode::Learn => Subject::Learning(ActivityTree::new(rules.clone(), &interner.intern(&workload.tag)?)),
-            Mode::Check(baselines) => match baselines.get(&workload.image) {
+            Mode::Check(baselines) => match baselines.get(&*workload.image) {
                 Some(baseline) => {
                     Subject::Checking(Checker::new(baseline.clone(), rules, id, &workload.image, &workload.tag))
                 }
@@ -310,9 +311,7 @@ impl Worker {
             let State::Bound { subject, .. } = &mut container.state else { return true };
             let stop = matches!(stored.event.body, Body::ContainerStop);
             let fate = if stop {
-                if let Subject::Learning(tree) = &mut **subject {
-                    tree.forget_processes();
-                }
+                subject.forget_processes();
                 Fate::Lifecycle
             } else {
                 subject.apply(&stored.event)
@@ -357,7 +356,8 @@ impl Worker {
     /// Learns what is still held under the unknown workload.
     pub fn give_up_waiting(&mut self) {
         for index in 0..self.containers.len() {
-            if matches!(self.containers.get(index), Some(Some(Container { state: State::Waiting { held, .. }, .. })) if !held.is_empty()) {
+            if matches!(self.containers.get(index), Some(Some(Container { state: State::Waiting { held, .. }, .. })) if !held.is_empty())
+            {
                 self.bind(index, Workload::unknown());
             }
         }

@@ -14,7 +14,7 @@ use crate::path::{dns_name, escape, labels, normalise};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The program of processes whose own is not known.
+/// Its path.
 const UNKNOWN: &str = "<unknown>";
 
 /// What a process did, in the form that identity is decided on.
@@ -58,11 +58,7 @@ pub enum Behaviour<'a> {
 ///
 /// # Errors
 /// The event failed, its path cannot be resolved, or its name is none.
-pub fn behaviour<'a>(
-    event: &EventRef<'a>,
-    cwd: Option<&[u8]>,
-    text: &'a mut String,
-) -> Result<Behaviour<'a>, Fate> {
+pub fn behaviour<'a>(event: &EventRef<'a>, cwd: Option<&[u8]>, text: &'a mut String) -> Result<Behaviour<'a>, Fate> {
     match event.body {
         Body::Open { ret, .. } if ret < 0 => Err(Fate::Ignored(Ignored::Failed)),
         Body::Open { path, flags, .. } => {
@@ -116,7 +112,12 @@ fn access(flags: u32) -> Flags {
 ///
 /// # Errors
 /// The path is relative and the working directory not known, or it is empty.
-pub fn program(event: &EventRef<'_>, exec: &Exec<&[u8]>, cwd: Option<&[u8]>, rules: &Rules) -> Result<Program, Fate> {
+pub fn exec_program(
+    event: &EventRef<'_>,
+    exec: &Exec<&[u8]>,
+    cwd: Option<&[u8]>,
+    rules: &Rules,
+) -> Result<Program, Fate> {
     let mut path = String::new();
     if exec.fileless && exec.path.first() != Some(&b'/') && !exec.path.is_empty() {
         escape(exec.path, &mut path);
@@ -138,9 +139,7 @@ impl Tree {
         match what {
             Behaviour::File { path, .. } => self.find_path(process, Kind::FilePath, crate::path::components(path)),
             Behaviour::Dns { name, .. } => self.find_path(process, Kind::DnsLabel, labels(name)),
-            Behaviour::Unix { key, path } => {
-                self.find_path(group(key)?, Kind::UnixPath, crate::path::components(path))
-            }
+            Behaviour::Unix { key, path } => self.find_path(group(key)?, Kind::UnixPath, crate::path::components(path)),
             Behaviour::Internet { key, address } => {
                 let group = group(key)?;
                 let address = address.widen(socket_level(self.arena.node(group).flags()));
@@ -163,9 +162,7 @@ impl Tree {
         node.is_seen()
             && match what {
                 Behaviour::File { access, .. } => node.has(*access),
-                Behaviour::Dns { qtype, .. } => {
-                    self.arena.numbered_child(id, Kind::Qtype, u32::from(*qtype)).is_some()
-                }
+                Behaviour::Dns { qtype, .. } => self.arena.numbered_child(id, Kind::Qtype, u32::from(*qtype)).is_some(),
                 _ => true,
             }
     }
@@ -174,13 +171,7 @@ impl Tree {
     ///
     /// # Errors
     /// [`TreeFull`]; the tree is as it was.
-    pub fn observe(
-        &mut self,
-        process: NodeId,
-        what: &Behaviour<'_>,
-        tag: u16,
-        span: Span,
-    ) -> Result<bool, TreeFull> {
+    pub fn observe(&mut self, process: NodeId, what: &Behaviour<'_>, tag: u16, span: Span) -> Result<bool, TreeFull> {
         if let Behaviour::Syscalls(nrs) = what {
             return self.observe_syscalls(process, nrs, tag, span);
         }
@@ -251,7 +242,7 @@ impl Tree {
     }
 
     /// Stamps a leaf of a process; true if the tag had not been seen on it.
-    pub(super) fn stamp_leaf(&mut self, process: NodeId, leaf: NodeId, tag: u16, span: Span) -> bool {
+    pub(crate) fn stamp_leaf(&mut self, process: NodeId, leaf: NodeId, tag: u16, span: Span) -> bool {
         if !self.arena.stamp(leaf, tag, span) {
             return false;
         }
@@ -261,8 +252,7 @@ impl Tree {
 
     /// The process node of a program below another process (or [`ROOT`]).
     pub fn find_program(&self, parent: NodeId, program: &Program) -> Option<(NodeId, bool)> {
-        let (leaf, general) =
-            self.find_path(parent, Kind::ExecPath, crate::path::components(&program.path))?;
+        let (leaf, general) = self.find_path(parent, Kind::ExecPath, crate::path::components(&program.path))?;
         let hash = self.arena.hash_below(leaf);
         Some((self.arena.child(leaf, hash, Kind::Process, program.key.as_bytes())?, general))
     }
@@ -295,7 +285,7 @@ impl Tree {
     }
 
     /// The parent that a new program below `parent` gets: `parent`, unless the lineage is as deep as it may be.
-    fn within_depth(&self, parent: NodeId) -> NodeId {
+    pub(crate) fn within_depth(&self, parent: NodeId) -> NodeId {
         let mut depth = 1;
         let mut at = parent;
         while at != ROOT {
@@ -464,7 +454,7 @@ impl ActivityTree {
             return Ok((ExecPlace::Setup, Program::default()));
         }
         let cwd = self.lineage.find(id).and_then(|p| p.cwd.as_deref());
-        let program = program(event, exec, cwd, self.tree.rules())?;
+        let program = exec_program(event, exec, cwd, self.tree.rules())?;
         let place = self.lineage.place_exec(id, exec.ppid, exec.path, &program.identity());
         Ok((place, program))
     }
@@ -554,7 +544,8 @@ fn setup_or_lifecycle(setup: bool) -> Fate {
     if setup { Fate::Ignored(Ignored::RuntimeSetup) } else { Fate::Lifecycle }
 }
 
-fn unknown_program() -> Program {
+/// The program of processes whose own is not known.
+pub fn unknown_program() -> Program {
     Program { path: UNKNOWN.to_owned(), key: String::new() }
 }
 

@@ -5,9 +5,9 @@
 //! pattern node, below which the same counting goes on over the union. Absorbing is a work list, not recursion:
 //! traced processes choose how deep a tree is.
 
-use super::node::{Flags, Kind, NONE, NodeId};
-use super::socket::{Address, Family, SocketKey};
 use super::Tree;
+use super::node::{Flags, Kind, NONE, NodeId};
+use super::socket::{Address, SocketKey};
 use crate::path::{Sketch, push_component, shape};
 
 /// One component of a path or name, and whether it is a learned pattern.
@@ -107,12 +107,7 @@ impl Tree {
 
     /// The node that stands for a path below `scope`, made if need be. Returns it, whether anything was made, and
     /// whether a learned pattern is part of it.
-    pub(super) fn grow_path(
-        &mut self,
-        scope: NodeId,
-        kind: Kind,
-        names: &[Component<'_>],
-    ) -> (NodeId, bool, bool) {
+    pub(super) fn grow_path(&mut self, scope: NodeId, kind: Kind, names: &[Component<'_>]) -> (NodeId, bool, bool) {
         let mut at = scope;
         let mut hash = self.arena.hash_below(scope);
         let mut general = false;
@@ -207,10 +202,7 @@ impl Tree {
         let Some(kind) = members.first().map(|id| self.arena.node(*id).kind()) else { return };
         let text = self.arena.names.get(pattern).to_vec();
         let hash = self.arena.hash_below(parent);
-        let into = self
-            .arena
-            .child(parent, hash, kind, &text)
-            .unwrap_or_else(|| self.arena.add(parent, kind, pattern));
+        let into = self.arena.child(parent, hash, kind, &text).unwrap_or_else(|| self.arena.add(parent, kind, pattern));
         if self.arena.node_mut(into).set(Flags::LEARNED) {
             self.sketch_below(into);
         }
@@ -476,16 +468,5 @@ impl Tree {
 
 /// How wide a group's peers are; see [`Address::level`].
 pub(super) fn socket_level(flags: Flags) -> u8 {
-    if flags.has(Flags::ANYWHERE) {
-        2
-    } else {
-        u8::from(flags.has(Flags::NETWORKS))
-    }
-}
-
-impl Family {
-    /// The kind of the nodes below a group of this family.
-    pub(super) fn peer_kind(self) -> Kind {
-        if self == Self::Unix { Kind::UnixPath } else { Kind::Peer }
-    }
+    if flags.has(Flags::ANYWHERE) { 2 } else { u8::from(flags.has(Flags::NETWORKS)) }
 }

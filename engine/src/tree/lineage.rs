@@ -83,7 +83,10 @@ const OLDER_MAX: usize = 64;
 pub fn is_runtime(path: &[u8]) -> bool {
     let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
     let own = [&b"runc"[..], b"crun", b"youki", b"conmon", b"docker-runc"];
-    own.contains(&name) || name.starts_with(b"containerd-shim") || path.starts_with(b"runc:[") || name.starts_with(b"runc:[")
+    own.contains(&name)
+        || name.starts_with(b"containerd-shim")
+        || path.starts_with(b"runc:[")
+        || name.starts_with(b"runc:[")
 }
 
 impl<N: Copy + PartialEq> Lineage<N> {

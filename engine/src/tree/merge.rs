@@ -150,7 +150,13 @@ impl Tree {
         SocketKey::unpack(self.node(at).name)
     }
 
-    fn take_leaves(&mut self, other: &Self, from: NodeId, process: NodeId, seen_of: &impl Fn(NodeId) -> Vec<(u16, Span)>) {
+    fn take_leaves(
+        &mut self,
+        other: &Self,
+        from: NodeId,
+        process: NodeId,
+        seen_of: &impl Fn(NodeId) -> Vec<(u16, Span)>,
+    ) {
         for leaf in other.leaves_of(from) {
             let seen = seen_of(leaf);
             if seen.is_empty() {

@@ -22,8 +22,9 @@ mod names;
 mod node;
 mod program;
 mod socket;
+mod take;
 
-pub use activity::{ActivityTree, Behaviour, behaviour};
+pub use activity::{ActivityTree, Behaviour, behaviour, exec_program, unknown_program};
 pub use arena::{Children, ROOT};
 pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, is_runtime};
 pub use node::{Flags, Kind, Node, NodeId, Span};

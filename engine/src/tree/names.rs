@@ -65,11 +65,6 @@ impl Names {
         id
     }
 
-    /// How many names are stored.
-    pub fn len(&self) -> usize {
-        self.spans.len()
-    }
-
     /// Gives back what is reserved and not used.
     pub fn shrink(&mut self) {
         self.text.shrink_to_fit();

@@ -147,20 +147,27 @@ impl Span {
 /// A node. The first seen record is in place; the rest are a list in the tree's arena of records.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// The first seen record's times, if there is one.
     pub span: Span,
+    /// The node above.
     pub parent: NodeId,
+    /// The first of the nodes below.
     pub child: NodeId,
+    /// The next node below the same parent.
     pub next: NodeId,
+    /// See [`Kind`].
     pub name: u32,
-    pub more: u32,
-    pub tag: u16,
+    /// The rest of the seen records.
+    pub(super) more: u32,
+    /// The first seen record's tag, as the tree numbers them.
+    pub(super) tag: u16,
     meta: u16,
 }
 
 const _: () = assert!(size_of::<Node>() == 40);
 
 impl Node {
-    pub fn new(kind: Kind, parent: NodeId, name: u32) -> Self {
+    pub(super) fn new(kind: Kind, parent: NodeId, name: u32) -> Self {
         Self {
             span: Span { first: 0, last: 0 },
             parent,
@@ -173,36 +180,40 @@ impl Node {
         }
     }
 
+    /// What it stands for.
     pub fn kind(&self) -> Kind {
         Kind::ALL.get((self.meta & 0xf) as usize).copied().unwrap_or(Kind::Root)
     }
 
+    /// Its bits.
     pub fn flags(&self) -> Flags {
         Flags(self.meta & 0x7f0)
     }
 
+    /// Whether all of these bits are set.
     pub fn has(&self, flags: Flags) -> bool {
         self.flags().has(flags)
     }
 
     /// Sets bits and tells whether one of them was not set.
-    pub fn set(&mut self, flags: Flags) -> bool {
+    pub(super) fn set(&mut self, flags: Flags) -> bool {
         let before = self.meta;
         self.meta |= flags.0 & 0x7f0;
         self.meta != before
     }
 
     /// How many children have a name with a variable part, counted up to 31.
-    pub fn variable_children(&self) -> u16 {
+    pub(super) fn variable_children(&self) -> u16 {
         self.meta >> Flags::VARIABLE_SHIFT
     }
 
-    pub fn count_variable_child(&mut self) {
+    pub(super) fn count_variable_child(&mut self) {
         if self.variable_children() < 31 {
             self.meta += 1 << Flags::VARIABLE_SHIFT;
         }
     }
 
+    /// Whether it bears a seen record.
     pub fn is_seen(&self) -> bool {
         self.tag != NO_TAG
     }

@@ -34,6 +34,11 @@ impl Program {
         Self { path: path.to_owned(), key }
     }
 
+    /// What tells it apart from other programs of its path.
+    pub fn key(&self) -> ProgramKey {
+        ProgramKey::decode(&self.key)
+    }
+
     /// Path and key in one text, for comparing.
     pub fn identity(&self) -> String {
         format!("{}\0{}", self.path, self.key)

@@ -90,6 +90,15 @@ pub enum Address {
 }
 
 impl Address {
+    /// Whether it is of IPv6.
+    pub fn is_ipv6(self) -> bool {
+        match self {
+            Self::Host(ip) => ip.is_ipv6(),
+            Self::Network(net) => net.base().is_ipv6(),
+            Self::Any => false,
+        }
+    }
+
     /// How wide it is: 0 for an address, 1 for a network, 2 for all.
     pub(super) fn level(self) -> u8 {
         match self {

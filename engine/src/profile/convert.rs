@@ -1,0 +1,381 @@
+//! Between what is known and what is written: tree to document, document to tree.
+//!
+//! Reading a document goes through the tree's own growing, so a profile that was written and read is the one that
+//! was written, and merging two files is merging two trees.
+
+use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, Seen, SocketDoc, SyscallDoc};
+use super::time::Time;
+use crate::event::{Proto, SocketOp};
+use crate::intern::{Full, Interner};
+use crate::path::{Sketch, components, is_pattern, labels};
+use crate::profile::drift::access_name;
+use crate::trace::{capability_name, capability_number, qtype_name, qtype_number, syscall_name};
+use crate::tree::{Address, Family, Flags, Kind, NodeId, ProgramKey, ROOT, SocketKey, Span, Tree, TreeFull};
+use std::collections::{BTreeMap, HashMap};
+
+/// Why a document that is well formed cannot be taken in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TakeError {
+    /// More tags than can be told apart.
+    #[error(transparent)]
+    Tags(#[from] Full),
+    /// More tags than one tree can bear.
+    #[error(transparent)]
+    Tree(#[from] TreeFull),
+    /// A value that no profile has.
+    #[error("{place}: {what}")]
+    Value {
+        /// Where in the document.
+        place: String,
+        /// What was found and what is allowed.
+        what: String,
+    },
+}
+
+impl Tree {
+    /// The processes as they are written: every list in the order the format says.
+    pub fn to_docs(&self) -> Vec<ProcessDoc> {
+        let hulls = self.hulls();
+        // From the leaves up: a process is complete when its children are.
+        let mut order = Vec::new();
+        let mut stack = self.programs_of(ROOT);
+        while let Some(id) = stack.pop() {
+            if self.node(id).has(Flags::VISIBLE) {
+                order.push(id);
+                stack.extend(self.programs_of(id));
+            }
+        }
+        let mut children: HashMap<NodeId, Vec<ProcessDoc>> = HashMap::new();
+        for id in order.into_iter().rev() {
+            let mut below = children.remove(&id).unwrap_or_default();
+            sort_processes(&mut below);
+            let hull = hulls.get(&id).map(Vec::as_slice).unwrap_or_default();
+            let doc = self.process_doc(id, self.seen_doc(hull.iter().copied()), below);
+            children.entry(self.parent_process(id)).or_default().push(doc);
+        }
+        let mut roots = children.remove(&ROOT).unwrap_or_default();
+        sort_processes(&mut roots);
+        roots
+    }
+
+    /// For every tag the hull of everything that bears it.
+    pub fn tag_spans(&self) -> BTreeMap<String, Span> {
+        let mut spans: BTreeMap<String, Span> = BTreeMap::new();
+        for (tag, span) in self.hulls().get(&ROOT).map(Vec::as_slice).unwrap_or_default() {
+            if let Some(text) = self.tag_text(*tag) {
+                spans.insert(text.to_owned(), *span);
+            }
+        }
+        spans
+    }
+
+    fn seen_doc(&self, records: impl Iterator<Item = (u16, Span)>) -> Seen {
+        records
+            .filter_map(|(tag, span)| Some((self.tag_text(tag)?.to_owned(), [Time(span.first), Time(span.last)])))
+            .collect()
+    }
+
+    fn leaf_seen(&self, id: NodeId) -> Seen {
+        self.seen(id).map(|(tag, s)| (tag.text().to_owned(), [Time(s.first), Time(s.last)])).collect()
+    }
+
+    fn process_doc(&self, id: NodeId, seen: Seen, children: Vec<ProcessDoc>) -> ProcessDoc {
+        let node = self.node(id);
+        let path = self.leaf_text(id);
+        let ProgramKey { argv0, argv } = self.program_key(id);
+        let (distinct, exemplars) = self.sketch_doc(id, &path);
+        let mut doc = ProcessDoc {
+            pattern: is_pattern(&path),
+            path,
+            distinct,
+            exemplars,
+            argv0,
+            argv,
+            exec_chain: node.has(Flags::EXEC_CHAIN),
+            fileless: node.has(Flags::FILELESS),
+            upper_layer: node.has(Flags::UPPER_LAYER),
+            uids: self.numbers(id, Kind::Uid).collect(),
+            seen,
+            children,
+            ..ProcessDoc::default()
+        };
+        doc.uids.sort_unstable();
+        for leaf in self.leaves_of(id) {
+            self.leaf_doc(leaf, &mut doc);
+        }
+        doc.files.sort_by(|a, b| a.path.cmp(&b.path));
+        doc.dns.sort_by(|a, b| a.name.cmp(&b.name));
+        let key = |s: &SocketDoc| (s.op.clone(), s.family.clone(), s.proto.clone(), s.addr.clone(), s.port);
+        doc.sockets.sort_by_cached_key(key);
+        doc.syscalls.sort_by(|a, b| (&a.name, a.nr).cmp(&(&b.name, b.nr)));
+        doc.capabilities.sort_by(|a, b| (&a.name, a.used).cmp(&(&b.name, b.used)));
+        doc
+    }
+
+    fn leaf_doc(&self, leaf: NodeId, doc: &mut ProcessDoc) {
+        let node = self.node(leaf);
+        let seen = self.leaf_seen(leaf);
+        match node.kind() {
+            Kind::FilePath => {
+                let path = self.leaf_text(leaf);
+                let (distinct, exemplars) = self.sketch_doc(leaf, &path);
+                let access = access_name(node.flags()).to_owned();
+                doc.files.push(FileDoc { pattern: is_pattern(&path), path, access, distinct, exemplars, seen });
+            }
+            Kind::DnsLabel => {
+                let name = self.leaf_text(leaf);
+                let (distinct, exemplars) = self.sketch_doc(leaf, &name);
+                let mut qtypes: Vec<String> =
+                    self.numbers(leaf, Kind::Qtype).map(|n| qtype_name(n as u16).into_owned()).collect();
+                qtypes.sort_unstable();
+                doc.dns.push(DnsDoc { pattern: is_pattern(&name), name, qtypes, distinct, exemplars, seen });
+            }
+            Kind::UnixPath | Kind::Peer => {
+                let key = self.socket_key(leaf);
+                let addr = self.leaf_text(leaf);
+                let (distinct, exemplars) = self.sketch_doc(leaf, &addr);
+                let wide = node.kind() == Kind::Peer && !matches!(self.address(leaf), Address::Host(_));
+                doc.sockets.push(SocketDoc {
+                    op: key.op.name().to_owned(),
+                    family: key.family.name().to_owned(),
+                    proto: key.proto.map(|p| p.name().to_owned()),
+                    pattern: wide || (node.kind() == Kind::UnixPath && is_pattern(&addr)),
+                    addr,
+                    port: key.port,
+                    distinct,
+                    exemplars,
+                    seen,
+                });
+            }
+            Kind::Syscall => {
+                doc.syscalls.push(SyscallDoc { name: syscall_text(node.name), nr: node.name, seen });
+            }
+            Kind::Capability => {
+                let name = capability_name((node.name / 2) as u8).into_owned();
+                doc.capabilities.push(CapabilityDoc { name, used: node.name % 2 == 1, seen });
+            }
+            _ => {}
+        }
+    }
+
+    fn numbers(&self, id: NodeId, kind: Kind) -> impl Iterator<Item = u32> {
+        self.children(id).map(|child| self.node(child)).filter(move |n| n.kind() == kind).map(|n| n.name)
+    }
+
+    /// How many names a pattern stands for, and some of them: what comes below the directory where it begins.
+    fn sketch_doc(&self, id: NodeId, path: &str) -> (u64, Vec<String>) {
+        let Some(sketch) = self.sketch_of(id) else { return (0, Vec::new()) };
+        let prefix = fixed_prefix(self.node(id).kind(), path);
+        let names = sketch.exemplars().into_iter();
+        (sketch.distinct(), names.map(|name| name.strip_prefix(prefix).unwrap_or(name).to_owned()).collect())
+    }
+
+    /// Adds a process as a document states it, and all below it.
+    ///
+    /// # Errors
+    /// Names the place in the document, `place` being that of `doc` itself.
+    pub fn take_doc(&mut self, doc: &ProcessDoc, place: &str, interner: &Interner) -> Result<(), TakeError> {
+        let mut stack = vec![(ROOT, doc, place.to_owned())];
+        // Processes are done one after the other with all that is below them: see `Tree::merge`.
+        while let Some((parent, doc, place)) = stack.pop() {
+            let sketch = sketch_from(Kind::ExecPath, &doc.path, &doc.exemplars);
+            let names = learned(components(&doc.path), Kind::ExecPath, &doc.path, &doc.exemplars);
+            let key = ProgramKey { argv0: doc.argv0.clone(), argv: doc.argv.clone() };
+            let process = self.take_process(parent, &names, &key, sketch.as_ref());
+            let flags = [
+                (doc.exec_chain, Flags::EXEC_CHAIN),
+                (doc.fileless, Flags::FILELESS),
+                (doc.upper_layer, Flags::UPPER_LAYER),
+            ];
+            self.take_flags(process, flags);
+            self.stamp_doc(process, process, &doc.seen, &place, interner)?;
+            for uid in &doc.uids {
+                self.take_number(process, Kind::Uid, *uid);
+            }
+            self.take_leaf_docs(process, doc, &place, interner)?;
+            for (i, child) in doc.children.iter().enumerate().rev() {
+                stack.push((process, child, format!("{place}.children[{i}]")));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_leaf_docs(
+        &mut self,
+        process: NodeId,
+        doc: &ProcessDoc,
+        place: &str,
+        interner: &Interner,
+    ) -> Result<(), TakeError> {
+        for (i, file) in doc.files.iter().enumerate() {
+            let names = learned(components(&file.path), Kind::FilePath, &file.path, &file.exemplars);
+            let sketch = sketch_from(Kind::FilePath, &file.path, &file.exemplars);
+            let leaf = self.take_path(process, Kind::FilePath, &names, sketch.as_ref());
+            let (read, write) = match file.access.as_str() {
+                "r" => (true, false),
+                "w" => (false, true),
+                "rw" => (true, true),
+                other => {
+                    return Err(value(format!("{place}.files[{i}].access"), format!("`{other}`, expected r, w or rw")));
+                }
+            };
+            self.take_flags(leaf, [(read, Flags::READ), (write, Flags::WRITE)]);
+            self.stamp_doc(process, leaf, &file.seen, place, interner)?;
+        }
+        for (i, dns) in doc.dns.iter().enumerate() {
+            let names = learned(labels(&dns.name), Kind::DnsLabel, &dns.name, &dns.exemplars);
+            let sketch = sketch_from(Kind::DnsLabel, &dns.name, &dns.exemplars);
+            let leaf = self.take_path(process, Kind::DnsLabel, &names, sketch.as_ref());
+            for qtype in &dns.qtypes {
+                let number = qtype_number(qtype)
+                    .ok_or_else(|| value(format!("{place}.dns[{i}].qtypes"), format!("unknown type `{qtype}`")))?;
+                self.take_number(leaf, Kind::Qtype, u32::from(number));
+            }
+            self.stamp_doc(process, leaf, &dns.seen, place, interner)?;
+        }
+        for (i, socket) in doc.sockets.iter().enumerate() {
+            let leaf = self.take_socket(process, socket, &format!("{place}.sockets[{i}]"))?;
+            self.stamp_doc(process, leaf, &socket.seen, place, interner)?;
+        }
+        for call in &doc.syscalls {
+            let leaf = self.take_number(process, Kind::Syscall, call.nr);
+            self.stamp_doc(process, leaf, &call.seen, place, interner)?;
+        }
+        for (i, cap) in doc.capabilities.iter().enumerate() {
+            let number = capability_number(&cap.name).ok_or_else(|| {
+                value(format!("{place}.capabilities[{i}].name"), format!("unknown capability `{}`", cap.name))
+            })?;
+            let leaf = self.take_number(process, Kind::Capability, u32::from(number) * 2 + u32::from(cap.used));
+            self.stamp_doc(process, leaf, &cap.seen, place, interner)?;
+        }
+        Ok(())
+    }
+
+    fn take_socket(&mut self, process: NodeId, doc: &SocketDoc, place: &str) -> Result<NodeId, TakeError> {
+        let bad =
+            |field: &str, given: &str| value(format!("{place}.{field}"), format!("`{given}` is not one that is known"));
+        let op = match doc.op.as_str() {
+            "bind" => SocketOp::Bind,
+            "connect" => SocketOp::Connect,
+            other => return Err(bad("op", other)),
+        };
+        let family = match doc.family.as_str() {
+            "inet" => Family::Inet,
+            "inet6" => Family::Inet6,
+            "unix" => Family::Unix,
+            other => return Err(bad("family", other)),
+        };
+        let proto = match doc.proto.as_deref() {
+            None => None,
+            Some("tcp") => Some(Proto::Tcp),
+            Some("udp") => Some(Proto::Udp),
+            Some(other) => return Err(bad("proto", other)),
+        };
+        let key = SocketKey::new(op, family, proto, doc.port);
+        if family == Family::Unix {
+            let names = learned(components(&doc.addr), Kind::UnixPath, &doc.addr, &doc.exemplars);
+            let sketch = sketch_from(Kind::UnixPath, &doc.addr, &doc.exemplars);
+            return Ok(self.take_unix(process, key, &names, sketch.as_ref()));
+        }
+        let address = if doc.addr == "*" {
+            Address::Any
+        } else if let Ok(ip) = doc.addr.parse() {
+            Address::Host(ip)
+        } else {
+            Address::Network(doc.addr.parse().map_err(|_| bad("addr", &doc.addr))?)
+        };
+        if address.is_ipv6() != (family == Family::Inet6) && address != Address::Any {
+            return Err(value(format!("{place}.addr"), format!("`{}` is not of family {}", doc.addr, doc.family)));
+        }
+        Ok(self.take_peer(process, key, address))
+    }
+
+    fn stamp_doc(
+        &mut self,
+        process: NodeId,
+        leaf: NodeId,
+        seen: &Seen,
+        place: &str,
+        interner: &Interner,
+    ) -> Result<(), TakeError> {
+        for (tag, [first, last]) in seen {
+            if first > last {
+                return Err(value(format!("{place}.seen"), format!("`{tag}` was last seen before it was first seen")));
+            }
+            let local = match self.tag_named(tag) {
+                Some(local) => local,
+                None => self.local_tag(&interner.intern(tag)?)?,
+            };
+            self.stamp_leaf(process, leaf, local, Span { first: first.0, last: last.0 });
+        }
+        Ok(())
+    }
+}
+
+/// The name of a system call; of one that has none here, its number says all there is.
+pub(super) fn syscall_text(nr: u32) -> String {
+    syscall_name(nr).map_or_else(|| format!("syscall_{nr}"), str::to_owned)
+}
+
+fn value(place: String, what: String) -> TakeError {
+    TakeError::Value { place, what }
+}
+
+fn sort_processes(list: &mut [ProcessDoc]) {
+    list.sort_by(|a, b| (&a.path, &a.argv0, &a.argv).cmp(&(&b.path, &b.argv0, &b.argv)));
+}
+
+/// What a path and all its exemplars have in common: up to the directory in which generalising begins.
+fn fixed_prefix(kind: Kind, path: &str) -> &str {
+    if kind == Kind::DnsLabel {
+        return "";
+    }
+    let mut end = 0;
+    for part in path.split_inclusive('/') {
+        if is_pattern(part) {
+            break;
+        }
+        end += part.len();
+    }
+    path.get(..end).unwrap_or_default()
+}
+
+fn sketch_from(kind: Kind, path: &str, exemplars: &[String]) -> Option<Sketch> {
+    if exemplars.is_empty() {
+        return None;
+    }
+    let prefix = fixed_prefix(kind, path);
+    let mut sketch = Sketch::default();
+    for name in exemplars {
+        sketch.insert(&format!("{prefix}{name}"));
+    }
+    Some(sketch)
+}
+
+/// The components of a written path, and which of them are learned patterns: those that an exemplar spells out.
+/// A wildcard that all exemplars have as it is was put there by normalising.
+fn learned<'a>(
+    names: impl Iterator<Item = &'a str>,
+    kind: Kind,
+    path: &str,
+    exemplars: &[String],
+) -> Vec<(&'a str, bool)> {
+    let prefix = fixed_prefix(kind, path);
+    let full: Vec<String> = exemplars.iter().map(|name| format!("{prefix}{name}")).collect();
+    let split = |text: &'_ str| -> Vec<String> {
+        if kind == Kind::DnsLabel {
+            labels(text).map(str::to_owned).collect()
+        } else {
+            components(text).map(str::to_owned).collect()
+        }
+    };
+    let exemplars: Vec<Vec<String>> = full.iter().map(|text| split(text)).collect();
+    names
+        .enumerate()
+        .map(|(i, name)| {
+            let spelled_out = |e: &Vec<String>| e.get(i).is_some_and(|n| n != name);
+            (name, is_pattern(name) && exemplars.iter().any(spelled_out))
+        })
+        .collect()
+}

@@ -1,0 +1,115 @@
+//! A profile: all that is known of one image, mergeable with what else is known of it.
+
+use super::convert::TakeError;
+use super::doc::{ProfileDoc, State, TagDoc};
+use super::time::Time;
+use crate::intern::Interner;
+use crate::ledger::Ledger;
+use crate::tree::{Rules, Tree, TreeFull};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The kinds of behaviour that learning is told apart by.
+pub const CLASSES: [&str; 7] = ["bind", "capability", "connect", "dns", "exec", "open", "syscall"];
+
+/// How far learning is with each tag, by kind of behaviour.
+type States = BTreeMap<String, BTreeMap<String, State>>;
+
+/// All that is known of one image.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    image: String,
+    tree: Arc<Tree>,
+    ledgers: BTreeMap<String, Ledger>,
+    states: States,
+}
+
+impl Profile {
+    /// A profile of an image of which nothing is known.
+    pub fn new(image: &str, rules: Arc<Rules>) -> Self {
+        Self {
+            image: image.to_owned(),
+            tree: Arc::new(Tree::new(rules)),
+            ledgers: BTreeMap::new(),
+            states: BTreeMap::new(),
+        }
+    }
+
+    /// Image name without tag.
+    pub fn image(&self) -> &str {
+        &self.image
+    }
+
+    /// What its processes did.
+    pub fn tree(&self) -> &Arc<Tree> {
+        &self.tree
+    }
+
+    /// Where the events of each recording went.
+    pub fn ledgers(&self) -> &BTreeMap<String, Ledger> {
+        &self.ledgers
+    }
+
+    /// Adds what one container's tree knows.
+    ///
+    /// # Errors
+    /// More tags than one tree can bear; the profile is as it was.
+    pub fn add_tree(&mut self, tree: &Tree) -> Result<(), TreeFull> {
+        Arc::make_mut(&mut self.tree).merge(tree)
+    }
+
+    /// Adds what became of events of a recording.
+    pub fn add_ledger(&mut self, recording: &str, ledger: &Ledger) {
+        self.ledgers.entry(recording.to_owned()).or_default().add(ledger);
+    }
+
+    /// Adds another profile of the image: commutative, associative, idempotent. Both may know of one recording;
+    /// then each counter is the larger of the two.
+    ///
+    /// # Errors
+    /// More tags than one tree can bear; the profile is as it was.
+    pub fn merge(&mut self, other: &Self) -> Result<(), TreeFull> {
+        Arc::make_mut(&mut self.tree).merge(&other.tree)?;
+        for (recording, ledger) in &other.ledgers {
+            self.ledgers.entry(recording.clone()).or_default().max(ledger);
+        }
+        for (tag, states) in &other.states {
+            let known = self.states.entry(tag.clone()).or_insert_with(|| states.clone());
+            for (class, state) in states {
+                known.entry(class.clone()).and_modify(|s| *s = (*s).min(*state)).or_insert(*state);
+            }
+        }
+        Ok(())
+    }
+
+    /// As it is written.
+    pub fn to_doc(&self) -> ProfileDoc {
+        let tags = self.tree.tag_spans().into_iter().map(|(tag, span)| {
+            let state = self
+                .states
+                .get(&tag)
+                .cloned()
+                .unwrap_or_else(|| CLASSES.iter().map(|class| ((*class).to_owned(), State::Learning)).collect());
+            (tag, TagDoc { first_seen: Time(span.first), last_seen: Time(span.last), state })
+        });
+        ProfileDoc {
+            image: self.image.clone(),
+            tags: tags.collect(),
+            ledgers: self.ledgers.clone(),
+            processes: self.tree.to_docs(),
+        }
+    }
+
+    /// The profile that a document states, its tags known to `interner`.
+    ///
+    /// # Errors
+    /// A value that no profile has, with its place in the document; or too many tags.
+    pub fn from_doc(doc: &ProfileDoc, rules: Arc<Rules>, interner: &Interner) -> Result<Self, TakeError> {
+        let mut tree = Tree::new(rules);
+        for (i, process) in doc.processes.iter().enumerate() {
+            tree.take_doc(process, &format!("processes[{i}]"), interner)?;
+        }
+        let states = doc.tags.iter().map(|(tag, about)| (tag.clone(), about.state.clone())).collect();
+        Ok(Self { image: doc.image.clone(), tree: Arc::new(tree), ledgers: doc.ledgers.clone(), states })
+    }
+}

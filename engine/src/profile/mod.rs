@@ -1,0 +1,28 @@
+//! Profiles: all that is known of one image, as data and as files.
+//!
+//! A [`Profile`] is a tree with ledgers; [`ProfileDoc`] is its written form field by field. [`encode()`] and
+//! [`decode()`] turn that into bytes and back, [`read`] and [`write`] do so with files, [`diff()`] tells two apart,
+//! and [`drift`] compares what a container does now.
+
+mod convert;
+mod cursor;
+mod decode;
+mod diff;
+mod doc;
+pub mod drift;
+mod encode;
+mod image;
+mod store;
+mod time;
+
+pub use convert::TakeError;
+pub use decode::{DecodeError, decode};
+pub use diff::{Difference, Kind, Lineage, Side, diff, diff_tags};
+pub use doc::{
+    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, Stats,
+    SyscallDoc, TagDoc, VERSION,
+};
+pub use encode::encode;
+pub use image::{CLASSES, Profile};
+pub use store::{DECODED_BYTES_MAX, ReadError, WriteError, read, write};
+pub use time::{Time, TimeError};
