@@ -1,0 +1,75 @@
+//! The command line: what all subcommands share, and which there are.
+//!
+//! The arguments of a subcommand are defined in its own file; the formats and exit codes are the public contract.
+
+use clap::{Args, Parser, Subcommand};
+use grove::config::{Config, ConfigError};
+
+use crate::completions::CompletionsArgs;
+use crate::env::EnvArgs;
+use crate::exit::Exit;
+use crate::terminal::Color;
+
+/// Learns what each container image does, and tells when one does something else
+#[derive(Debug, Parser)]
+#[command(name = "grove", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = teach(
+    "results to standard output or to --output; logs, progress and summaries to standard error.",
+    &[("grove env", "every setting, its value and what it means"), ("grove help env", "more on one command")],
+    &Exit::ALL.map(|exit| (exit, exit.meaning())),
+))]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show every GROVE_* variable: value, origin, default, range and meaning
+    Env(EnvArgs),
+    /// Print a script that makes a shell complete this command line
+    Completions(CompletionsArgs),
+}
+
+/// Flags that go with every subcommand.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// When to use colour: auto (on terminals, unless NO_COLOR is set), always or never
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = true, global = true)]
+    pub(crate) color: Color,
+
+    /// What to log: off, error, warn, info, debug or trace; overrides GROVE_LOG
+    #[arg(long, value_name = "LEVEL", global = true)]
+    log: Option<String>,
+
+    /// How to write log lines: text or json; overrides GROVE_LOG_FORMAT
+    #[arg(long, value_name = "FORMAT", global = true)]
+    log_format: Option<String>,
+}
+
+impl Global {
+    /// Puts the flags that were given in the variables' place.
+    pub(crate) fn override_variables(&self, config: &mut Config) -> Result<(), ConfigError> {
+        if let Some(level) = &self.log {
+            config.set_flag("--log", "GROVE_LOG", level)?;
+        }
+        if let Some(format) = &self.log_format {
+            config.set_flag("--log-format", "GROVE_LOG_FORMAT", format)?;
+        }
+        Ok(())
+    }
+}
+
+/// The end of a help page: what is printed, examples, exit codes.
+pub(crate) fn teach(prints: &str, examples: &[(&str, &str)], codes: &[(Exit, &str)]) -> String {
+    let examples: String = examples.iter().map(|(line, what)| format!("\n  {line}\n      {what}")).collect();
+    let codes: String = codes.iter().map(|(exit, what)| format!("\n  {}  {what}", *exit as u8)).collect();
+    format!("Prints: {prints}\n\nExamples:{examples}\n\nExit codes:{codes}")
+}
+
+#[cfg(test)]
+mod tests;

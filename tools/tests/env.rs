@@ -1,0 +1,158 @@
+//! What `grove env` prints, and that the documentation says the same.
+
+mod common;
+
+use common::{grove, run};
+use grove::config::Config;
+
+/// Lines without alignment, so that only words count.
+fn words(text: &str) -> String {
+    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n").collect()
+}
+
+/// The default of a variable whose default depends on the host.
+fn default_here(name: &str) -> String {
+    Config::default().describe().into_iter().find(|row| row.name == name).expect(name).default
+}
+
+#[test]
+fn table() {
+    let vars =
+        [("GROVE_WORKERS", "3"), ("GROVE_TREE_BYTES", "65536"), ("GROVE_HOST", "on"), ("GROVE_PATH_PROTECT", "/srv")];
+    let ended = run(&["env"], &vars);
+    let expected = "\
+VARIABLE VALUE ORIGIN DEFAULT RANGE MEANING
+GROVE_WORKERS 3 environment {workers} 1 to 256 threads Worker threads; each is the only writer of the containers that fall to it
+GROVE_QUEUE_BATCHES 64 default 64 2 to 65536 batches Batches that one worker's queue holds before senders wait or drop
+GROVE_BATCH_EVENTS 256 default 256 1 to 65536 events Events handed to a worker at a time
+GROVE_HOLD_EVENTS 16384 default 16384 0 to 1048576 events Events held for one container whose image is not known yet; 0 holds none
+GROVE_HOLD_BYTES 8Mi default 8Mi 0 to 1Gi bytes Memory for the events held for one container
+GROVE_HOLD_TIME 30s default 30s 0s to 1h How long they are held, by the events' own clock
+GROVE_PATH_FANOUT 16 default 16 1 to 65536 names Names of one shape in one directory beyond which they become a pattern
+GROVE_PEER_FANOUT 16 default 16 1 to 65536 addresses Addresses for one port beyond which they become networks
+GROVE_PATH_PROTECT /srv environment - absolute paths Paths whose names never become patterns, beside the built-in ones
+GROVE_DIFFERENTIATE_ARGS false default false true or false Whether a program run with other arguments is another process node
+GROVE_TREE_BYTES 64Ki environment {tree} 64Ki to 64Gi bytes Memory for one container's activity tree; beyond it detail is given up and recorded as such
+GROVE_LINEAGE_DEPTH 256 default 256 2 to 1024 nodes Longest lineage in an activity tree, from its root down
+GROVE_PROCESSES_MAX 65536 default 65536 16 to 4194304 processes Running processes tracked in one container
+GROVE_RECORD_BYTES 4Mi default 4Mi 1Ki to 1Gi bytes Longest record of a trace; longer ones are rejected
+GROVE_HOST true environment false true or false Whether the host itself is profiled, as the container with the empty name
+GROVE_LOG warn default warn off, error, warn, info, debug, trace What is logged to standard error: this level and graver
+GROVE_LOG_FORMAT text default text text, json How log lines are written
+"
+    .replace("{workers}", &default_here("GROVE_WORKERS"))
+    .replace("{tree}", &default_here("GROVE_TREE_BYTES"));
+    assert_eq!(words(&ended.stdout), expected);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn table_columns_are_aligned() {
+    let ended = run(&["env"], &[("GROVE_PATH_PROTECT", "/a/rather/long/path/that/makes/the/column/wider")]);
+    let header = ended.stdout.lines().next().expect("a header");
+    for column in ["VALUE", "ORIGIN", "DEFAULT", "RANGE", "MEANING"] {
+        let at = header.find(column).expect(column);
+        for line in ended.stdout.lines() {
+            let (before, from) = (&line[..at], &line[at..]);
+            assert!(before.ends_with("  ") && !from.starts_with(' '), "{column}: {line}");
+        }
+    }
+}
+
+#[test]
+fn json_is_an_array_of_rows() {
+    let ended = run(&["env", "--format", "json"], &[("GROVE_HOLD_TIME", "1500ms"), ("GROVE_PATH_PROTECT", "/a\"\n")]);
+    let start = format!(
+        r#"[
+  {{
+    "name": "GROVE_WORKERS",
+    "type": "count",
+    "unit": "threads",
+    "value": "{workers}",
+    "origin": "default",
+    "default": "{workers}",
+    "default_rule": "the processors this process may use, at most 256",
+    "range": "1 to 256",
+    "meaning": "Worker threads; each is the only writer of the containers that fall to it"
+  }},
+"#,
+        workers = default_here("GROVE_WORKERS")
+    );
+    assert!(ended.stdout.starts_with(&start), "{}", ended.stdout);
+
+    let rows: Vec<std::collections::BTreeMap<String, String>> = sonic_rs::from_str(&ended.stdout).expect("JSON");
+    let shown = |name: &str| {
+        let row = rows.iter().find(|row| row["name"] == name).expect(name);
+        (row["value"].clone(), row["origin"].clone(), row["default"].clone())
+    };
+    let of = |value: &str, origin: &str, default: &str| (value.to_owned(), origin.to_owned(), default.to_owned());
+    assert_eq!(shown("GROVE_HOLD_TIME"), of("1500ms", "environment", "30s"));
+    assert_eq!(shown("GROVE_PATH_PROTECT"), of("/a\"\n", "environment", ""));
+    assert_eq!(shown("GROVE_LOG"), of("warn", "default", "warn"));
+}
+
+#[test]
+fn what_is_printed_can_be_set_again() {
+    let first = run(&["env", "--format", "json"], &[("GROVE_HOLD_BYTES", "1000"), ("GROVE_LOG", "error")]);
+    let rows: Vec<std::collections::BTreeMap<String, String>> = sonic_rs::from_str(&first.stdout).expect("JSON");
+    let vars: Vec<_> = rows.iter().map(|row| (row["name"].as_str(), row["value"].as_str())).collect();
+    let second = run(&["env", "--format", "json"], &vars);
+    assert_eq!(second.stdout, first.stdout.replace("\"origin\": \"default\"", "\"origin\": \"environment\""));
+}
+
+#[test]
+fn the_documentation_has_exactly_the_generated_table() {
+    let page = include_str!("../../docs/tuning.md");
+    let (_, rest) = page.split_once("<!-- begin: grove env --format markdown -->\n").expect("the table begins");
+    let (table, _) = rest.split_once("<!-- end -->").expect("the table ends");
+    let generated = run(&["env", "--format", "markdown"], &[("GROVE_WORKERS", "7"), ("GROVE_LOG", "error")]).stdout;
+    assert_eq!(table, generated, "put the output of `grove env --format markdown` into docs/tuning.md");
+}
+
+#[test]
+fn a_flag_overrides_a_variable() {
+    let ended = run(&["--log", "error", "env"], &[("GROVE_LOG", "info")]);
+    assert!(words(&ended.stdout).contains("\nGROVE_LOG error flag warn "), "{}", ended.stdout);
+    let ended = run(&["env", "--log-format=json"], &[]);
+    assert!(words(&ended.stdout).contains("\nGROVE_LOG_FORMAT json flag text "), "{}", ended.stdout);
+}
+
+#[test]
+fn hostile_values_are_escaped_and_colour_is_as_asked_for() {
+    let vars = [("GROVE_PATH_PROTECT", "/a\x1b]0;x\x07\u{202e}")];
+    let escaped = r"/a\u{1b}]0;x\u{7}\u{202e}";
+    let coloured = run(&["env", "--color", "always"], &vars).stdout;
+    assert!(coloured.starts_with("\x1b[1mVARIABLE") && coloured.contains(escaped), "{coloured:?}");
+    for args in [&["env"] as &[_], &["env", "--color=never"], &["--color=auto", "env"]] {
+        let plain = run(args, &vars).stdout;
+        assert!(plain.starts_with("VARIABLE") && plain.contains(escaped), "{plain:?}");
+        assert!(!plain.contains('\x1b') && !plain.contains('\u{202e}'), "{plain:?}");
+    }
+}
+
+#[test]
+fn the_log_goes_to_standard_error_in_the_format_asked_for() {
+    let quiet = run(&["env"], &[("GROVE_HOST", "1")]);
+    assert_eq!(quiet.stderr, "");
+    let text = run(&["env"], &[("GROVE_HOST", "1"), ("GROVE_LOG", "debug")]);
+    assert!(text.stderr.contains("DEBUG") && text.stderr.contains("GROVE_HOST"), "{}", text.stderr);
+    assert!(!text.stderr.contains('\x1b'), "{:?}", text.stderr);
+
+    let json = run(&["env", "--log=debug", "--log-format=json"], &[("GROVE_HOST", "1"), ("RUST_LOG", "off")]);
+    assert_eq!(json.stderr.lines().count(), 3, "{}", json.stderr);
+    for line in json.stderr.lines() {
+        let value: sonic_rs::Value = sonic_rs::from_str(line).expect("a JSON line");
+        assert_eq!(sonic_rs::to_string(&value["level"]).expect("JSON"), "\"DEBUG\"");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn variables_that_are_not_utf8_are_named() {
+    use std::os::unix::ffi::OsStrExt;
+    let hostile = std::ffi::OsStr::from_bytes(b"\xff\x1b[2J");
+    let ended = common::end(grove(&["env"], &[]).env("GROVE_LOG", hostile).output().expect("the command runs"));
+    let expected = "grove: GROVE_LOG: \"\\xFF\\u{1b}[2J\" is not valid UTF-8; \
+                    allowed: off, error, warn, info, debug, trace\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(3), expected));
+}
