@@ -49,9 +49,3 @@ pub struct Reject {
     /// What was found and what was expected.
     pub detail: String,
 }
-mod capability;
-mod qtype;
-mod syscalls;
-pub use capability::{capability_name, capability_number};
-pub use qtype::{qtype_name, qtype_number};
-pub use syscalls::{syscall_name, syscall_number};
