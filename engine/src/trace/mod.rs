@@ -5,6 +5,7 @@
 //! panic and keep bounded state, whatever the bytes.
 
 pub mod capability;
+pub mod input;
 pub mod nesting;
 pub mod qtype;
 pub mod syscalls;
