@@ -6,6 +6,7 @@
 
 pub mod capability;
 pub mod input;
+pub mod native;
 pub mod nesting;
 pub mod qtype;
 pub mod syscalls;
