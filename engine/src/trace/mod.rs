@@ -4,6 +4,13 @@
 //! size, and a [`Decoder`] turns one record at a time into events. Decoders never see the whole input, never
 //! panic and keep bounded state, whatever the bytes.
 
+pub mod capability;
+pub mod input;
+pub mod native;
+pub mod nesting;
+pub mod qtype;
+pub mod syscalls;
+
 use crate::event::Sink;
 use crate::ledger::{Ignored, Rejected};
 
