@@ -4,6 +4,9 @@
 //! size, and a [`Decoder`] turns one record at a time into events. Decoders never see the whole input, never
 //! panic and keep bounded state, whatever the bytes.
 
+pub mod syscalls;
+pub mod sysdig;
+
 use crate::event::Sink;
 use crate::ledger::{Ignored, Rejected};
 
