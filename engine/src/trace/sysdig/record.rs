@@ -1,16 +1,19 @@
 //! One JSON line of sysdig as typed fields.
 //!
-//! Every value is read by a visitor of our own: sonic-rs skips an ignored value by recursion without a bound, and
-//! a line of a million `[` in a field nobody asked for would exhaust the stack. Through `deserialize_any` its limit
-//! of depth holds. Not here: what the fields mean (`super`), or what is inside `evt.args` (`super::args`).
+//! Every value is read by a visitor of our own: sonic-rs skips an ignored value by recursion without a bound, so that
+//! a line of a million `[` in a field nobody asked for would exhaust the stack.
+//! Not here: what the fields mean (`super`), or what is inside `evt.args` (`super::args`).
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::ledger::Rejected;
 use crate::trace::Reject;
+
+/// How deep a value may nest. sysdig's lines are flat, and what docker tells of a container is a few levels.
+const NESTING_MAX: u8 = 16;
 
 /// What of a line the decoder uses. A text that sysdig left out (`null`, `<NA>` or no such field) is empty.
 pub(super) struct Record<'a> {
@@ -318,54 +321,75 @@ impl Value<'_> {
 
 impl<'de> Deserialize<'de> for Value<'de> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Any;
+        Any { levels: NESTING_MAX }.deserialize(d)
+    }
+}
 
-        impl<'de> Visitor<'de> for Any {
-            type Value = Value<'de>;
+/// Reads any value that nests no deeper than `levels`.
+struct Any {
+    levels: u8,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON value")
-            }
+impl Any {
+    fn inner<E: serde::de::Error>(self) -> Result<u8, E> {
+        self.levels.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))
+    }
+}
 
-            fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-                Ok(Value::Null)
-            }
+impl<'de> DeserializeSeed<'de> for Any {
+    type Value = Value<'de>;
 
-            fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
-                Ok(Value::Bool)
-            }
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Value<'de>, D::Error> {
+        d.deserialize_any(self)
+    }
+}
 
-            fn visit_u64<E>(self, n: u64) -> Result<Value<'de>, E> {
-                Ok(Value::Whole(n.into()))
-            }
+impl<'de> Visitor<'de> for Any {
+    type Value = Value<'de>;
 
-            fn visit_i64<E>(self, n: i64) -> Result<Value<'de>, E> {
-                Ok(Value::Whole(n.into()))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
 
-            fn visit_f64<E>(self, _: f64) -> Result<Value<'de>, E> {
-                Ok(Value::Fraction)
-            }
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
 
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
-                Ok(Value::Text(Cow::Borrowed(text)))
-            }
+    fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool)
+    }
 
-            fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
-                Ok(Value::Text(Cow::Owned(text.to_owned())))
-            }
+    fn visit_u64<E>(self, n: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Whole(n.into()))
+    }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
-                while seq.next_element::<Value<'de>>()?.is_some() {}
-                Ok(Value::Array)
-            }
+    fn visit_i64<E>(self, n: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Whole(n.into()))
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
-                while map.next_entry::<Key, Value<'de>>()?.is_some() {}
-                Ok(Value::Object)
-            }
+    fn visit_f64<E>(self, _: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Fraction)
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        let levels = self.inner()?;
+        while seq.next_element_seed(Any { levels })?.is_some() {}
+        Ok(Value::Array)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        let levels = self.inner()?;
+        while map.next_key::<Key>()?.is_some() {
+            map.next_value_seed(Any { levels })?;
         }
-
-        d.deserialize_any(Any)
+        Ok(Value::Object)
     }
 }
