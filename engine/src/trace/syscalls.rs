@@ -8,7 +8,8 @@ pub fn number(name: &str) -> Option<u32> {
     TABLE.binary_search_by(|(known, _)| (*known).cmp(name)).ok().and_then(|i| TABLE.get(i)).map(|(_, nr)| *nr)
 }
 
-/// Sorted bytewise by name. Source: the kernel's `arch/x86/entry/syscalls/syscall_64.tbl`, common and 64.
+/// Sorted bytewise by name. Source: the kernel's `asm/unistd_64.h` up to 450, then the numbers that all architectures
+/// share (`asm-generic/unistd.h`) up to 466 (Linux 6.13).
 #[rustfmt::skip]
 const TABLE: &[(&str, u32)] = &[
     ("_sysctl", 156),
