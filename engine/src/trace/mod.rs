@@ -5,11 +5,18 @@
 //! panic and keep bounded state, whatever the bytes.
 
 pub mod capability;
+mod feed;
 pub mod input;
 pub mod native;
 pub mod nesting;
 pub mod qtype;
 pub mod syscalls;
+pub mod sysdig;
+
+pub use capability::{capability_name, capability_number};
+pub use feed::{Feed, FeedError, Fed, LineHash};
+pub use qtype::{qtype_name, qtype_number};
+pub use syscalls::{syscall_name, syscall_number};
 
 use crate::event::Sink;
 use crate::ledger::{Ignored, Rejected};
@@ -27,6 +34,11 @@ pub trait Decoder: Send {
 
     /// Tells what is still pending when the input ends.
     fn finish(&mut self, _sink: &mut dyn Sink) {}
+
+    /// Whether the last record that was rejected tells that the whole input is not for this decoder.
+    fn is_fatal(&self) -> bool {
+        false
+    }
 
     /// What the input's header calls the recording, once the header was read.
     fn recording(&self) -> Option<&str> {

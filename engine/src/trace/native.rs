@@ -54,12 +54,6 @@ impl NativeDecoder {
         Self::default()
     }
 
-    /// Whether the first line was a header of another format or version. Then nothing that follows can be trusted
-    /// to mean what it says, and the rejection of that line should end the reading.
-    pub fn header_error(&self) -> bool {
-        self.header_error
-    }
-
     fn header(&mut self, raw: Raw<'_>, record: &str) -> Result<Line, Reject> {
         raw.check(Kind::HEADER_KNOWN, Kind::HEADER_REQUIRED, record)?;
         if raw.format != FORMAT {
@@ -76,6 +70,12 @@ impl NativeDecoder {
 }
 
 impl Decoder for NativeDecoder {
+    /// Whether the first line was a header of another format or version. Then nothing that follows can be trusted
+    /// to mean what it says, and the rejection of that line should end the reading.
+    fn is_fatal(&self) -> bool {
+        self.header_error
+    }
+
     fn decode(&mut self, record: &[u8], sink: &mut dyn Sink) -> Result<Line, Reject> {
         let first = !std::mem::replace(&mut self.started, true);
         let malformed = |detail: String| Reject { reason: Rejected::Malformed, field: None, detail };
