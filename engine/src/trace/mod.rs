@@ -14,7 +14,7 @@ pub mod syscalls;
 pub mod sysdig;
 
 pub use capability::{capability_name, capability_number};
-pub use feed::{Feed, FeedError, Fed, LineHash};
+pub use feed::{Fed, Feed, FeedError, LineHash};
 pub use qtype::{qtype_name, qtype_number};
 pub use syscalls::{syscall_name, syscall_number};
 
