@@ -11,6 +11,8 @@
 
 mod container;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use container::{HOST_IMAGE, UNKNOWN_IMAGE};
@@ -28,6 +30,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded};
 use crossbeam_queue::ArrayQueue;
 use rayon::prelude::*;
+use sender::Batch;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,9 +56,10 @@ pub struct TooManyRecordings;
 
 /// What a worker is told.
 enum Message {
-    Batch(EventBuf),
+    Batch(Batch),
     Snapshot(Channel<ShardView>),
-    Stop,
+    /// As a snapshot, and the last: the worker ends.
+    Finish(Channel<ShardView>),
 }
 
 /// What workers and senders share.
@@ -63,7 +67,7 @@ struct Shared {
     queues: Vec<Channel<Message>>,
     recycled: ArrayQueue<EventBuf>,
     /// Counted by sources: what never became an event, or was dropped before its queue.
-    intake: Mutex<Ledger>,
+    intake: Arc<Mutex<Ledger>>,
     /// Each worker's ledger as of its last batch.
     shards: Vec<ArcSwap<Ledger>>,
     recordings: Mutex<Vec<Option<String>>>,
@@ -78,6 +82,20 @@ impl Shared {
             return 0;
         }
         (self.hasher.hash_one(container) % self.queues.len() as u64) as usize
+    }
+
+    fn ledger(&self) -> Ledger {
+        let mut total = *self.intake.lock().unwrap_or_else(PoisonError::into_inner);
+        for shard in &self.shards {
+            total.add(&shard.load());
+        }
+        total
+    }
+
+    fn fail(&self, shard: usize, failure: &str) {
+        tracing::error!(shard, failure, "a shard has failed; its further events are lost");
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.push(format!("shard {shard}: {failure}"));
     }
 }
 
@@ -141,7 +159,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             queues,
             recycled: ArrayQueue::new(count * config.queue_batches + count),
-            intake: Mutex::default(),
+            intake: Arc::default(),
             shards: (0..count).map(|_| ArcSwap::default()).collect(),
             recordings: Mutex::default(),
             failures: Mutex::default(),
@@ -194,11 +212,7 @@ impl Engine {
 
     /// Where every event went so far. Balances at any moment; events on their way in a queue are not yet received.
     pub fn ledger(&self) -> Ledger {
-        let mut total = *self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner);
-        for shard in &self.shared.shards {
-            total.add(&shard.load());
-        }
-        total
+        self.shared.ledger()
     }
 
     /// The ledgers of the shards, each as of its last batch.
@@ -213,18 +227,38 @@ impl Engine {
 
     /// Folds what is known now into profiles and publishes them. The workers take part between two batches.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        let views: Vec<_> = self.shared.queues.iter().map(request).collect();
-        let views = views.into_iter().filter_map(|view| view.recv().ok()).collect();
+        let views = self.request(Message::Snapshot);
         let snapshot = Arc::new(self.fold(views));
         self.latest.store(snapshot.clone());
         snapshot
     }
 
-    fn fold(&self, views: Vec<ShardView>) -> Snapshot {
+    /// What each worker answers; nothing from one that is gone.
+    fn request(&self, message: fn(Channel<ShardView>) -> Message) -> Vec<Option<ShardView>> {
+        let ask = |queue: &Channel<Message>| -> Receiver<ShardView> {
+            let (reply, view) = bounded(1);
+            // A worker that is gone drops the message, and with it the reply.
+            let _ = queue.send(message(reply));
+            view
+        };
+        let views: Vec<_> = self.shared.queues.iter().map(ask).collect();
+        views.into_iter().map(|view| view.recv().ok()).collect()
+    }
+
+    fn fold(&self, views: Vec<Option<ShardView>>) -> Snapshot {
         let names = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot {
+            ledger: *self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner),
+            ..Snapshot::default()
+        };
         let mut images: BTreeMap<Arc<str>, Vec<worker::ImageView>> = BTreeMap::new();
-        for view in views {
+        for (view, published) in views.into_iter().zip(&self.shared.shards) {
+            let Some(view) = view else {
+                snapshot.ledger.add(&published.load());
+                continue;
+            };
+            // The ledger of the moment that the trees are of; what was published may be later.
+            snapshot.ledger.add(&view.ledger);
             snapshot.containers += view.containers;
             snapshot.heap_bytes += view.heap_bytes;
             snapshot.findings.extend(view.findings);
@@ -240,74 +274,61 @@ impl Engine {
         };
         snapshot.profiles = self.pool.install(fold);
         snapshot.findings.sort_by(Finding::cmp_order);
-        snapshot.ledger = self.ledger();
         snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot
     }
 
     /// Ends the engine: what senders have flushed is applied, what is still held is learned under the unknown
-    /// image, and everything known is given back. Senders that are still there count what they send as lost.
+    /// image, and everything known is given back. What senders that are still there send is counted as lost.
     pub fn shutdown(mut self) -> Arc<Snapshot> {
-        self.shared.queues.iter().for_each(|queue| drop(queue.send(Message::Stop)));
-        let snapshot = self.snapshot();
-        self.stop();
-        snapshot
+        let views = self.finish();
+        Arc::new(self.fold(views))
     }
 
-    fn stop(&mut self) {
-        for worker in self.workers.drain(..) {
-            // A worker catches its own panics; one that could not has left its report in the failures.
-            let _ = worker.join();
+    /// Ends the workers. Afterwards batches that came too late are counted.
+    fn finish(&mut self) -> Vec<Option<ShardView>> {
+        let views = self.request(Message::Finish);
+        for (index, worker) in self.workers.drain(..).enumerate() {
+            // A worker catches the panics of its work; this one came from making the view.
+            if worker.join().is_err() {
+                self.shared.fail(index, "panicked beside its work");
+            }
         }
+        views
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
         if !self.workers.is_empty() {
-            self.shared.queues.iter().for_each(|queue| drop(queue.send(Message::Stop)));
-            // An answer nobody waits for lets a worker leave after its Stop.
-            let _ = self.shared.queues.iter().map(request).collect::<Vec<_>>();
-            self.stop();
+            let _ = self.finish();
         }
     }
 }
 
-fn request(queue: &Channel<Message>) -> Receiver<ShardView> {
-    let (reply, view) = bounded(1);
-    // A worker that is gone drops the message, and with it the reply.
-    let _ = queue.send(Message::Snapshot(reply));
-    view
-}
-
-/// A worker's life: batches and requests in order; after `Stop`, the next request is the last.
+/// A worker's life: batches and requests in order.
 fn run(mut worker: Worker, inbox: &Receiver<Message>, shared: &Shared, index: usize) {
-    let mut stopping = false;
     for message in inbox {
         match message {
-            Message::Batch(mut batch) => {
+            Message::Batch(batch) => {
+                let mut batch = batch.take();
                 if let Some(failure) = worker.apply(&batch) {
-                    tracing::error!(shard = index, failure, "a shard has failed; its further events are lost");
-                    let mut failures = shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
-                    failures.push(format!("shard {index}: {failure}"));
+                    shared.fail(index, &failure);
                 }
                 batch.clear();
                 let _ = shared.recycled.push(batch);
-            }
-            Message::Stop => {
-                worker.give_up_waiting();
-                stopping = true;
-            }
-            Message::Snapshot(reply) => {
-                let view = worker.view();
                 publish(shared, index, &worker);
-                let _ = reply.send(view);
-                if stopping {
-                    return;
+            }
+            Message::Snapshot(reply) => drop(reply.send(worker.view())),
+            Message::Finish(reply) => {
+                if let Some(failure) = worker.give_up_waiting() {
+                    shared.fail(index, &failure);
                 }
+                publish(shared, index, &worker);
+                let _ = reply.send(worker.view());
+                return;
             }
         }
-        publish(shared, index, &worker);
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Message, Shared};
 use crate::event::{EventBuf, EventRef, Sink};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crossbeam_channel::TrySendError;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What happens when a shard's queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,33 @@ pub enum Overflow {
     /// The batch is dropped and counted: the kernel does not wait.
     Drop,
 }
+
+/// Events on their way to a worker. Those that never arrive, because there is no worker any more, are counted.
+pub(super) struct Batch {
+    events: EventBuf,
+    intake: Arc<Mutex<Ledger>>,
+}
+
+impl Batch {
+    /// The events, for whoever accounts for them from now on.
+    pub(super) fn take(mut self) -> EventBuf {
+        std::mem::take(&mut self.events)
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let lost = self.events.iter().filter(|stored| stored.counted).count() as u64;
+        if lost > 0 {
+            let mut intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
+            intake.received += lost;
+            intake.settle(Fate::Dropped(Dropped::Shutdown), lost);
+        }
+    }
+}
+
+/// Events of no recording that the engine was told of.
+const NO_RECORDING: u16 = u16::MAX;
 
 /// A batch is handed over when its texts reach this size, however few its events.
 const BATCH_TEXT_BYTES: usize = 256 << 10;
@@ -32,7 +59,15 @@ pub struct Sender {
 impl Sender {
     pub(super) fn new(shared: Arc<Shared>, overflow: Overflow) -> Self {
         let open = shared.queues.iter().map(|_| EventBuf::new()).collect();
-        Self { shared, open, overflow, recording: 0, own: Ledger::default() }
+        let mut sender = Self { shared, open, overflow, recording: NO_RECORDING, own: Ledger::default() };
+        sender.set_recording(NO_RECORDING);
+        sender
+    }
+
+    /// Where every event of the whole engine went so far, also after it was shut down. What senders have not yet
+    /// flushed is not in it.
+    pub fn ledger(&self) -> Ledger {
+        self.shared.ledger()
     }
 
     /// The recording that events sent from now on belong to; see [`Engine::recording`](super::Engine::recording).
@@ -87,7 +122,8 @@ impl Sender {
         }
         let mut fresh = self.shared.recycled.pop().unwrap_or_default();
         fresh.set_recording(self.recording);
-        let full = std::mem::replace(batch, fresh);
+        let events = std::mem::replace(batch, fresh);
+        let full = Batch { events, intake: self.shared.intake.clone() };
         let lost = match self.overflow {
             Overflow::Wait => queue.send(Message::Batch(full)).err().map(|e| (e.into_inner(), Dropped::Shutdown)),
             Overflow::Drop => match queue.try_send(Message::Batch(full)) {
@@ -96,7 +132,8 @@ impl Sender {
                 Err(TrySendError::Disconnected(message)) => Some((message, Dropped::Shutdown)),
             },
         };
-        if let Some((Message::Batch(mut batch), cause)) = lost {
+        if let Some((Message::Batch(batch), cause)) = lost {
+            let mut batch = batch.take();
             self.lost(cause, batch.iter().filter(|stored| stored.counted).count() as u64);
             batch.clear();
             let _ = self.shared.recycled.push(batch);
