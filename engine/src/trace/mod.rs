@@ -4,6 +4,12 @@
 //! size, and a [`Decoder`] turns one record at a time into events. Decoders never see the whole input, never
 //! panic and keep bounded state, whatever the bytes.
 
+mod bounded;
+pub mod image;
+mod open_flags;
+pub mod strace;
+pub mod syscalls;
+
 use crate::event::Sink;
 use crate::ledger::{Ignored, Rejected};
 
