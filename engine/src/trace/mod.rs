@@ -4,17 +4,21 @@
 //! size, and a [`Decoder`] turns one record at a time into events. Decoders never see the whole input, never
 //! panic and keep bounded state, whatever the bytes.
 
+mod bounded;
 pub mod capability;
 mod feed;
+pub mod image;
 pub mod input;
 pub mod native;
 pub mod nesting;
+mod open_flags;
 pub mod qtype;
+pub mod strace;
 pub mod syscalls;
 pub mod sysdig;
 
 pub use capability::{capability_name, capability_number};
-pub use feed::{Feed, FeedError, Fed, LineHash};
+pub use feed::{Fed, Feed, FeedError, LineHash};
 pub use qtype::{qtype_name, qtype_number};
 pub use syscalls::{syscall_name, syscall_number};
 
