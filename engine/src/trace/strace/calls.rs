@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::event::{Body, EINPROGRESS, Exec, Peer, Proto, Sink, SocketOp};
-use crate::trace::{Line, open_flags, syscalls};
+use crate::trace::{Line, open_flags, syscall_number};
 
 use super::line::{Call, Outcome};
 use super::process::{File, Process};

@@ -1,0 +1,222 @@
+//! Finding one's way in JSON text without building anything: where values begin and end, and which field an
+//! offset is in. One pass, no recursion, whatever the bytes.
+//!
+//! Not here: what values mean. Text inside a value found here is checked by whoever parses it.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use memchr::memchr2;
+
+use crate::text::Visible;
+
+/// What is wrong with the text at the cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Something else was expected.
+    Expected(&'static str),
+    /// A value nests too deep.
+    TooDeep,
+}
+
+/// A position in JSON text.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, pos: 0 }
+    }
+
+    pub(super) fn offset(&self) -> usize {
+        self.pos
+    }
+
+    pub(super) fn seek(&mut self, pos: usize) {
+        self.pos = pos;
+    }
+
+    /// The text of a range that this cursor gave out.
+    pub(super) fn text(&self, range: &Range<usize>) -> &'a [u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
+    /// The next byte that is not blank.
+    fn peek(&mut self) -> Option<u8> {
+        while matches!(self.bytes.get(self.pos), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.pos += 1;
+        }
+        self.bytes.get(self.pos).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let there = self.peek() == Some(byte);
+        self.pos += usize::from(there);
+        there
+    }
+
+    /// Steps into an object.
+    pub(super) fn open_object(&mut self) -> Result<(), Fault> {
+        if self.take(b'{') { Ok(()) } else { Err(Fault::Expected("an object")) }
+    }
+
+    /// Steps into an array.
+    pub(super) fn open_array(&mut self) -> Result<(), Fault> {
+        if self.take(b'[') { Ok(()) } else { Err(Fault::Expected("an array")) }
+    }
+
+    /// Steps to the next element of an array, or over its end (false).
+    pub(super) fn element(&mut self, first: bool) -> Result<bool, Fault> {
+        if self.take(b']') {
+            return Ok(false);
+        }
+        if !first && !self.take(b',') {
+            return Err(Fault::Expected("`,` or `]`"));
+        }
+        Ok(true)
+    }
+
+    /// Steps to the next field of an object and past its key, which is returned with its quotes, or over the
+    /// object's end.
+    pub(super) fn field(&mut self, first: bool) -> Result<Option<Range<usize>>, Fault> {
+        if self.take(b'}') {
+            return Ok(None);
+        }
+        if !first && !self.take(b',') {
+            return Err(Fault::Expected("`,` or `}`"));
+        }
+        if self.peek() != Some(b'"') {
+            return Err(Fault::Expected("a field's name"));
+        }
+        let key = self.string()?;
+        if self.take(b':') { Ok(Some(key)) } else { Err(Fault::Expected("`:`")) }
+    }
+
+    /// Steps over one value, which may nest `depth_max` deep. Its brackets are balanced; what is between them is
+    /// not looked at.
+    pub(super) fn value(&mut self, depth_max: usize) -> Result<Range<usize>, Fault> {
+        let first = self.peek().ok_or(Fault::Expected("a value"))?;
+        let start = self.pos;
+        match first {
+            b'"' => return self.string(),
+            b'{' | b'[' => self.brackets(depth_max)?,
+            _ => {
+                let rest = self.bytes.get(start..).unwrap_or_default();
+                let end = |b: &u8| matches!(b, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+                self.pos += rest.iter().position(end).unwrap_or(rest.len());
+            }
+        }
+        if self.pos == start { Err(Fault::Expected("a value")) } else { Ok(start..self.pos) }
+    }
+
+    /// Nothing but blanks may follow.
+    pub(super) fn end(&mut self) -> Result<(), Fault> {
+        if self.peek().is_none() { Ok(()) } else { Err(Fault::Expected("nothing more")) }
+    }
+
+    fn brackets(&mut self, depth_max: usize) -> Result<(), Fault> {
+        let mut depth = 0;
+        loop {
+            match self.bytes.get(self.pos) {
+                None => return Err(Fault::Expected("the end of the value")),
+                Some(b'"') => {
+                    self.string()?;
+                }
+                Some(byte) => {
+                    self.pos += 1;
+                    match byte {
+                        b'{' | b'[' => depth += 1,
+                        b'}' | b']' => depth -= 1,
+                        _ => {}
+                    }
+                    if depth == 0 {
+                        return Ok(());
+                    }
+                    if depth > depth_max {
+                        return Err(Fault::TooDeep);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Steps over the string that begins here.
+    fn string(&mut self) -> Result<Range<usize>, Fault> {
+        let start = self.pos;
+        self.pos += 1;
+        loop {
+            let rest = self.bytes.get(self.pos..).unwrap_or_default();
+            let at = memchr2(b'"', b'\\', rest).ok_or(Fault::Expected("the end of the string"))?;
+            self.pos += at + 1;
+            if rest.get(at) == Some(&b'"') {
+                return Ok(start..self.pos);
+            }
+            self.pos += 1;
+        }
+    }
+}
+
+/// Which part of `value`, the text of one JSON value, the byte at `offset` is in: `[3].seen["1.27"]`. With `around`,
+/// which array or object it is in.
+pub(super) fn locate(value: &[u8], offset: usize, around: bool) -> String {
+    enum Frame {
+        Object(Option<Range<usize>>),
+        Array(usize),
+    }
+    let mut cursor = Cursor::new(value);
+    let mut frames = Vec::new();
+    while cursor.pos < offset {
+        let Some(byte) = cursor.peek() else { break };
+        let start = cursor.pos;
+        if start >= offset {
+            break;
+        }
+        match (byte, frames.last_mut()) {
+            (b'"', frame) => {
+                let Ok(text) = cursor.string() else { break };
+                if let Some(Frame::Object(key @ None)) = frame {
+                    *key = Some(text);
+                }
+                continue;
+            }
+            (b'{', _) => frames.push(Frame::Object(None)),
+            (b'[', _) => frames.push(Frame::Array(0)),
+            (b'}' | b']', _) => drop(frames.pop()),
+            (b',', Some(Frame::Object(key))) => *key = None,
+            (b',', Some(Frame::Array(index))) => *index += 1,
+            _ => {}
+        }
+        cursor.pos += 1;
+    }
+    if around {
+        frames.pop();
+    }
+    let mut path = String::new();
+    for frame in &frames {
+        match frame {
+            Frame::Object(Some(key)) => {
+                let text = String::from_utf8_lossy(cursor.text(key));
+                push_key(&mut path, text.trim_matches('"'));
+            }
+            Frame::Object(None) => {}
+            Frame::Array(index) => push_index(&mut path, *index),
+        }
+    }
+    path
+}
+
+/// Appends an array's index to a path.
+pub(super) fn push_index(path: &mut String, index: usize) {
+    // Writing to a String cannot fail.
+    let _ = write!(path, "[{index}]");
+}
+
+/// Appends an object's key to a path: `.key`, or `["key"]` when it is no plain word.
+pub(super) fn push_key(path: &mut String, key: &str) {
+    let plain = key.starts_with(|c: char| c.is_ascii_lowercase())
+        && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let _ = if plain { write!(path, ".{key}") } else { write!(path, "[\"{}\"]", Visible(key)) };
+}

@@ -1,0 +1,252 @@
+//! Profiles for tests: one made by hand that has everything, and arbitrary ones.
+#![allow(clippy::unwrap_used)]
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
+use super::{
+    CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, SyscallDoc, TagDoc, Time, decode,
+};
+use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
+
+/// A profile in which every field, required and optional, has a value worth telling, as its file has it but for
+/// line ends and indentation.
+const FULL: &str = r#"
+{"format":"grove-profile","version":1,"image":"docker.io/library/nginx",
+"tags":{
+  "1.27.0":{"first_seen":"2024-05-01T10:00:00.000000000Z","last_seen":"2024-05-02T10:00:00.000000001Z",
+    "state":{"dns":"learning","exec":"stable"}},
+  "1.27.1":{"first_seen":"2024-06-01T10:00:00.000000000Z","last_seen":"2024-06-01T11:30:00.123456789Z","state":{}}},
+"stats":{"process_nodes":3,"file_nodes":4,"dns_nodes":2,"socket_nodes":4,"syscalls":3,"capabilities":2},
+"ledgers":{
+  "3f0c":{"received":1000,"applied_new":40,"applied_known":888,"lifecycle":50,
+    "ignored":{"failed":6,"host":0,"runtime_setup":2,"no_profile":0,"unknown_type":0,"relative_path":0,"no_behaviour":0},
+    "rejected":{"malformed":1,"missing_field":1,"wrong_type":0,"invalid_value":0,"duplicate_field":0,"too_long":0,
+      "conflicting_workload":0},
+    "dropped":{"queue_full":12,"tree_full":0,"shard_failed":0},"held":0}},
+"processes":[
+  {"path":"/usr/sbin/nginx","argv0":null,"argv":null,"exec_chain":false,"uids":[0,101],
+    "seen":{
+      "1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-02T10:00:00.000000001Z"],
+      "1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T11:30:00.123456789Z"]},
+    "files":[
+      {"path":"/etc/nginx/nginx.conf","access":"r","pattern":false,
+        "seen":{
+          "1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"],
+          "1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}},
+      {"path":"/tmp/odd \\x1b\\\\\u001b[31m\\*","access":"rw","pattern":false,
+        "seen":{"1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}},
+      {"path":"/var/cache/nginx/*/*.tmp","access":"w","pattern":true,"distinct":412,
+        "exemplars":["0a/17.tmp","1b/3.tmp","3/9.tmp","7c/77.tmp"],
+        "seen":{
+          "1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"],
+          "1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}}],
+    "dns":[
+      {"name":"*.backend.internal","qtypes":["A"],"pattern":true,"distinct":30,"exemplars":["w1.backend.internal"],
+        "seen":{"1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"]}},
+      {"name":"example.com","qtypes":["A","AAAA"],
+        "seen":{
+          "1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"],
+          "1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}}],
+    "sockets":[
+      {"op":"bind","family":"inet","proto":"tcp","addr":"0.0.0.0","port":80,
+        "seen":{
+          "1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"],
+          "1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}},
+      {"op":"connect","family":"inet","proto":"tcp","addr":"10.0.3.0/24","port":8080,"pattern":true,"distinct":31,
+        "exemplars":["10.0.3.4","10.0.3.9"],
+        "seen":{
+          "1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"],
+          "1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}},
+      {"op":"connect","family":"inet6","proto":"udp","addr":"2001:db8::35","port":53,
+        "seen":{"1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"]}},
+      {"op":"connect","family":"unix","proto":null,"addr":"/run/php.sock","port":0,
+        "seen":{
+          "1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"],
+          "1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}}],
+    "syscalls":[
+      {"name":"epoll_wait","nr":232,
+        "seen":{
+          "1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"],
+          "1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}},
+      {"name":"io_uring_setup","nr":425,
+        "seen":{"1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}},
+      {"name":"read","nr":0,
+        "seen":{
+          "1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"],
+          "1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}}],
+    "capabilities":[
+      {"name":"CAP_NET_BIND_SERVICE","used":true,
+        "seen":{
+          "1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"],
+          "1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}},
+      {"name":"CAP_SYS_ADMIN","used":false,
+        "seen":{"1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}}],
+    "children":[
+      {"path":"/bin/busybox","argv0":"sh","argv":["sh","-c","date > '/tmp/x y'"],"exec_chain":true,"uids":[101],
+        "seen":{"1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]},
+        "files":[
+          {"path":"/tmp/x y","access":"w","pattern":false,
+            "seen":{"1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}}],
+        "dns":[],"sockets":[],"syscalls":[],"capabilities":[],"children":[]}]},
+  {"path":"/tmp/build-*/run","pattern":true,"distinct":19,"exemplars":["build-a1","build-b2"],"argv0":null,"argv":null,
+    "exec_chain":false,"fileless":true,"upper_layer":true,"uids":[],
+    "seen":{"1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"]},
+    "files":[],"dns":[],"sockets":[],"syscalls":[],"capabilities":[],"children":[]}]}
+"#;
+
+/// The bytes of a profile that has everything, made by hand.
+pub(crate) fn full_text() -> String {
+    let mut text: String = FULL.lines().map(str::trim_start).collect();
+    text.push('\n');
+    text
+}
+
+/// The same as data.
+pub(crate) fn full() -> ProfileDoc {
+    decode(full_text().as_bytes()).unwrap()
+}
+
+fn text() -> impl Strategy<Value = String> {
+    vec(any::<char>(), 0..8).prop_map(String::from_iter)
+}
+
+fn name() -> impl Strategy<Value = String> {
+    (any::<char>(), text()).prop_map(|(first, rest)| format!("{first}{rest}"))
+}
+
+fn span() -> impl Strategy<Value = [Time; 2]> {
+    (any::<u64>(), any::<u64>()).prop_map(|(a, b)| [Time(a.min(b)), Time(a.max(b))])
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    btree_map(name(), span(), 1..3)
+}
+
+/// Whether generalised, estimated number, exemplars.
+fn generalised() -> impl Strategy<Value = (bool, u64, Vec<String>)> {
+    (any::<bool>(), prop_oneof![Just(0), any::<u64>()], vec(text(), 0..3))
+}
+
+fn file() -> impl Strategy<Value = FileDoc> {
+    let access = prop::sample::select(vec!["r", "w", "rw"]);
+    (text(), access, generalised(), seen()).prop_map(|(path, access, (pattern, distinct, exemplars), seen)| FileDoc {
+        path,
+        access: access.into(),
+        pattern,
+        distinct,
+        exemplars,
+        seen,
+    })
+}
+
+fn dns() -> impl Strategy<Value = DnsDoc> {
+    (text(), vec(text(), 0..3), generalised(), seen()).prop_map(
+        |(name, qtypes, (pattern, distinct, exemplars), seen)| DnsDoc {
+            name,
+            qtypes,
+            pattern,
+            distinct,
+            exemplars,
+            seen,
+        },
+    )
+}
+
+fn socket() -> impl Strategy<Value = SocketDoc> {
+    let peer = prop_oneof![
+        any::<[u8; 4]>().prop_map(|ip| ("inet", std::net::Ipv4Addr::from(ip).to_string())),
+        any::<[u8; 16]>().prop_map(|ip| ("inet6", format!("{}/64", std::net::Ipv6Addr::from(ip)))),
+        Just(("inet", "*".to_owned())),
+        text().prop_map(|path| ("unix", path)),
+    ];
+    let op = prop::sample::select(vec!["bind", "connect"]);
+    let proto = prop::sample::select(vec![None, Some("tcp"), Some("udp")]);
+    (op, proto, peer, any::<u16>(), generalised(), seen()).prop_map(
+        |(op, proto, (family, addr), port, (pattern, distinct, exemplars), seen)| SocketDoc {
+            op: op.into(),
+            family: family.into(),
+            proto: proto.map(str::to_owned),
+            addr,
+            port,
+            pattern,
+            distinct,
+            exemplars,
+            seen,
+        },
+    )
+}
+
+fn process() -> impl Strategy<Value = ProcessDoc> {
+    let own = (text(), generalised(), prop::option::of(text()), prop::option::of(vec(text(), 0..3)));
+    let flags = (any::<[bool; 3]>(), vec(any::<u32>(), 0..3), seen());
+    let syscall = (text(), any::<u32>(), seen()).prop_map(|(name, nr, seen)| SyscallDoc { name, nr, seen });
+    let capability = (text(), any::<bool>(), seen()).prop_map(|(name, used, seen)| CapabilityDoc { name, used, seen });
+    let lists = (vec(file(), 0..3), vec(dns(), 0..2), vec(socket(), 0..3), vec(syscall, 0..3), vec(capability, 0..2));
+    let leaf = (own, flags, lists).prop_map(|(own, flags, lists)| {
+        let (path, (pattern, distinct, exemplars), argv0, argv) = own;
+        let ([exec_chain, fileless, upper_layer], uids, seen) = flags;
+        let (files, dns, sockets, syscalls, capabilities) = lists;
+        ProcessDoc {
+            path,
+            pattern,
+            distinct,
+            exemplars,
+            argv0,
+            argv,
+            exec_chain,
+            fileless,
+            upper_layer,
+            uids,
+            seen,
+            files,
+            dns,
+            sockets,
+            syscalls,
+            capabilities,
+            children: Vec::new(),
+        }
+    });
+    leaf.prop_recursive(4, 8, 2, |inner| {
+        (inner.clone(), vec(inner, 0..3)).prop_map(|(process, children)| ProcessDoc { children, ..process })
+    })
+}
+
+fn ledger() -> impl Strategy<Value = Ledger> {
+    any::<[u64; 8]>().prop_map(|[received, applied_new, applied_known, lifecycle, held, ignored, rejected, dropped]| {
+        let mut ledger = Ledger::default();
+        ledger.received = received;
+        ledger.held = held;
+        ledger.settle(Fate::New, applied_new);
+        ledger.settle(Fate::Known, applied_known);
+        ledger.settle(Fate::Lifecycle, lifecycle);
+        ledger.settle(Fate::Ignored(Ignored::Failed), ignored);
+        ledger.settle(Fate::Rejected(Rejected::TooLong), rejected);
+        ledger.settle(Fate::Dropped(Dropped::TreeFull), dropped);
+        ledger
+    })
+}
+
+/// Any profile that can be written, with any text that Unicode has.
+pub(crate) fn arbitrary() -> impl Strategy<Value = ProfileDoc> {
+    let state = prop::sample::select(vec![State::Learning, State::Stable]);
+    let tag = (span(), btree_map(text(), state, 0..3)).prop_map(|([first_seen, last_seen], state)| TagDoc {
+        first_seen,
+        last_seen,
+        state,
+    });
+    let ledgers = btree_map(text(), ledger(), 0..3);
+    (text(), btree_map(name(), tag, 0..3), ledgers, vec(process(), 0..3))
+        .prop_map(|(image, tags, ledgers, processes)| ProfileDoc { image, tags, ledgers, processes })
+}
+
+/// A profile of `depth` processes, each the only child of the one before.
+pub(crate) fn chain(depth: usize) -> ProfileDoc {
+    let link = |children: Vec<ProcessDoc>| {
+        let seen = Seen::from([("t".to_owned(), [Time(1), Time(2)])]);
+        let file = FileDoc { path: "/f".into(), access: "r".into(), seen: seen.clone(), ..FileDoc::default() };
+        ProcessDoc { path: "/p".into(), seen, files: vec![file], children, ..ProcessDoc::default() }
+    };
+    let processes = (0..depth).fold(Vec::new(), |children, _| vec![link(children)]);
+    ProfileDoc { image: "deep".into(), processes, ..ProfileDoc::default() }
+}

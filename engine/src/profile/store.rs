@@ -1,0 +1,403 @@
+//! Profiles as files: plain, gzip or zstd; replaced whole or not at all.
+//!
+//! Writing goes to a temporary file beside the target, which is flushed to the disk, renamed over the target, and
+//! made durable by flushing the directory. So whatever happens, and whenever, the target is the old file or the new
+//! one. A temporary file that a killed process left is removed by the next writer of the same target.
+//!
+//! Not here: which profiles there are and when they are written.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+use super::decode::{DecodeError, decode};
+use super::doc::ProfileDoc;
+use super::encode::encode;
+use crate::text::Visible;
+
+/// The largest profile that is read, in bytes of JSON text.
+pub const DECODED_BYTES_MAX: u64 = 1 << 30;
+
+/// Why a profile file could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", shown(.path))]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The compressed data is damaged or ends too early.
+    #[error("{}: damaged {format} data: {source}", shown(.path))]
+    Compression {
+        /// Which file.
+        path: PathBuf,
+        /// `gzip` or `zstd`.
+        format: &'static str,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// The profile is larger than any that is read.
+    #[error("{}: more than {limit} bytes of JSON, the largest profile that is read", shown(.path))]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// [`DECODED_BYTES_MAX`].
+        limit: u64,
+    },
+    /// It is no profile.
+    #[error("{}: {source}", shown(.path))]
+    Decode {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: DecodeError,
+    },
+}
+
+/// Why a profile file could not be written. The file, if there was one, is as it was, unless only the last step,
+/// making the new one durable, failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {source}", shown(.path))]
+pub struct WriteError {
+    /// Which file.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Reads a profile file. Whether it is compressed is seen from its first bytes, not from its name.
+///
+/// # Errors
+/// A file that cannot be read, is damaged, too large, or no profile.
+pub fn read(path: &Path) -> Result<ProfileDoc, ReadError> {
+    let path_buf = || path.to_owned();
+    let raw = File::open(path)
+        .and_then(|file| bounded(file, DECODED_BYTES_MAX))
+        .map_err(|source| ReadError::Io { path: path_buf(), source })?
+        .ok_or_else(|| ReadError::TooLarge { path: path_buf(), limit: DECODED_BYTES_MAX })?;
+    let (format, text) = match raw.get(..4) {
+        Some([0x1f, 0x8b, ..]) => ("gzip", bounded(MultiGzDecoder::new(raw.as_slice()), DECODED_BYTES_MAX)),
+        Some([0x28, 0xb5, 0x2f, 0xfd]) => {
+            ("zstd", zstd::Decoder::with_buffer(raw.as_slice()).and_then(|decoder| bounded(decoder, DECODED_BYTES_MAX)))
+        }
+        _ => ("plain", Ok(Some(raw))),
+    };
+    let text = text
+        .map_err(|source| ReadError::Compression { path: path_buf(), format, source })?
+        .ok_or_else(|| ReadError::TooLarge { path: path_buf(), limit: DECODED_BYTES_MAX })?;
+    decode(&text).map_err(|source| ReadError::Decode { path: path_buf(), source })
+}
+
+/// Writes a profile file, replacing one that is there, whole or not at all. A name that ends in `.gz` or `.zst`
+/// makes it compressed. A symbolic link is followed; permissions of a file that is replaced are kept.
+///
+/// # Errors
+/// Whatever the file system answers, and a target that is not a regular file.
+pub fn write(path: &Path, doc: &ProfileDoc) -> Result<(), WriteError> {
+    replace(path, |file| {
+        let mut out = BufWriter::with_capacity(1 << 16, file);
+        match path.extension().and_then(OsStr::to_str) {
+            Some("gz") => {
+                let mut gzip = GzEncoder::new(&mut out, Compression::default());
+                encode(doc, &mut gzip)?;
+                gzip.finish()?;
+            }
+            Some("zst") => {
+                let mut zstd = zstd::Encoder::new(&mut out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                zstd.include_checksum(true)?;
+                encode(doc, &mut zstd)?;
+                zstd.finish()?;
+            }
+            _ => encode(doc, &mut out)?,
+        }
+        out.flush()
+    })
+    .map_err(|source| WriteError { path: path.to_owned(), source })
+}
+
+/// Reads to the end; `None` when there is more than `limit` bytes.
+fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    source.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
+/// Replaces the file at `path` by what `fill` writes.
+fn replace(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let (path, permissions) = match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(meta) => (fs::canonicalize(path)?, Some(meta.permissions())),
+        Err(error) if error.kind() == ErrorKind::NotFound => (path.to_owned(), None),
+        Err(error) => return Err(error),
+    };
+    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "not a file's name"))?;
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+
+    let directory = File::open(dir)?;
+    let mut temporary = Temporary::create(dir, name)?;
+    if let Some(permissions) = permissions {
+        temporary.file.set_permissions(permissions)?;
+    }
+    fill(&mut temporary.file)?;
+    temporary.file.sync_all()?;
+    temporary.rename(&path)?;
+    directory.sync_all()
+}
+
+/// A file that is removed again unless it is renamed. It stays locked as long as its writer lives, which is how other
+/// writers know it from one that was left behind.
+struct Temporary {
+    path: PathBuf,
+    file: File,
+    renamed: bool,
+}
+
+impl Temporary {
+    fn create(dir: &Path, target: &OsStr) -> io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+
+        let mut prefix = OsString::from(".");
+        // Names end at 255 bytes; writers of targets that begin alike get along.
+        let target = target.as_bytes();
+        prefix.push(OsStr::from_bytes(target.get(..200).unwrap_or(target)));
+        prefix.push(".");
+        remove_abandoned(dir, &prefix)?;
+        loop {
+            let mut name = prefix.clone();
+            name.push(format!("{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+            let path = dir.join(name);
+            let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                other => other?,
+            };
+            let temporary = Self { path, file, renamed: false };
+            temporary.file.lock()?;
+            // Between creation and lock another writer may have taken it for an abandoned one.
+            if temporary.file.metadata()?.nlink() > 0 {
+                return Ok(temporary);
+            }
+        }
+    }
+
+    fn rename(mut self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)?;
+        self.renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // The error that led here is the one to report.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes the temporary files that killed writers of the same target left.
+fn remove_abandoned(dir: &Path, prefix: &OsStr) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let ours = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes()).is_some_and(is_temporary_suffix);
+        if !ours || !entry.file_type()?.is_file() {
+            continue;
+        }
+        // One that is gone by now, or not ours to open, is none of this writer's business.
+        let Ok(file) = File::open(entry.path()) else { continue };
+        if file.try_lock().is_ok() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name ends as [`Temporary::create`] makes it: `PID-N.tmp`.
+fn is_temporary_suffix(suffix: &[u8]) -> bool {
+    let number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let Some(middle) = suffix.strip_suffix(b".tmp") else { return false };
+    let mut parts = middle.split(|b| *b == b'-');
+    matches!((parts.next(), parts.next(), parts.next()), (Some(pid), Some(n), None) if number(pid) && number(n))
+}
+
+fn shown(path: &Path) -> String {
+    Visible(&path.to_string_lossy()).to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::profile::fixtures::{full, full_text};
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn every_compression_comes_back_and_is_known_by_its_first_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, magic) in [
+            ("nginx.profile.json", &b"{\"fo"[..]),
+            ("nginx.profile.json.gz", &[0x1f, 0x8b]),
+            ("nginx.profile.json.zst", &[0x28, 0xb5, 0x2f, 0xfd]),
+        ] {
+            let path = dir.path().join(name);
+            write(&path, &full()).unwrap();
+            let bytes = fs::read(&path).unwrap();
+            assert!(bytes.starts_with(magic), "{name}");
+            write(&path, &full()).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), bytes, "{name}: the same profile gives the same bytes");
+
+            let renamed = dir.path().join("renamed");
+            fs::rename(&path, &renamed).unwrap();
+            assert_eq!(read(&renamed).unwrap(), full());
+            fs::remove_file(&renamed).unwrap();
+        }
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.gz");
+        let refusal = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            read(&path).unwrap_err().to_string().replace(&shown(&path), "FILE")
+        };
+        let plain = full_text().into_bytes();
+        let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
+        write(&path, &full()).unwrap();
+        let gzip = fs::read(&path).unwrap();
+
+        for (bytes, expected) in [
+            (&[][..], "FILE: byte 0: expected an object"),
+            (&[0xff; 100], "FILE: byte 0: expected an object"),
+            (&plain[..7], "FILE: byte 2: expected the end of the string"),
+            (&gzip[..gzip.len() / 2], "FILE: damaged gzip data: "),
+            (&gzip[..gzip.len() - 1], "FILE: damaged gzip data: "),
+            (&gzip[..9], "FILE: damaged gzip data: "),
+            (&zstd[..zstd.len() / 2], "FILE: damaged zstd data: "),
+            (&zstd[..5], "FILE: damaged zstd data: "),
+        ] {
+            let said = refusal(bytes);
+            assert!(said.starts_with(expected), "{said}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(read(&path).unwrap_err().to_string().starts_with("cannot read "));
+        assert!(matches!(read(dir.path()), Err(ReadError::Io { .. })));
+    }
+
+    #[test]
+    fn decompression_is_bounded() {
+        let bomb = zstd::encode_all(io::repeat(b' ').take(1 << 24), 1).unwrap();
+        let decoder = || zstd::Decoder::with_buffer(bomb.as_slice()).unwrap();
+        assert!(bounded(decoder(), (1 << 24) - 1).unwrap().is_none());
+        assert_eq!(bounded(decoder(), 1 << 24).unwrap().unwrap().len(), 1 << 24);
+    }
+
+    #[test]
+    fn what_an_earlier_writer_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| File::create(dir.path().join(name)).unwrap();
+        let held = file(".a.json.1-2.tmp");
+        held.lock().unwrap();
+        for name in [
+            ".a.json.1-1.tmp",
+            ".a.json.77-0.tmp",
+            ".a.json.x-1.tmp",
+            ".a.json.1-1-1.tmp",
+            ".b.json.1-1.tmp",
+            "a.json.1-1.tmp",
+        ] {
+            file(name);
+        }
+        write(&dir.path().join("a.json"), &full()).unwrap();
+        assert_eq!(
+            names(dir.path()),
+            [".a.json.1-1-1.tmp", ".a.json.1-2.tmp", ".a.json.x-1.tmp", ".b.json.1-1.tmp", "a.json", "a.json.1-1.tmp"]
+        );
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_temporary_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.json");
+        fs::write(&path, "old").unwrap();
+        let error = replace(&path, |file| {
+            file.write_all(b"half of the ne")?;
+            Err(io::Error::from(ErrorKind::StorageFull))
+        });
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::StorageFull);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(dir.path()), ["p.json"]);
+    }
+
+    #[test]
+    fn targets_that_cannot_be_replaced_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for target in [Path::new("/dev/null"), dir.path(), &dir.path().join("absent/p.json"), &dir.path().join("..")] {
+            let said = write(target, &full()).unwrap_err().to_string();
+            assert!(said.starts_with("cannot write "), "{said}");
+        }
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn links_are_followed_and_permissions_kept() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let dir = tempfile::tempdir().unwrap();
+        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+        symlink("target", &link).unwrap();
+        write(&link, &full()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(read(&target).unwrap(), full());
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_longest_name_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("é".repeat(127));
+        write(&path, &full()).unwrap();
+        assert_eq!(read(&path).unwrap(), full());
+    }
+
+    #[test]
+    fn writers_of_one_target_do_not_disturb_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.json");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..25).for_each(|_| write(&path, &full()).unwrap()));
+            }
+        });
+        assert_eq!(read(&path).unwrap(), full());
+        assert_eq!(names(dir.path()), ["p.json"]);
+    }
+}

@@ -1,0 +1,84 @@
+//! Making text that a traced process chose safe to show.
+//!
+//! Paths, arguments and names may hold terminal escape sequences, line ends and characters that reorder or hide
+//! their neighbours. [`Visible`] shows all of those as `\u{…}`. In a profile a literal backslash is `\\`, so what
+//! comes out stays unambiguous.
+//!
+//! Not here: the quoting that one output language asks for (see `export`).
+
+use std::fmt::{self, Display, Formatter, Write};
+
+/// Shows a text with every control, bidirectional and invisible character written as `\u{…}`.
+#[derive(Clone, Copy, Debug)]
+pub struct Visible<'a>(pub &'a str);
+
+impl Display for Visible<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some((at, hidden)) = rest.char_indices().find(|(_, c)| is_hidden(*c)) {
+            let (shown, tail) = rest.split_at(at);
+            f.write_str(shown)?;
+            write!(f, "\\u{{{:x}}}", u32::from(hidden))?;
+            rest = tail.get(hidden.len_utf8()..).unwrap_or_default();
+        }
+        f.write_str(rest)
+    }
+}
+
+/// Joins texts as words of one command line: one that is empty or has blanks or quotes in it is put in double quotes.
+/// Not safe to show by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a>(pub &'a [String]);
+
+impl Display for Words<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (i, word) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_char(' ')?;
+            }
+            if word.is_empty() || word.contains([' ', '"', '\'']) {
+                write!(f, "\"{}\"", word.replace('"', "\\\""))?;
+            } else {
+                f.write_str(word)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a character acts on a terminal, on its neighbours' order, or is not to be seen at all.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_characters_are_spelled_out() {
+        for (text, shown) in [
+            ("/etc/nginx", "/etc/nginx"),
+            ("a\\\\b\\x1b", "a\\\\b\\x1b"),
+            ("\x1b[2J", "\\u{1b}[2J"),
+            ("a\nb\0\x7f", "a\\u{a}b\\u{0}\\u{7f}"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+            ("evil\u{202e}gpj.sh", "evil\\u{202e}gpj.sh"),
+            ("\u{2028}\u{feff}é漢", "\\u{2028}\\u{feff}é漢"),
+            ("", ""),
+        ] {
+            assert_eq!(Visible(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn words_with_blanks_are_quoted() {
+        let words = ["sh".into(), "-c".into(), "echo \"hi\"".into(), String::new()];
+        assert_eq!(Words(&words).to_string(), r#"sh -c "echo \"hi\"" """#);
+    }
+}
