@@ -34,6 +34,17 @@ impl Color {
     }
 }
 
+/// Lets `draw` write styled output to standard output, without the styles where it takes none.
+pub(crate) fn write(draw: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    let mut out = io::BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()));
+    draw(&mut out).and_then(|()| out.flush()).map_err(Error::stdout)
+}
+
+/// How wide lines for people may be.
+pub(crate) fn columns() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
+}
+
 /// Writes styled text to standard output, whole.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut out = anstream::AutoStream::auto(io::stdout().lock());

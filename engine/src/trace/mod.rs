@@ -4,12 +4,16 @@
 //! size, and a [`Decoder`] turns one record at a time into events. Decoders never see the whole input, never
 //! panic and keep bounded state, whatever the bytes.
 
+mod bounded;
 pub mod capability;
 mod feed;
+pub mod image;
 pub mod input;
 pub mod native;
 pub mod nesting;
+mod open_flags;
 pub mod qtype;
+pub mod strace;
 pub mod syscalls;
 pub mod sysdig;
 

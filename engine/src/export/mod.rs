@@ -1,0 +1,1 @@
+//! Pure functions from profiles to other forms: for people, for other tools.
