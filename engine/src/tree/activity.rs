@@ -281,9 +281,10 @@ impl Tree {
             return Ok((id, false, general));
         }
         self.has_room()?;
-        let (leaf, _, general) = self.grow_path(parent, Kind::ExecPath, &literal(&program.path));
+        // The name that makes a shape a pattern is new, although the pattern's program may be there by then.
+        let (leaf, made, general) = self.grow_path(parent, Kind::ExecPath, &literal(&program.path));
         let (id, new) = self.process_below(leaf, &program.key);
-        Ok((id, new, general))
+        Ok((id, made || new, general))
     }
 
     pub(super) fn process_below(&mut self, leaf: NodeId, key: &str) -> (NodeId, bool) {
@@ -410,6 +411,9 @@ impl ActivityTree {
             Some(Place::Lost) => return Fate::Dropped(Dropped::TreeFull),
             Some(Place::At(node)) => node,
             _ => {
+                if self.tree.has_room().is_err() && self.tree.find_program(ROOT, &unknown_program()).is_none() {
+                    return Fate::Dropped(Dropped::TreeFull);
+                }
                 let unknown = self.tree.unknown();
                 self.lineage.meet(id, unknown);
                 unknown
