@@ -240,10 +240,12 @@ impl Arena {
         reserve_tight(&mut self.nodes, 1);
         self.nodes.push(node);
         let hash = self.hash_from(below, kind, name);
-        let full = self.index.len() == self.index.capacity();
-        let hashes = if full { self.hashes() } else { Vec::new() };
-        // Only a full index asks for the hashes of those that are in it.
-        self.index.insert_unique(hash, id, |id| hashes.get(*id as usize).copied().unwrap_or_default());
+        if self.index.len() == self.index.capacity() {
+            let hashes = self.hashes();
+            self.index.reserve(1, |id| hashes.get(*id as usize).copied().unwrap_or_default());
+        }
+        // There is room now, so nobody asks for the hashes of those that are in it.
+        self.index.insert_unique(hash, id, |_| 0);
         id
     }
 
