@@ -10,6 +10,7 @@
 //! as a whole.
 
 mod container;
+mod gate;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ pub use sender::{Overflow, Sender};
 use crate::config::Config;
 use crate::event::EventBuf;
 use crate::intern::Interner;
-use crate::ledger::Ledger;
+use crate::ledger::{Dropped, Fate, Ledger};
 use crate::path::{BadPattern, Protect};
 use crate::profile::Profile;
 use crate::profile::drift::{Baselines, Finding};
@@ -29,8 +30,8 @@ use crate::tree::Rules;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded};
 use crossbeam_queue::ArrayQueue;
+use gate::Gate;
 use rayon::prelude::*;
-use sender::Batch;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,7 +57,7 @@ pub struct TooManyRecordings;
 
 /// What a worker is told.
 enum Message {
-    Batch(Batch),
+    Batch(EventBuf),
     Snapshot(Channel<ShardView>),
     /// As a snapshot, and the last: the worker ends.
     Finish(Channel<ShardView>),
@@ -64,10 +65,11 @@ enum Message {
 
 /// What workers and senders share.
 struct Shared {
-    queues: Vec<Channel<Message>>,
+    /// The way to each shard.
+    gates: Vec<Gate<Message>>,
     recycled: ArrayQueue<EventBuf>,
     /// Counted by sources: what never became an event, or was dropped before its queue.
-    intake: Arc<Mutex<Ledger>>,
+    intake: Mutex<Ledger>,
     /// Each worker's ledger as of its last batch.
     shards: Vec<ArcSwap<Ledger>>,
     recordings: Mutex<Vec<Option<String>>>,
@@ -78,10 +80,10 @@ struct Shared {
 
 impl Shared {
     fn shard_of(&self, container: &[u8]) -> usize {
-        if self.queues.len() == 1 {
+        if self.gates.len() == 1 {
             return 0;
         }
-        (self.hasher.hash_one(container) % self.queues.len() as u64) as usize
+        (self.hasher.hash_one(container) % self.gates.len() as u64) as usize
     }
 
     fn ledger(&self) -> Ledger {
@@ -159,9 +161,9 @@ impl Engine {
         let count = config.workers.max(1);
         let (queues, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(config.queue_batches)).unzip();
         let shared = Arc::new(Shared {
-            queues,
+            gates: queues.into_iter().map(Gate::new).collect(),
             recycled: ArrayQueue::new(count * config.queue_batches + count),
-            intake: Arc::default(),
+            intake: Mutex::default(),
             shards: (0..count).map(|_| ArcSwap::default()).collect(),
             recordings: Mutex::default(),
             failures: Mutex::default(),
@@ -237,13 +239,13 @@ impl Engine {
 
     /// What each worker answers; nothing from one that is gone.
     fn request(&self, message: fn(Channel<ShardView>) -> Message) -> Vec<Option<ShardView>> {
-        let ask = |queue: &Channel<Message>| -> Receiver<ShardView> {
+        let ask = |gate: &Gate<Message>| -> Receiver<ShardView> {
             let (reply, view) = bounded(1);
-            // A worker that is gone drops the message, and with it the reply.
-            let _ = queue.send(message(reply));
+            // Where a worker is gone the message is dropped, and with it the reply.
+            drop(gate.send(message(reply), true));
             view
         };
-        let views: Vec<_> = self.shared.queues.iter().map(ask).collect();
+        let views: Vec<_> = self.shared.gates.iter().map(ask).collect();
         views.into_iter().map(|view| view.recv().ok()).collect()
     }
 
@@ -309,12 +311,37 @@ impl Drop for Engine {
     }
 }
 
+/// The receiving side of a shard's queue. However its worker ends, what is left in the queue is counted.
+struct Inbox<'a> {
+    queue: &'a Receiver<Message>,
+    shared: &'a Shared,
+    index: usize,
+}
+
+impl Drop for Inbox<'_> {
+    fn drop(&mut self) {
+        let Some(gate) = self.shared.gates.get(self.index) else { return };
+        gate.close(self.queue, |message| {
+            if let Message::Batch(batch) = message {
+                let lost = counted(&batch);
+                let mut intake = self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner);
+                intake.received += lost;
+                intake.settle(Fate::Dropped(Dropped::Shutdown), lost);
+            }
+        });
+    }
+}
+
+fn counted(events: &EventBuf) -> u64 {
+    events.iter().filter(|stored| stored.counted).count() as u64
+}
+
 /// A worker's life: batches and requests in order.
-fn run(mut worker: Worker, inbox: &Receiver<Message>, shared: &Shared, index: usize) {
-    for message in inbox {
+fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: usize) {
+    let inbox = Inbox { queue, shared, index };
+    for message in inbox.queue {
         match message {
-            Message::Batch(batch) => {
-                let mut batch = batch.take();
+            Message::Batch(mut batch) => {
                 if let Some(failure) = worker.apply(&batch) {
                     shared.fail(index, &failure);
                 }

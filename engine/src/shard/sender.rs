@@ -1,10 +1,10 @@
 //! The way in: one sender a producer thread, one open batch a shard.
 
-use super::{Message, Shared};
+use super::gate::Refused;
+use super::{Message, Shared, counted};
 use crate::event::{EventBuf, EventRef, Sink};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
-use crossbeam_channel::TrySendError;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// What happens when a shard's queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,30 +13,6 @@ pub enum Overflow {
     Wait,
     /// The batch is dropped and counted: the kernel does not wait.
     Drop,
-}
-
-/// Events on their way to a worker. Those that never arrive, because there is no worker any more, are counted.
-pub(super) struct Batch {
-    events: EventBuf,
-    intake: Arc<Mutex<Ledger>>,
-}
-
-impl Batch {
-    /// The events, for whoever accounts for them from now on.
-    pub(super) fn take(mut self) -> EventBuf {
-        std::mem::take(&mut self.events)
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        let lost = self.events.iter().filter(|stored| stored.counted).count() as u64;
-        if lost > 0 {
-            let mut intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
-            intake.received += lost;
-            intake.settle(Fate::Dropped(Dropped::Shutdown), lost);
-        }
-    }
 }
 
 /// Events of no recording that the engine was told of.
@@ -58,7 +34,7 @@ pub struct Sender {
 
 impl Sender {
     pub(super) fn new(shared: Arc<Shared>, overflow: Overflow) -> Self {
-        let open = shared.queues.iter().map(|_| EventBuf::new()).collect();
+        let open = shared.gates.iter().map(|_| EventBuf::new()).collect();
         let mut sender = Self { shared, open, overflow, recording: NO_RECORDING, own: Ledger::default() };
         sender.set_recording(NO_RECORDING);
         sender
@@ -116,25 +92,20 @@ impl Sender {
     }
 
     fn hand_over(&mut self, shard: usize) {
-        let (Some(batch), Some(queue)) = (self.open.get_mut(shard), self.shared.queues.get(shard)) else { return };
+        let (Some(batch), Some(gate)) = (self.open.get_mut(shard), self.shared.gates.get(shard)) else { return };
         if batch.is_empty() {
             return;
         }
         let mut fresh = self.shared.recycled.pop().unwrap_or_default();
         fresh.set_recording(self.recording);
-        let events = std::mem::replace(batch, fresh);
-        let full = Batch { events, intake: self.shared.intake.clone() };
-        let lost = match self.overflow {
-            Overflow::Wait => queue.send(Message::Batch(full)).err().map(|e| (e.into_inner(), Dropped::Shutdown)),
-            Overflow::Drop => match queue.try_send(Message::Batch(full)) {
-                Ok(()) => None,
-                Err(TrySendError::Full(message)) => Some((message, Dropped::QueueFull)),
-                Err(TrySendError::Disconnected(message)) => Some((message, Dropped::Shutdown)),
-            },
+        let full = std::mem::replace(batch, fresh);
+        let (refused, cause) = match gate.send(Message::Batch(full), self.overflow == Overflow::Wait) {
+            Ok(()) => return,
+            Err(Refused::Full(message)) => (message, Dropped::QueueFull),
+            Err(Refused::Closed(message)) => (message, Dropped::Shutdown),
         };
-        if let Some((Message::Batch(batch), cause)) = lost {
-            let mut batch = batch.take();
-            self.lost(cause, batch.iter().filter(|stored| stored.counted).count() as u64);
+        if let Message::Batch(mut batch) = refused {
+            self.lost(cause, counted(&batch));
             batch.clear();
             let _ = self.shared.recycled.push(batch);
         }

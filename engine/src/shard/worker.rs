@@ -1,7 +1,7 @@
 //! A shard's worker: the only writer of its containers.
 
-use super::Mode;
 use super::container::{Container, State, Subject, Workload};
+use super::{Mode, counted};
 use crate::config::Config;
 use crate::event::{Body, EventBuf, EventRef, Stored};
 use crate::intern::{Full, Interner};
@@ -474,10 +474,6 @@ impl Worker {
                 + self.retired.values().map(|r| r.tree.heap_bytes()).sum::<usize>(),
         }
     }
-}
-
-fn counted(events: &EventBuf) -> u64 {
-    events.iter().filter(|stored| stored.counted).count() as u64
 }
 
 fn add_ledgers(into: &mut Vec<(u16, Ledger)>, from: &[(u16, Ledger)]) {
