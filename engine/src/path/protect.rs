@@ -92,6 +92,11 @@ impl Protect {
         Ok(protect)
     }
 
+    /// From this many components on a directory is protected or not whatever the names in it, and so is all below it.
+    pub fn depth(&self) -> usize {
+        self.patterns.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
     /// Whether `name` in the directory with the components `dir` never collapses.
     ///
     /// Both are as [`components`] gives them, so the first component of an absolute path has its slash; they

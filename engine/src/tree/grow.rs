@@ -2,13 +2,15 @@
 //!
 //! Generalising is confluent: which nodes there are in the end depends on the set of names alone. To that end a
 //! directory counts its names per shape, and once one has more than `fanout` of them they are absorbed by one
-//! pattern node, below which the same counting goes on over the union. Absorbing is a work list, not recursion:
-//! traced processes choose how deep a tree is.
+//! pattern node (`absorb`), below which the same counting goes on over the union.
 
 use super::Tree;
 use super::node::{Flags, Kind, NONE, NodeId};
 use super::socket::{Address, SocketKey};
 use crate::path::{Sketch, push_component, shape};
+
+/// Whether everything in a directory and below it is protected, once that no longer depends on names.
+pub(super) type Shelter = Option<bool>;
 
 /// One component of a path or name, and whether it is a learned pattern.
 pub type Component<'a> = (&'a str, bool);
@@ -17,10 +19,14 @@ pub type Component<'a> = (&'a str, bool);
 const SHAPED_ABOVE: usize = 16;
 
 impl Tree {
-    /// Whether a name must never generalise where it is.
-    fn exempt(&self, parent: NodeId, kind: Kind, name: &str) -> bool {
+    /// Whether a name must never generalise where it is. `shelter` is what is known of the directories on the way from
+    /// the scope down, so that a path costs no more than its length.
+    pub(super) fn exempt(&self, parent: NodeId, kind: Kind, name: &str, shelter: &mut Shelter) -> bool {
         if kind == Kind::DnsLabel {
             return false;
+        }
+        if let Some(settled) = *shelter {
+            return settled;
         }
         let mut dir = Vec::with_capacity(16);
         let mut at = parent;
@@ -29,21 +35,26 @@ impl Tree {
             at = self.arena.node(at).parent;
         }
         dir.reverse();
-        self.rules.protect.exempts(&dir, name)
+        let exempt = self.rules.protect.exempts(&dir, name);
+        if dir.len() >= self.rules.protect.depth().max(1) {
+            *shelter = Some(exempt);
+        }
+        exempt
     }
 
     /// The learned pattern that absorbs `name` in `parent`, if there is one.
-    fn absorbing(&self, parent: NodeId, hash: u64, kind: Kind, name: &str) -> Option<NodeId> {
+    fn absorbing(&self, parent: NodeId, hash: u64, kind: Kind, name: &str, shelter: &mut Shelter) -> Option<NodeId> {
         let mut pattern = String::new();
         if !shape(name, &mut pattern) || pattern == name {
             return None;
         }
         let id = self.arena.child(parent, hash, kind, pattern.as_bytes())?;
-        (self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent, kind, name)).then_some(id)
+        (self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent, kind, name, shelter)).then_some(id)
     }
 
-    fn find_child(&self, parent: NodeId, hash: u64, kind: Kind, name: &str) -> Option<NodeId> {
-        self.arena.child(parent, hash, kind, name.as_bytes()).or_else(|| self.absorbing(parent, hash, kind, name))
+    fn find_child(&self, parent: NodeId, hash: u64, kind: Kind, name: &str, shelter: &mut Shelter) -> Option<NodeId> {
+        let found = self.arena.child(parent, hash, kind, name.as_bytes());
+        found.or_else(|| self.absorbing(parent, hash, kind, name, shelter))
     }
 
     /// The node that stands for a path below `scope`, and whether a learned pattern is part of it.
@@ -56,8 +67,9 @@ impl Tree {
         let mut at = scope;
         let mut hash = self.arena.hash_below(scope);
         let mut general = false;
+        let mut shelter = None;
         for name in names {
-            at = self.find_child(at, hash, kind, name)?;
+            at = self.find_child(at, hash, kind, name, &mut shelter)?;
             general |= self.arena.node(at).has(Flags::LEARNED);
             hash = self.arena.step(hash, kind, self.arena.text(at).as_bytes());
         }
@@ -112,8 +124,9 @@ impl Tree {
         let mut hash = self.arena.hash_below(scope);
         let mut general = false;
         let mut made = false;
+        let mut shelter = None;
         for (name, learned) in names {
-            let (id, new) = self.grow_child(at, hash, kind, name, *learned);
+            let (id, new) = self.grow_child(at, hash, kind, (name, *learned), &mut shelter);
             at = id;
             made |= new;
             general |= self.arena.node(at).has(Flags::LEARNED);
@@ -128,7 +141,14 @@ impl Tree {
         (id, made, general)
     }
 
-    fn grow_child(&mut self, parent: NodeId, hash: u64, kind: Kind, name: &str, learned: bool) -> (NodeId, bool) {
+    pub(super) fn grow_child(
+        &mut self,
+        parent: NodeId,
+        hash: u64,
+        kind: Kind,
+        (name, learned): Component<'_>,
+        shelter: &mut Shelter,
+    ) -> (NodeId, bool) {
         if learned {
             let found = self.arena.child(parent, hash, kind, name.as_bytes());
             let id = found.unwrap_or_else(|| self.arena.add_named(parent, hash, kind, name.as_bytes()));
@@ -137,12 +157,12 @@ impl Tree {
             }
             return (id, found.is_none());
         }
-        if let Some(id) = self.find_child(parent, hash, kind, name) {
+        if let Some(id) = self.find_child(parent, hash, kind, name, shelter) {
             return (id, false);
         }
         let id = self.arena.add_named(parent, hash, kind, name.as_bytes());
         let mut pattern = String::new();
-        if shape(name, &mut pattern) && !self.exempt(parent, kind, name) {
+        if shape(name, &mut pattern) && !self.exempt(parent, kind, name, shelter) {
             self.count_shape(parent, id, &pattern);
         }
         (id, true)
@@ -163,6 +183,7 @@ impl Tree {
         }
         self.arena.node_mut(parent).set(Flags::SHAPED);
         let children: Vec<NodeId> = self.arena.children(parent).collect();
+        let mut shelter = None;
         for child in children {
             let mut pattern = String::new();
             let kind = self.arena.node(child).kind();
@@ -170,7 +191,7 @@ impl Tree {
             if !kind.is_path() || learned || !shape(self.arena.text(child), &mut pattern) {
                 continue;
             }
-            if !self.exempt(parent, kind, self.arena.text(child)) {
+            if !self.exempt(parent, kind, self.arena.text(child), &mut shelter) {
                 let pattern = self.arena.names.intern(pattern.as_bytes());
                 self.join_shape(parent, pattern, child);
             }
@@ -186,74 +207,6 @@ impl Tree {
         // Noted once: until the shape is absorbed more names only join it.
         if shape.members.len() == self.rules.path_fanout + 1 {
             self.pending.push(key);
-        }
-    }
-
-    /// Makes every shape that is due a pattern, and those that become due by that.
-    pub(super) fn absorb_pending(&mut self) {
-        while let Some((parent, kind, pattern)) = self.pending.pop() {
-            if !self.arena.node(parent).has(Flags::DEAD) {
-                self.absorb_shape(parent, kind, pattern);
-            }
-        }
-    }
-
-    fn absorb_shape(&mut self, parent: NodeId, kind: Kind, pattern: u32) {
-        let members = self.take_members(parent, kind, pattern);
-        if members.is_empty() {
-            return;
-        }
-        let text = self.arena.names.get(pattern).to_vec();
-        let hash = self.arena.hash_below(parent);
-        let found = self.arena.child(parent, hash, kind, &text);
-        let into = found.unwrap_or_else(|| self.arena.add(parent, hash, kind, pattern));
-        if self.arena.node_mut(into).set(Flags::LEARNED) {
-            self.sketch_below(into);
-        }
-        for member in members {
-            if member != into && !self.arena.node(member).has(Flags::DEAD) {
-                self.absorb(member, into);
-            }
-        }
-    }
-
-    /// The names of one shape in a directory, the pattern's own node included, taken from the table of shapes.
-    fn take_members(&mut self, parent: NodeId, kind: Kind, pattern: u32) -> Vec<NodeId> {
-        if self.arena.node(parent).has(Flags::SHAPED) {
-            let taken = self.arena.shapes.remove(&(parent, kind, pattern)).unwrap_or_default();
-            self.arena.shape_bytes -= taken.members.capacity() * size_of::<NodeId>();
-            let mut members = taken.members;
-            // A pattern that came from another tree may have no counted name beside it.
-            if members.is_empty() {
-                let hash = self.arena.hash_below(parent);
-                members.extend(self.arena.child(parent, hash, kind, self.arena.names.get(pattern)));
-            }
-            return members;
-        }
-        let mut text = String::new();
-        let is_member = |id: &NodeId| {
-            let node = self.arena.node(*id);
-            let name = self.arena.text(*id);
-            node.kind() == kind
-                && shape(name, &mut text)
-                && text.as_bytes() == self.arena.names.get(pattern)
-                && (node.name == pattern || !self.exempt(parent, kind, name))
-        };
-        self.arena.children(parent).filter(is_member).collect()
-    }
-
-    /// Gives every leaf below a node that has just become a pattern the sketch it needs.
-    fn sketch_below(&mut self, top: NodeId) {
-        let mut stack = vec![top];
-        while let Some(id) = stack.pop() {
-            let node = self.arena.node(id);
-            if node.is_seen() && !self.arena.sketches.contains_key(&id) {
-                let text = self.path_text(id);
-                self.sketch(id, &text);
-            }
-            if self.arena.node(id).kind() != Kind::Process {
-                stack.extend(self.arena.children(id));
-            }
         }
     }
 
@@ -301,111 +254,6 @@ impl Tree {
         text
     }
 
-    /// Moves all that is known of `from` and below it into `into`, and ends `from`.
-    pub(super) fn absorb(&mut self, from: NodeId, into: NodeId) {
-        /// A node and its hash.
-        type Hashed = (NodeId, u64);
-        struct Frame {
-            from: Hashed,
-            into: Hashed,
-            children: Vec<NodeId>,
-            general: bool,
-        }
-        let general = self.is_general(into);
-        self.absorb_node(from, into, general);
-        let children = self.arena.children(from).collect();
-        let (from, into) = ((from, self.arena.hash_of(from)), (into, self.arena.hash_of(into)));
-        let mut stack = vec![Frame { from, into, children, general }];
-        while let Some(frame) = stack.last_mut() {
-            let Some(child) = frame.children.pop() else {
-                let (done, hash) = frame.from;
-                stack.pop();
-                self.arena.kill(done, hash);
-                continue;
-            };
-            let ((parent, parent_hash), above) = (frame.into, frame.general);
-            let below = self.arena.below(frame.from.0, frame.from.1);
-            let child_hash = self.arena.hash_from(below, self.arena.node(child).kind(), self.arena.node(child).name);
-            let below = self.arena.below(parent, parent_hash);
-            let into = self.counterpart(child, parent, below);
-            let node = self.arena.node(into);
-            let kind = node.kind();
-            let into_hash = self.arena.hash_from(below, kind, node.name);
-            let general = match kind {
-                Kind::Process => above,
-                _ if !kind.is_path() => false,
-                _ => node.has(Flags::LEARNED) || (above && self.arena.node(parent).kind() == kind),
-            };
-            if kind == Kind::Process {
-                self.arena.moved.push((child, into));
-                if self.arena.node(child).has(Flags::VISIBLE) {
-                    self.arena.show(into);
-                }
-            }
-            self.absorb_node(child, into, general);
-            let below = self.arena.children(child).collect();
-            stack.push(Frame { from: (child, child_hash), into: (into, into_hash), children: below, general });
-        }
-    }
-
-    /// Whether a learned pattern is part of the path that ends at `id`.
-    fn is_general(&self, id: NodeId) -> bool {
-        let kind = self.arena.node(id).kind();
-        let mut at = id;
-        while at != NONE && self.arena.node(at).kind() == kind {
-            if self.arena.node(at).has(Flags::LEARNED) {
-                return true;
-            }
-            at = self.arena.node(at).parent;
-        }
-        false
-    }
-
-    /// The node below `parent` that is the same behaviour as `child`, a node of this tree below another parent.
-    /// `below` is the arena's `hash_below` of `parent`.
-    fn counterpart(&mut self, child: NodeId, parent: NodeId, below: u64) -> NodeId {
-        let node = self.arena.node(child);
-        let (kind, name, learned) = (node.kind(), node.name, node.has(Flags::LEARNED));
-        match kind {
-            Kind::Peer => {
-                let address = Address::from_bytes(self.arena.names.get(name));
-                self.grow_peer(parent, address).0
-            }
-            _ if kind.is_path() => {
-                let text = self.arena.text(child).to_owned();
-                self.grow_child(parent, below, kind, &text, learned).0
-            }
-            _ => {
-                let hash = self.arena.hash_from(below, kind, name);
-                let is_it = |_, n: &super::Node| n.parent == parent && n.kind() == kind && n.name == name;
-                let id = self.arena.find(hash, is_it).unwrap_or_else(|| self.arena.add(parent, below, kind, name));
-                if kind == Kind::Sockets {
-                    self.widen_to(id, socket_level(self.arena.node(child).flags()));
-                }
-                id
-            }
-        }
-    }
-
-    /// What one node knows beside its children.
-    fn absorb_node(&mut self, from: NodeId, into: NodeId, general: bool) {
-        let bits = self.arena.node(from).flags().and(Flags::PAYLOAD);
-        self.arena.node_mut(into).set(bits);
-        let seen: Vec<_> = self.arena.seen(from).collect();
-        for (tag, span) in &seen {
-            self.arena.stamp(into, *tag, *span);
-        }
-        if general && !seen.is_empty() {
-            match self.arena.sketches.get(&from).cloned() {
-                Some(sketch) => self.merge_sketch(into, &sketch),
-                None => {
-                    let text = self.path_text(from);
-                    self.sketch(into, &text);
-                }
-            }
-        }
-    }
-
     // Peers: addresses become networks and networks become one, by count.
 
     /// The group of a socket's peers.
@@ -443,7 +291,7 @@ impl Tree {
     }
 
     /// Makes a group's peers as wide as `level`, wider still if they are too many for that.
-    fn widen_to(&mut self, group: NodeId, level: u8) {
+    pub(super) fn widen_to(&mut self, group: NodeId, level: u8) {
         let flags = match level {
             0 => return,
             1 => Flags::NETWORKS,
@@ -467,7 +315,8 @@ impl Tree {
             }
             let (wide, _) = self.grow_peer(group, address);
             if wide != peer {
-                self.absorb(peer, wide);
+                let hash = self.arena.hash_of(peer);
+                self.absorb_leaf((peer, hash), wide);
             }
         }
     }

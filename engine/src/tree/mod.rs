@@ -12,6 +12,7 @@
 //!
 //! Not here: which container an event belongs to (`shard`), and what a profile looks like (`profile`).
 
+mod absorb;
 mod activity;
 mod arena;
 mod evict;

@@ -1,0 +1,198 @@
+//! Learned patterns taking in what they stand for: a directory's names of one shape become one node, and what is below
+//! them is united (DESIGN §5).
+//!
+//! Traced processes choose how deep a tree is and how its names look, so this is a work list, and it goes level by
+//! level: the names that come together on one level are united before anything below them is moved. So a node moves a
+//! time or two, and not once for each pattern above it.
+//!
+//! Not here: when a shape has too many names (`grow`).
+
+use super::Tree;
+use super::grow::socket_level;
+use super::node::{Flags, Kind, NONE, Node, NodeId};
+use super::socket::Address;
+use crate::path::shape;
+use std::collections::{HashMap, VecDeque};
+
+/// A node and its hash.
+type Hashed = (NodeId, u64);
+
+/// A node whose records and children still have to go to another one.
+struct Move {
+    from: Hashed,
+    into: Hashed,
+}
+
+impl Tree {
+    /// Makes every shape that is due a pattern, and those that become due by that.
+    pub(super) fn absorb_pending(&mut self) {
+        let mut moves = VecDeque::new();
+        let mut went: HashMap<NodeId, Hashed> = HashMap::new();
+        loop {
+            if let Some((parent, kind, pattern)) = self.pending.pop() {
+                if !self.arena.node(parent).has(Flags::DEAD) {
+                    self.absorb_shape(parent, kind, pattern, &mut moves);
+                }
+                continue;
+            }
+            let Some(Move { from, mut into }) = moves.pop_front() else { return };
+            // What it was to go to may itself have been taken in meanwhile, before anything was below it.
+            while let Some(on) = went.get(&into.0) {
+                into = *on;
+            }
+            if from.0 != into.0 && !self.arena.node(from.0).has(Flags::DEAD) {
+                went.insert(from.0, into);
+                self.absorb(from, into, &mut moves);
+            }
+        }
+    }
+
+    fn absorb_shape(&mut self, parent: NodeId, kind: Kind, pattern: u32, moves: &mut VecDeque<Move>) {
+        let members = self.take_members(parent, kind, pattern);
+        if members.is_empty() {
+            return;
+        }
+        let below = self.arena.hash_below(parent);
+        let found = self.arena.child(parent, below, kind, self.arena.names.get(pattern));
+        let into = found.unwrap_or_else(|| self.arena.add(parent, below, kind, pattern));
+        if self.arena.node_mut(into).set(Flags::LEARNED) {
+            self.sketch_below(into);
+        }
+        let hashed = |id| (id, self.arena.hash_from(below, kind, self.arena.node(id).name));
+        for member in members.into_iter().filter(|id| *id != into) {
+            moves.push_front(Move { from: hashed(member), into: hashed(into) });
+        }
+    }
+
+    /// The names of one shape in a directory, the pattern's own node included, taken from the table of shapes.
+    fn take_members(&mut self, parent: NodeId, kind: Kind, pattern: u32) -> Vec<NodeId> {
+        if self.arena.node(parent).has(Flags::SHAPED) {
+            let taken = self.arena.shapes.remove(&(parent, kind, pattern)).unwrap_or_default();
+            self.arena.shape_bytes -= taken.members.capacity() * size_of::<NodeId>();
+            let mut members = taken.members;
+            // A pattern that came from another tree may have no counted name beside it.
+            if members.is_empty() {
+                let hash = self.arena.hash_below(parent);
+                members.extend(self.arena.child(parent, hash, kind, self.arena.names.get(pattern)));
+            }
+            return members;
+        }
+        let mut text = String::new();
+        let mut shelter = None;
+        let is_member = |id: &NodeId| {
+            let node = self.arena.node(*id);
+            let name = self.arena.text(*id);
+            node.kind() == kind
+                && shape(name, &mut text)
+                && text.as_bytes() == self.arena.names.get(pattern)
+                && (node.name == pattern || !self.exempt(parent, kind, name, &mut shelter))
+        };
+        self.arena.children(parent).filter(is_member).collect()
+    }
+
+    /// Gives every leaf below a node that has just become a pattern the sketch it needs.
+    fn sketch_below(&mut self, top: NodeId) {
+        let mut stack = vec![top];
+        while let Some(id) = stack.pop() {
+            let node = self.arena.node(id);
+            if node.is_seen() && !self.arena.sketches.contains_key(&id) {
+                let text = self.path_text(id);
+                self.sketch(id, &text);
+            }
+            if self.arena.node(id).kind() != Kind::Process {
+                stack.extend(self.arena.children(id));
+            }
+        }
+    }
+
+    /// Moves what is known of one node to another, and has its children follow.
+    fn absorb(&mut self, from: Hashed, into: Hashed, moves: &mut VecDeque<Move>) {
+        self.absorb_node(from.0, into.0);
+        if self.arena.node(from.0).kind() == Kind::Process {
+            self.arena.moved.push((from.0, into.0));
+            if self.arena.node(from.0).has(Flags::VISIBLE) {
+                self.arena.show(into.0);
+            }
+        }
+        let below_from = self.arena.below(from.0, from.1);
+        let below_into = self.arena.below(into.0, into.1);
+        let children: Vec<NodeId> = self.arena.children(from.0).collect();
+        for child in children {
+            let node = self.arena.node(child);
+            let (kind, name) = (node.kind(), node.name);
+            let child_hash = self.arena.hash_from(below_from, kind, name);
+            let target = self.counterpart(child, into.0, below_into);
+            if kind.is_path() || matches!(kind, Kind::Process | Kind::Sockets) {
+                let target_hash = self.arena.hash_from(below_into, kind, self.arena.node(target).name);
+                moves.push_back(Move { from: (child, child_hash), into: (target, target_hash) });
+            } else {
+                self.absorb_leaf((child, child_hash), target);
+            }
+        }
+        self.arena.kill(from.0, from.1);
+    }
+
+    /// As [`absorb`](Self::absorb), of a node that has no children.
+    pub(super) fn absorb_leaf(&mut self, (from, hash): Hashed, into: NodeId) {
+        self.absorb_node(from, into);
+        self.arena.kill(from, hash);
+    }
+
+    /// Whether a learned pattern is part of the name of a leaf or a process.
+    fn is_general(&self, id: NodeId) -> bool {
+        let mut at = if self.arena.node(id).kind() == Kind::Process { self.arena.node(id).parent } else { id };
+        let kind = self.arena.node(at).kind();
+        while at != NONE && self.arena.node(at).kind() == kind {
+            if self.arena.node(at).has(Flags::LEARNED) {
+                return true;
+            }
+            at = self.arena.node(at).parent;
+        }
+        false
+    }
+
+    /// The node below `parent` that is the same behaviour as `child`, a node of this tree below another parent.
+    /// `below` is the arena's `hash_below` of `parent`.
+    fn counterpart(&mut self, child: NodeId, parent: NodeId, below: u64) -> NodeId {
+        let node = self.arena.node(child);
+        let (kind, name, learned) = (node.kind(), node.name, node.has(Flags::LEARNED));
+        match kind {
+            Kind::Peer => {
+                let address = Address::from_bytes(self.arena.names.get(name));
+                self.grow_peer(parent, address).0
+            }
+            _ if kind.is_path() => {
+                let text = self.arena.text(child).to_owned();
+                self.grow_child(parent, below, kind, (&text, learned), &mut None).0
+            }
+            _ => {
+                let hash = self.arena.hash_from(below, kind, name);
+                let is_it = |_, n: &Node| n.parent == parent && n.kind() == kind && n.name == name;
+                let id = self.arena.find(hash, is_it).unwrap_or_else(|| self.arena.add(parent, below, kind, name));
+                if kind == Kind::Sockets {
+                    self.widen_to(id, socket_level(self.arena.node(child).flags()));
+                }
+                id
+            }
+        }
+    }
+
+    /// What one node knows beside its children.
+    fn absorb_node(&mut self, from: NodeId, into: NodeId) {
+        let bits = self.arena.node(from).flags().and(Flags::PAYLOAD);
+        self.arena.node_mut(into).set(bits);
+        let seen: Vec<_> = self.arena.seen(from).collect();
+        for (tag, span) in &seen {
+            self.arena.stamp(into, *tag, *span);
+        }
+        if !seen.is_empty() && self.is_general(into) {
+            match self.arena.sketches.get(&from).cloned() {
+                Some(sketch) => self.merge_sketch(into, &sketch),
+                None => {
+                    let text = self.path_text(from);
+                    self.sketch(into, &text);
+                }
+            }
+        }
+    }
+}
