@@ -12,7 +12,7 @@ use grove::config::Config;
 use grove::ledger::{Ledger, Rejected};
 use grove::shard::{Engine, Overflow, Snapshot, StartError};
 use grove::trace::input::{self, Framing, Records};
-use grove::trace::{Decoder, Feed, FeedError, Format, LineHash, Reject};
+use grove::trace::{Decoder, Feed, FeedError, Format, LineHash, Reject, detect_records};
 
 use crate::exit::{Error, Exit};
 use crate::input::{InputArgs, Source};
@@ -86,7 +86,7 @@ fn one(
     let _bar = Progress::start(&name, records.position(), total);
 
     let format = match args.from {
-        Source::Auto => Format::detect(records.head_until(Format::is_certain)),
+        Source::Auto => detect_records(&mut records),
         Source::Grove => Format::Grove,
         Source::Sysdig => Format::Sysdig,
         Source::Strace => Format::Strace,

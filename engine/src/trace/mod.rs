@@ -6,7 +6,9 @@
 
 mod bounded;
 pub mod capability;
+pub mod detect;
 mod feed;
+mod format;
 pub mod image;
 pub mod input;
 pub mod native;
@@ -18,6 +20,7 @@ pub mod syscalls;
 pub mod sysdig;
 
 pub use capability::{capability_name, capability_number};
+pub use detect::{Format, detect, detect_records};
 pub use feed::{Fed, Feed, FeedError, LineHash};
 pub use qtype::{qtype_name, qtype_number};
 pub use syscalls::{syscall_name, syscall_number};
