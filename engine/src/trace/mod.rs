@@ -5,11 +5,13 @@
 //! panic and keep bounded state, whatever the bytes.
 
 pub mod capability;
+pub mod detect;
 pub mod input;
 pub mod native;
 pub mod nesting;
 pub mod qtype;
 pub mod syscalls;
+pub mod write;
 
 use crate::event::Sink;
 use crate::ledger::{Ignored, Rejected};
