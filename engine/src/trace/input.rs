@@ -179,7 +179,7 @@ impl Records {
 
     /// As [`head`](Self::head), but content with less as soon as `enough` says so of what has come: a stream may be
     /// slow to bring more.
-    pub fn head_until(&mut self, enough: impl Fn(&[u8]) -> bool) -> &[u8] {
+    pub fn head_until(&mut self, mut enough: impl FnMut(&[u8]) -> bool) -> &[u8] {
         while self.end - self.start < HEAD_MAX && !self.ended && !enough(self.pending()) {
             self.fill();
         }

@@ -18,6 +18,7 @@ pub mod qtype;
 pub mod strace;
 pub mod syscalls;
 pub mod sysdig;
+pub mod write;
 
 pub use capability::{capability_name, capability_number};
 pub use detect::{Format, detect, detect_records};

@@ -302,9 +302,8 @@ fn a_value_of_another_type_names_its_field() {
             let got = decode(&line);
             if allowed.split(' ').any(|a| a == value) {
                 assert!(!got.starts_with("wrong"), "{line}: {got}");
-            } else if value == "\"x\"" && !got.starts_with("wrong") {
-                assert_eq!(got, format!("invalid_value {field}"), "{line}");
-            } else if field == "argv_b64" && value == "[\"x\"]" {
+            } else if value == "\"x\"" && !got.starts_with("wrong") || field == "argv_b64" && value == "[\"x\"]" {
+                // A text where one may stand, but not this one.
                 assert_eq!(got, format!("invalid_value {field}"), "{line}");
             } else {
                 assert_eq!(got, format!("wrong_type {field}"), "{line}");
