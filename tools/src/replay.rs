@@ -110,7 +110,10 @@ fn file_name(image: &str, taken: &mut HashSet<String>) -> String {
         let mut hash = grove::trace::LineHash::default();
         hash.add(image.as_bytes());
         stem = format!("{stem}-{hash}");
-        say(&format!("note: the profile of {} is {stem}.profile.json, as its plain name is taken or too long", escape(image)));
+        say(&format!(
+            "note: the profile of {} is {stem}.profile.json, as its plain name is taken or too long",
+            escape(image)
+        ));
     }
     format!("{stem}.profile.json")
 }

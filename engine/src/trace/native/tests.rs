@@ -434,7 +434,7 @@ fn the_header_is_the_first_line_or_none() {
     assert_eq!(decode_with(&mut decoder, header.as_bytes()), "header");
     assert_eq!(decoder.recording(), Some("r-1"));
     assert_eq!(decode_with(&mut decoder, header.as_bytes()), "ignored unknown_type");
-    assert!(!decoder.header_error());
+    assert!(!decoder.is_fatal());
 
     let mut decoder = NativeDecoder::new();
     assert_eq!(decode_with(&mut decoder, OPEN.as_bytes()), "1 c 2 open /a 0 0");
@@ -451,13 +451,13 @@ fn the_header_is_the_first_line_or_none() {
     ] {
         let mut decoder = NativeDecoder::new();
         assert_eq!(decode_with(&mut decoder, line.as_bytes()), expect, "{line}");
-        assert!(decoder.header_error(), "{line}");
+        assert!(decoder.is_fatal(), "{line}");
         assert_eq!(decode_with(&mut decoder, OPEN.as_bytes()), "1 c 2 open /a 0 0");
     }
     // A bad first line that is no header is like any other.
     let mut decoder = NativeDecoder::new();
     assert_eq!(decode_with(&mut decoder, b"rubbish"), "malformed -");
-    assert!(!decoder.header_error());
+    assert!(!decoder.is_fatal());
 }
 
 #[test]
