@@ -63,9 +63,6 @@ pub(crate) fn run(args: &ReplayArgs, config: &mut Config) -> Result<Exit, Error>
     for (image, profile) in &snapshot.profiles {
         let path = args.output.join(file_name(image, &mut taken));
         let doc = profile.to_doc();
-        if args.show {
-            terminal::write(|out| export::tree(&doc, &Palette::colours(), terminal::columns(), out))?;
-        }
         match grove::profile::write(&path, &doc) {
             Ok(()) => say(&describe(&path, profile)),
             Err(error) => outcome = outcome.and(Err(Error::failed(error, "what was there before is as it was"))),
@@ -73,6 +70,13 @@ pub(crate) fn run(args: &ReplayArgs, config: &mut Config) -> Result<Exit, Error>
     }
     outcome.and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
+    // Last, as the reader of standard output may leave whenever it likes.
+    if args.show {
+        for profile in snapshot.profiles.values() {
+            let doc = profile.to_doc();
+            terminal::write(|out| export::tree(&doc, &Palette::colours(), terminal::columns(), out))?;
+        }
+    }
     Ok(Exit::Done)
 }
 
