@@ -5,10 +5,14 @@
 //! panic and keep bounded state, whatever the bytes.
 
 mod bounded;
+mod dns_type;
 pub mod image;
+mod json;
 mod open_flags;
 pub mod strace;
 pub mod syscalls;
+pub mod tetragon;
+pub mod tracee;
 
 use crate::event::Sink;
 use crate::ledger::{Ignored, Rejected};
