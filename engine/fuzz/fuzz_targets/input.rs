@@ -5,7 +5,7 @@ use std::io::Read;
 
 use grove::trace::input::{Framing, Records};
 
-const OUTPUT_MAX: usize = 1 << 22;
+const OUTPUT_MAX: usize = 1 << 18;
 
 /// Gives its bytes in pieces of this size.
 struct Pieces(std::io::Cursor<Vec<u8>>, usize);
