@@ -288,11 +288,10 @@ impl Checker {
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
         if crate::tree::is_runtime(exec.path) {
-            let path = String::from_utf8_lossy(exec.path).into_owned();
-            self.lineage.exec(id, exec.ppid, Place::Setup, &path, exec.cwd);
+            self.lineage.exec(id, exec.ppid, Place::Setup, "", exec.cwd);
             return Fate::Ignored(Ignored::RuntimeSetup);
         }
-        let cwd = self.lineage.find(id).and_then(|p| p.cwd.as_deref());
+        let cwd = self.lineage.cwd_before_exec(id, exec.ppid);
         let program = match exec_program(event, exec, cwd, self.baseline.rules()) {
             Ok(program) => program,
             Err(fate) => return fate,

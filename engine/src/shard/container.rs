@@ -16,6 +16,8 @@ pub const HOST_IMAGE: &str = "<host>";
 pub(super) struct Container {
     pub id: Box<[u8]>,
     pub state: State,
+    /// It has stopped, and what came since is late: it may be let go when others are.
+    pub over: bool,
     /// By recording; almost always one.
     pub ledgers: Vec<(u16, Ledger)>,
 }
@@ -69,6 +71,8 @@ pub(super) enum Subject {
 
 impl Subject {
     pub fn apply(&mut self, event: &EventRef<'_>) -> Fate {
+        #[cfg(test)]
+        super::tests::fault(event);
         match self {
             Self::Learning(tree) => tree.insert(event),
             Self::Checking(checker) => checker.check(event),
@@ -104,7 +108,12 @@ impl Subject {
 
 impl Container {
     pub fn waiting(id: &[u8], since_ts: u64) -> Self {
-        Self { id: id.into(), state: State::Waiting { held: EventBuf::new(), since_ts }, ledgers: Vec::new() }
+        Self {
+            id: id.into(),
+            state: State::Waiting { held: EventBuf::new(), since_ts },
+            over: false,
+            ledgers: Vec::new(),
+        }
     }
 
     /// Counts one event in the ledger of its recording.

@@ -10,7 +10,10 @@
 //! as a whole.
 
 mod container;
+mod gate;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use container::{HOST_IMAGE, UNKNOWN_IMAGE};
@@ -19,7 +22,7 @@ pub use sender::{Overflow, Sender};
 use crate::config::Config;
 use crate::event::EventBuf;
 use crate::intern::Interner;
-use crate::ledger::Ledger;
+use crate::ledger::{Dropped, Fate, Ledger};
 use crate::path::{BadPattern, Protect};
 use crate::profile::Profile;
 use crate::profile::drift::{Baselines, Finding};
@@ -27,6 +30,7 @@ use crate::tree::Rules;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded};
 use crossbeam_queue::ArrayQueue;
+use gate::Gate;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -55,12 +59,14 @@ pub struct TooManyRecordings;
 enum Message {
     Batch(EventBuf),
     Snapshot(Channel<ShardView>),
-    Stop,
+    /// As a snapshot, and the last: the worker ends.
+    Finish(Channel<ShardView>),
 }
 
 /// What workers and senders share.
 struct Shared {
-    queues: Vec<Channel<Message>>,
+    /// The way to each shard.
+    gates: Vec<Gate<Message>>,
     recycled: ArrayQueue<EventBuf>,
     /// Counted by sources: what never became an event, or was dropped before its queue.
     intake: Mutex<Ledger>,
@@ -74,10 +80,24 @@ struct Shared {
 
 impl Shared {
     fn shard_of(&self, container: &[u8]) -> usize {
-        if self.queues.len() == 1 {
+        if self.gates.len() == 1 {
             return 0;
         }
-        (self.hasher.hash_one(container) % self.queues.len() as u64) as usize
+        (self.hasher.hash_one(container) % self.gates.len() as u64) as usize
+    }
+
+    fn ledger(&self) -> Ledger {
+        let mut total = *self.intake.lock().unwrap_or_else(PoisonError::into_inner);
+        for shard in &self.shards {
+            total.add(&shard.load());
+        }
+        total
+    }
+
+    fn fail(&self, shard: usize, failure: &str) {
+        tracing::error!(shard, failure, "a shard has failed; its further events are lost");
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.push(format!("shard {shard}: {failure}"));
     }
 }
 
@@ -141,7 +161,7 @@ impl Engine {
         let count = config.workers.max(1);
         let (queues, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(config.queue_batches)).unzip();
         let shared = Arc::new(Shared {
-            queues,
+            gates: queues.into_iter().map(Gate::new).collect(),
             recycled: ArrayQueue::new(count * config.queue_batches + count),
             intake: Mutex::default(),
             shards: (0..count).map(|_| ArcSwap::default()).collect(),
@@ -196,11 +216,7 @@ impl Engine {
 
     /// Where every event went so far. Balances at any moment; events on their way in a queue are not yet received.
     pub fn ledger(&self) -> Ledger {
-        let mut total = *self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner);
-        for shard in &self.shared.shards {
-            total.add(&shard.load());
-        }
-        total
+        self.shared.ledger()
     }
 
     /// The ledgers of the shards, each as of its last batch.
@@ -215,18 +231,38 @@ impl Engine {
 
     /// Folds what is known now into profiles and publishes them. The workers take part between two batches.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        let views: Vec<_> = self.shared.queues.iter().map(request).collect();
-        let views = views.into_iter().filter_map(|view| view.recv().ok()).collect();
+        let views = self.request(Message::Snapshot);
         let snapshot = Arc::new(self.fold(views));
         self.latest.store(snapshot.clone());
         snapshot
     }
 
-    fn fold(&self, views: Vec<ShardView>) -> Snapshot {
+    /// What each worker answers; nothing from one that is gone.
+    fn request(&self, message: fn(Channel<ShardView>) -> Message) -> Vec<Option<ShardView>> {
+        let ask = |gate: &Gate<Message>| -> Receiver<ShardView> {
+            let (reply, view) = bounded(1);
+            // Where a worker is gone the message is dropped, and with it the reply.
+            drop(gate.send(message(reply), true));
+            view
+        };
+        let views: Vec<_> = self.shared.gates.iter().map(ask).collect();
+        views.into_iter().map(|view| view.recv().ok()).collect()
+    }
+
+    fn fold(&self, views: Vec<Option<ShardView>>) -> Snapshot {
         let names = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot {
+            ledger: *self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner),
+            ..Snapshot::default()
+        };
         let mut images: BTreeMap<Arc<str>, Vec<worker::ImageView>> = BTreeMap::new();
-        for view in views {
+        for (view, published) in views.into_iter().zip(&self.shared.shards) {
+            let Some(view) = view else {
+                snapshot.ledger.add(&published.load());
+                continue;
+            };
+            // The ledger of the moment that the trees are of; what was published may be later.
+            snapshot.ledger.add(&view.ledger);
             snapshot.containers += view.containers;
             snapshot.heap_bytes += view.heap_bytes;
             snapshot.findings.extend(view.findings);
@@ -243,74 +279,86 @@ impl Engine {
         };
         snapshot.profiles = self.pool.install(fold);
         snapshot.findings.sort_by(Finding::cmp_order);
-        snapshot.ledger = self.ledger();
         snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot
     }
 
     /// Ends the engine: what senders have flushed is applied, what is still held is learned under the unknown
-    /// image, and everything known is given back. Senders that are still there count what they send as lost.
+    /// image, and everything known is given back. What senders that are still there send is counted as lost.
     pub fn shutdown(mut self) -> Arc<Snapshot> {
-        self.shared.queues.iter().for_each(|queue| drop(queue.send(Message::Stop)));
-        let snapshot = self.snapshot();
-        self.stop();
-        snapshot
+        let views = self.finish();
+        Arc::new(self.fold(views))
     }
 
-    fn stop(&mut self) {
-        for worker in self.workers.drain(..) {
-            // A worker catches its own panics; one that could not has left its report in the failures.
-            let _ = worker.join();
+    /// Ends the workers. Afterwards batches that came too late are counted.
+    fn finish(&mut self) -> Vec<Option<ShardView>> {
+        let views = self.request(Message::Finish);
+        for (index, worker) in self.workers.drain(..).enumerate() {
+            // A worker catches the panics of its work; this one came from making the view.
+            if worker.join().is_err() {
+                self.shared.fail(index, "panicked beside its work");
+            }
         }
+        views
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
         if !self.workers.is_empty() {
-            self.shared.queues.iter().for_each(|queue| drop(queue.send(Message::Stop)));
-            // An answer nobody waits for lets a worker leave after its Stop.
-            let _ = self.shared.queues.iter().map(request).collect::<Vec<_>>();
-            self.stop();
+            let _ = self.finish();
         }
     }
 }
 
-fn request(queue: &Channel<Message>) -> Receiver<ShardView> {
-    let (reply, view) = bounded(1);
-    // A worker that is gone drops the message, and with it the reply.
-    let _ = queue.send(Message::Snapshot(reply));
-    view
+/// The receiving side of a shard's queue. However its worker ends, what is left in the queue is counted.
+struct Inbox<'a> {
+    queue: &'a Receiver<Message>,
+    shared: &'a Shared,
+    index: usize,
 }
 
-/// A worker's life: batches and requests in order; after `Stop`, the next request is the last.
-fn run(mut worker: Worker, inbox: &Receiver<Message>, shared: &Shared, index: usize) {
-    let mut stopping = false;
-    for message in inbox {
+impl Drop for Inbox<'_> {
+    fn drop(&mut self) {
+        let Some(gate) = self.shared.gates.get(self.index) else { return };
+        gate.close(self.queue, |message| {
+            if let Message::Batch(batch) = message {
+                let lost = counted(&batch);
+                let mut intake = self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner);
+                intake.received += lost;
+                intake.settle(Fate::Dropped(Dropped::Shutdown), lost);
+            }
+        });
+    }
+}
+
+fn counted(events: &EventBuf) -> u64 {
+    events.iter().filter(|stored| stored.counted).count() as u64
+}
+
+/// A worker's life: batches and requests in order.
+fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: usize) {
+    let inbox = Inbox { queue, shared, index };
+    for message in inbox.queue {
         match message {
             Message::Batch(mut batch) => {
                 if let Some(failure) = worker.apply(&batch) {
-                    tracing::error!(shard = index, failure, "a shard has failed; its further events are lost");
-                    let mut failures = shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
-                    failures.push(format!("shard {index}: {failure}"));
+                    shared.fail(index, &failure);
                 }
                 batch.clear();
                 let _ = shared.recycled.push(batch);
-            }
-            Message::Stop => {
-                worker.give_up_waiting();
-                stopping = true;
-            }
-            Message::Snapshot(reply) => {
-                let view = worker.view();
                 publish(shared, index, &worker);
-                let _ = reply.send(view);
-                if stopping {
-                    return;
+            }
+            Message::Snapshot(reply) => drop(reply.send(worker.view())),
+            Message::Finish(reply) => {
+                if let Some(failure) = worker.give_up_waiting() {
+                    shared.fail(index, &failure);
                 }
+                publish(shared, index, &worker);
+                let _ = reply.send(worker.view());
+                return;
             }
         }
-        publish(shared, index, &worker);
     }
 }
 

@@ -1,9 +1,9 @@
 //! The way in: one sender a producer thread, one open batch a shard.
 
-use super::{Message, Shared};
+use super::gate::Refused;
+use super::{Message, Shared, counted};
 use crate::event::{EventBuf, EventRef, Sink};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
-use crossbeam_channel::TrySendError;
 use std::sync::{Arc, PoisonError};
 
 /// What happens when a shard's queue is full.
@@ -14,6 +14,9 @@ pub enum Overflow {
     /// The batch is dropped and counted: the kernel does not wait.
     Drop,
 }
+
+/// Events of no recording that the engine was told of.
+const NO_RECORDING: u16 = u16::MAX;
 
 /// A batch is handed over when its texts reach this size, however few its events.
 const BATCH_TEXT_BYTES: usize = 256 << 10;
@@ -31,8 +34,16 @@ pub struct Sender {
 
 impl Sender {
     pub(super) fn new(shared: Arc<Shared>, overflow: Overflow) -> Self {
-        let open = shared.queues.iter().map(|_| EventBuf::new()).collect();
-        Self { shared, open, overflow, recording: 0, own: Ledger::default() }
+        let open = shared.gates.iter().map(|_| EventBuf::new()).collect();
+        let mut sender = Self { shared, open, overflow, recording: NO_RECORDING, own: Ledger::default() };
+        sender.set_recording(NO_RECORDING);
+        sender
+    }
+
+    /// Where every event of the whole engine went so far, also after it was shut down. What senders have not yet
+    /// flushed is not in it.
+    pub fn ledger(&self) -> Ledger {
+        self.shared.ledger()
     }
 
     /// The recording that events sent from now on belong to; see [`Engine::recording`](super::Engine::recording).
@@ -81,23 +92,20 @@ impl Sender {
     }
 
     fn hand_over(&mut self, shard: usize) {
-        let (Some(batch), Some(queue)) = (self.open.get_mut(shard), self.shared.queues.get(shard)) else { return };
+        let (Some(batch), Some(gate)) = (self.open.get_mut(shard), self.shared.gates.get(shard)) else { return };
         if batch.is_empty() {
             return;
         }
         let mut fresh = self.shared.recycled.pop().unwrap_or_default();
         fresh.set_recording(self.recording);
         let full = std::mem::replace(batch, fresh);
-        let lost = match self.overflow {
-            Overflow::Wait => queue.send(Message::Batch(full)).err().map(|e| (e.into_inner(), Dropped::Shutdown)),
-            Overflow::Drop => match queue.try_send(Message::Batch(full)) {
-                Ok(()) => None,
-                Err(TrySendError::Full(message)) => Some((message, Dropped::QueueFull)),
-                Err(TrySendError::Disconnected(message)) => Some((message, Dropped::Shutdown)),
-            },
+        let (refused, cause) = match gate.send(Message::Batch(full), self.overflow == Overflow::Wait) {
+            Ok(()) => return,
+            Err(Refused::Full(message)) => (message, Dropped::QueueFull),
+            Err(Refused::Closed(message)) => (message, Dropped::Shutdown),
         };
-        if let Some((Message::Batch(mut batch), cause)) = lost {
-            self.lost(cause, batch.iter().filter(|stored| stored.counted).count() as u64);
+        if let Message::Batch(mut batch) = refused {
+            self.lost(cause, counted(&batch));
             batch.clear();
             let _ = self.shared.recycled.push(batch);
         }

@@ -1,7 +1,7 @@
 //! A shard's worker: the only writer of its containers.
 
-use super::Mode;
 use super::container::{Container, State, Subject, Workload};
+use super::{Mode, counted};
 use crate::config::Config;
 use crate::event::{Body, EventBuf, EventRef, Stored};
 use crate::intern::{Full, Interner};
@@ -21,6 +21,9 @@ const CONTAINERS_MAX: usize = 1 << 20;
 /// Stopped containers whose workload is remembered, in case events of theirs are still on the way.
 const STOPPED_MAX: usize = 4096;
 
+/// Containers that have stopped and are still kept: for a workload that was never told, or for late events.
+const LINGERING_MAX: usize = 4096;
+
 /// What a shard knows of one image.
 #[derive(Clone)]
 pub(super) struct ImageView {
@@ -32,6 +35,7 @@ pub(super) struct ImageView {
 pub(super) struct ShardView {
     pub images: Vec<(Arc<str>, ImageView)>,
     pub findings: Vec<Finding>,
+    pub ledger: Ledger,
     pub findings_suppressed: u64,
     pub containers: usize,
     pub heap_bytes: usize,
@@ -53,11 +57,16 @@ pub(super) struct Worker {
     findings_suppressed: u64,
     stopped: VecDeque<(Box<[u8]>, Workload)>,
     stopped_by_id: HashMap<Box<[u8]>, Workload>,
+    lingering: VecDeque<Box<[u8]>>,
     seen: usize,
     ledger: Ledger,
     failed: bool,
-    /// Events of the current batch that are settled.
-    settled: usize,
+    /// Events of the current batch that are done with.
+    done: usize,
+    /// The event at hand is in the ledger.
+    accounted: bool,
+    /// Held events that are being replayed and are not yet settled.
+    replaying: u64,
     hasher: foldhash::fast::FixedState,
     rules: Arc<Rules>,
     mode: Mode,
@@ -80,10 +89,13 @@ impl Worker {
             findings_suppressed: 0,
             stopped: VecDeque::new(),
             stopped_by_id: HashMap::new(),
+            lingering: VecDeque::new(),
             seen: 0,
             ledger: Ledger::default(),
             failed: false,
-            settled: 0,
+            done: 0,
+            accounted: false,
+            replaying: 0,
             hasher: foldhash::fast::FixedState::with_seed(std::hash::RandomState::new().hash_one(1_u8)),
             rules,
             mode,
@@ -106,19 +118,28 @@ impl Worker {
             self.lose(batch, 0);
             return None;
         }
-        self.settled = 0;
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
+        self.done = 0;
+        let failure = self.guarded(|worker| {
             for stored in batch.iter() {
-                self.event(stored);
-                self.settled += 1;
+                worker.accounted = false;
+                worker.event(stored);
+                worker.done += 1;
             }
-        }));
-        let panic = outcome.err()?;
+        })?;
+        self.lose(batch, self.done + usize::from(self.accounted));
+        Some(failure)
+    }
+
+    /// Does a piece of work; what a panic in it said, if there was one.
+    fn guarded(&mut self, work: impl FnOnce(&mut Self)) -> Option<String> {
+        let panic = catch_unwind(AssertUnwindSafe(|| work(self))).err()?;
         let text =
             panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
         self.failed = true;
+        let replaying = std::mem::take(&mut self.replaying);
+        self.ledger.held -= replaying;
+        self.ledger.settle(Fate::Dropped(Dropped::ShardFailed), replaying);
         self.discard(self.last);
-        self.lose(batch, self.settled);
         Some(text.unwrap_or_else(|| "panicked without a message".to_owned()))
     }
 
@@ -131,17 +152,23 @@ impl Worker {
 
     /// Lets a container go whose state cannot be trusted; what it held is lost.
     fn discard(&mut self, index: usize) {
-        let Some(container) = self.remove(index) else { return };
-        if let State::Waiting { held, .. } = &container.state {
-            let n = held.iter().filter(|stored| stored.counted).count() as u64;
-            self.ledger.held -= n;
-            self.ledger.settle(Fate::Dropped(Dropped::ShardFailed), n);
+        self.drop_held(index, Dropped::ShardFailed);
+        self.remove(index);
+    }
+
+    /// Lets go of what a container holds, if it does.
+    fn drop_held(&mut self, index: usize, cause: Dropped) {
+        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let State::Waiting { held, .. } = &mut container.state else { return };
+        let held = std::mem::take(held);
+        for stored in held.iter().filter(|stored| stored.counted) {
+            self.ledger.held -= 1;
+            self.ledger.settle(Fate::Dropped(cause), 1);
+            container.count(stored.recording, Fate::Dropped(cause));
         }
     }
 
     fn event(&mut self, stored: Stored<'_>) {
-        #[cfg(test)]
-        tests::fault(&stored);
         let event = &stored.event;
         if event.container.is_empty() && !self.host {
             self.settle(stored, Fate::Ignored(Ignored::Host));
@@ -172,15 +199,36 @@ impl Worker {
                     self.ledger.received += 1;
                     self.ledger.held += 1;
                 }
+                self.accounted = true;
                 let full = held.len() > self.hold_events || held.text_bytes() > self.hold_bytes;
+                let stop = matches!(event.body, Body::ContainerStop) && !std::mem::replace(&mut container.over, true);
                 if full || event.ts.saturating_sub(*since_ts) > self.hold_time_ns {
-                    self.bind(index, Workload::unknown());
+                    self.give_up(index);
+                }
+                if stop {
+                    self.linger(event.container);
                 }
             }
         }
     }
 
+    /// Keeps a container that has stopped, and lets the one go that was kept for longest.
+    fn linger(&mut self, id: &[u8]) {
+        self.lingering.push_back(id.into());
+        if self.lingering.len() <= LINGERING_MAX {
+            return;
+        }
+        // One that stopped several times is in the queue as often; the container at hand has to stay.
+        let Some(oldest) = self.lingering.pop_front().filter(|oldest| **oldest != *id) else { return };
+        let Some(index) = self.find(&oldest) else { return };
+        if matches!(self.containers.get(index), Some(Some(container)) if container.over) {
+            self.give_up(index);
+            self.retire(index);
+        }
+    }
+
     fn settle(&mut self, stored: Stored<'_>, fate: Fate) {
+        self.accounted = true;
         if stored.counted {
             self.ledger.count(fate);
         }
@@ -200,9 +248,7 @@ impl Worker {
         {
             return Some(self.last);
         }
-        let hash = self.hasher.hash_one(event.container);
-        let is_it = |i: &usize| matches!(self.containers.get(*i), Some(Some(c)) if *c.id == *event.container);
-        if let Some(index) = self.by_id.find(hash, is_it).copied() {
+        if let Some(index) = self.find(event.container) {
             self.last = index;
             return Some(index);
         }
@@ -220,6 +266,7 @@ impl Worker {
         if let Some(slot) = self.containers.get_mut(index) {
             *slot = Some(container);
         }
+        let hash = self.hasher.hash_one(event.container);
         let Self { containers, by_id, hasher, .. } = self;
         by_id.insert_unique(hash, index, |i| {
             containers.get(*i).and_then(Option::as_ref).map_or(0, |c| hasher.hash_one(&*c.id))
@@ -230,9 +277,18 @@ impl Worker {
             self.bind(index, Workload::host());
         } else if let Some(workload) = self.stopped_by_id.get(event.container).cloned() {
             self.seen -= 1;
+            if let Some(Some(container)) = self.containers.get_mut(index) {
+                container.over = true;
+            }
             self.bind(index, workload);
+            self.linger(event.container);
         }
         Some(index)
+    }
+
+    fn find(&self, id: &[u8]) -> Option<usize> {
+        let is_it = |i: &usize| matches!(self.containers.get(*i), Some(Some(c)) if *c.id == *id);
+        self.by_id.find(self.hasher.hash_one(id), is_it).copied()
     }
 
     fn remove(&mut self, index: usize) -> Option<Container> {
@@ -279,6 +335,8 @@ impl Worker {
                 Fate::Lifecycle
             }
             State::Bound { workload, .. } if workload.image == told.image && workload.tag == told.tag => {
+                // Started again after it had stopped, or told twice.
+                container.over = false;
                 Fate::Lifecycle
             }
             State::Bound { .. } => Fate::Rejected(Rejected::ConflictingWorkload),
@@ -311,6 +369,8 @@ impl Worker {
         };
         let bound = State::Bound { workload, subject: Box::new(subject) };
         let State::Waiting { held, .. } = std::mem::replace(&mut container.state, bound) else { return true };
+        self.last = index;
+        self.replaying = counted(&held);
         for stored in held.iter() {
             let Some(Some(container)) = self.containers.get_mut(index) else { return true };
             let State::Bound { subject, .. } = &mut container.state else { return true };
@@ -322,6 +382,7 @@ impl Worker {
                 subject.apply(&stored.event)
             };
             if stored.counted {
+                self.replaying -= 1;
                 self.ledger.held -= 1;
                 self.ledger.settle(fate, 1);
                 container.count(stored.recording, fate);
@@ -351,7 +412,7 @@ impl Worker {
             }
             Subject::Nothing => {}
         }
-        if !workload.assumed && self.stopped_by_id.insert(container.id.clone(), workload.clone()).is_none() {
+        if self.stopped_by_id.insert(container.id.clone(), workload.clone()).is_none() {
             self.stopped.push_back((container.id, workload));
             if self.stopped.len() > STOPPED_MAX
                 && let Some((id, _)) = self.stopped.pop_front()
@@ -361,14 +422,24 @@ impl Worker {
         }
     }
 
-    /// Learns what is still held under the unknown workload.
-    pub fn give_up_waiting(&mut self) {
+    /// Learns what a container holds under the unknown workload. Without room for its tag, that is lost.
+    fn give_up(&mut self, index: usize) {
+        if self.bind(index, Workload::unknown()) {
+            return;
+        }
+        self.drop_held(index, Dropped::TagsFull);
+    }
+
+    /// Learns what is still held under the unknown workload. What a panic said, if there was one.
+    pub fn give_up_waiting(&mut self) -> Option<String> {
+        let mut failure = None;
         for index in 0..self.containers.len() {
-            if matches!(self.containers.get(index), Some(Some(Container { state: State::Waiting { held, .. }, .. })) if !held.is_empty())
-            {
-                self.bind(index, Workload::unknown());
+            let container = self.containers.get(index).and_then(Option::as_ref);
+            if container.is_some_and(|c| matches!(&c.state, State::Waiting { held, .. } if !held.is_empty())) {
+                failure = self.guarded(|worker| worker.give_up(index)).or(failure);
             }
         }
+        failure
     }
 
     /// A copy of what is known.
@@ -396,6 +467,7 @@ impl Worker {
         ShardView {
             images: images.into_iter().collect(),
             findings,
+            ledger: self.ledger,
             findings_suppressed,
             containers: self.seen,
             heap_bytes: self.containers.iter().flatten().map(Container::heap_bytes).sum::<usize>()
@@ -431,16 +503,4 @@ pub(super) fn fold_image(image: &str, parts: Vec<ImageView>, recordings: &[Optio
         }
     }
     profile
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The path that makes a worker panic in the tests of what a panic does.
-    pub(super) const FAULT: &[u8] = b"/grove-test/fault";
-
-    pub(super) fn fault(stored: &Stored<'_>) {
-        assert!(!matches!(stored.event.body, Body::Open { path: FAULT, .. }), "injected fault");
-    }
 }

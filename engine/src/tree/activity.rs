@@ -2,7 +2,8 @@
 
 use super::arena::ROOT;
 use super::grow::socket_level;
-use super::lineage::{ExecPlace, Lineage, Pid, Place};
+use super::lineage::{ExecPlace, Lineage, Pid, Place, usable_cwd};
+use super::merge::follow;
 use super::node::{Flags, Kind, NodeId, Span};
 use super::program::{Program, literal};
 use super::socket::{Address, Family, SocketKey};
@@ -16,6 +17,9 @@ use std::sync::Arc;
 
 /// Its path.
 const UNKNOWN: &str = "<unknown>";
+
+/// Longer paths are none: the kernel takes no longer ones (`PATH_MAX`).
+pub const PATH_BYTES_MAX: usize = 4096;
 
 /// What a process did, in the form that identity is decided on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +77,7 @@ pub fn behaviour<'a>(event: &EventRef<'a>, cwd: Option<&[u8]>, text: &'a mut Str
             Ok(Behaviour::Internet { key: SocketKey::new(op, family, proto, port), address: Address::Host(ip) })
         }
         Body::Socket { op, peer: Peer::Unix(path), proto, .. } => {
-            if path.first() == Some(&b'@') {
+            if path.first() == Some(&b'@') && path.len() <= PATH_BYTES_MAX {
                 text.clear();
                 escape(path, text);
             } else {
@@ -97,6 +101,9 @@ fn normal_path(path: &[u8], cwd: Option<&[u8]>, pid: u32, text: &mut String) -> 
     if path.is_empty() {
         return Err(Fate::Rejected(Rejected::InvalidValue));
     }
+    if path.len() > PATH_BYTES_MAX {
+        return Err(Fate::Rejected(Rejected::TooLong));
+    }
     normalise(path, cwd, pid, text).map_err(|_| Fate::Ignored(Ignored::RelativePath))
 }
 
@@ -119,10 +126,14 @@ pub fn exec_program(
     rules: &Rules,
 ) -> Result<Program, Fate> {
     let mut path = String::new();
+    if exec.path.len() > PATH_BYTES_MAX {
+        return Err(Fate::Rejected(Rejected::TooLong));
+    }
     if exec.fileless && exec.path.first() != Some(&b'/') && !exec.path.is_empty() {
         escape(exec.path, &mut path);
     } else {
-        normal_path(exec.path, exec.cwd.or(cwd), event.pid, &mut path)?;
+        let cwd = exec.cwd.map_or(cwd, usable_cwd);
+        normal_path(exec.path, cwd, event.pid, &mut path)?;
     }
     Ok(Program::new(&path, exec, rules.differentiate_args))
 }
@@ -162,8 +173,7 @@ impl Tree {
         node.is_seen()
             && match what {
                 Behaviour::File { access, .. } => node.has(*access),
-                Behaviour::Dns { qtype, .. } => self.arena.numbered_child(id, Kind::Qtype, u32::from(*qtype)).is_some(),
-                _ => true,
+                _ => self.knows_detail(id, what),
             }
     }
 
@@ -175,33 +185,42 @@ impl Tree {
         if let Behaviour::Syscalls(nrs) = what {
             return self.observe_syscalls(process, nrs, tag, span);
         }
-        let (id, mut new, general) = match self.find_behaviour(process, what) {
-            Some((id, general)) => (id, false, general),
-            None => {
-                self.has_room()?;
-                self.grow_behaviour(process, what)
-            }
+        let found = self.find_behaviour(process, what);
+        let known = found.is_some_and(|(id, _)| self.knows_detail(id, what));
+        let room = self.has_room();
+        if !known {
+            room?;
+        }
+        let (id, mut new, general) = match found {
+            Some((id, general)) => (id, !known, general),
+            None => self.grow_behaviour(process, what),
         };
         new |= self.stamp_leaf(process, id, tag, span);
-        match what {
+        let name = match what {
             Behaviour::File { path, access } => {
                 new |= self.arena.node_mut(id).set(*access);
-                if general {
-                    self.sketch(id, path);
-                }
+                *path
             }
-            Behaviour::Unix { path, .. } if general => {
-                self.sketch(id, path);
-            }
+            Behaviour::Unix { path, .. } => *path,
             Behaviour::Dns { name, qtype } => {
                 new |= self.arena.numbered(id, Kind::Qtype, u32::from(*qtype)).1;
-                if general {
-                    self.sketch(id, name);
-                }
+                name
             }
-            _ => {}
+            _ => return Ok(new),
+        };
+        // A sample of names is the first thing that a full tree does without.
+        if general && room.is_ok() {
+            self.sketch(id, name);
         }
         Ok(new)
+    }
+
+    /// Whether what takes memory beside a behaviour's own node is there already.
+    fn knows_detail(&self, id: NodeId, what: &Behaviour<'_>) -> bool {
+        match what {
+            Behaviour::Dns { qtype, .. } => self.arena.numbered_child(id, Kind::Qtype, u32::from(*qtype)).is_some(),
+            _ => true,
+        }
     }
 
     fn grow_behaviour(&mut self, process: NodeId, what: &Behaviour<'_>) -> (NodeId, bool, bool) {
@@ -262,16 +281,17 @@ impl Tree {
             return Ok((id, false, general));
         }
         self.has_room()?;
-        let (leaf, _, general) = self.grow_path(parent, Kind::ExecPath, &literal(&program.path));
+        // The name that makes a shape a pattern is new, although the pattern's program may be there by then.
+        let (leaf, made, general) = self.grow_path(parent, Kind::ExecPath, &literal(&program.path));
         let (id, new) = self.process_below(leaf, &program.key);
-        Ok((id, new, general))
+        Ok((id, made || new, general))
     }
 
     pub(super) fn process_below(&mut self, leaf: NodeId, key: &str) -> (NodeId, bool) {
         let hash = self.arena.hash_below(leaf);
         match self.arena.child(leaf, hash, Kind::Process, key.as_bytes()) {
             Some(id) => (id, false),
-            None => (self.arena.add_named(leaf, Kind::Process, key.as_bytes()), true),
+            None => (self.arena.add_named(leaf, hash, Kind::Process, key.as_bytes()), true),
         }
     }
 
@@ -391,6 +411,9 @@ impl ActivityTree {
             Some(Place::Lost) => return Fate::Dropped(Dropped::TreeFull),
             Some(Place::At(node)) => node,
             _ => {
+                if self.tree.has_room().is_err() && self.tree.find_program(ROOT, &unknown_program()).is_none() {
+                    return Fate::Dropped(Dropped::TreeFull);
+                }
                 let unknown = self.tree.unknown();
                 self.lineage.meet(id, unknown);
                 unknown
@@ -412,8 +435,7 @@ impl ActivityTree {
         };
         let (parent, chain, same) = match place {
             ExecPlace::Setup => {
-                let path = String::from_utf8_lossy(exec.path);
-                self.lineage.exec(id, exec.ppid, Place::Setup, &path, exec.cwd);
+                self.lineage.exec(id, exec.ppid, Place::Setup, "", exec.cwd);
                 return Fate::Ignored(Ignored::RuntimeSetup);
             }
             ExecPlace::Root => (Place::At(ROOT), false, false),
@@ -436,12 +458,19 @@ impl ActivityTree {
             self.lineage.exec(id, exec.ppid, Place::Lost, &identity, exec.cwd);
             return Fate::Dropped(Dropped::TreeFull);
         };
+        let room = tree.has_room().is_ok();
+        let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Kind::Uid, *uid).is_none());
+        if !new && !room && new_uid.is_some() {
+            // The program is known, so its process can be followed; that it ran as this user is not kept.
+            self.lineage.exec(id, exec.ppid, Place::At(node), &identity, exec.cwd);
+            return Fate::Dropped(Dropped::TreeFull);
+        }
         new |= tree.stamp_leaf(node, node, self.tag, Span::at(event.ts));
         new |= tree.arena.node_mut(node).set(exec_flags(exec, chain));
-        if let Some(uid) = exec.uid {
+        if let Some(uid) = new_uid {
             new |= tree.arena.numbered(node, Kind::Uid, uid).1;
         }
-        if general {
+        if general && room {
             tree.sketch(node, &program.path);
         }
         self.lineage.exec(id, exec.ppid, Place::At(node), &identity, exec.cwd);
@@ -453,7 +482,7 @@ impl ActivityTree {
         if super::is_runtime(exec.path) {
             return Ok((ExecPlace::Setup, Program::default()));
         }
-        let cwd = self.lineage.find(id).and_then(|p| p.cwd.as_deref());
+        let cwd = self.lineage.cwd_before_exec(id, exec.ppid);
         let program = exec_program(event, exec, cwd, self.tree.rules())?;
         let place = self.lineage.place_exec(id, exec.ppid, exec.path, &program.identity());
         Ok((place, program))
@@ -527,10 +556,7 @@ impl ActivityTree {
             let moved: HashMap<NodeId, NodeId> = self.tree.arena.moved.drain(..).collect();
             for place in self.lineage.places_mut() {
                 if let Place::At(node) = place {
-                    // A process that was merged into one may have been merged again, with that one.
-                    while let Some(to) = moved.get(node) {
-                        *node = *to;
-                    }
+                    follow(&moved, node);
                 }
             }
         }

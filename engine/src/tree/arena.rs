@@ -47,7 +47,8 @@ pub struct Arena {
     tags: Vec<Option<LocalTag>>,
     pub(super) sketches: HashMap<NodeId, Sketch, FixedState>,
     pub(super) sketch_bytes: usize,
-    pub(super) shapes: HashMap<(NodeId, u32), Shape, FixedState>,
+    /// By directory, kind of the names and the shape's text: below a process, paths of several kinds begin.
+    pub(super) shapes: HashMap<(NodeId, Kind, u32), Shape, FixedState>,
     pub(super) shape_bytes: usize,
     /// Processes that were merged away, in order: (from, to). The owner of process tables takes them.
     pub(super) moved: Vec<(NodeId, NodeId)>,
@@ -168,8 +169,23 @@ impl Arena {
         if Self::is_scope(self.node(id).kind()) { self.scope_hash(id) } else { self.hash_of(id) }
     }
 
-    fn hash_of(&self, id: NodeId) -> u64 {
-        // Upwards to the scope, then down again. Paths are at most a few thousand components deep.
+    /// [`hash_below`](Self::hash_below) of a node whose own hash is known.
+    pub(super) fn below(&self, id: NodeId, own: u64) -> u64 {
+        if Self::is_scope(self.node(id).kind()) { self.scope_hash(id) } else { own }
+    }
+
+    /// The hash of a child of a node, from [`hash_below`](Self::hash_below) of that node.
+    pub(super) fn hash_from(&self, below: u64, kind: Kind, name: u32) -> u64 {
+        if kind.is_numeric() {
+            Self::step_number(below, kind, name)
+        } else {
+            self.step(below, kind, self.names.get(name))
+        }
+    }
+
+    /// The hash of a node when nothing on the way to it is known: upwards to the scope, then down again. Not for use
+    /// on every node of a path, which would be quadratic in its depth.
+    pub(super) fn hash_of(&self, id: NodeId) -> u64 {
         let mut chain = Vec::with_capacity(16);
         let mut at = id;
         loop {
@@ -181,13 +197,19 @@ impl Arena {
         }
         chain.iter().rev().fold(self.scope_hash(at), |hash, id| {
             let node = self.node(*id);
-            let kind = node.kind();
-            if kind.is_numeric() {
-                Self::step_number(hash, kind, node.name)
-            } else {
-                self.step(hash, kind, self.names.get(node.name))
-            }
+            self.hash_from(hash, node.kind(), node.name)
         })
+    }
+
+    /// The hashes of all nodes, by id, each made from its parent's: O(nodes), however deep they are.
+    fn hashes(&self) -> Vec<u64> {
+        let mut hashes: Vec<u64> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            // A node's id is higher than its parent's.
+            let own = hashes.get(node.parent as usize).copied().unwrap_or_default();
+            hashes.push(self.hash_from(self.below(node.parent, own), node.kind(), node.name));
+        }
+        hashes
     }
 
     /// The node with this hash for which `matches` holds.
@@ -209,39 +231,39 @@ impl Arena {
 
     // Growth.
 
-    pub(super) fn add(&mut self, parent: NodeId, kind: Kind, name: u32) -> NodeId {
+    /// Adds a node. `below` is [`hash_below`](Self::hash_below) of its parent.
+    pub(super) fn add(&mut self, parent: NodeId, below: u64, kind: Kind, name: u32) -> NodeId {
         let id = self.nodes.len() as NodeId;
         let mut node = Node::new(kind, parent, name);
         node.next = self.node(parent).child;
         self.node_mut(parent).child = id;
         reserve_tight(&mut self.nodes, 1);
         self.nodes.push(node);
-        let hash = self.hash_of(id);
-        self.insert_index(hash, id);
+        let hash = self.hash_from(below, kind, name);
+        if self.index.len() == self.index.capacity() {
+            let hashes = self.hashes();
+            self.index.reserve(1, |id| hashes.get(*id as usize).copied().unwrap_or_default());
+        }
+        // There is room now, so nobody asks for the hashes of those that are in it.
+        self.index.insert_unique(hash, id, |_| 0);
         id
     }
 
-    fn insert_index(&mut self, hash: u64, id: NodeId) {
-        let mut index = std::mem::take(&mut self.index);
-        index.insert_unique(hash, id, |id| self.hash_of(*id));
-        self.index = index;
-    }
-
-    pub(super) fn add_named(&mut self, parent: NodeId, kind: Kind, name: &[u8]) -> NodeId {
+    pub(super) fn add_named(&mut self, parent: NodeId, below: u64, kind: Kind, name: &[u8]) -> NodeId {
         let name = self.names.intern(name);
-        self.add(parent, kind, name)
+        self.add(parent, below, kind, name)
     }
 
     pub(super) fn numbered(&mut self, parent: NodeId, kind: Kind, name: u32) -> (NodeId, bool) {
         match self.numbered_child(parent, kind, name) {
             Some(id) => (id, false),
-            None => (self.add(parent, kind, name), true),
+            None => (self.add(parent, self.hash_below(parent), kind, name), true),
         }
     }
 
-    /// Takes a node out of the index and marks it dead. It stays in its parent's list until the next rebuild.
-    pub(super) fn kill(&mut self, id: NodeId) {
-        let hash = self.hash_of(id);
+    /// Takes a node, whose hash this is, out of the index and marks it dead. It stays in its parent's list until the
+    /// next rebuild.
+    pub(super) fn kill(&mut self, id: NodeId, hash: u64) {
         if let Ok(entry) = self.index.find_entry(hash, |found| *found == id) {
             entry.remove();
         }
@@ -404,9 +426,8 @@ impl Arena {
         self.sketches.shrink_to_fit();
         self.shapes.shrink_to_fit();
         self.moved.shrink_to_fit();
-        let mut index = std::mem::take(&mut self.index);
-        index.shrink_to_fit(|id| self.hash_of(*id));
-        self.index = index;
+        let hashes = self.hashes();
+        self.index.shrink_to_fit(|id| hashes.get(*id as usize).copied().unwrap_or_default());
     }
 }
 

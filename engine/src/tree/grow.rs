@@ -131,16 +131,16 @@ impl Tree {
     fn grow_child(&mut self, parent: NodeId, hash: u64, kind: Kind, name: &str, learned: bool) -> (NodeId, bool) {
         if learned {
             let found = self.arena.child(parent, hash, kind, name.as_bytes());
-            let id = found.unwrap_or_else(|| self.arena.add_named(parent, kind, name.as_bytes()));
+            let id = found.unwrap_or_else(|| self.arena.add_named(parent, hash, kind, name.as_bytes()));
             if !self.arena.node(id).has(Flags::LEARNED) {
-                self.pending.push((parent, self.arena.node(id).name));
+                self.pending.push((parent, kind, self.arena.node(id).name));
             }
             return (id, found.is_none());
         }
         if let Some(id) = self.find_child(parent, hash, kind, name) {
             return (id, false);
         }
-        let id = self.arena.add_named(parent, kind, name.as_bytes());
+        let id = self.arena.add_named(parent, hash, kind, name.as_bytes());
         let mut pattern = String::new();
         if shape(name, &mut pattern) && !self.exempt(parent, kind, name) {
             self.count_shape(parent, id, &pattern);
@@ -178,31 +178,35 @@ impl Tree {
     }
 
     fn join_shape(&mut self, parent: NodeId, pattern: u32, id: NodeId) {
-        let shape = self.arena.shapes.entry((parent, pattern)).or_default();
+        let key = (parent, self.arena.node(id).kind(), pattern);
+        let shape = self.arena.shapes.entry(key).or_default();
         let before = shape.members.capacity();
         shape.members.push(id);
         self.arena.shape_bytes += (shape.members.capacity() - before) * size_of::<NodeId>();
         // Noted once: until the shape is absorbed more names only join it.
         if shape.members.len() == self.rules.path_fanout + 1 {
-            self.pending.push((parent, pattern));
+            self.pending.push(key);
         }
     }
 
     /// Makes every shape that is due a pattern, and those that become due by that.
     pub(super) fn absorb_pending(&mut self) {
-        while let Some((parent, pattern)) = self.pending.pop() {
+        while let Some((parent, kind, pattern)) = self.pending.pop() {
             if !self.arena.node(parent).has(Flags::DEAD) {
-                self.absorb_shape(parent, pattern);
+                self.absorb_shape(parent, kind, pattern);
             }
         }
     }
 
-    fn absorb_shape(&mut self, parent: NodeId, pattern: u32) {
-        let members = self.take_members(parent, pattern);
-        let Some(kind) = members.first().map(|id| self.arena.node(*id).kind()) else { return };
+    fn absorb_shape(&mut self, parent: NodeId, kind: Kind, pattern: u32) {
+        let members = self.take_members(parent, kind, pattern);
+        if members.is_empty() {
+            return;
+        }
         let text = self.arena.names.get(pattern).to_vec();
         let hash = self.arena.hash_below(parent);
-        let into = self.arena.child(parent, hash, kind, &text).unwrap_or_else(|| self.arena.add(parent, kind, pattern));
+        let found = self.arena.child(parent, hash, kind, &text);
+        let into = found.unwrap_or_else(|| self.arena.add(parent, hash, kind, pattern));
         if self.arena.node_mut(into).set(Flags::LEARNED) {
             self.sketch_below(into);
         }
@@ -214,14 +218,15 @@ impl Tree {
     }
 
     /// The names of one shape in a directory, the pattern's own node included, taken from the table of shapes.
-    fn take_members(&mut self, parent: NodeId, pattern: u32) -> Vec<NodeId> {
+    fn take_members(&mut self, parent: NodeId, kind: Kind, pattern: u32) -> Vec<NodeId> {
         if self.arena.node(parent).has(Flags::SHAPED) {
-            let taken = self.arena.shapes.remove(&(parent, pattern)).unwrap_or_default();
+            let taken = self.arena.shapes.remove(&(parent, kind, pattern)).unwrap_or_default();
             self.arena.shape_bytes -= taken.members.capacity() * size_of::<NodeId>();
             let mut members = taken.members;
             // A pattern that came from another tree may have no counted name beside it.
             if members.is_empty() {
-                members.extend(self.arena.children(parent).find(|id| self.arena.node(*id).name == pattern));
+                let hash = self.arena.hash_below(parent);
+                members.extend(self.arena.child(parent, hash, kind, self.arena.names.get(pattern)));
             }
             return members;
         }
@@ -229,10 +234,10 @@ impl Tree {
         let is_member = |id: &NodeId| {
             let node = self.arena.node(*id);
             let name = self.arena.text(*id);
-            node.kind().is_path()
+            node.kind() == kind
                 && shape(name, &mut text)
                 && text.as_bytes() == self.arena.names.get(pattern)
-                && (node.name == pattern || !self.exempt(parent, node.kind(), name))
+                && (node.name == pattern || !self.exempt(parent, kind, name))
         };
         self.arena.children(parent).filter(is_member).collect()
     }
@@ -298,26 +303,34 @@ impl Tree {
 
     /// Moves all that is known of `from` and below it into `into`, and ends `from`.
     pub(super) fn absorb(&mut self, from: NodeId, into: NodeId) {
+        /// A node and its hash.
+        type Hashed = (NodeId, u64);
         struct Frame {
-            from: NodeId,
-            into: NodeId,
+            from: Hashed,
+            into: Hashed,
             children: Vec<NodeId>,
             general: bool,
         }
         let general = self.is_general(into);
         self.absorb_node(from, into, general);
-        let mut stack = vec![Frame { from, into, children: self.arena.children(from).collect(), general }];
+        let children = self.arena.children(from).collect();
+        let (from, into) = ((from, self.arena.hash_of(from)), (into, self.arena.hash_of(into)));
+        let mut stack = vec![Frame { from, into, children, general }];
         while let Some(frame) = stack.last_mut() {
             let Some(child) = frame.children.pop() else {
-                let done = frame.from;
+                let (done, hash) = frame.from;
                 stack.pop();
-                self.arena.kill(done);
+                self.arena.kill(done, hash);
                 continue;
             };
-            let (parent, above) = (frame.into, frame.general);
-            let (into, new) = self.counterpart(child, parent);
+            let ((parent, parent_hash), above) = (frame.into, frame.general);
+            let below = self.arena.below(frame.from.0, frame.from.1);
+            let child_hash = self.arena.hash_from(below, self.arena.node(child).kind(), self.arena.node(child).name);
+            let below = self.arena.below(parent, parent_hash);
+            let into = self.counterpart(child, parent, below);
             let node = self.arena.node(into);
             let kind = node.kind();
+            let into_hash = self.arena.hash_from(below, kind, node.name);
             let general = match kind {
                 Kind::Process => above,
                 _ if !kind.is_path() => false,
@@ -325,13 +338,13 @@ impl Tree {
             };
             if kind == Kind::Process {
                 self.arena.moved.push((child, into));
-                if new && self.arena.node(child).has(Flags::VISIBLE) {
+                if self.arena.node(child).has(Flags::VISIBLE) {
                     self.arena.show(into);
                 }
             }
             self.absorb_node(child, into, general);
             let below = self.arena.children(child).collect();
-            stack.push(Frame { from: child, into, children: below, general });
+            stack.push(Frame { from: (child, child_hash), into: (into, into_hash), children: below, general });
         }
     }
 
@@ -349,33 +362,27 @@ impl Tree {
     }
 
     /// The node below `parent` that is the same behaviour as `child`, a node of this tree below another parent.
-    fn counterpart(&mut self, child: NodeId, parent: NodeId) -> (NodeId, bool) {
+    /// `below` is the arena's `hash_below` of `parent`.
+    fn counterpart(&mut self, child: NodeId, parent: NodeId, below: u64) -> NodeId {
         let node = self.arena.node(child);
         let (kind, name, learned) = (node.kind(), node.name, node.has(Flags::LEARNED));
         match kind {
             Kind::Peer => {
                 let address = Address::from_bytes(self.arena.names.get(name));
-                self.grow_peer(parent, address)
+                self.grow_peer(parent, address).0
             }
             _ if kind.is_path() => {
-                let hash = self.arena.hash_below(parent);
                 let text = self.arena.text(child).to_owned();
-                self.grow_child(parent, hash, kind, &text, learned)
+                self.grow_child(parent, below, kind, &text, learned).0
             }
-            _ if kind.is_numeric() => {
-                let (id, new) = self.arena.numbered(parent, kind, name);
+            _ => {
+                let hash = self.arena.hash_from(below, kind, name);
+                let is_it = |_, n: &super::Node| n.parent == parent && n.kind() == kind && n.name == name;
+                let id = self.arena.find(hash, is_it).unwrap_or_else(|| self.arena.add(parent, below, kind, name));
                 if kind == Kind::Sockets {
                     self.widen_to(id, socket_level(self.arena.node(child).flags()));
                 }
-                (id, new)
-            }
-            _ => {
-                let hash = self.arena.hash_below(parent);
-                let bytes = self.arena.names.get(name);
-                match self.arena.child(parent, hash, kind, bytes) {
-                    Some(id) => (id, false),
-                    None => (self.arena.add(parent, kind, name), true),
-                }
+                id
             }
         }
     }
@@ -417,7 +424,7 @@ impl Tree {
         if let Some(id) = self.arena.child(group, hash, Kind::Peer, bytes) {
             return (id, false);
         }
-        let id = self.arena.add_named(group, Kind::Peer, bytes);
+        let id = self.arena.add_named(group, hash, Kind::Peer, bytes);
         if address.stays() {
             return (id, true);
         }

@@ -89,6 +89,11 @@ pub fn is_runtime(path: &[u8]) -> bool {
         || name.starts_with(b"runc:[")
 }
 
+/// A working directory, unless nothing can be resolved against it: tables of processes keep no long texts.
+pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
+    (cwd.starts_with(b"/") && cwd.len() <= super::PATH_BYTES_MAX).then_some(cwd)
+}
+
 impl<N: Copy + PartialEq> Lineage<N> {
     /// An empty table of at most `max` processes.
     pub fn new(max: usize) -> Self {
@@ -255,6 +260,9 @@ impl<N: Copy + PartialEq> Lineage<N> {
     fn forget_some(&mut self) {
         let mut uses: Vec<u64> = self.table.values().map(|p| p.last_use).collect();
         let nth = uses.len() / 8;
+        if uses.is_empty() {
+            return;
+        }
         let (_, limit, _) = uses.select_nth_unstable(nth);
         let limit = *limit;
         let before = self.len;
@@ -267,18 +275,24 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// `child` continues as its parent's program; `unknown` stands for the program of a parent that is not in the
     /// table. Returns whether it is part of the container's set-up.
     pub fn fork(&mut self, child: Pid, ppid: u32, unknown: impl FnOnce() -> N) -> bool {
-        let process = match self.table.get(&ppid) {
-            Some(parent) => Process {
-                place: parent.place,
-                program: parent.program.clone(),
-                cwd: parent.cwd.clone(),
-                ppid: Some(ppid),
-                start: None,
-                execed: false,
-                unknown: false,
-                last_use: 0,
-                older: None,
-            },
+        self.clock += 1;
+        let clock = self.clock;
+        let process = match self.table.get_mut(&ppid) {
+            Some(parent) => {
+                // Whoever has children is no process whose exit was lost.
+                parent.last_use = clock;
+                Process {
+                    place: parent.place,
+                    program: parent.program.clone(),
+                    cwd: parent.cwd.clone(),
+                    ppid: Some(ppid),
+                    start: None,
+                    execed: false,
+                    unknown: parent.unknown,
+                    last_use: 0,
+                    older: None,
+                }
+            }
             None => Process { ppid: Some(ppid), ..Process::unknown(unknown()) },
         };
         let setup = matches!(process.place, Place::Setup);
@@ -317,6 +331,12 @@ impl<N: Copy + PartialEq> Lineage<N> {
         }
     }
 
+    /// The working directory of a process that execs: its own, or its parent's if its fork was lost.
+    pub fn cwd_before_exec(&self, id: Pid, ppid: u32) -> Option<&[u8]> {
+        let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
+        known.or_else(|| self.table.get(&ppid)).and_then(|p| p.cwd.as_deref())
+    }
+
     /// Whether the process that execs cannot be the one on record, whose exit must have been lost.
     fn is_another(&self, process: &Process<N>, id: Pid, ppid: u32) -> bool {
         let told_apart = id.start.is_some() && process.start.is_some();
@@ -327,7 +347,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
     pub fn exec(&mut self, id: Pid, ppid: u32, place: Place<N>, program: &str, cwd: Option<&[u8]>) {
         let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
         let cwd = match cwd {
-            Some(cwd) => Some(Arc::from(cwd)),
+            Some(cwd) => usable_cwd(cwd).map(Arc::from),
             None => known.or_else(|| self.table.get(&ppid)).and_then(|p| p.cwd.clone()),
         };
         let start = id.start.or(known.and_then(|p| p.start));

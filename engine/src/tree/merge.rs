@@ -91,8 +91,9 @@ impl Tree {
             stack.push((from, process, other.programs_of(from)));
         }
         // Only a merge into a tree that has names of its own can learn a pattern.
-        for (from, to) in std::mem::take(&mut self.arena.moved) {
-            went.values_mut().filter(|id| **id == from).for_each(|id| *id = to);
+        let moved: HashMap<NodeId, NodeId> = self.arena.moved.drain(..).collect();
+        if !moved.is_empty() {
+            went.values_mut().for_each(|id| follow(&moved, id));
         }
         Ok(went)
     }
@@ -210,6 +211,13 @@ impl Tree {
         for (tag, span) in seen {
             self.stamp_leaf(process, into, tag, span);
         }
+    }
+}
+
+/// Where a process went that may have been merged into another, which may have been merged again.
+pub(super) fn follow(moved: &HashMap<NodeId, NodeId>, id: &mut NodeId) {
+    while let Some(to) = moved.get(id) {
+        *id = *to;
     }
 }
 

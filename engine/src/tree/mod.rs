@@ -24,7 +24,7 @@ mod program;
 mod socket;
 mod take;
 
-pub use activity::{ActivityTree, Behaviour, behaviour, exec_program, unknown_program};
+pub use activity::{ActivityTree, Behaviour, PATH_BYTES_MAX, behaviour, exec_program, unknown_program};
 pub use arena::{Children, ROOT};
 pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, is_runtime};
 pub use node::{Flags, Kind, Node, NodeId, Span};
@@ -110,8 +110,8 @@ pub struct TreeFull;
 pub struct Tree {
     arena: Arena,
     rules: Arc<Rules>,
-    /// Shapes that have become patterns and still have to absorb their names: (directory, pattern's name).
-    pending: Vec<(NodeId, u32)>,
+    /// Shapes that have become patterns and still have to absorb their names: directory, kind, pattern's name.
+    pending: Vec<(NodeId, Kind, u32)>,
 }
 
 impl Tree {
@@ -161,7 +161,7 @@ impl Tree {
 
     /// Bytes of heap owned: exact. O(1).
     pub fn heap_bytes(&self) -> usize {
-        self.arena.heap_bytes() + self.pending.capacity() * size_of::<(NodeId, u32)>()
+        self.arena.heap_bytes() + self.pending.capacity() * size_of::<(NodeId, Kind, u32)>()
     }
 
     /// Bytes of heap that hold names: path components, labels, addresses.
@@ -211,7 +211,9 @@ impl Tree {
     }
 
     fn has_room(&self) -> Result<(), TreeFull> {
-        if self.heap_bytes() < self.rules.tree_bytes { Ok(()) } else { Err(TreeFull) }
+        // Names are found by 32-bit offsets, whatever the budget.
+        let budget = self.rules.tree_bytes.min(u32::MAX as usize);
+        if self.heap_bytes() < budget { Ok(()) } else { Err(TreeFull) }
     }
 
     // Walking.

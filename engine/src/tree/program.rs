@@ -24,6 +24,9 @@ pub struct ProgramKey {
 /// Arguments beyond this many bytes are not part of identity.
 const ARGV_BYTES_MAX: usize = 16 << 10;
 
+/// What is longer is no file's name (`NAME_MAX`); of an argv0 no more is kept.
+const NAME_BYTES_MAX: usize = 255;
+
 /// Programs that are many, told apart by the name they are called by.
 const MULTI_CALL: [&str; 3] = ["busybox", "toybox", "coreutils"];
 
@@ -57,7 +60,8 @@ impl ProgramKey {
         }
         let mut text = String::new();
         let argv0 = args.clone().next().filter(|_| multi_call).map(|arg| {
-            escape(arg.rsplit(|b| *b == b'/').next().unwrap_or(arg), &mut text);
+            let name = arg.rsplit(|b| *b == b'/').next().unwrap_or(arg);
+            escape(name.get(..NAME_BYTES_MAX).unwrap_or(name), &mut text);
             text.clone()
         });
         let argv = differentiate_args.then(|| {

@@ -7,20 +7,28 @@
 //! capability 2 10               exit 2                 stop
 //! ```
 //!
-//! A process is `PID` or `PID@START`; `c2: ` before a line names the container (default `c1`). Time goes up by one
-//! nanosecond a line, from 1.
+//! A process is `PID` or `PID@START`; `c2: ` before a line names the container (default `c1`), `host: ` the host.
+//! Time goes up by one nanosecond a line, from 1, unless `5s ` before all else says the second.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use grove::event::{Body, EventBuf, EventRef, Exec, Peer, Proto, Sink, SocketOp};
-use grove::profile::{ProcessDoc, ProfileDoc};
+use grove::intern::Interner;
+use grove::ledger::{Fate, Ledger};
+use grove::profile::{ProcessDoc, Profile, ProfileDoc};
 use grove::trace::qtype_number;
+use grove::tree::{ActivityTree, Rules, Tree};
+use std::sync::Arc;
 
 /// The events of a text.
 pub fn events(text: &str) -> EventBuf {
     let mut buf = EventBuf::new();
     let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
     for (i, line) in lines.enumerate() {
-        push_line(line, i as u64 + 1, &mut buf);
+        let (ts, line) = match line.split_once("s ").map(|(s, rest)| (s.parse::<u64>(), rest)) {
+            Some((Ok(seconds), rest)) => (seconds * 1_000_000_000, rest),
+            _ => (i as u64 + 1, line),
+        };
+        push_line(line, ts, &mut buf);
     }
     buf
 }
@@ -41,7 +49,13 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
         (pid, start, ppid) = (p.parse().unwrap(), s, parent.parse().unwrap());
     }
     let has = |w: &str| words.contains(&w);
-    let ret = if has("fail") { -2 } else { 0 };
+    let ret = if has("fail") {
+        -2
+    } else if has("inprogress") {
+        -115
+    } else {
+        0
+    };
     let body = match word(0) {
         "start" => Body::ContainerStart { image: word(1).as_bytes(), tag: word(2).as_bytes() },
         "stop" => Body::ContainerStop,
@@ -85,6 +99,61 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
         other => panic!("unknown event `{other}`"),
     };
     buf.event(EventRef { ts, container: container.as_bytes(), pid, start, body });
+}
+
+/// One container's tree after the events, with every invariant that holds at any moment checked on the way.
+pub fn grow(text: &str, rules: &Rules) -> (ActivityTree, Ledger) {
+    grow_tagged(text, rules, "1", &Interner::new())
+}
+
+/// As [`grow`], with a tag of the caller's.
+pub fn grow_tagged(text: &str, rules: &Rules, tag: &str, interner: &Interner) -> (ActivityTree, Ledger) {
+    let mut tree = ActivityTree::new(Arc::new(rules.clone()), &interner.intern(tag).unwrap());
+    let mut ledger = Ledger::default();
+    for stored in events(text).iter() {
+        let before = tree.tree().structural_hash();
+        let known = tree.contains(&stored.event);
+        assert_eq!(tree.tree().structural_hash(), before, "a dry run changed the tree");
+        let fate = tree.insert(&stored.event);
+        assert!(!known || fate != Fate::New, "a dry run knew what then was new: {:?}", stored.event);
+        assert!(known || fate != Fate::Known, "a dry run did not know what then was known: {:?}", stored.event);
+        if matches!(fate, Fate::Ignored(_) | Fate::Rejected(_) | Fate::Dropped(_)) {
+            assert_eq!(tree.tree().structural_hash(), before, "{fate:?} changed the tree");
+        }
+        ledger.count(fate);
+        assert!(ledger.balances());
+        assert_eq!(tree.tree().stats(), tree.tree().recount(), "after {:?}", stored.event);
+        assert_eq!(tree.tree().heap_bytes(), tree.tree().recount_bytes());
+    }
+    (tree, ledger)
+}
+
+/// The picture of a tree.
+pub fn picture_of(tree: &Tree) -> String {
+    let mut profile = Profile::new("image", tree.rules().clone());
+    profile.add_tree(tree).unwrap();
+    picture(&profile.to_doc())
+}
+
+/// Applies the events to one container's tree and compares the picture; returns the ledger.
+#[track_caller]
+pub fn check_with(rules: &Rules, text: &str, expected: &str) -> Ledger {
+    let (tree, ledger) = grow(text, rules);
+    let picture = picture_of(tree.tree());
+    assert_eq!(picture, unindent(expected), "after\n{text}");
+    ledger
+}
+
+/// As [`check_with`], with the rules that are in force unless told otherwise.
+#[track_caller]
+pub fn check(text: &str, expected: &str) -> Ledger {
+    check_with(&Rules::default(), text, expected)
+}
+
+/// Expected pictures are written indented by eight, with a line before and after.
+pub fn unindent(text: &str) -> String {
+    let lines = text.lines().map(str::trim_end).filter(|l| !l.trim().is_empty());
+    lines.map(|line| format!("{}\n", line.strip_prefix("        ").unwrap_or(line))).collect()
 }
 
 /// A profile as a picture: one line an entry, indented by lineage.
