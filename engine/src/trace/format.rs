@@ -5,6 +5,8 @@ use super::detect::Format;
 use super::native::NativeDecoder;
 use super::strace::{StraceDecoder, StraceOptions};
 use super::sysdig::SysdigDecoder;
+use super::tetragon::TetragonDecoder;
+use super::tracee::TraceeDecoder;
 
 impl Format {
     /// A decoder for one input of this format. `image` and `tag` are for formats that know of no container; without an
@@ -16,8 +18,8 @@ impl Format {
             Self::Strace => {
                 Box::new(StraceDecoder::new(StraceOptions { image: image.map(str::to_owned), tag: tag.to_owned() }))
             }
-            Self::Tetragon => Box::new(NativeDecoder::new()),
-            Self::Tracee => Box::new(NativeDecoder::new()),
+            Self::Tetragon => Box::new(TetragonDecoder::new()),
+            Self::Tracee => Box::new(TraceeDecoder::new()),
         }
     }
 }

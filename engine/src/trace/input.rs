@@ -26,6 +26,10 @@ pub const HEAD_MAX: usize = 64 << 10;
 /// Room that a read should find in the buffer.
 const READ_SIZE: usize = 256 << 10;
 
+/// How much is decompressed at once. A decompressor that finds damage keeps back what it had put out in that call,
+/// so that little should be lost by it.
+const UNPACK_SIZE: usize = 8 << 10;
+
 /// Where bytes come from.
 pub struct Source {
     /// The bytes, perhaps compressed.
@@ -289,6 +293,8 @@ impl Input {
             self.stage = Stage::Reading(reader);
         }
         let Stage::Reading(reader) = &mut self.stage else { return Ok(0) };
+        let len = if self.compression == Compression::Plain { room.len() } else { room.len().min(UNPACK_SIZE) };
+        let room = room.get_mut(..len).unwrap_or_default();
         loop {
             match reader.read(room) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -11,6 +11,7 @@ mod feed;
 mod format;
 pub mod image;
 pub mod input;
+mod json;
 pub mod native;
 pub mod nesting;
 mod open_flags;
@@ -18,6 +19,8 @@ pub mod qtype;
 pub mod strace;
 pub mod syscalls;
 pub mod sysdig;
+pub mod tetragon;
+pub mod tracee;
 pub mod write;
 
 pub use capability::{capability_name, capability_number};

@@ -491,6 +491,42 @@ fn a_rejection_says_what_was_found_and_expected() {
     assert!(error.detail.len() < 500);
 }
 
+#[test]
+fn a_bad_line_costs_nothing_but_itself() {
+    use crate::ledger::{Fate, Ledger};
+    use crate::trace::input::{Framing, Records};
+
+    let rubbish: Vec<u8> = (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let rubbish_lines = rubbish.split(|b| *b == b'\n').count() as u64;
+    let bad: [(&[u8], Rejected); 5] = [
+        (b"{\"ts\":1,\"type\":\"exit\"}", Rejected::MissingField),
+        (b"{\"ts\":1,\"type\":\"exit\",\"container\":\"c\",\"pid\":-1}", Rejected::InvalidValue),
+        (b"{\"ts\":1,\"type\":\"exit\",\"container\":\"c\",\"pid\":\"1\"}", Rejected::WrongType),
+        (b"{\"ts\":1,\"ts\":2,\"type\":\"exit\",\"container\":\"c\",\"pid\":1}", Rejected::DuplicateField),
+        (&[b'x'; 100_000], Rejected::TooLong),
+    ];
+    let mut trace = Vec::new();
+    for (line, _) in bad {
+        trace.extend([OPEN.as_bytes(), b"\n", line, b"\r\n"].concat());
+    }
+    trace.extend([&rubbish[..], b"\n", OPEN.as_bytes()].concat());
+
+    let mut records = Records::new(Box::new(std::io::Cursor::new(trace)), Framing::Lines, 50_000);
+    let (mut decoder, mut events, mut ledger) = (NativeDecoder::new(), EventBuf::new(), Ledger::default());
+    while let Some(record) = records.next().unwrap() {
+        match record.bytes.map(|bytes| decoder.decode(bytes, &mut events)) {
+            Ok(Ok(line)) => assert_eq!(line, Line::Event),
+            Ok(Err(reject)) => ledger.count(Fate::Rejected(reject.reason)),
+            Err(_) => ledger.count(Fate::Rejected(Rejected::TooLong)),
+        }
+    }
+    assert_eq!(events.len(), bad.len() + 1);
+    for (_, reason) in bad {
+        assert_eq!(ledger.rejected(reason), 1, "{reason:?}");
+    }
+    assert_eq!(ledger.rejected(Rejected::Malformed), rubbish_lines);
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_are_decoded_without_panic(bytes: Vec<u8>, at in 0..OPEN.len(), len in 0usize..8) {
