@@ -31,6 +31,9 @@ struct More {
     tag: u16,
 }
 
+/// Names of one shape and kind in one directory: what a process runs and what it opens may be called alike.
+pub(super) type ShapeKey = (NodeId, Kind, u32);
+
 /// Names of one shape in one directory that are not yet many enough to become a pattern.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shape {
@@ -47,7 +50,7 @@ pub struct Arena {
     tags: Vec<Option<LocalTag>>,
     pub(super) sketches: HashMap<NodeId, Sketch, FixedState>,
     pub(super) sketch_bytes: usize,
-    pub(super) shapes: HashMap<(NodeId, u32), Shape, FixedState>,
+    pub(super) shapes: HashMap<ShapeKey, Shape, FixedState>,
     pub(super) shape_bytes: usize,
     /// Processes that were merged away, in order: (from, to). The owner of process tables takes them.
     pub(super) moved: Vec<(NodeId, NodeId)>,

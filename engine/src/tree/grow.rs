@@ -6,6 +6,7 @@
 //! traced processes choose how deep a tree is.
 
 use super::Tree;
+use super::arena::ShapeKey;
 use super::node::{Flags, Kind, NONE, NodeId};
 use super::socket::{Address, SocketKey};
 use crate::path::{Sketch, push_component, shape};
@@ -133,7 +134,7 @@ impl Tree {
             let found = self.arena.child(parent, hash, kind, name.as_bytes());
             let id = found.unwrap_or_else(|| self.arena.add_named(parent, kind, name.as_bytes()));
             if !self.arena.node(id).has(Flags::LEARNED) {
-                self.pending.push((parent, self.arena.node(id).name));
+                self.pending.push((parent, kind, self.arena.node(id).name));
             }
             return (id, found.is_none());
         }
@@ -143,13 +144,13 @@ impl Tree {
         let id = self.arena.add_named(parent, kind, name.as_bytes());
         let mut pattern = String::new();
         if shape(name, &mut pattern) && !self.exempt(parent, kind, name) {
-            self.count_shape(parent, id, &pattern);
+            self.count_shape(parent, kind, id, &pattern);
         }
         (id, true)
     }
 
     /// Counts a new name among those of its shape, and notes the shape as pending when they are too many.
-    fn count_shape(&mut self, parent: NodeId, id: NodeId, pattern: &str) {
+    fn count_shape(&mut self, parent: NodeId, kind: Kind, id: NodeId, pattern: &str) {
         self.arena.node_mut(parent).count_variable_child();
         let node = self.arena.node(parent);
         let fanout = self.rules.path_fanout;
@@ -158,7 +159,7 @@ impl Tree {
         }
         if node.has(Flags::SHAPED) {
             let pattern = self.arena.names.intern(pattern.as_bytes());
-            self.join_shape(parent, pattern, id);
+            self.join_shape((parent, kind, pattern), id);
             return;
         }
         self.arena.node_mut(parent).set(Flags::SHAPED);
@@ -172,34 +173,37 @@ impl Tree {
             }
             if !self.exempt(parent, kind, self.arena.text(child)) {
                 let pattern = self.arena.names.intern(pattern.as_bytes());
-                self.join_shape(parent, pattern, child);
+                self.join_shape((parent, kind, pattern), child);
             }
         }
     }
 
-    fn join_shape(&mut self, parent: NodeId, pattern: u32, id: NodeId) {
-        let shape = self.arena.shapes.entry((parent, pattern)).or_default();
+    fn join_shape(&mut self, key: ShapeKey, id: NodeId) {
+        let shape = self.arena.shapes.entry(key).or_default();
         let before = shape.members.capacity();
         shape.members.push(id);
         self.arena.shape_bytes += (shape.members.capacity() - before) * size_of::<NodeId>();
         // Noted once: until the shape is absorbed more names only join it.
         if shape.members.len() == self.rules.path_fanout + 1 {
-            self.pending.push((parent, pattern));
+            self.pending.push(key);
         }
     }
 
     /// Makes every shape that is due a pattern, and those that become due by that.
     pub(super) fn absorb_pending(&mut self) {
-        while let Some((parent, pattern)) = self.pending.pop() {
-            if !self.arena.node(parent).has(Flags::DEAD) {
-                self.absorb_shape(parent, pattern);
+        while let Some(key) = self.pending.pop() {
+            if !self.arena.node(key.0).has(Flags::DEAD) {
+                self.absorb_shape(key);
             }
         }
     }
 
-    fn absorb_shape(&mut self, parent: NodeId, pattern: u32) {
-        let members = self.take_members(parent, pattern);
-        let Some(kind) = members.first().map(|id| self.arena.node(*id).kind()) else { return };
+    fn absorb_shape(&mut self, key: ShapeKey) {
+        let members = self.take_members(key);
+        if members.is_empty() {
+            return;
+        }
+        let (parent, kind, pattern) = key;
         let text = self.arena.names.get(pattern).to_vec();
         let hash = self.arena.hash_below(parent);
         let into = self.arena.child(parent, hash, kind, &text).unwrap_or_else(|| self.arena.add(parent, kind, pattern));
@@ -214,14 +218,16 @@ impl Tree {
     }
 
     /// The names of one shape in a directory, the pattern's own node included, taken from the table of shapes.
-    fn take_members(&mut self, parent: NodeId, pattern: u32) -> Vec<NodeId> {
+    fn take_members(&mut self, key: ShapeKey) -> Vec<NodeId> {
+        let (parent, kind, pattern) = key;
         if self.arena.node(parent).has(Flags::SHAPED) {
-            let taken = self.arena.shapes.remove(&(parent, pattern)).unwrap_or_default();
+            let taken = self.arena.shapes.remove(&key).unwrap_or_default();
             self.arena.shape_bytes -= taken.members.capacity() * size_of::<NodeId>();
             let mut members = taken.members;
             // A pattern that came from another tree may have no counted name beside it.
             if members.is_empty() {
-                members.extend(self.arena.children(parent).find(|id| self.arena.node(*id).name == pattern));
+                let is_it = |id: &NodeId| self.arena.node(*id).kind() == kind && self.arena.node(*id).name == pattern;
+                members.extend(self.arena.children(parent).find(is_it));
             }
             return members;
         }
@@ -229,10 +235,10 @@ impl Tree {
         let is_member = |id: &NodeId| {
             let node = self.arena.node(*id);
             let name = self.arena.text(*id);
-            node.kind().is_path()
+            node.kind() == kind
                 && shape(name, &mut text)
                 && text.as_bytes() == self.arena.names.get(pattern)
-                && (node.name == pattern || !self.exempt(parent, node.kind(), name))
+                && (node.name == pattern || !self.exempt(parent, kind, name))
         };
         self.arena.children(parent).filter(is_member).collect()
     }
@@ -282,8 +288,8 @@ impl Tree {
         let mut text = String::new();
         if kind == Kind::DnsLabel {
             // From the leaf upwards is how a domain name is written.
-            for name in names {
-                if !text.is_empty() {
+            for (i, name) in names.into_iter().enumerate() {
+                if i > 0 {
                     text.push('.');
                 }
                 text.push_str(name);
