@@ -262,9 +262,10 @@ impl Tree {
             return Ok((id, false, general));
         }
         self.has_room()?;
-        let (leaf, _, general) = self.grow_path(parent, Kind::ExecPath, &literal(&program.path));
+        // A name that completes a pattern is new although the pattern's node is not: made is what counts.
+        let (leaf, made, general) = self.grow_path(parent, Kind::ExecPath, &literal(&program.path));
         let (id, new) = self.process_below(leaf, &program.key);
-        Ok((id, new, general))
+        Ok((id, made || new, general))
     }
 
     pub(super) fn process_below(&mut self, leaf: NodeId, key: &str) -> (NodeId, bool) {
@@ -453,7 +454,7 @@ impl ActivityTree {
         if super::is_runtime(exec.path) {
             return Ok((ExecPlace::Setup, Program::default()));
         }
-        let cwd = self.lineage.find(id).and_then(|p| p.cwd.as_deref());
+        let cwd = self.lineage.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
         let program = exec_program(event, exec, cwd, self.tree.rules())?;
         let place = self.lineage.place_exec(id, exec.ppid, exec.path, &program.identity());
         Ok((place, program))

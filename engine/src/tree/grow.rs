@@ -133,7 +133,8 @@ impl Tree {
         if learned {
             let found = self.arena.child(parent, hash, kind, name.as_bytes());
             let id = found.unwrap_or_else(|| self.arena.add_named(parent, kind, name.as_bytes()));
-            if !self.arena.node(id).has(Flags::LEARNED) {
+            // A pattern at once, so that sketches moved below it are kept; what it absorbs has to wait.
+            if self.learn(id) {
                 self.pending.push((parent, kind, self.arena.node(id).name));
             }
             return (id, found.is_none());
@@ -207,14 +208,21 @@ impl Tree {
         let text = self.arena.names.get(pattern).to_vec();
         let hash = self.arena.hash_below(parent);
         let into = self.arena.child(parent, hash, kind, &text).unwrap_or_else(|| self.arena.add(parent, kind, pattern));
-        if self.arena.node_mut(into).set(Flags::LEARNED) {
-            self.sketch_below(into);
-        }
+        self.learn(into);
         for member in members {
             if member != into && !self.arena.node(member).has(Flags::DEAD) {
                 self.absorb(member, into);
             }
         }
+    }
+
+    /// Makes a node a pattern; false if it was one.
+    fn learn(&mut self, id: NodeId) -> bool {
+        let new = self.arena.node_mut(id).set(Flags::LEARNED);
+        if new {
+            self.sketch_below(id);
+        }
+        new
     }
 
     /// The names of one shape in a directory, the pattern's own node included, taken from the table of shapes.

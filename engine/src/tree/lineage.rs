@@ -298,6 +298,13 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.put(id, Process::unknown(unknown));
     }
 
+    /// The working directory of a process that execs: its own, or that of the parent which it must have been forked
+    /// from unseen.
+    pub fn cwd_of_exec(&self, id: Pid, ppid: u32) -> Option<&Arc<[u8]>> {
+        let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
+        known.or_else(|| self.table.get(&ppid))?.cwd.as_ref()
+    }
+
     /// What an exec of `program` comes to. Decides only.
     pub fn place_exec(&self, id: Pid, ppid: u32, path: &[u8], program: &str) -> ExecPlace<N> {
         if is_runtime(path) {
@@ -325,11 +332,11 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// Records that a process runs `program` now.
     pub fn exec(&mut self, id: Pid, ppid: u32, place: Place<N>, program: &str, cwd: Option<&[u8]>) {
-        let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
         let cwd = match cwd {
             Some(cwd) => Some(Arc::from(cwd)),
-            None => known.or_else(|| self.table.get(&ppid)).and_then(|p| p.cwd.clone()),
+            None => self.cwd_of_exec(id, ppid).cloned(),
         };
+        let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
         let start = id.start.or(known.and_then(|p| p.start));
         let same = known.is_some();
         let program = match known.and_then(|p| p.program.clone()).filter(|p| **p == *program) {
