@@ -11,6 +11,8 @@
 //! nanosecond a line, from 1.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod script;
+
 use grove::event::{Body, EventBuf, EventRef, Exec, Peer, Proto, Sink, SocketOp};
 use grove::profile::{ProcessDoc, ProfileDoc};
 use grove::trace::qtype_number;
