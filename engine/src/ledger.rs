@@ -96,7 +96,7 @@ impl<const N: usize> Default for Counts<N> {
 impl<const N: usize> Counts<N> {
     /// The sum over all reasons.
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().fold(0, |sum, n| sum.saturating_add(*n))
     }
 
     fn zip(&mut self, other: &Self, f: impl Fn(u64, u64) -> u64) {
@@ -151,14 +151,16 @@ impl Ledger {
     /// Counts what became of `n` events that are already counted as received.
     #[allow(clippy::indexing_slicing)] // the arrays have one slot per variant
     pub fn settle(&mut self, fate: Fate, n: u64) {
-        *match fate {
+        let counter = match fate {
             Fate::New => &mut self.applied_new,
             Fate::Known => &mut self.applied_known,
             Fate::Lifecycle => &mut self.lifecycle,
             Fate::Ignored(r) => &mut self.ignored.0[r as usize],
             Fate::Rejected(r) => &mut self.rejected.0[r as usize],
             Fate::Dropped(r) => &mut self.dropped.0[r as usize],
-        } += n;
+        };
+        // A ledger read from a file may hold anything.
+        *counter = counter.saturating_add(n);
     }
 
     /// How many were ignored for `reason`.
@@ -196,14 +198,9 @@ impl Ledger {
 
     /// Whether every event received is accounted for exactly once.
     pub fn balances(&self) -> bool {
-        self.received
-            == self.applied_new
-                + self.applied_known
-                + self.lifecycle
-                + self.held
-                + self.ignored.total()
-                + self.rejected.total()
-                + self.dropped.total()
+        let fates = [self.applied_new, self.applied_known, self.lifecycle, self.held];
+        let reasons = [self.ignored.total(), self.rejected.total(), self.dropped.total()];
+        self.received == fates.into_iter().chain(reasons).fold(0, u64::saturating_add)
     }
 
     /// Adds another stream's counts: both happened.

@@ -1,12 +1,23 @@
 //! `grove check`: what traces do that profiles do not know.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueHint};
+use grove::config::Config;
+use grove::intern::Interner;
+use grove::ledger::Ignored;
+use grove::profile::Profile;
+use grove::profile::drift::Baselines;
+use grove::shard::{Engine, Mode};
 
 use crate::cli::teach;
-use crate::exit::Exit;
+use crate::exit::{Error, Exit};
+use crate::feed::{self, say};
 use crate::input::InputArgs;
+use crate::profiles;
 
 /// The command line of `grove check`.
 #[derive(Debug, Args)]
@@ -35,4 +46,44 @@ pub(crate) struct CheckArgs {
     /// File for the findings; `-` is standard output
     #[arg(long, value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
+}
+
+pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> {
+    args.input.override_variables(config)?;
+    let interner = Interner::global();
+    let baselines = baselines(&args.profiles, config, &interner)?;
+    let engine = Engine::start_with(config, Mode::Check(Arc::new(baselines)), interner).map_err(feed::start_error)?;
+    let fed = feed::all(&args.input, config, &engine);
+    let snapshot = engine.shutdown();
+    fed.summarise(&snapshot);
+
+    let mut text = String::new();
+    for finding in &snapshot.findings {
+        text.push_str(&sonic_rs::to_string(finding).map_err(|e| Error::failed(e, "please report it"))?);
+        text.push('\n');
+    }
+    feed::write_text(&args.output, &text)?;
+    if snapshot.findings_suppressed > 0 {
+        say(&format!("{} more findings were only counted", snapshot.findings_suppressed));
+    }
+    let no_profile = snapshot.ledger.ignored(Ignored::NoProfile);
+    if no_profile > 0 {
+        say(&format!("{no_profile} events are of images that no --profile is of; they were not checked"));
+    }
+    fed.outcome.and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
+    feed::failures(&snapshot)?;
+    Ok(if snapshot.findings.is_empty() { Exit::Done } else { Exit::Found })
+}
+
+/// The profiles by image; those of one image are merged.
+fn baselines(paths: &[PathBuf], config: &Config, interner: &Interner) -> Result<Baselines, Error> {
+    let mut profiles: BTreeMap<String, Profile> = BTreeMap::new();
+    for path in paths {
+        let profile = profiles::read(path, config, interner)?;
+        match profiles.entry(profile.image().to_owned()) {
+            Entry::Vacant(slot) => drop(slot.insert(profile)),
+            Entry::Occupied(mut slot) => slot.get_mut().merge(&profile).map_err(|e| profiles::unmergeable(path, e))?,
+        }
+    }
+    Ok(profiles.into_iter().map(|(image, profile)| (image, profile.tree().clone())).collect())
 }

@@ -5,9 +5,15 @@
 use clap::{Args, Parser, Subcommand};
 use grove::config::{Config, ConfigError};
 
+use crate::check::CheckArgs;
 use crate::completions::CompletionsArgs;
+use crate::convert::ConvertArgs;
+use crate::diff::DiffArgs;
 use crate::env::EnvArgs;
 use crate::exit::Exit;
+use crate::inspect::InspectArgs;
+use crate::merge::MergeArgs;
+use crate::replay::ReplayArgs;
 use crate::terminal::Color;
 
 /// Learns what each container image does, and tells when one does something else
@@ -15,7 +21,12 @@ use crate::terminal::Color;
 #[command(name = "grove", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = teach(
     "results to standard output or to --output; logs, progress and summaries to standard error.",
-    &[("grove env", "every setting, its value and what it means"), ("grove help env", "more on one command")],
+    &[
+        ("grove replay trace.jsonl", "learn what the containers in a trace do"),
+        ("grove inspect profiles/nginx.profile.json", "look at it"),
+        ("grove check --profile profiles/nginx.profile.json other.jsonl", "find what another trace does beyond it"),
+        ("grove help replay", "more on one command"),
+    ],
     &Exit::ALL.map(|exit| (exit, exit.meaning())),
 ))]
 pub(crate) struct Cli {
@@ -28,6 +39,18 @@ pub(crate) struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Learn profiles from recorded traces
+    Replay(ReplayArgs),
+    /// Find what traces do that profiles do not know
+    Check(CheckArgs),
+    /// Show a profile
+    Inspect(InspectArgs),
+    /// Tell what one profile, or one tag, has that the other has not
+    Diff(DiffArgs),
+    /// Make one profile of several of the same image
+    Merge(MergeArgs),
+    /// Rewrite another tool's log as a trace of Grove's own
+    Convert(ConvertArgs),
     /// Show every GROVE_* variable: value, origin, default, range and meaning
     Env(EnvArgs),
     /// Print a script that makes a shell complete this command line

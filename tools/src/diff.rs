@@ -1,12 +1,17 @@
 //! `grove diff`: what one profile, or one tag, has that the other has not.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
+use grove::export::{self, Palette};
+use grove::profile::{ProfileDoc, diff, diff_tags};
 
 use crate::cli::teach;
-use crate::exit::Exit;
+use crate::exit::{Error, Exit};
+use crate::profiles;
+use crate::terminal::{self, escape};
 
 /// The command line of `grove diff`.
 #[derive(Debug, Args)]
@@ -36,6 +41,20 @@ pub(crate) struct DiffArgs {
     /// Compare two tags within A
     #[arg(long, value_name = "OLD..NEW", conflicts_with = "b")]
     pub(crate) tags: Option<TagRange>,
+
+    /// The shape of the output
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: DiffFormat,
+}
+
+/// How differences are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    /// A line each, for people
+    #[default]
+    Text,
+    /// A JSON object each, one a line
+    Json,
 }
 
 /// Two tags, spelled `OLD..NEW`.
@@ -59,4 +78,36 @@ impl FromStr for TagRange {
             _ => Err("`..` is there more than once; expected OLD..NEW"),
         }
     }
+}
+
+pub(crate) fn run(args: &DiffArgs) -> Result<Exit, Error> {
+    let a = profiles::read_doc(&args.a)?;
+    let differences = match (&args.tags, &args.b) {
+        (Some(tags), _) => {
+            for tag in [&tags.old, &tags.new] {
+                known(&a, tag, args)?;
+            }
+            diff_tags(&a, &tags.old, &tags.new)
+        }
+        (None, Some(b)) => diff(&a, &profiles::read_doc(b)?),
+        // The command line requires one of them.
+        (None, None) => Vec::new(),
+    };
+    terminal::write(|out| match args.format {
+        DiffFormat::Text => export::changes(&differences, &Palette::colours(), out),
+        DiffFormat::Json => differences.iter().try_for_each(|difference| {
+            let line = sonic_rs::to_string(difference).map_err(std::io::Error::other)?;
+            writeln!(out, "{line}")
+        }),
+    })?;
+    Ok(if differences.is_empty() { Exit::Done } else { Exit::Found })
+}
+
+fn known(profile: &ProfileDoc, tag: &str, args: &DiffArgs) -> Result<(), Error> {
+    if profile.tags.contains_key(tag) {
+        return Ok(());
+    }
+    let tags: Vec<_> = profile.tags.keys().map(|tag| escape(tag).into_owned()).collect();
+    let text = format!("--tags: {} has no tag `{}`; it has {}", args.a.display(), escape(tag), tags.join(", "));
+    Err(Error::Message { exit: Exit::BadInput, text })
 }

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
+use grove::export::{self, Palette};
 
 use crate::cli::teach;
-use crate::exit::Exit;
+use crate::exit::{Error, Exit};
+use crate::profiles;
+use crate::terminal;
 
 /// The command line of `grove inspect`.
 #[derive(Debug, Args)]
@@ -42,4 +45,15 @@ pub(crate) enum InspectFormat {
     Json,
     /// Graphviz
     Dot,
+}
+
+pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Error> {
+    let doc = profiles::read_doc(&args.profile)?;
+    terminal::write(|out| match args.format {
+        // Colours that the output does not take are left out on the way.
+        InspectFormat::Tree => export::tree(&doc, &Palette::colours(), terminal::columns(), out),
+        InspectFormat::Json => grove::profile::encode(&doc, out),
+        InspectFormat::Dot => export::dot(&doc, out),
+    })?;
+    Ok(Exit::Done)
 }

@@ -3,28 +3,22 @@
 //! What all share: `cli` (the command line), `exit` (errors and exit codes), `terminal` (colour and hostile text),
 //! `logging`, `progress`. What Grove does is in the library, not here.
 
+mod check;
 mod cli;
 mod completions;
+mod convert;
+mod diff;
 mod env;
 mod exit;
-mod logging;
-mod terminal;
-
-// The command lines of the subcommands whose bodies are not here yet, as far as tests fix them.
-#[cfg(test)]
-mod check;
-#[cfg(test)]
-mod diff;
-#[cfg(test)]
+mod feed;
 mod input;
-#[cfg(test)]
 mod inspect;
-#[cfg(test)]
+mod logging;
 mod merge;
-#[cfg(test)]
+mod profiles;
 mod progress;
-#[cfg(test)]
 mod replay;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -48,6 +42,12 @@ fn run() -> Result<Exit, Error> {
     global.override_variables(&mut config)?;
     logging::start(&config);
     match command {
+        Command::Replay(args) => replay::run(&args, &mut config),
+        Command::Check(args) => check::run(&args, &mut config),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Merge(args) => merge::run(&args, &config),
+        Command::Convert(args) => convert::run(&args, &config),
         Command::Env(args) => env::run(&args, &config),
         Command::Completions(args) => completions::run(&args),
     }

@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use grove::config::Config;
+use grove::intern::Interner;
 
 use crate::cli::teach;
-use crate::exit::Exit;
+use crate::exit::{Error, Exit};
+use crate::profiles;
+use crate::terminal::escape;
 
 /// The command line of `grove merge`.
 #[derive(Debug, Args)]
@@ -27,4 +31,28 @@ pub(crate) struct MergeArgs {
     /// Profiles of one image: plain, .gz or .zst
     #[arg(value_name = "PROFILE", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) profiles: Vec<PathBuf>,
+}
+
+pub(crate) fn run(args: &MergeArgs, config: &Config) -> Result<Exit, Error> {
+    let interner = Interner::global();
+    let mut paths = args.profiles.iter();
+    let Some(first) = paths.next() else { return Ok(Exit::Done) };
+    let mut merged = profiles::read(first, config, &interner)?;
+    for path in paths {
+        let profile = profiles::read(path, config, &interner)?;
+        if profile.image() != merged.image() {
+            let text = format!(
+                "{}: field `image`: this is a profile of {}, and {} one of {}; only profiles of one image can be merged",
+                path.display(),
+                escape(profile.image()),
+                first.display(),
+                escape(merged.image()),
+            );
+            return Err(Error::Message { exit: Exit::BadInput, text });
+        }
+        merged.merge(&profile).map_err(|e| profiles::unmergeable(path, e))?;
+    }
+    grove::profile::write(&args.output, &merged.to_doc())
+        .map_err(|e| Error::failed(e, "what was there before is as it was"))?;
+    Ok(Exit::Done)
 }

@@ -34,6 +34,20 @@ impl Color {
     }
 }
 
+/// Standard output, with the styles taken out where it takes none.
+pub(crate) type Out = io::BufWriter<anstream::AutoStream<io::StdoutLock<'static>>>;
+
+/// Lets `draw` write styled output to standard output, without the styles where it takes none.
+pub(crate) fn write(draw: impl FnOnce(&mut Out) -> io::Result<()>) -> Result<(), Error> {
+    let mut out = io::BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()));
+    draw(&mut out).and_then(|()| out.flush()).map_err(Error::stdout)
+}
+
+/// How wide lines for people may be.
+pub(crate) fn columns() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
+}
+
 /// Writes styled text to standard output, whole.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut out = anstream::AutoStream::auto(io::stdout().lock());

@@ -15,6 +15,12 @@ mod image;
 mod store;
 mod time;
 
+#[cfg(test)]
+pub(crate) mod fixtures;
+
+#[cfg(test)]
+mod tests;
+
 pub use convert::TakeError;
 pub use decode::{DecodeError, decode};
 pub use diff::{Difference, Kind, Lineage, Side, diff, diff_tags};

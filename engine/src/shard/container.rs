@@ -93,10 +93,11 @@ impl Subject {
         }
     }
 
-    pub fn findings(&self) -> Vec<Finding> {
+    /// What was found, and how much more was only counted.
+    pub fn findings(&self) -> (Vec<Finding>, u64) {
         match self {
-            Self::Checking(checker) => checker.findings(),
-            _ => Vec::new(),
+            Self::Checking(checker) => (checker.findings(), checker.suppressed()),
+            _ => (Vec::new(), 0),
         }
     }
 }

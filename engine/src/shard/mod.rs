@@ -108,6 +108,8 @@ pub struct Snapshot {
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
     /// What was found to differ, when checking; by time, then container.
     pub findings: Vec<Finding>,
+    /// Distinct findings beyond those that are kept for one container.
+    pub findings_suppressed: u64,
     /// Where every event went.
     pub ledger: Ledger,
     /// Containers seen, running or not.
@@ -228,6 +230,7 @@ impl Engine {
             snapshot.containers += view.containers;
             snapshot.heap_bytes += view.heap_bytes;
             snapshot.findings.extend(view.findings);
+            snapshot.findings_suppressed += view.findings_suppressed;
             for (image, part) in view.images {
                 images.entry(image).or_default().push(part);
             }

@@ -32,6 +32,7 @@ pub(super) struct ImageView {
 pub(super) struct ShardView {
     pub images: Vec<(Arc<str>, ImageView)>,
     pub findings: Vec<Finding>,
+    pub findings_suppressed: u64,
     pub containers: usize,
     pub heap_bytes: usize,
 }
@@ -49,6 +50,7 @@ pub(super) struct Worker {
     last: usize,
     retired: HashMap<Arc<str>, Retired>,
     findings: Vec<Finding>,
+    findings_suppressed: u64,
     stopped: VecDeque<(Box<[u8]>, Workload)>,
     stopped_by_id: HashMap<Box<[u8]>, Workload>,
     seen: usize,
@@ -75,6 +77,7 @@ impl Worker {
             last: usize::MAX,
             retired: HashMap::new(),
             findings: Vec::new(),
+            findings_suppressed: 0,
             stopped: VecDeque::new(),
             stopped_by_id: HashMap::new(),
             seen: 0,
@@ -264,7 +267,9 @@ impl Worker {
                     // What was compared with nothing, or with the profile of the unknown, begins anew.
                     other => match Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &told) {
                         Ok(new) => {
-                            self.findings.extend(other.findings());
+                            let (findings, suppressed) = other.findings();
+                            self.findings.extend(findings);
+                            self.findings_suppressed += suppressed;
                             *other = new;
                         }
                         Err(Full { .. }) => return Fate::Dropped(Dropped::TagsFull),
@@ -340,7 +345,10 @@ impl Worker {
                 }
                 add_ledgers(&mut retired.ledgers, &container.ledgers);
             }
-            Subject::Checking(checker) => self.findings.extend(checker.findings()),
+            Subject::Checking(checker) => {
+                self.findings.extend(checker.findings());
+                self.findings_suppressed += checker.suppressed();
+            }
             Subject::Nothing => {}
         }
         if !workload.assumed && self.stopped_by_id.insert(container.id.clone(), workload.clone()).is_none() {
@@ -370,10 +378,12 @@ impl Worker {
             let view = ImageView { trees: vec![retired.tree.clone()], ledgers: retired.ledgers.clone() };
             images.insert(image.clone(), view);
         }
-        let mut findings = self.findings.clone();
+        let (mut findings, mut findings_suppressed) = (self.findings.clone(), self.findings_suppressed);
         for container in self.containers.iter().flatten() {
             if let State::Bound { workload, subject } = &container.state {
-                findings.extend(subject.findings());
+                let (found, suppressed) = subject.findings();
+                findings.extend(found);
+                findings_suppressed += suppressed;
                 if let Subject::Learning(tree) = &**subject {
                     let view = images
                         .entry(workload.image.clone())
@@ -386,6 +396,7 @@ impl Worker {
         ShardView {
             images: images.into_iter().collect(),
             findings,
+            findings_suppressed,
             containers: self.seen,
             heap_bytes: self.containers.iter().flatten().map(Container::heap_bytes).sum::<usize>()
                 + self.retired.values().map(|r| r.tree.heap_bytes()).sum::<usize>(),

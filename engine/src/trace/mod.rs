@@ -4,6 +4,31 @@
 //! size, and a [`Decoder`] turns one record at a time into events. Decoders never see the whole input, never
 //! panic and keep bounded state, whatever the bytes.
 
+mod bounded;
+pub mod capability;
+pub mod detect;
+mod feed;
+mod format;
+pub mod image;
+pub mod input;
+mod json;
+pub mod native;
+pub mod nesting;
+mod open_flags;
+pub mod qtype;
+pub mod strace;
+pub mod syscalls;
+pub mod sysdig;
+pub mod tetragon;
+pub mod tracee;
+pub mod write;
+
+pub use capability::{capability_name, capability_number};
+pub use detect::{Format, detect, detect_records};
+pub use feed::{Fed, Feed, FeedError, LineHash};
+pub use qtype::{qtype_name, qtype_number};
+pub use syscalls::{syscall_name, syscall_number};
+
 use crate::event::Sink;
 use crate::ledger::{Ignored, Rejected};
 
@@ -20,6 +45,11 @@ pub trait Decoder: Send {
 
     /// Tells what is still pending when the input ends.
     fn finish(&mut self, _sink: &mut dyn Sink) {}
+
+    /// Whether the last record that was rejected tells that the whole input is not for this decoder.
+    fn is_fatal(&self) -> bool {
+        false
+    }
 
     /// What the input's header calls the recording, once the header was read.
     fn recording(&self) -> Option<&str> {
@@ -49,9 +79,3 @@ pub struct Reject {
     /// What was found and what was expected.
     pub detail: String,
 }
-mod capability;
-mod qtype;
-mod syscalls;
-pub use capability::{capability_name, capability_number};
-pub use qtype::{qtype_name, qtype_number};
-pub use syscalls::{syscall_name, syscall_number};

@@ -4,44 +4,29 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use super::*;
-use crate::check::CheckArgs;
-use crate::diff::{DiffArgs, TagRange};
+use crate::diff::TagRange;
 use crate::input::Source;
-use crate::inspect::{InspectArgs, InspectFormat};
-use crate::merge::MergeArgs;
-use crate::replay::ReplayArgs;
+use crate::inspect::InspectFormat;
+use grove::trace::Format;
 
-/// Every subcommand of the public contract.
-#[derive(Debug, Parser)]
-#[command(name = "grove")]
-enum Whole {
-    Replay(ReplayArgs),
-    Check(CheckArgs),
-    Inspect(InspectArgs),
-    Diff(DiffArgs),
-    Merge(MergeArgs),
-    #[command(flatten)]
-    Here(Command),
-}
-
-fn parse(line: &str) -> Result<Whole, ErrorKind> {
-    Whole::try_parse_from(["grove"].into_iter().chain(line.split_whitespace())).map_err(|e| e.kind())
+fn parse(line: &str) -> Result<Command, ErrorKind> {
+    let cli = Cli::try_parse_from(["grove"].into_iter().chain(line.split_whitespace()));
+    cli.map(|cli| cli.command).map_err(|e| e.kind())
 }
 
 #[test]
 fn definitions_are_consistent() {
     Cli::command().debug_assert();
-    Whole::command().debug_assert();
 }
 
 #[test]
 fn replay_in_full() {
     let line =
         "replay --from sysdig --workers 2 --output out --stats ledger.json --strict --image i --tag t --host a -";
-    let Ok(Whole::Replay(args)) = parse(line) else { panic!("not a replay") };
-    assert_eq!((args.input.from, args.input.strict), (Source::Sysdig, true));
-    assert_eq!((args.input.image.as_deref(), args.input.tag.as_str()), (Some("i"), "t"));
-    assert_eq!(args.input.traces, ["a".as_ref(), "-".as_ref()] as [&std::path::Path; 2]);
+    let Ok(Command::Replay(args)) = parse(line) else { panic!("not a replay") };
+    assert_eq!((args.input.read.from, args.input.read.strict), (Source::Format(Format::Sysdig), true));
+    assert_eq!((args.input.read.image.as_deref(), args.input.read.tag.as_str()), (Some("i"), "t"));
+    assert_eq!(args.input.read.traces, ["a".as_ref(), "-".as_ref()] as [&std::path::Path; 2]);
     assert_eq!((args.output, args.input.stats.clone()), ("out".into(), Some("ledger.json".into())));
 
     let mut config = Config::default();
@@ -51,9 +36,9 @@ fn replay_in_full() {
 
 #[test]
 fn replay_by_default() {
-    let Ok(Whole::Replay(args)) = parse("replay trace.jsonl") else { panic!("not a replay") };
-    assert_eq!((args.input.from, args.input.strict, args.input.stats.clone()), (Source::Auto, false, None));
-    assert_eq!((args.input.image.clone(), args.input.tag.as_str()), (None, "local"));
+    let Ok(Command::Replay(args)) = parse("replay trace.jsonl") else { panic!("not a replay") };
+    assert_eq!((args.input.read.from, args.input.read.strict, args.input.stats.clone()), (Source::Auto, false, None));
+    assert_eq!((args.input.read.image.clone(), args.input.read.tag.as_str()), (None, "local"));
     assert_eq!(args.output, std::path::Path::new("profiles"));
 
     let mut config = Config::from_vars([("GROVE_WORKERS", "3"), ("GROVE_HOST", "1")]).unwrap();
@@ -64,7 +49,7 @@ fn replay_by_default() {
 
 #[test]
 fn workers_out_of_range_name_the_flag() {
-    let Ok(Whole::Replay(args)) = parse("replay --workers 0 t") else { panic!("not a replay") };
+    let Ok(Command::Replay(args)) = parse("replay --workers 0 t") else { panic!("not a replay") };
     let error = args.input.override_variables(&mut Config::default()).unwrap_err();
     assert!(error.to_string().starts_with(r#"--workers: "0" is out of range; allowed: 1 to 256"#), "{error}");
 }
@@ -79,9 +64,9 @@ fn every_source_of_the_contract_is_known() {
 #[test]
 fn check_takes_profiles_and_what_replay_takes() {
     let line = "check --profile a --profile b --from strace --strict --workers 2 --stats s t u";
-    let Ok(Whole::Check(args)) = parse(line) else { panic!("not a check") };
-    assert_eq!((args.profiles.len(), args.input.traces.len()), (2, 2));
-    assert_eq!((args.input.from, args.output), (Source::Strace, "-".into()));
+    let Ok(Command::Check(args)) = parse(line) else { panic!("not a check") };
+    assert_eq!((args.profiles.len(), args.input.read.traces.len()), (2, 2));
+    assert_eq!((args.input.read.from, args.output), (Source::Format(Format::Strace), "-".into()));
 }
 
 #[test]
@@ -91,16 +76,16 @@ fn inspect_shows_a_tree_by_default() {
         ("inspect --format json p", InspectFormat::Json),
         ("inspect p --format dot", InspectFormat::Dot),
     ] {
-        let Ok(Whole::Inspect(args)) = parse(line) else { panic!("not an inspect") };
+        let Ok(Command::Inspect(args)) = parse(line) else { panic!("not an inspect") };
         assert_eq!((args.format, args.profile), (expected, "p".into()), "{line}");
     }
 }
 
 #[test]
 fn diff_takes_two_profiles_or_two_tags() {
-    let Ok(Whole::Diff(args)) = parse("diff a b") else { panic!("not a diff") };
+    let Ok(Command::Diff(args)) = parse("diff a b") else { panic!("not a diff") };
     assert_eq!((args.a, args.b, args.tags), ("a".into(), Some("b".into()), None));
-    let Ok(Whole::Diff(args)) = parse("diff a --tags 1.26..1.27") else { panic!("not a diff") };
+    let Ok(Command::Diff(args)) = parse("diff a --tags 1.26..1.27") else { panic!("not a diff") };
     let tags = TagRange { old: "1.26".to_owned(), new: "1.27".to_owned() };
     assert_eq!((args.a, args.b, args.tags), ("a".into(), None, Some(tags)));
 }
@@ -124,7 +109,7 @@ fn tags_meet_at_the_only_two_dots() {
 
 #[test]
 fn merge_needs_an_output() {
-    let Ok(Whole::Merge(args)) = parse("merge --output o a b c") else { panic!("not a merge") };
+    let Ok(Command::Merge(args)) = parse("merge --output o a b c") else { panic!("not a merge") };
     assert_eq!((args.output, args.profiles.len()), ("o".into(), 3));
 }
 
@@ -152,7 +137,7 @@ fn incomplete_or_wrong_lines_are_errors() {
 
 #[test]
 fn every_help_page_teaches() {
-    for command in Whole::command().get_subcommands_mut() {
+    for command in Cli::command().get_subcommands_mut() {
         let help = command.render_long_help().to_string();
         for part in ["Prints: ", "Examples:\n  ", "Exit codes:\n  0  "] {
             assert!(help.contains(part), "{}: no {part:?}", command.get_name());

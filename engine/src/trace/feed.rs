@@ -1,0 +1,143 @@
+//! From an input to an engine: every record decoded, sent, and accounted for exactly once.
+//!
+//! Also the name of a recording that does not name itself: a sum over its records that does not depend on their order.
+
+use super::input::{InputError, Records, TooLong};
+use super::{Decoder, Line, Reject};
+use crate::ledger::Rejected;
+use crate::shard::Sender;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// The wrapping sum of the 128-bit hashes (XXH3-128, seed 0) of a recording's records, header excluded. Written as 32
+/// hexadecimal digits it names the recording; any order of the same records gives the same name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineHash(u128);
+
+impl LineHash {
+    /// Adds one record.
+    pub fn add(&mut self, record: &[u8]) {
+        self.0 = self.0.wrapping_add(xxh3_128(record));
+    }
+}
+
+impl fmt::Display for LineHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// Why feeding ended before the input did.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeedError {
+    /// The input could not be read to its end.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A record was rejected, and none may be.
+    #[error("line {line}: {reject}")]
+    Rejected {
+        /// The line that it begins in, from 1.
+        line: u64,
+        /// Why.
+        reject: Reject,
+    },
+}
+
+/// What was fed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fed {
+    /// Records, the header not counted.
+    pub records: u64,
+    /// Decompressed bytes in them.
+    pub bytes: u64,
+}
+
+/// How an input is fed to an engine.
+pub struct Feed<'a> {
+    /// Makes events of its records.
+    pub decoder: &'a mut dyn Decoder,
+    /// Takes them.
+    pub sender: &'a mut Sender,
+    /// The first rejected record ends it.
+    pub strict: bool,
+    /// Set from elsewhere to end it early, as if the input had ended.
+    pub stop: &'a AtomicBool,
+    /// Told of every rejected record and the line that it begins in.
+    pub on_reject: &'a mut dyn FnMut(u64, &Reject),
+    /// Told once what the header calls the recording, before the first event; gives the engine's index for it.
+    pub on_recording: &'a mut dyn FnMut(&str) -> u16,
+    /// Sums up the records of recordings that do not name themselves.
+    pub hash: &'a mut LineHash,
+}
+
+impl Feed<'_> {
+    /// Feeds all of `records`, then flushes the sender. What was fed before an error stands.
+    ///
+    /// # Errors
+    /// The input cannot be read to its end, its header is of another format or version, or, if `strict`, a record
+    /// was rejected.
+    pub fn run(self, records: &mut Records) -> Result<Fed, FeedError> {
+        let Self { decoder, sender, strict, stop, on_reject, on_recording, hash } = self;
+        let mut fed = Fed::default();
+        let mut named = false;
+        let outcome = loop {
+            if stop.load(Ordering::Relaxed) {
+                break Ok(());
+            }
+            let record = match records.next() {
+                Ok(Some(record)) => record,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            };
+            let line = record.line;
+            let decoded = match record.bytes {
+                Ok(bytes) => {
+                    fed.bytes += bytes.len() as u64 + 1;
+                    let decoded = decoder.decode(bytes, sender);
+                    if !named && decoded != Ok(Line::Header) {
+                        hash.add(bytes);
+                    }
+                    decoded
+                }
+                Err(too_long) => {
+                    // Its bytes were not kept: its length so far stands for them in the recording's name.
+                    hash.add(&too_long.len_so_far.to_le_bytes());
+                    Err(too_long.into())
+                }
+            };
+            match decoded {
+                Ok(Line::Header) => {
+                    if let Some(name) = decoder.recording() {
+                        sender.set_recording(on_recording(name));
+                        named = true;
+                    }
+                    continue;
+                }
+                Ok(Line::Event) => {}
+                Ok(Line::Ignored(reason)) => sender.ignore(reason),
+                Err(reject) => {
+                    sender.reject(reject.reason);
+                    on_reject(line, &reject);
+                    if strict || decoder.is_fatal() {
+                        fed.records += 1;
+                        break Err(FeedError::Rejected { line, reject });
+                    }
+                }
+            }
+            fed.records += 1;
+        };
+        if outcome.is_ok() {
+            decoder.finish(sender);
+        }
+        sender.flush();
+        outcome.map(|()| fed)
+    }
+}
+
+impl From<TooLong> for Reject {
+    fn from(too_long: TooLong) -> Self {
+        Self { reason: Rejected::TooLong, field: None, detail: too_long.to_string() }
+    }
+}

@@ -1,0 +1,227 @@
+//! Reading the logs of `strace -f`.
+//!
+//! A log knows one process tree and no container: all of it is one container, named [`CONTAINER`]. Its image is the
+//! first program, unless the caller knows better. Every line is one record:
+//!
+//! | line | becomes |
+//! |---|---|
+//! | a successful exec, an open, a connect or bind to an IP or unix address, a fork, an exit | that event; before it, once per program, its system call |
+//! | any other call that returned | a `syscalls` event |
+//! | `<unfinished ...>`, a signal, a thread's end, a message of strace's own | nothing |
+//!
+//! Time stamps may be of `-ttt`, `-tt`, `-t`, `-r` or none; without a date time counts from the epoch, without a
+//! stamp in lines. What is remembered of threads and processes is bounded; the oldest is forgotten first.
+//!
+//! Not here: other architectures. System calls are taken to be x86-64's.
+
+mod calls;
+mod clock;
+mod line;
+mod process;
+mod scan;
+mod table;
+mod value;
+
+use std::borrow::Cow;
+
+use crate::event::{Body as What, Event, Sink};
+use crate::ledger::{Ignored, Rejected};
+
+use self::clock::Clock;
+use self::line::{Body, Line as Parsed};
+use self::table::{Arrival, Table};
+use super::{Decoder, Line, Reject};
+
+/// The id of the one container that a log's processes are in.
+pub const CONTAINER: &str = "strace";
+
+/// What a log does not say of its processes' container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StraceOptions {
+    /// The image; by default the basename of the first program.
+    pub image: Option<String>,
+    /// The image's tag.
+    pub tag: String,
+}
+
+impl Default for StraceOptions {
+    fn default() -> Self {
+        Self { image: None, tag: "local".into() }
+    }
+}
+
+/// The thread that lines without a pid column belong to. Its number is not in the log as long as it is alone.
+const NAMELESS: u32 = 1;
+/// The longest half of a cut line that is kept for the other half.
+const CUT_BYTES: usize = 1 << 20;
+
+/// Decodes the lines of an strace log.
+#[derive(Debug)]
+pub struct StraceDecoder {
+    options: StraceOptions,
+    started: bool,
+    clock: Clock,
+    table: Table,
+    /// The number of the [`NAMELESS`] thread, once lines have a pid column.
+    alias: Option<u32>,
+    nameless: bool,
+    cut: Option<Cut>,
+}
+
+/// A call that a message of strace's own cut in two.
+#[derive(Debug)]
+struct Cut {
+    tid: u32,
+    ts: u64,
+    text: Vec<u8>,
+}
+
+impl StraceDecoder {
+    /// A decoder of one log.
+    pub fn new(options: StraceOptions) -> Self {
+        Self {
+            options,
+            started: false,
+            clock: Clock::default(),
+            table: Table::new(),
+            alias: None,
+            nameless: false,
+            cut: None,
+        }
+    }
+}
+
+impl Decoder for StraceDecoder {
+    fn decode(&mut self, record: &[u8], sink: &mut dyn Sink) -> Result<Line, Reject> {
+        if let Some(mut cut) = self.cut.take().filter(|_| line::continues(record)) {
+            cut.text.extend_from_slice(record.trim_ascii_end());
+            let body = line::body(&cut.text).ok_or_else(malformed)?;
+            return self.body(cut.tid, cut.ts, body, sink);
+        }
+        let Parsed { tid, time, body } = line::parse(record).ok_or_else(malformed)?;
+        let ts = self.clock.stamp(time);
+        if self.options.image.is_some() {
+            self.start(ts, b"", sink);
+        }
+        let tid = self.thread(tid, &body);
+        self.body(tid, ts, body, sink)
+    }
+}
+
+impl StraceDecoder {
+    /// Whose line it is.
+    fn thread(&mut self, tid: Option<u32>, body: &Body<'_>) -> u32 {
+        let Some(tid) = tid else {
+            if self.nameless && self.table.is_gone(NAMELESS) {
+                // Once the first process has ended, the one that is left has no pid column either.
+                return self.table.first_live().unwrap_or(NAMELESS);
+            }
+            self.nameless |= *body != Body::Note;
+            return NAMELESS;
+        };
+        if self.nameless && self.alias.is_none() && self.table.pid_of(tid).is_none() {
+            // The first process gets its number once there are others. Those are known by the call that made them.
+            if matches!(body, Body::Resumed { .. }) || !self.table.awaits_child() {
+                self.alias = Some(tid);
+            }
+        }
+        if self.alias == Some(tid) { NAMELESS } else { tid }
+    }
+
+    fn body(&mut self, tid: u32, ts: u64, body: Body<'_>, sink: &mut dyn Sink) -> Result<Line, Reject> {
+        match body {
+            Body::Call(call) => {
+                let pid = self.arrive(tid, ts, sink);
+                return Ok(self.call(Caller { tid, pid, ts, child: None }, &call, sink));
+            }
+            Body::Resumed { name, rest } => return self.resumed(tid, ts, name, rest, sink),
+            Body::Unfinished(head) => {
+                self.arrive(tid, ts, sink);
+                self.table.suspend(tid, head);
+            }
+            Body::Cut(head) if head.len() <= CUT_BYTES => self.cut = Some(Cut { tid, ts, text: head.to_vec() }),
+            Body::Gone => {
+                if let Some(pid) = self.table.end_thread(tid) {
+                    sink.event(event(pid, ts, What::Exit));
+                    return Ok(Line::Event);
+                }
+            }
+            Body::Superseded(by) => self.table.supersede(tid, by),
+            Body::Cut(_) | Body::Note => {}
+        }
+        Ok(NOTHING)
+    }
+
+    /// The process of a thread, whose birth is told if this is its first line.
+    fn arrive(&mut self, tid: u32, ts: u64, sink: &mut dyn Sink) -> u32 {
+        let (pid, arrival) = self.table.arrive(tid);
+        if let Arrival::Child { ppid } = arrival {
+            sink.implied(event(pid, ts, What::Fork { ppid }));
+        }
+        pid
+    }
+
+    /// Puts the two halves of a call together.
+    fn resumed(&mut self, tid: u32, ts: u64, name: &[u8], rest: &[u8], sink: &mut dyn Sink) -> Result<Line, Reject> {
+        if self.table.is_gone(tid) {
+            // What was left of a thread whose process has ended.
+            return Ok(NOTHING);
+        }
+        let pending = self.table.resume(tid);
+        let pid = self.arrive(tid, ts, sink);
+        let begun =
+            pending.filter(|pending| pending.head.strip_prefix(name).is_some_and(|head| head.starts_with(b"(")));
+        let Some(mut pending) = begun else {
+            // Its beginning is not in the log, or was too long to keep.
+            return Ok(self.syscall(pid, ts, name, Told::Counted, sink));
+        };
+        pending.head.extend_from_slice(rest);
+        let call = line::call(&pending.head).ok_or_else(malformed)?;
+        Ok(self.call(Caller { tid, pid, ts, child: pending.child }, &call, sink))
+    }
+
+    /// Binds the container to its workload, once.
+    fn start(&mut self, ts: u64, program: &[u8], sink: &mut dyn Sink) {
+        if std::mem::replace(&mut self.started, true) {
+            return;
+        }
+        let image = match &self.options.image {
+            Some(image) => Cow::Borrowed(image.as_str()),
+            None => String::from_utf8_lossy(program),
+        };
+        let body = What::ContainerStart { image: image.as_bytes(), tag: self.options.tag.as_bytes() };
+        sink.implied(event(0, ts, body));
+    }
+}
+
+/// Who made a call.
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    tid: u32,
+    pid: u32,
+    ts: u64,
+    /// For a clone: the child that was seen before the call returned.
+    child: Option<u32>,
+}
+
+/// How a system call is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// As the line's own event.
+    Counted,
+    /// Beside the line's own event, if the program was not seen to make it before.
+    Beside,
+}
+
+const NOTHING: Line = Line::Ignored(Ignored::NoBehaviour);
+
+fn event(pid: u32, ts: u64, body: What<&[u8]>) -> Event<&[u8]> {
+    Event { ts, container: CONTAINER.as_bytes(), pid, start: None, body }
+}
+
+fn malformed() -> Reject {
+    Reject { reason: Rejected::Malformed, field: None, detail: "not a line of an strace log".into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! Reading traces into an engine, as `replay` and `check` do: opening, recognising, decoding, reporting, summing up.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use grove::config::Config;
+use grove::ledger::{Ledger, Rejected};
+use grove::shard::{Engine, Overflow, Snapshot, StartError};
+use grove::trace::input::{self, Framing, Records};
+use grove::trace::{Decoder, Feed, FeedError, LineHash, Reject, detect_records};
+
+use crate::exit::{Error, Exit};
+use crate::input::{InputArgs, ReadArgs, Source};
+use crate::progress::Progress;
+use crate::terminal::escape;
+
+/// Rejected records of one reason that are shown one by one.
+const SHOWN_PER_REASON: u64 = 10;
+
+/// What came of reading.
+pub(crate) struct Summary {
+    /// The worst that happened.
+    pub(crate) outcome: Result<(), Error>,
+    records: u64,
+    bytes: u64,
+    elapsed: Duration,
+}
+
+/// Feeds all traces of a command line, in their order. An input that fails does not keep the others from being read.
+pub(crate) fn all(args: &InputArgs, config: &Config, engine: &Engine) -> Summary {
+    let start = Instant::now();
+    let mut summary = Summary { outcome: Ok(()), records: 0, bytes: 0, elapsed: Duration::ZERO };
+    let mut hash = LineHash::default();
+    let stop = interrupted();
+    // Recordings that do not name themselves are one, named by its records in whatever order and files they came.
+    let unnamed = engine.recording(None).unwrap_or_default();
+    for path in &args.read.traces {
+        if let Err(error) = one(path, args, config, engine, unnamed, &stop, &mut hash, &mut summary) {
+            let strict = matches!(&error, Error::Message { exit: Exit::BadInput, .. }) && args.read.strict;
+            summary.outcome = summary.outcome.and(Err(error));
+            if strict {
+                break;
+            }
+        }
+    }
+    engine.name_recording(unnamed, &hash.to_string());
+    summary.elapsed = start.elapsed();
+    summary
+}
+
+/// Set by the first interrupt, so that what was learned is written; a second one ends the program at once.
+fn interrupted() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The order matters: the flag is not set yet when the first signal asks whether to leave.
+        let second = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone());
+        let first = second.and_then(|_| signal_hook::flag::register(signal, stop.clone()));
+        if let Err(error) = first {
+            tracing::warn!(signal, %error, "this signal will end the program at once");
+        }
+    }
+    stop
+}
+
+#[allow(clippy::too_many_arguments)] // one call, and each of them is a thing of its own
+fn one(
+    path: &Path,
+    args: &InputArgs,
+    config: &Config,
+    engine: &Engine,
+    unnamed: u16,
+    stop: &AtomicBool,
+    hash: &mut LineHash,
+    summary: &mut Summary,
+) -> Result<(), Error> {
+    let (name, mut records, mut decoder, _bar) = open(path, &args.read, config)?;
+    let mut sender = engine.sender(Overflow::Wait);
+    sender.set_recording(unnamed);
+
+    let mut rejections = Rejections::new(&name);
+    let mut on_reject = |line: u64, reject: &Reject| rejections.tell(line, reject);
+    let mut on_recording = |recording: &str| engine.recording(Some(recording)).unwrap_or(unnamed);
+    let feed = Feed {
+        decoder: &mut *decoder,
+        sender: &mut sender,
+        strict: args.read.strict,
+        stop,
+        on_reject: &mut on_reject,
+        on_recording: &mut on_recording,
+        hash,
+    };
+    let outcome = feed.run(&mut records);
+    drop(rejections);
+    let fed = outcome.map_err(|error| bad_input(&name, &error))?;
+    summary.records += fed.records;
+    summary.bytes += fed.bytes;
+    Ok(())
+}
+
+/// Opens an input and finds out how to read it: its name, records and decoder, and a bar that shows how far it is read.
+pub(crate) fn open(
+    path: &Path,
+    args: &ReadArgs,
+    config: &Config,
+) -> Result<(String, Records, Box<dyn Decoder>, Progress), Error> {
+    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    let source = input::open(path)
+        .map_err(|e| Error::failed(format_args!("cannot read {name}: {e}"), "check its name and permissions"))?;
+    let mut records = Records::new(source.reader, Framing::Lines, config.record_bytes);
+    let bar = Progress::start(&name, records.position(), source.len);
+    let format = match args.from {
+        Source::Auto => detect_records(&mut records),
+        Source::Format(format) => {
+            records.set_framing(format.framing());
+            format
+        }
+    };
+    let decoder = format.decoder(args.image.as_deref(), &args.tag);
+    Ok((name, records, decoder, bar))
+}
+
+/// Tells of rejected records: the first few of each reason one by one, at the end how many more there were.
+pub(crate) struct Rejections<'a> {
+    name: &'a str,
+    counts: BTreeMap<Rejected, u64>,
+}
+
+impl<'a> Rejections<'a> {
+    pub(crate) fn new(name: &'a str) -> Self {
+        Self { name, counts: BTreeMap::new() }
+    }
+
+    pub(crate) fn tell(&mut self, line: u64, reject: &Reject) {
+        let count = self.counts.entry(reject.reason).or_default();
+        *count += 1;
+        if *count <= SHOWN_PER_REASON {
+            let (name, detail) = (escape(self.name), reject.to_string());
+            say(&format!("{name}:{line}: rejected ({}): {}", reject.reason.name(), escape(&detail)));
+        }
+    }
+}
+
+impl Drop for Rejections<'_> {
+    fn drop(&mut self) {
+        for (reason, count) in &self.counts {
+            if *count > SHOWN_PER_REASON {
+                let more = count - SHOWN_PER_REASON;
+                say(&format!("{}: {more} more rejected ({})", escape(self.name), reason.name()));
+            }
+        }
+    }
+}
+
+pub(crate) fn bad_input(name: &str, error: &FeedError) -> Error {
+    let exit = match error {
+        FeedError::Input(input::InputError::Read { .. }) => Exit::Failed,
+        _ => Exit::BadInput,
+    };
+    Error::Message { exit, text: format!("{name}: {error}; what came before it stands") }
+}
+
+/// Says one line on standard error.
+pub(crate) fn say(line: &str) {
+    // Where standard error cannot be written there is nobody to tell.
+    let _ = writeln!(io::stderr(), "grove: {line}");
+}
+
+pub(crate) fn start_error(error: StartError) -> Error {
+    match error {
+        StartError::Thread(_) => Error::failed(error, "set GROVE_WORKERS lower, or raise the limit of threads"),
+        other => Error::Message { exit: Exit::BadInput, text: other.to_string() },
+    }
+}
+
+/// A shard that failed has lost events: they are counted, and still the result is not whole.
+pub(crate) fn failures(snapshot: &Snapshot) -> Result<(), Error> {
+    match snapshot.failures.first() {
+        None => Ok(()),
+        Some(failure) => Err(Error::failed(
+            format_args!("a worker failed ({failure}), {} events were lost", snapshot.ledger.dropped_total()),
+            "please report it with the trace",
+        )),
+    }
+}
+
+/// Writes the ledger where `--stats` says.
+pub(crate) fn write_stats(path: Option<&Path>, ledger: &Ledger) -> Result<(), Error> {
+    let Some(path) = path else { return Ok(()) };
+    let mut text = sonic_rs::to_string(ledger).map_err(|e| Error::failed(e, "please report it"))?;
+    text.push('\n');
+    write_text(path, &text)
+}
+
+/// Writes to a file, whole or not at all; or to standard output for `-`.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Error> {
+    if path == Path::new("-") {
+        let mut out = io::stdout().lock();
+        return out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::stdout);
+    }
+    let failed = |e: &dyn Display| {
+        Error::failed(format_args!("cannot write {}: {e}", path.display()), "check the directory and the space left")
+    };
+    // Devices and pipes are written as they are; a file is replaced in one step.
+    if path.metadata().is_ok_and(|meta| !meta.is_file()) {
+        return std::fs::write(path, text).map_err(|e| failed(&e));
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".grove-").tempfile_in(dir).map_err(|e| failed(&e))?;
+    file.write_all(text.as_bytes()).map_err(|e| failed(&e))?;
+    file.persist(path).map_err(|e| failed(&e.error))?;
+    Ok(())
+}
+
+impl Summary {
+    /// Says what was read and what became of it.
+    pub(crate) fn summarise(&self, snapshot: &Snapshot) {
+        let ledger = &snapshot.ledger;
+        let seconds = self.elapsed.as_secs_f64().max(1e-9);
+        say(&format!(
+            "{} events of {} containers in {:.3} s: {:.0} events/s, {:.1} MB/s",
+            ledger.received,
+            snapshot.containers,
+            seconds,
+            ledger.received as f64 / seconds,
+            self.bytes as f64 / 1e6 / seconds,
+        ));
+        say(&format!(
+            "{} new, {} known, {} of the life cycle, {} ignored, {} rejected, {} dropped, {} held",
+            ledger.applied_new,
+            ledger.applied_known,
+            ledger.lifecycle,
+            ledger.ignored_total(),
+            ledger.rejected_total(),
+            ledger.dropped_total(),
+            ledger.held,
+        ));
+        if self.records > 0 && ledger.rejected_total() == ledger.received {
+            say("warning: not one record was an event; is --from right?");
+        }
+    }
+}

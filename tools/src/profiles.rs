@@ -1,0 +1,37 @@
+//! Reading profiles from the command line's files, with errors that name the file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use grove::config::Config;
+use grove::intern::Interner;
+use grove::profile::{Profile, ProfileDoc, ReadError};
+use grove::tree::{Rules, TreeFull};
+
+use crate::exit::{Error, Exit};
+
+/// The document in a file; `-` is standard input.
+pub(crate) fn read_doc(path: &Path) -> Result<ProfileDoc, Error> {
+    let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
+    grove::profile::read(path).map_err(|error| match error {
+        ReadError::Io { .. } => Error::failed(error, "check its name and permissions"),
+        // The error names the file.
+        other => Error::Message { exit: Exit::BadInput, text: other.to_string() },
+    })
+}
+
+/// The profile in a file.
+pub(crate) fn read(path: &Path, config: &Config, interner: &Interner) -> Result<Profile, Error> {
+    let doc = read_doc(path)?;
+    let bad = |error: &dyn std::fmt::Display| Error::Message {
+        exit: Exit::BadInput,
+        text: format!("{}: {error}", path.display()),
+    };
+    let rules = Rules::new(config).map_err(|e| bad(&e))?;
+    Profile::from_doc(&doc, Arc::new(rules), interner).map_err(|e| bad(&e))
+}
+
+/// Two profiles that cannot be one.
+pub(crate) fn unmergeable(path: &Path, error: TreeFull) -> Error {
+    Error::Message { exit: Exit::BadInput, text: format!("{}: {error}", path.display()) }
+}
