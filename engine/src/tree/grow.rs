@@ -6,6 +6,7 @@
 //! traced processes choose how deep a tree is.
 
 use super::Tree;
+use super::arena::ShapeKey;
 use super::node::{Flags, Kind, NONE, NodeId};
 use super::socket::{Address, SocketKey};
 use crate::path::{Sketch, push_component, shape};
@@ -132,7 +133,8 @@ impl Tree {
         if learned {
             let found = self.arena.child(parent, hash, kind, name.as_bytes());
             let id = found.unwrap_or_else(|| self.arena.add_named(parent, hash, kind, name.as_bytes()));
-            if !self.arena.node(id).has(Flags::LEARNED) {
+            // A pattern at once, so that sketches moved below it are kept; what it absorbs has to wait.
+            if self.learn(id) {
                 self.pending.push((parent, kind, self.arena.node(id).name));
             }
             return (id, found.is_none());
@@ -143,13 +145,13 @@ impl Tree {
         let id = self.arena.add_named(parent, hash, kind, name.as_bytes());
         let mut pattern = String::new();
         if shape(name, &mut pattern) && !self.exempt(parent, kind, name) {
-            self.count_shape(parent, id, &pattern);
+            self.count_shape(parent, kind, id, &pattern);
         }
         (id, true)
     }
 
     /// Counts a new name among those of its shape, and notes the shape as pending when they are too many.
-    fn count_shape(&mut self, parent: NodeId, id: NodeId, pattern: &str) {
+    fn count_shape(&mut self, parent: NodeId, kind: Kind, id: NodeId, pattern: &str) {
         self.arena.node_mut(parent).count_variable_child();
         let node = self.arena.node(parent);
         let fanout = self.rules.path_fanout;
@@ -158,7 +160,7 @@ impl Tree {
         }
         if node.has(Flags::SHAPED) {
             let pattern = self.arena.names.intern(pattern.as_bytes());
-            self.join_shape(parent, pattern, id);
+            self.join_shape((parent, kind, pattern), id);
             return;
         }
         self.arena.node_mut(parent).set(Flags::SHAPED);
@@ -172,13 +174,12 @@ impl Tree {
             }
             if !self.exempt(parent, kind, self.arena.text(child)) {
                 let pattern = self.arena.names.intern(pattern.as_bytes());
-                self.join_shape(parent, pattern, child);
+                self.join_shape((parent, kind, pattern), child);
             }
         }
     }
 
-    fn join_shape(&mut self, parent: NodeId, pattern: u32, id: NodeId) {
-        let key = (parent, self.arena.node(id).kind(), pattern);
+    fn join_shape(&mut self, key: ShapeKey, id: NodeId) {
         let shape = self.arena.shapes.entry(key).or_default();
         let before = shape.members.capacity();
         shape.members.push(id);
@@ -191,25 +192,24 @@ impl Tree {
 
     /// Makes every shape that is due a pattern, and those that become due by that.
     pub(super) fn absorb_pending(&mut self) {
-        while let Some((parent, kind, pattern)) = self.pending.pop() {
-            if !self.arena.node(parent).has(Flags::DEAD) {
-                self.absorb_shape(parent, kind, pattern);
+        while let Some(key) = self.pending.pop() {
+            if !self.arena.node(key.0).has(Flags::DEAD) {
+                self.absorb_shape(key);
             }
         }
     }
 
-    fn absorb_shape(&mut self, parent: NodeId, kind: Kind, pattern: u32) {
-        let members = self.take_members(parent, kind, pattern);
+    fn absorb_shape(&mut self, key: ShapeKey) {
+        let members = self.take_members(key);
         if members.is_empty() {
             return;
         }
+        let (parent, kind, pattern) = key;
         let text = self.arena.names.get(pattern).to_vec();
         let hash = self.arena.hash_below(parent);
         let found = self.arena.child(parent, hash, kind, &text);
         let into = found.unwrap_or_else(|| self.arena.add(parent, hash, kind, pattern));
-        if self.arena.node_mut(into).set(Flags::LEARNED) {
-            self.sketch_below(into);
-        }
+        self.learn(into);
         for member in members {
             if member != into && !self.arena.node(member).has(Flags::DEAD) {
                 self.absorb(member, into);
@@ -217,10 +217,20 @@ impl Tree {
         }
     }
 
+    /// Makes a node a pattern; false if it was one.
+    fn learn(&mut self, id: NodeId) -> bool {
+        let new = self.arena.node_mut(id).set(Flags::LEARNED);
+        if new {
+            self.sketch_below(id);
+        }
+        new
+    }
+
     /// The names of one shape in a directory, the pattern's own node included, taken from the table of shapes.
-    fn take_members(&mut self, parent: NodeId, kind: Kind, pattern: u32) -> Vec<NodeId> {
+    fn take_members(&mut self, key: ShapeKey) -> Vec<NodeId> {
+        let (parent, kind, pattern) = key;
         if self.arena.node(parent).has(Flags::SHAPED) {
-            let taken = self.arena.shapes.remove(&(parent, kind, pattern)).unwrap_or_default();
+            let taken = self.arena.shapes.remove(&key).unwrap_or_default();
             self.arena.shape_bytes -= taken.members.capacity() * size_of::<NodeId>();
             let mut members = taken.members;
             // A pattern that came from another tree may have no counted name beside it.
@@ -287,8 +297,8 @@ impl Tree {
         let mut text = String::new();
         if kind == Kind::DnsLabel {
             // From the leaf upwards is how a domain name is written.
-            for name in names {
-                if !text.is_empty() {
+            for (i, name) in names.into_iter().enumerate() {
+                if i > 0 {
                     text.push('.');
                 }
                 text.push_str(name);
