@@ -7,6 +7,7 @@ use grove::config::{Config, ConfigError};
 
 use crate::check::CheckArgs;
 use crate::completions::CompletionsArgs;
+use crate::convert::ConvertArgs;
 use crate::diff::DiffArgs;
 use crate::env::EnvArgs;
 use crate::exit::Exit;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Make one profile of several of the same image
     Merge(MergeArgs),
+    /// Rewrite another tool's log as a trace of Grove's own
+    Convert(ConvertArgs),
     /// Show every GROVE_* variable: value, origin, default, range and meaning
     Env(EnvArgs),
     /// Print a script that makes a shell complete this command line

@@ -1,5 +1,6 @@
 //! `grove diff`: what one profile, or one tag, has that the other has not.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 

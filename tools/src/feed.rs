@@ -12,10 +12,10 @@ use grove::config::Config;
 use grove::ledger::{Ledger, Rejected};
 use grove::shard::{Engine, Overflow, Snapshot, StartError};
 use grove::trace::input::{self, Framing, Records};
-use grove::trace::{Decoder, Feed, FeedError, Format, LineHash, Reject};
+use grove::trace::{Decoder, Feed, FeedError, LineHash, Reject, detect_records};
 
 use crate::exit::{Error, Exit};
-use crate::input::{InputArgs, Source};
+use crate::input::{InputArgs, ReadArgs, Source};
 use crate::progress::Progress;
 use crate::terminal::escape;
 
@@ -39,9 +39,9 @@ pub(crate) fn all(args: &InputArgs, config: &Config, engine: &Engine) -> Summary
     let stop = interrupted();
     // Recordings that do not name themselves are one, named by its records in whatever order and files they came.
     let unnamed = engine.recording(None).unwrap_or_default();
-    for path in &args.traces {
+    for path in &args.read.traces {
         if let Err(error) = one(path, args, config, engine, unnamed, &stop, &mut hash, &mut summary) {
-            let strict = matches!(&error, Error::Message { exit: Exit::BadInput, .. }) && args.strict;
+            let strict = matches!(&error, Error::Message { exit: Exit::BadInput, .. }) && args.read.strict;
             summary.outcome = summary.outcome.and(Err(error));
             if strict {
                 break;
@@ -78,62 +78,85 @@ fn one(
     hash: &mut LineHash,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let source = input::open(path)
-        .map_err(|e| Error::failed(format_args!("cannot read {name}: {e}"), "check its name and permissions"))?;
-    let total = source.len;
-    let mut records = Records::new(source.reader, Framing::Lines, config.record_bytes);
-    let _bar = Progress::start(&name, records.position(), total);
-
-    let format = match args.from {
-        Source::Auto => Format::detect(records.head_until(Format::is_certain)),
-        Source::Grove => Format::Grove,
-        Source::Sysdig => Format::Sysdig,
-        Source::Strace => Format::Strace,
-        Source::Tetragon => Format::Tetragon,
-        Source::Tracee => Format::Tracee,
-    };
-    records.set_framing(format.framing());
-    let mut decoder: Box<dyn Decoder> = format.decoder(args.image.as_deref(), &args.tag);
+    let (name, mut records, mut decoder, _bar) = open(path, &args.read, config)?;
     let mut sender = engine.sender(Overflow::Wait);
     sender.set_recording(unnamed);
 
-    let mut rejected: BTreeMap<Rejected, u64> = BTreeMap::new();
-    let mut on_reject = |line: u64, reject: &Reject| {
-        let count = rejected.entry(reject.reason).or_default();
-        *count += 1;
-        if *count <= SHOWN_PER_REASON {
-            say(&format!(
-                "{}:{line}: rejected ({}): {}",
-                escape(&name),
-                reject.reason.name(),
-                escape(&reject.to_string())
-            ));
-        }
-    };
+    let mut rejections = Rejections::new(&name);
+    let mut on_reject = |line: u64, reject: &Reject| rejections.tell(line, reject);
     let mut on_recording = |recording: &str| engine.recording(Some(recording)).unwrap_or(unnamed);
     let feed = Feed {
         decoder: &mut *decoder,
         sender: &mut sender,
-        strict: args.strict,
+        strict: args.read.strict,
         stop,
         on_reject: &mut on_reject,
         on_recording: &mut on_recording,
         hash,
     };
     let outcome = feed.run(&mut records);
-    for (reason, count) in rejected {
-        if count > SHOWN_PER_REASON {
-            say(&format!("{}: {} more rejected ({})", escape(&name), count - SHOWN_PER_REASON, reason.name()));
-        }
-    }
+    drop(rejections);
     let fed = outcome.map_err(|error| bad_input(&name, &error))?;
     summary.records += fed.records;
     summary.bytes += fed.bytes;
     Ok(())
 }
 
-fn bad_input(name: &str, error: &FeedError) -> Error {
+/// Opens an input and finds out how to read it: its name, records and decoder, and a bar that shows how far it is read.
+pub(crate) fn open(
+    path: &Path,
+    args: &ReadArgs,
+    config: &Config,
+) -> Result<(String, Records, Box<dyn Decoder>, Progress), Error> {
+    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    let source = input::open(path)
+        .map_err(|e| Error::failed(format_args!("cannot read {name}: {e}"), "check its name and permissions"))?;
+    let mut records = Records::new(source.reader, Framing::Lines, config.record_bytes);
+    let bar = Progress::start(&name, records.position(), source.len);
+    let format = match args.from {
+        Source::Auto => detect_records(&mut records),
+        Source::Format(format) => {
+            records.set_framing(format.framing());
+            format
+        }
+    };
+    let decoder = format.decoder(args.image.as_deref(), &args.tag);
+    Ok((name, records, decoder, bar))
+}
+
+/// Tells of rejected records: the first few of each reason one by one, at the end how many more there were.
+pub(crate) struct Rejections<'a> {
+    name: &'a str,
+    counts: BTreeMap<Rejected, u64>,
+}
+
+impl<'a> Rejections<'a> {
+    pub(crate) fn new(name: &'a str) -> Self {
+        Self { name, counts: BTreeMap::new() }
+    }
+
+    pub(crate) fn tell(&mut self, line: u64, reject: &Reject) {
+        let count = self.counts.entry(reject.reason).or_default();
+        *count += 1;
+        if *count <= SHOWN_PER_REASON {
+            let (name, detail) = (escape(self.name), reject.to_string());
+            say(&format!("{name}:{line}: rejected ({}): {}", reject.reason.name(), escape(&detail)));
+        }
+    }
+}
+
+impl Drop for Rejections<'_> {
+    fn drop(&mut self) {
+        for (reason, count) in &self.counts {
+            if *count > SHOWN_PER_REASON {
+                let more = count - SHOWN_PER_REASON;
+                say(&format!("{}: {more} more rejected ({})", escape(self.name), reason.name()));
+            }
+        }
+    }
+}
+
+pub(crate) fn bad_input(name: &str, error: &FeedError) -> Error {
     let exit = match error {
         FeedError::Input(input::InputError::Read { .. }) => Exit::Failed,
         _ => Exit::BadInput,

@@ -1,20 +1,23 @@
 //! What the commands that read traces share: which traces, in which format, and how to read them.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, Args, Command, ValueHint};
 use grove::config::{Config, ConfigError};
+use grove::trace::Format;
 
 /// Traces and how to read them.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reading")]
-pub(crate) struct InputArgs {
+pub(crate) struct ReadArgs {
     /// Traces to read in this order: plain, .gz or .zst; `-` is standard input
     #[arg(value_name = "TRACE", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) traces: Vec<PathBuf>,
 
-    /// What wrote the traces
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    /// What wrote the traces: auto, grove, sysdig, strace, tetragon or tracee
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = SourceParser)]
     pub(crate) from: Source,
 
     /// Stop at the first record that is rejected (exit 3), instead of counting it and going on
@@ -28,6 +31,14 @@ pub(crate) struct InputArgs {
     /// Image tag for a trace that knows of no container
     #[arg(long, default_value = "local")]
     pub(crate) tag: String,
+}
+
+/// Traces and what to do with their events.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub(crate) struct InputArgs {
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 
     /// Include the host itself, as the container with the empty name; overrides GROVE_HOST
     #[arg(long)]
@@ -56,19 +67,29 @@ impl InputArgs {
 }
 
 /// What can have written a trace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Whatever the first records look like
-    #[default]
+    /// Whatever the first records look like.
     Auto,
-    /// Grove's own event trace, JSON Lines
-    Grove,
-    /// `sysdig -j`, JSON lines
-    Sysdig,
-    /// `strace -f -ttt`
-    Strace,
-    /// Tetragon's JSON export
-    Tetragon,
-    /// Tracee's JSON lines
-    Tracee,
+    /// This tool.
+    Format(Format),
+}
+
+/// Parses a [`Source`], and tells shells and help which there are.
+#[derive(Clone)]
+struct SourceParser;
+
+impl TypedValueParser for SourceParser {
+    type Value = Source;
+
+    fn parse_ref(&self, cmd: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Source, clap::Error> {
+        let names = ["auto"].into_iter().chain(Format::ALL.iter().map(|f| f.name()));
+        let name = PossibleValuesParser::new(names).parse_ref(cmd, arg, value)?;
+        Ok(name.parse().map_or(Source::Auto, Source::Format))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names = ["auto"].into_iter().chain(Format::ALL.iter().map(|f| f.name()));
+        Some(Box::new(names.map(PossibleValue::new)))
+    }
 }

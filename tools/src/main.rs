@@ -6,6 +6,7 @@
 mod check;
 mod cli;
 mod completions;
+mod convert;
 mod diff;
 mod env;
 mod exit;
@@ -46,6 +47,7 @@ fn run() -> Result<Exit, Error> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Merge(args) => merge::run(&args, &config),
+        Command::Convert(args) => convert::run(&args, &config),
         Command::Env(args) => env::run(&args, &config),
         Command::Completions(args) => completions::run(&args),
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueHint};
 use grove::config::Config;
+use grove::export::{self, Palette};
 use grove::intern::Interner;
 use grove::profile::Profile;
 use grove::shard::{Engine, Mode};
@@ -14,12 +15,13 @@ use crate::cli::teach;
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
 use crate::input::InputArgs;
-use crate::terminal::escape;
+use crate::terminal::{self, escape};
 
 /// The command line of `grove replay`.
 #[derive(Debug, Args)]
 #[command(after_help = teach(
-    "nothing on standard output; a summary of what was read and learned on standard error. One file for each image, \
+    "nothing, or with --show the profiles as trees, on standard output; a summary of what was read and learned on \
+     standard error. One file for each image, \
      IMAGE.profile.json, with `_` for every `/` and `:` of the image's name.",
     &[
         ("grove replay trace.jsonl.zst", "profiles of all its images into ./profiles"),
@@ -39,6 +41,10 @@ pub(crate) struct ReplayArgs {
     /// Directory for the profiles; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "profiles", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
+
+    /// Also print each profile as a tree, as `grove inspect` does
+    #[arg(long)]
+    pub(crate) show: bool,
 }
 
 pub(crate) fn run(args: &ReplayArgs, config: &mut Config) -> Result<Exit, Error> {
@@ -56,13 +62,21 @@ pub(crate) fn run(args: &ReplayArgs, config: &mut Config) -> Result<Exit, Error>
     let mut taken = HashSet::new();
     for (image, profile) in &snapshot.profiles {
         let path = args.output.join(file_name(image, &mut taken));
-        match grove::profile::write(&path, &profile.to_doc()) {
+        let doc = profile.to_doc();
+        match grove::profile::write(&path, &doc) {
             Ok(()) => say(&describe(&path, profile)),
             Err(error) => outcome = outcome.and(Err(Error::failed(error, "what was there before is as it was"))),
         }
     }
     outcome.and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
+    // Last, as the reader of standard output may leave whenever it likes.
+    if args.show {
+        for profile in snapshot.profiles.values() {
+            let doc = profile.to_doc();
+            terminal::write(|out| export::tree(&doc, &Palette::colours(), terminal::columns(), out))?;
+        }
+    }
     Ok(Exit::Done)
 }
 

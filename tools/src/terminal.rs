@@ -34,8 +34,11 @@ impl Color {
     }
 }
 
+/// Standard output, with the styles taken out where it takes none.
+pub(crate) type Out = io::BufWriter<anstream::AutoStream<io::StdoutLock<'static>>>;
+
 /// Lets `draw` write styled output to standard output, without the styles where it takes none.
-pub(crate) fn write(draw: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+pub(crate) fn write(draw: impl FnOnce(&mut Out) -> io::Result<()>) -> Result<(), Error> {
     let mut out = io::BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()));
     draw(&mut out).and_then(|()| out.flush()).map_err(Error::stdout)
 }

@@ -99,6 +99,11 @@ impl Lineage {
         names
     }
 
+    /// Whether it names none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     fn with(&self, name: String) -> Self {
         Self(Some(Arc::new(Link { name, above: self.clone() })))
     }

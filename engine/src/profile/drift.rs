@@ -291,7 +291,7 @@ impl Checker {
             self.lineage.exec(id, exec.ppid, Place::Setup, "", exec.cwd);
             return Fate::Ignored(Ignored::RuntimeSetup);
         }
-        let cwd = self.lineage.cwd_before_exec(id, exec.ppid);
+        let cwd = self.lineage.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
         let program = match exec_program(event, exec, cwd, self.baseline.rules()) {
             Ok(program) => program,
             Err(fate) => return fate,

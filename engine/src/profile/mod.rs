@@ -1,7 +1,7 @@
 //! Profiles: all that is known of one image, as data and as files.
 //!
 //! A [`Profile`] is a tree with ledgers; [`ProfileDoc`] is its written form field by field. [`encode()`] and
-//! [`decode()`] turn that into bytes and back, [`read`] and [`write`] do so with files, [`diff()`] tells two apart,
+//! [`decode()`] turn that into bytes and back, [`read()`] and [`write()`] do so with files, [`diff()`] tells two apart,
 //! and [`drift`] compares what a container does now.
 
 mod convert;

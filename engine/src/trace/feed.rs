@@ -2,7 +2,7 @@
 //!
 //! Also the name of a recording that does not name itself: a sum over its records that does not depend on their order.
 
-use super::input::{InputError, Records};
+use super::input::{InputError, Records, TooLong};
 use super::{Decoder, Line, Reject};
 use crate::ledger::Rejected;
 use crate::shard::Sender;
@@ -104,7 +104,7 @@ impl Feed<'_> {
                 Err(too_long) => {
                     // Its bytes were not kept: its length so far stands for them in the recording's name.
                     hash.add(&too_long.len_so_far.to_le_bytes());
-                    Err(Reject { reason: Rejected::TooLong, field: None, detail: too_long.to_string() })
+                    Err(too_long.into())
                 }
             };
             match decoded {
@@ -133,5 +133,11 @@ impl Feed<'_> {
         }
         sender.flush();
         outcome.map(|()| fed)
+    }
+}
+
+impl From<TooLong> for Reject {
+    fn from(too_long: TooLong) -> Self {
+        Self { reason: Rejected::TooLong, field: None, detail: too_long.to_string() }
     }
 }

@@ -26,6 +26,10 @@ pub const HEAD_MAX: usize = 64 << 10;
 /// Room that a read should find in the buffer.
 const READ_SIZE: usize = 256 << 10;
 
+/// How much is decompressed at once. A decompressor that finds damage keeps back what it had put out in that call,
+/// so that little should be lost by it.
+const UNPACK_SIZE: usize = 8 << 10;
+
 /// Where bytes come from.
 pub struct Source {
     /// The bytes, perhaps compressed.
@@ -179,7 +183,7 @@ impl Records {
 
     /// As [`head`](Self::head), but content with less as soon as `enough` says so of what has come: a stream may be
     /// slow to bring more.
-    pub fn head_until(&mut self, enough: impl Fn(&[u8]) -> bool) -> &[u8] {
+    pub fn head_until(&mut self, mut enough: impl FnMut(&[u8]) -> bool) -> &[u8] {
         while self.end - self.start < HEAD_MAX && !self.ended && !enough(self.pending()) {
             self.fill();
         }
@@ -289,6 +293,8 @@ impl Input {
             self.stage = Stage::Reading(reader);
         }
         let Stage::Reading(reader) = &mut self.stage else { return Ok(0) };
+        let len = if self.compression == Compression::Plain { room.len() } else { room.len().min(UNPACK_SIZE) };
+        let room = room.get_mut(..len).unwrap_or_default();
         loop {
             match reader.read(room) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

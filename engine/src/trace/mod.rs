@@ -6,9 +6,12 @@
 
 mod bounded;
 pub mod capability;
+pub mod detect;
 mod feed;
+mod format;
 pub mod image;
 pub mod input;
+mod json;
 pub mod native;
 pub mod nesting;
 mod open_flags;
@@ -16,8 +19,12 @@ pub mod qtype;
 pub mod strace;
 pub mod syscalls;
 pub mod sysdig;
+pub mod tetragon;
+pub mod tracee;
+pub mod write;
 
 pub use capability::{capability_name, capability_number};
+pub use detect::{Format, detect, detect_records};
 pub use feed::{Fed, Feed, FeedError, LineHash};
 pub use qtype::{qtype_name, qtype_number};
 pub use syscalls::{syscall_name, syscall_number};

@@ -54,7 +54,7 @@ impl NativeDecoder {
         Self::default()
     }
 
-    fn header(&mut self, raw: Raw<'_>, record: &str) -> Result<Line, Reject> {
+    fn header(&mut self, raw: &Raw<'_>, record: &str) -> Result<Line, Reject> {
         raw.check(Kind::HEADER_KNOWN, Kind::HEADER_REQUIRED, record)?;
         if raw.format != FORMAT {
             let detail = format!("found {}, expected {FORMAT:?}", quoted(&raw.format));
@@ -64,7 +64,7 @@ impl NativeDecoder {
             let detail = format!("found {}, expected {VERSION}: another version of Grove wrote this", raw.version);
             return Err(reject(Rejected::InvalidValue, Field::Version, detail));
         }
-        self.recording = Some(raw.recording.into_owned()).filter(|r| !r.is_empty());
+        self.recording = Some(raw.recording.to_string()).filter(|r| !r.is_empty());
         Ok(Line::Header)
     }
 }
@@ -82,7 +82,8 @@ impl Decoder for NativeDecoder {
 
         let text = str::from_utf8(record).map_err(|e| malformed(format!("byte {} is not UTF-8", e.valid_up_to())))?;
         let text = nesting::bounded(text).map_err(|e| malformed(e.to_string()))?;
-        let raw = Raw::parse(&text, &mut self.buffers.lists).map_err(|e| malformed(explain::not_json(&text, &e)))?;
+        let mut raw = Raw::default();
+        raw.parse(&text, &mut self.buffers.lists).map_err(|e| malformed(explain::not_json(&text, &e)))?;
         if raw.unknown && text.contains('\\') {
             // The library does not look into the escapes of a text that it skips.
             nesting::validate(&text).map_err(|e| malformed(e.to_string()))?;
@@ -90,7 +91,7 @@ impl Decoder for NativeDecoder {
 
         raw.check(Fields::of(&[Field::Type]), Fields::of(&[Field::Type]), &text)?;
         if raw.kind == "header" && first {
-            let header = self.header(raw, &text);
+            let header = self.header(&raw, &text);
             self.header_error = header.is_err();
             return header;
         }
@@ -182,7 +183,7 @@ impl Raw<'_> {
 
 /// A text that can hold no NUL byte, as bytes.
 fn plain(field: Field, text: &str) -> Result<&[u8], Reject> {
-    if text.as_bytes().contains(&0) {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
         return Err(reject(Rejected::InvalidValue, field, "it holds a NUL byte"));
     }
     Ok(text.as_bytes())

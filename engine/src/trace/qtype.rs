@@ -71,6 +71,11 @@ pub fn qtype_number(name: &str) -> Option<u16> {
     digits.parse().ok().filter(|_| plain)
 }
 
+/// As [`qtype_number`]; other tools also write plain numbers.
+pub(super) fn question_type(text: &str) -> Option<u16> {
+    qtype_number(text).or_else(|| text.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

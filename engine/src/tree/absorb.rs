@@ -8,6 +8,7 @@
 //! Not here: when a shape has too many names (`grow`).
 
 use super::Tree;
+use super::arena::ShapeKey;
 use super::grow::socket_level;
 use super::node::{Flags, Kind, NONE, Node, NodeId};
 use super::socket::Address;
@@ -29,9 +30,9 @@ impl Tree {
         let mut moves = VecDeque::new();
         let mut went: HashMap<NodeId, Hashed> = HashMap::new();
         loop {
-            if let Some((parent, kind, pattern)) = self.pending.pop() {
-                if !self.arena.node(parent).has(Flags::DEAD) {
-                    self.absorb_shape(parent, kind, pattern, &mut moves);
+            if let Some(key) = self.pending.pop() {
+                if !self.arena.node(key.0).has(Flags::DEAD) {
+                    self.absorb_shape(key, &mut moves);
                 }
                 continue;
             }
@@ -47,27 +48,36 @@ impl Tree {
         }
     }
 
-    fn absorb_shape(&mut self, parent: NodeId, kind: Kind, pattern: u32, moves: &mut VecDeque<Move>) {
-        let members = self.take_members(parent, kind, pattern);
+    fn absorb_shape(&mut self, key: ShapeKey, moves: &mut VecDeque<Move>) {
+        let members = self.take_members(key);
         if members.is_empty() {
             return;
         }
+        let (parent, kind, pattern) = key;
         let below = self.arena.hash_below(parent);
         let found = self.arena.child(parent, below, kind, self.arena.names.get(pattern));
         let into = found.unwrap_or_else(|| self.arena.add(parent, below, kind, pattern));
-        if self.arena.node_mut(into).set(Flags::LEARNED) {
-            self.sketch_below(into);
-        }
+        self.learn(into);
         let hashed = |id| (id, self.arena.hash_from(below, kind, self.arena.node(id).name));
         for member in members.into_iter().filter(|id| *id != into) {
             moves.push_front(Move { from: hashed(member), into: hashed(into) });
         }
     }
 
+    /// Makes a node a pattern; false if it was one.
+    pub(super) fn learn(&mut self, id: NodeId) -> bool {
+        let new = self.arena.node_mut(id).set(Flags::LEARNED);
+        if new {
+            self.sketch_below(id);
+        }
+        new
+    }
+
     /// The names of one shape in a directory, the pattern's own node included, taken from the table of shapes.
-    fn take_members(&mut self, parent: NodeId, kind: Kind, pattern: u32) -> Vec<NodeId> {
+    fn take_members(&mut self, key: ShapeKey) -> Vec<NodeId> {
+        let (parent, kind, pattern) = key;
         if self.arena.node(parent).has(Flags::SHAPED) {
-            let taken = self.arena.shapes.remove(&(parent, kind, pattern)).unwrap_or_default();
+            let taken = self.arena.shapes.remove(&key).unwrap_or_default();
             self.arena.shape_bytes -= taken.members.capacity() * size_of::<NodeId>();
             let mut members = taken.members;
             // A pattern that came from another tree may have no counted name beside it.

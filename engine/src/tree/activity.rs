@@ -482,7 +482,7 @@ impl ActivityTree {
         if super::is_runtime(exec.path) {
             return Ok((ExecPlace::Setup, Program::default()));
         }
-        let cwd = self.lineage.cwd_before_exec(id, exec.ppid);
+        let cwd = self.lineage.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
         let program = exec_program(event, exec, cwd, self.tree.rules())?;
         let place = self.lineage.place_exec(id, exec.ppid, exec.path, &program.identity());
         Ok((place, program))

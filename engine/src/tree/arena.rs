@@ -6,7 +6,7 @@
 use super::Stats;
 use super::names::{Names, reserve_tight};
 use super::node::{Flags, Kind, NO_TAG, NONE, Node, NodeId, Span};
-use crate::intern::{TagId, TagRef};
+use crate::intern::TagRef;
 use crate::path::Sketch;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
@@ -31,10 +31,22 @@ struct More {
     tag: u16,
 }
 
+/// Names of one shape and kind in one directory: what a process runs and what it opens may be called alike.
+pub(super) type ShapeKey = (NodeId, Kind, u32);
+
 /// Names of one shape in one directory that are not yet many enough to become a pattern.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Shape {
     pub members: Vec<NodeId>,
+}
+
+impl Clone for Shape {
+    /// Keeps the capacity: the tree counts those bytes as they are taken, and a clone takes over the count.
+    fn clone(&self) -> Self {
+        let mut members = Vec::with_capacity(self.members.capacity());
+        members.extend_from_slice(&self.members);
+        Self { members }
+    }
 }
 
 /// Nodes of one tree and what hangs on them.
@@ -47,8 +59,7 @@ pub struct Arena {
     tags: Vec<Option<LocalTag>>,
     pub(super) sketches: HashMap<NodeId, Sketch, FixedState>,
     pub(super) sketch_bytes: usize,
-    /// By directory, kind of the names and the shape's text: below a process, paths of several kinds begin.
-    pub(super) shapes: HashMap<(NodeId, Kind, u32), Shape, FixedState>,
+    pub(super) shapes: HashMap<ShapeKey, Shape, FixedState>,
     pub(super) shape_bytes: usize,
     /// Processes that were merged away, in order: (from, to). The owner of process tables takes them.
     pub(super) moved: Vec<(NodeId, NodeId)>,
@@ -299,7 +310,7 @@ impl Arena {
     /// The tree's own index of a tag; none when it knows as many tags as an index can tell apart. The tag is
     /// kept even while no node uses it, until [`release_unused_tags`](Self::release_unused_tags).
     pub fn local_tag(&mut self, tag: &TagRef) -> Option<u16> {
-        if let Some(at) = self.find_tag(tag.id()) {
+        if let Some(at) = self.find_tag(tag.text()) {
             return Some(at);
         }
         let local = Some(LocalTag { tag: tag.clone(), uses: 0 });
@@ -323,8 +334,10 @@ impl Arena {
         self.tags.get(local as usize)?.as_ref().map(|t| &t.tag)
     }
 
-    pub fn find_tag(&self, tag: TagId) -> Option<u16> {
-        self.tags.iter().position(|t| t.as_ref().is_some_and(|t| t.tag.id() == tag)).map(|at| at as u16)
+    /// The local index of a tag, by its text: an id means nothing to another interner, and a tree may be merged
+    /// with one whose tags are of another.
+    pub fn find_tag(&self, text: &str) -> Option<u16> {
+        self.tags.iter().position(|t| t.as_ref().is_some_and(|t| t.tag.text() == text)).map(|at| at as u16)
     }
 
     /// Lets another tag stand wherever `local` stood.

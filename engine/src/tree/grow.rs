@@ -5,6 +5,7 @@
 //! pattern node (`absorb`), below which the same counting goes on over the union.
 
 use super::Tree;
+use super::arena::ShapeKey;
 use super::node::{Flags, Kind, NONE, NodeId};
 use super::socket::{Address, SocketKey};
 use crate::path::{Sketch, push_component, shape};
@@ -152,7 +153,8 @@ impl Tree {
         if learned {
             let found = self.arena.child(parent, hash, kind, name.as_bytes());
             let id = found.unwrap_or_else(|| self.arena.add_named(parent, hash, kind, name.as_bytes()));
-            if !self.arena.node(id).has(Flags::LEARNED) {
+            // A pattern at once, so that sketches moved below it are kept; what it absorbs has to wait.
+            if self.learn(id) {
                 self.pending.push((parent, kind, self.arena.node(id).name));
             }
             return (id, found.is_none());
@@ -163,13 +165,13 @@ impl Tree {
         let id = self.arena.add_named(parent, hash, kind, name.as_bytes());
         let mut pattern = String::new();
         if shape(name, &mut pattern) && !self.exempt(parent, kind, name, shelter) {
-            self.count_shape(parent, id, &pattern);
+            self.count_shape(parent, kind, id, &pattern);
         }
         (id, true)
     }
 
     /// Counts a new name among those of its shape, and notes the shape as pending when they are too many.
-    fn count_shape(&mut self, parent: NodeId, id: NodeId, pattern: &str) {
+    fn count_shape(&mut self, parent: NodeId, kind: Kind, id: NodeId, pattern: &str) {
         self.arena.node_mut(parent).count_variable_child();
         let node = self.arena.node(parent);
         let fanout = self.rules.path_fanout;
@@ -178,7 +180,7 @@ impl Tree {
         }
         if node.has(Flags::SHAPED) {
             let pattern = self.arena.names.intern(pattern.as_bytes());
-            self.join_shape(parent, pattern, id);
+            self.join_shape((parent, kind, pattern), id);
             return;
         }
         self.arena.node_mut(parent).set(Flags::SHAPED);
@@ -193,13 +195,12 @@ impl Tree {
             }
             if !self.exempt(parent, kind, self.arena.text(child), &mut shelter) {
                 let pattern = self.arena.names.intern(pattern.as_bytes());
-                self.join_shape(parent, pattern, child);
+                self.join_shape((parent, kind, pattern), child);
             }
         }
     }
 
-    fn join_shape(&mut self, parent: NodeId, pattern: u32, id: NodeId) {
-        let key = (parent, self.arena.node(id).kind(), pattern);
+    fn join_shape(&mut self, key: ShapeKey, id: NodeId) {
         let shape = self.arena.shapes.entry(key).or_default();
         let before = shape.members.capacity();
         shape.members.push(id);
@@ -240,8 +241,8 @@ impl Tree {
         let mut text = String::new();
         if kind == Kind::DnsLabel {
             // From the leaf upwards is how a domain name is written.
-            for name in names {
-                if !text.is_empty() {
+            for (i, name) in names.into_iter().enumerate() {
+                if i > 0 {
                     text.push('.');
                 }
                 text.push_str(name);

@@ -312,6 +312,13 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.put(id, Process::unknown(unknown));
     }
 
+    /// The working directory of a process that execs: its own, or that of the parent which it must have been forked
+    /// from unseen.
+    pub fn cwd_of_exec(&self, id: Pid, ppid: u32) -> Option<&Arc<[u8]>> {
+        let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
+        known.or_else(|| self.table.get(&ppid))?.cwd.as_ref()
+    }
+
     /// What an exec of `program` comes to. Decides only.
     pub fn place_exec(&self, id: Pid, ppid: u32, path: &[u8], program: &str) -> ExecPlace<N> {
         if is_runtime(path) {
@@ -331,12 +338,6 @@ impl<N: Copy + PartialEq> Lineage<N> {
         }
     }
 
-    /// The working directory of a process that execs: its own, or its parent's if its fork was lost.
-    pub fn cwd_before_exec(&self, id: Pid, ppid: u32) -> Option<&[u8]> {
-        let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
-        known.or_else(|| self.table.get(&ppid)).and_then(|p| p.cwd.as_deref())
-    }
-
     /// Whether the process that execs cannot be the one on record, whose exit must have been lost.
     fn is_another(&self, process: &Process<N>, id: Pid, ppid: u32) -> bool {
         let told_apart = id.start.is_some() && process.start.is_some();
@@ -345,11 +346,11 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// Records that a process runs `program` now.
     pub fn exec(&mut self, id: Pid, ppid: u32, place: Place<N>, program: &str, cwd: Option<&[u8]>) {
-        let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
         let cwd = match cwd {
             Some(cwd) => usable_cwd(cwd).map(Arc::from),
-            None => known.or_else(|| self.table.get(&ppid)).and_then(|p| p.cwd.clone()),
+            None => self.cwd_of_exec(id, ppid).cloned(),
         };
+        let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
         let start = id.start.or(known.and_then(|p| p.start));
         let same = known.is_some();
         let program = match known.and_then(|p| p.program.clone()).filter(|p| **p == *program) {

@@ -13,6 +13,8 @@ use std::collections::{HashMap, HashSet};
 
 /// Which part of a tree is taken over.
 pub(super) trait Selection {
+    /// Whether any record of the tag, by its index in the tree taken from, is taken.
+    fn tag(&self, local: u16, tag: &TagRef) -> bool;
     /// The records of a leaf that are taken.
     fn leaf(&self, from: &Tree, id: NodeId) -> Vec<(u16, Span)>;
     /// The own records of a process that are taken, and whether the process is taken even without.
@@ -23,6 +25,10 @@ pub(super) trait Selection {
 struct Everything;
 
 impl Selection for Everything {
+    fn tag(&self, _: u16, _: &TagRef) -> bool {
+        true
+    }
+
     fn leaf(&self, from: &Tree, id: NodeId) -> Vec<(u16, Span)> {
         from.arena.seen(id).collect()
     }
@@ -50,10 +56,10 @@ impl Tree {
         other: &Self,
         selection: &impl Selection,
     ) -> Result<HashMap<NodeId, NodeId>, TreeFull> {
+        // Before anything is changed: a merge that cannot have all tags leaves the tree as it was.
         let mut tags: HashMap<u16, u16> = HashMap::new();
         for (local, tag, uses) in other.arena.tags() {
-            if uses > 0 {
-                let tag: &TagRef = tag;
+            if uses > 0 && selection.tag(local, tag) {
                 tags.insert(local, self.local_tag(tag)?);
             }
         }
@@ -235,6 +241,11 @@ impl<F: Fn(&str, Span) -> bool> Filter<'_, F> {
 }
 
 impl<F: Fn(&str, Span) -> bool> Selection for Filter<'_, F> {
+    fn tag(&self, local: u16, tag: &TagRef) -> bool {
+        let all = self.hulls.get(&ROOT).and_then(|hull| hull.iter().find(|(t, _)| *t == local));
+        all.is_some_and(|(_, span)| (self.keep)(tag.text(), *span))
+    }
+
     fn leaf(&self, from: &Tree, id: NodeId) -> Vec<(u16, Span)> {
         from.arena.seen(id).filter(|(tag, span)| self.keeps(from, *tag, *span)).collect()
     }

@@ -34,7 +34,7 @@ pub use socket::{Address, Family, SocketKey};
 
 use crate::intern::TagRef;
 use crate::path::Protect;
-use arena::Arena;
+use arena::{Arena, ShapeKey};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -112,7 +112,7 @@ pub struct Tree {
     arena: Arena,
     rules: Arc<Rules>,
     /// Shapes that have become patterns and still have to absorb their names: directory, kind, pattern's name.
-    pending: Vec<(NodeId, Kind, u32)>,
+    pending: Vec<ShapeKey>,
 }
 
 impl Tree {
@@ -162,7 +162,7 @@ impl Tree {
 
     /// Bytes of heap owned: exact. O(1).
     pub fn heap_bytes(&self) -> usize {
-        self.arena.heap_bytes() + self.pending.capacity() * size_of::<(NodeId, Kind, u32)>()
+        self.arena.heap_bytes() + self.pending.capacity() * size_of::<ShapeKey>()
     }
 
     /// Bytes of heap that hold names: path components, labels, addresses.

@@ -63,7 +63,7 @@ impl Tree {
     }
 
     pub(crate) fn tag_named(&self, tag: &str) -> Option<u16> {
-        self.arena.tags().find(|(_, t, _)| t.text() == tag).map(|(local, _, _)| local)
+        self.arena.find_tag(tag)
     }
 
     pub(crate) fn tag_text(&self, local: u16) -> Option<&str> {

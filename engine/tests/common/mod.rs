@@ -11,6 +11,8 @@
 //! Time goes up by one nanosecond a line, from 1, unless `5s ` before all else says the second.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod script;
+
 use grove::event::{Body, EventBuf, EventRef, Exec, Peer, Proto, Sink, SocketOp};
 use grove::intern::Interner;
 use grove::ledger::{Fate, Ledger};

@@ -5,9 +5,12 @@
 //! recording (or whose `jq`) is absent says so and passes, except under CI, where it fails.
 
 mod strace;
+mod tetragon;
+mod tracee;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use grove::event::{EventBuf, Stored};
 use grove::ledger::Ignored;
@@ -79,6 +82,24 @@ pub(crate) fn read(path: &Path) -> Vec<u8> {
         _ => { file }.read_to_end(&mut bytes).unwrap(),
     };
     bytes
+}
+
+/// The lines that `jq -r FILTER` prints for some JSON, or `None` after saying that there is no jq.
+pub(crate) fn jq(filter: &str, json: &[u8]) -> Option<Vec<String>> {
+    let mut command = std::process::Command::new("jq");
+    command.args(["-r", filter]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut child) = command.spawn() else { return skip("jq is not installed") };
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(json).unwrap());
+        child.wait_with_output().unwrap()
+    });
+    assert!(output.status.success());
+    Some(String::from_utf8(output.stdout).unwrap().lines().map(String::from).collect())
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -2,11 +2,12 @@
 //! decoder cannot: it first puts the halves of calls together and collects who made whom.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::OnceLock;
 
 use grove::event::{Body, Stored};
 use grove::trace::strace::{StraceDecoder, StraceOptions};
 
-use crate::{Decoded, capture, lines, read};
+use crate::{Decoded, capture, lines, read, text};
 
 /// The log's calls, in the order in which they returned: thread, text.
 fn calls(log: &str) -> Vec<(u32, String)> {
@@ -67,11 +68,13 @@ fn log(text: &str) -> Log {
     Log { calls, groups, parents }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+/// The capture, decoded once for all tests.
+fn capture_and_events() -> Option<&'static (Log, Decoded)> {
+    static BOTH: OnceLock<Option<(Log, Decoded)>> = OnceLock::new();
+    BOTH.get_or_init(decode).as_ref()
 }
 
-fn capture_and_events() -> Option<(Log, Decoded)> {
+fn decode() -> Option<(Log, Decoded)> {
     let bytes = read(&capture("strace/cargo-build-ripgrep.strace.zst")?);
     let mut decoder = StraceDecoder::new(StraceOptions::default());
     let decoded = Decoded::of(&mut decoder, lines(&bytes));

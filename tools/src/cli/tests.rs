@@ -4,12 +4,10 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use super::*;
-use crate::check::CheckArgs;
-use crate::diff::{DiffArgs, TagRange};
+use crate::diff::TagRange;
 use crate::input::Source;
-use crate::inspect::{InspectArgs, InspectFormat};
-use crate::merge::MergeArgs;
-use crate::replay::ReplayArgs;
+use crate::inspect::InspectFormat;
+use grove::trace::Format;
 
 fn parse(line: &str) -> Result<Command, ErrorKind> {
     let cli = Cli::try_parse_from(["grove"].into_iter().chain(line.split_whitespace()));
@@ -26,9 +24,9 @@ fn replay_in_full() {
     let line =
         "replay --from sysdig --workers 2 --output out --stats ledger.json --strict --image i --tag t --host a -";
     let Ok(Command::Replay(args)) = parse(line) else { panic!("not a replay") };
-    assert_eq!((args.input.from, args.input.strict), (Source::Sysdig, true));
-    assert_eq!((args.input.image.as_deref(), args.input.tag.as_str()), (Some("i"), "t"));
-    assert_eq!(args.input.traces, ["a".as_ref(), "-".as_ref()] as [&std::path::Path; 2]);
+    assert_eq!((args.input.read.from, args.input.read.strict), (Source::Format(Format::Sysdig), true));
+    assert_eq!((args.input.read.image.as_deref(), args.input.read.tag.as_str()), (Some("i"), "t"));
+    assert_eq!(args.input.read.traces, ["a".as_ref(), "-".as_ref()] as [&std::path::Path; 2]);
     assert_eq!((args.output, args.input.stats.clone()), ("out".into(), Some("ledger.json".into())));
 
     let mut config = Config::default();
@@ -39,8 +37,8 @@ fn replay_in_full() {
 #[test]
 fn replay_by_default() {
     let Ok(Command::Replay(args)) = parse("replay trace.jsonl") else { panic!("not a replay") };
-    assert_eq!((args.input.from, args.input.strict, args.input.stats.clone()), (Source::Auto, false, None));
-    assert_eq!((args.input.image.clone(), args.input.tag.as_str()), (None, "local"));
+    assert_eq!((args.input.read.from, args.input.read.strict, args.input.stats.clone()), (Source::Auto, false, None));
+    assert_eq!((args.input.read.image.clone(), args.input.read.tag.as_str()), (None, "local"));
     assert_eq!(args.output, std::path::Path::new("profiles"));
 
     let mut config = Config::from_vars([("GROVE_WORKERS", "3"), ("GROVE_HOST", "1")]).unwrap();
@@ -67,8 +65,8 @@ fn every_source_of_the_contract_is_known() {
 fn check_takes_profiles_and_what_replay_takes() {
     let line = "check --profile a --profile b --from strace --strict --workers 2 --stats s t u";
     let Ok(Command::Check(args)) = parse(line) else { panic!("not a check") };
-    assert_eq!((args.profiles.len(), args.input.traces.len()), (2, 2));
-    assert_eq!((args.input.from, args.output), (Source::Strace, "-".into()));
+    assert_eq!((args.profiles.len(), args.input.read.traces.len()), (2, 2));
+    assert_eq!((args.input.read.from, args.output), (Source::Format(Format::Strace), "-".into()));
 }
 
 #[test]
@@ -139,7 +137,7 @@ fn incomplete_or_wrong_lines_are_errors() {
 
 #[test]
 fn every_help_page_teaches() {
-    for command in Command::command().get_subcommands_mut() {
+    for command in Cli::command().get_subcommands_mut() {
         let help = command.render_long_help().to_string();
         for part in ["Prints: ", "Examples:\n  ", "Exit codes:\n  0  "] {
             assert!(help.contains(part), "{}: no {part:?}", command.get_name());

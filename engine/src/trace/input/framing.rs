@@ -130,7 +130,7 @@ impl Cutter {
                     return Cut::Skip { consumed, lines };
                 }
                 self.skipping = true;
-                Cut::TooLong { len_so_far: consumed, consumed, lines }
+                Cut::TooLong { len_so_far: bytes.len(), consumed, lines }
             }
             None if !whole => Cut::More,
             end => {
@@ -139,8 +139,8 @@ impl Cutter {
                 let skipping = self.skipping;
                 self.done(if skipping {
                     Cut::Skip { consumed, lines }
-                } else if record.len() > max {
-                    Cut::TooLong { len_so_far: record.len(), consumed, lines }
+                } else if consumed > max {
+                    Cut::TooLong { len_so_far: consumed, consumed, lines }
                 } else {
                     let lines_inside = if lines == 0 { 0 } else { line_ends(record) };
                     Cut::Record { len: record.len(), consumed, lines_inside, lines_after: lines - lines_inside }

@@ -134,6 +134,10 @@ fn an_object_over_the_limit_is_reported_once_and_the_next_is_read() {
     check(b"{\"a\":\"\\\"}{\\\"\"}\n{}", Framing::JsonObjects, 5, &["1:!", "2:{}"]);
     check(b"{\n\n\n\n\n\n\n\n}{}\n{\"\":0}\n{}", Framing::JsonObjects, 5, &["1:!", "9:{}", "10:!", "11:{}"]);
     check(b"garbage!\n{}", Framing::JsonObjects, 5, &["1:!", "2:{}"]);
+    // The limit falls between a backslash and what it escapes.
+    check(b"{\"a\\\"\":1}\n{}", Framing::JsonObjects, 3, &["1:!", "2:{}"]);
+    // The blanks of an object that was cut off count, however they arrive.
+    check(b"{\"a\":\n\n\n\n\n\n\n", Framing::JsonObjects, 8, &["1:!"]);
 }
 
 /// Counts what it gave out; gives one endless line.
@@ -231,9 +235,12 @@ fn damaged_compression_delivers_what_came_and_says_so() {
 
     for mut whole in [gzip(text.as_bytes()), zstd_frame(text.as_bytes())] {
         let middle = whole.len() / 2;
+        let (before, _) = read_all(trickle(&whole[..middle], 5000), Framing::Lines, 100);
         whole[middle..middle + 64].fill(0xff);
-        // Damage may make other lines before the checksum tells.
-        let (_, error) = read_all(trickle(whole, 5000), Framing::Lines, 100);
+        // Damage may make other lines before the checksum tells; what came before it is all there.
+        let (some, error) = read_all(trickle(whole, 5000), Framing::Lines, 100);
+        let sure = before.len() - UNPACK_SIZE / 10;
+        assert!(some.len() >= sure && some[..sure] == before[..sure]);
         assert!(matches!(error, Some(InputError::Corrupt { .. } | InputError::Truncated { .. })), "{error:?}");
     }
     for garbage in [&[0x1f, 0x8b, 0xff, 0xff, 1, 2, 3][..], &[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff, 0xff, 0xff]] {

@@ -217,14 +217,13 @@ pub(super) struct Raw<'a> {
 
 impl<'a> Raw<'a> {
     /// Takes the fields of `record`, which must not be nested too deeply for recursion, and its lists into `lists`.
-    pub(super) fn parse(record: &'a str, lists: &mut Lists) -> Result<Self, sonic_rs::Error> {
+    /// In place, as moving a result of this size costs as much as parsing a number or two.
+    pub(super) fn parse(&mut self, record: &'a str, lists: &mut Lists) -> Result<(), sonic_rs::Error> {
         lists.argv.clear();
         lists.nrs.clear();
-        let mut raw = Self::default();
         let mut json = sonic_rs::Deserializer::from_str(record);
-        RecordSeed { raw: &mut raw, lists }.deserialize(&mut json)?;
-        json.end()?;
-        Ok(raw)
+        RecordSeed { raw: self, lists }.deserialize(&mut json)?;
+        json.end()
     }
 }
 
@@ -275,6 +274,15 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                         Got::Invalid => raw.invalid.insert(field),
                     }
                 };
+                // Only whether it is right, not what it is.
+                ($want:expr) => {
+                    match map.next_value_seed(Seed($want))? {
+                        Got::Value(_) => raw.present.insert(field),
+                        Got::Null => {}
+                        Got::Wrong => raw.wrong.insert(field),
+                        Got::Invalid => raw.invalid.insert(field),
+                    }
+                };
             }
             match field {
                 Field::Type => take!(Text => raw.kind),
@@ -286,7 +294,7 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                 Field::Flags => take!(Uint(field.max()) => raw.flags),
                 Field::Ret => take!(Int => raw.ret),
                 Field::Start => take!(Uint(field.max()) => raw.start),
-                Field::Argv => take!(Texts(&mut lists.argv) => _),
+                Field::Argv => take!(Texts(&mut lists.argv)),
                 Field::Uid => take!(Uint(field.max()) => raw.uid),
                 Field::Cwd => take!(Text => raw.cwd),
                 Field::Fileless => take!(Bool => raw.fileless),
@@ -297,15 +305,15 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                 Field::Proto => take!(Text => raw.proto),
                 Field::Name => take!(Text => raw.name),
                 Field::Qtype => take!(UintOr(field.max()) => raw.qtype),
-                Field::Nrs => take!(Uints(&mut lists.nrs) => _),
+                Field::Nrs => take!(Uints(&mut lists.nrs)),
                 Field::Arch => take!(Text => raw.arch),
                 Field::Cap => take!(UintOr(field.max()) => raw.cap),
                 Field::Used => take!(Bool => raw.used),
                 Field::Image => take!(Text => raw.image),
                 Field::Tag => take!(Text => raw.tag),
-                Field::Labels => take!(TextMap => _),
+                Field::Labels => take!(TextMap),
                 Field::PathB64 => take!(Text => raw.path_b64),
-                Field::ArgvB64 => take!(Texts64(&mut lists.argv) => _),
+                Field::ArgvB64 => take!(Texts64(&mut lists.argv)),
                 Field::CwdB64 => take!(Text => raw.cwd_b64),
                 Field::AddrB64 => take!(Text => raw.addr_b64),
                 Field::Format => take!(Text => raw.format),
@@ -313,17 +321,17 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                 Field::Recording => take!(Text => raw.recording),
                 // Known, so that a wrong one is told of, and not used yet.
                 Field::Mode | Field::Gid | Field::Inode | Field::Rcode | Field::CgroupId => {
-                    take!(Uint(field.max()) => _)
+                    take!(Uint(field.max()))
                 }
-                Field::Code | Field::Signal => take!(Int => _),
-                Field::ArgvTruncated => take!(Bool => _),
+                Field::Code | Field::Signal => take!(Int),
+                Field::ArgvTruncated => take!(Bool),
                 Field::Interpreter
                 | Field::Server
                 | Field::Runtime
                 | Field::Pod
                 | Field::Namespace
                 | Field::Source
-                | Field::Clock => take!(Text => _),
+                | Field::Clock => take!(Text),
             }
         }
         Ok(())

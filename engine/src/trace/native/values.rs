@@ -252,7 +252,7 @@ wants_list! {
     Texts of TextElement: text(text: &str, into) {
         into.extend_from_slice(text.as_bytes());
         into.push(0);
-        if text.as_bytes().contains(&0) { Got::Invalid } else { Got::Value(()) }
+        if memchr::memchr(0, text.as_bytes()).is_some() { Got::Invalid } else { Got::Value(()) }
     }
 }
 

@@ -1,0 +1,342 @@
+//! A profile as a tree for people: who started whom, and what each did.
+//!
+//! Not here: a form that programs read (the profile's own JSON).
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use super::style::{Palette, count, number, paint, second, tag_mark};
+use crate::ledger::{Dropped, Ledger, Rejected};
+use crate::profile::{ProcessDoc, ProfileDoc};
+use crate::text::Visible;
+
+/// How far a process can be indented, in levels. Deeper ones are told by their number, so that the output stays
+/// linear in the profile.
+const INDENT_MAX: usize = 32;
+/// How many names a pattern shows.
+const EXEMPLARS_MAX: usize = 3;
+/// Columns that labels take.
+const LABEL_COLUMNS: usize = 10;
+/// The fewest columns for words that are wrapped.
+const WRAP_COLUMNS_MIN: usize = 30;
+
+/// Writes `profile` as a tree: its tags, numbers and losses, then its processes with what they did.
+///
+/// Tags are named only where they are not those of what is above. Lists of words are wrapped at `columns`; paths
+/// and names are not.
+///
+/// # Errors
+/// Those of `out`.
+pub fn tree(profile: &ProfileDoc, palette: &Palette, columns: usize, out: &mut impl Write) -> io::Result<()> {
+    header(profile, palette, out)?;
+    let mut painter = Painter { palette, columns, out };
+    let tags: Vec<&str> = profile.tags.keys().map(String::as_str).collect();
+    // The lists that are being drawn, the innermost last.
+    let mut open = vec![(profile.processes.iter(), tags, String::new())];
+    while let Some((list, around, prefix)) = open.last_mut() {
+        let Some(process) = list.next() else {
+            open.pop();
+            continue;
+        };
+        let (branch, trunk) = if list.len() == 0 { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let (around, prefix) = (around.clone(), prefix.clone());
+        let (lead, inside) = match open.len() {
+            1 => ("\n".to_owned(), String::new()),
+            2..=INDENT_MAX => (format!("{prefix}{branch}"), format!("{prefix}{trunk}")),
+            depth => (format!("{prefix}({depth} deep) "), prefix),
+        };
+        painter.process(process, &around, &lead, &inside)?;
+        let tags = process.seen.keys().map(String::as_str).collect();
+        open.push((process.children.iter(), tags, inside));
+    }
+    Ok(())
+}
+
+fn header(profile: &ProfileDoc, palette: &Palette, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{}", paint(palette.heading, Visible(&profile.image)))?;
+    let mut field = |label: &str, text: &str| writeln!(out, "  {} {text}", paint(palette.label, format!("{label:<8}")));
+    for (tag, doc) in &profile.tags {
+        let state: Vec<String> =
+            doc.state.iter().map(|(kind, state)| format!("{} {}", Visible(kind), state.name())).collect();
+        let name = paint(palette.tag, Visible(tag));
+        let times = format!("{} to {}", second(doc.first_seen), second(doc.last_seen));
+        field("tag", format!("{name}  {times}  {}", state.join(", ")).trim_end())?;
+    }
+    let stats = profile.stats();
+    let held = [
+        count(stats.process_nodes, "process", "processes"),
+        count(stats.file_nodes, "file", "files"),
+        count(stats.dns_nodes, "DNS name", "DNS names"),
+        count(stats.socket_nodes, "socket", "sockets"),
+        count(stats.syscalls, "system call", "system calls"),
+        count(stats.capabilities, "capability", "capabilities"),
+    ];
+    field("holds", &held.join(", "))?;
+    field("learned", &learned(profile, palette))
+}
+
+/// From how many events the profile was learned, and what was lost on the way.
+fn learned(profile: &ProfileDoc, palette: &Palette) -> String {
+    let ledger = profile.ledger();
+    let mut text = format!(
+        "from {} of {}",
+        count(ledger.received, "event", "events"),
+        count(profile.ledgers.len() as u64, "recording", "recordings")
+    );
+    for loss in losses(&ledger) {
+        text.push_str(&format!("; {}", paint(palette.warning, loss)));
+    }
+    if ledger.dropped_total() == 0 {
+        text.push_str("; none lost");
+    }
+    text
+}
+
+fn losses(ledger: &Ledger) -> Vec<String> {
+    let reasons = |counts: Vec<(&str, u64)>| {
+        let named: Vec<String> =
+            counts.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {}", number(*n))).collect();
+        named.join(", ")
+    };
+    let mut losses = Vec::new();
+    if ledger.dropped_total() > 0 {
+        let causes = reasons(Dropped::ALL.iter().map(|cause| (cause.name(), ledger.dropped(*cause))).collect());
+        losses.push(format!("{} lost ({causes})", number(ledger.dropped_total())));
+    }
+    if ledger.rejected_total() > 0 {
+        let causes = reasons(Rejected::ALL.iter().map(|reason| (reason.name(), ledger.rejected(*reason))).collect());
+        losses.push(format!("{} rejected ({causes})", number(ledger.rejected_total())));
+    }
+    if ledger.held > 0 {
+        losses.push(format!("{} held", number(ledger.held)));
+    }
+    losses
+}
+
+struct Painter<'a, W> {
+    palette: &'a Palette,
+    columns: usize,
+    out: &'a mut W,
+}
+
+impl<W: Write> Painter<'_, W> {
+    /// Draws a process and what it did, but not its children.
+    fn process(&mut self, process: &ProcessDoc, around: &[&str], lead: &str, inside: &str) -> io::Result<()> {
+        let name = Visible(&process.name()).to_string();
+        let mut line = format!("{lead}{}", paint(self.palette.process, name));
+        if !process.uids.is_empty() {
+            let uids: Vec<String> = process.uids.iter().map(u32::to_string).collect();
+            line.push_str(&format!("  uid {}", uids.join(", ")));
+        }
+        if process.exec_chain {
+            line.push_str("  exec chain");
+        }
+        for (flag, name) in [(process.fileless, "fileless"), (process.upper_layer, "upper layer")] {
+            if flag {
+                line.push_str(&format!("  {}", paint(self.palette.warning, name)));
+            }
+        }
+        line.push_str(&self.names(process.pattern, process.distinct, &process.exemplars));
+        line.push_str(&self.mark(tag_mark(&process.seen, around)));
+        writeln!(self.out, "{line}")?;
+
+        let wrap_columns =
+            self.columns.saturating_sub(inside.chars().count() + 3 + LABEL_COLUMNS).max(WRAP_COLUMNS_MIN);
+        let groups = self.groups(process, wrap_columns);
+        for (i, (label, lines)) in groups.iter().enumerate() {
+            let last = i + 1 == groups.len() && process.children.is_empty();
+            let (branch, trunk) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            for (i, line) in lines.iter().enumerate() {
+                let (branch, label) = if i == 0 { (branch, *label) } else { (trunk, "") };
+                let label = paint(self.palette.label, format!("{label:<LABEL_COLUMNS$}"));
+                writeln!(self.out, "{inside}{branch}{label}{line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a process did, by kind: a label and its lines.
+    fn groups(&self, process: &ProcessDoc, wrap_columns: usize) -> Vec<(&'static str, Vec<String>)> {
+        let around: Vec<&str> = process.seen.keys().map(String::as_str).collect();
+        let mut groups = Vec::new();
+        for (label, access) in [("reads", "r"), ("writes", "w"), ("updates", "rw")] {
+            let files = process.files.iter().filter(|file| file.access == access);
+            let lines = files.map(|file| {
+                let path = self.generalised(file.pattern, &file.path);
+                let names = self.names(file.pattern, file.distinct, &file.exemplars);
+                path + &names + &self.mark(tag_mark(&file.seen, &around))
+            });
+            groups.push((label, lines.collect()));
+        }
+        let lines = process.dns.iter().map(|dns| {
+            let qtypes = Visible(&dns.qtypes.join(", ")).to_string();
+            let names = self.names(dns.pattern, dns.distinct, &dns.exemplars);
+            let name = self.generalised(dns.pattern, &dns.name);
+            format!("{name}  {qtypes}{names}{}", self.mark(tag_mark(&dns.seen, &around)))
+        });
+        groups.push(("asks for", lines.collect()));
+        for (label, op) in [("binds", "bind"), ("connects", "connect")] {
+            let sockets = process.sockets.iter().filter(|socket| socket.op == op);
+            let lines = sockets.map(|socket| {
+                let name = socket.name();
+                let name = self.generalised(socket.pattern, name.strip_prefix(op).unwrap_or(&name).trim_start());
+                let names = self.names(socket.pattern, socket.distinct, &socket.exemplars);
+                name + &names + &self.mark(tag_mark(&socket.seen, &around))
+            });
+            groups.push((label, lines.collect()));
+        }
+        let calls = process.syscalls.iter().map(|call| (call.name.as_str(), tag_mark(&call.seen, &around)));
+        groups.push(("calls", self.words(calls, wrap_columns)));
+        for (label, used) in [("uses", true), ("denied", false)] {
+            let caps = process.capabilities.iter().filter(|cap| cap.used == used);
+            let caps = caps.map(|cap| (cap.name.as_str(), tag_mark(&cap.seen, &around)));
+            groups.push((label, self.words(caps, wrap_columns)));
+        }
+        groups.retain(|(_, lines)| !lines.is_empty());
+        groups
+    }
+
+    /// Words in lines of at most `columns`, those with the same tags together.
+    fn words<'a>(&self, words: impl Iterator<Item = (&'a str, Option<String>)>, columns: usize) -> Vec<String> {
+        let mut by_mark: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
+        for (word, mark) in words {
+            by_mark.entry(mark).or_default().push(Visible(word).to_string());
+        }
+        let mut lines = Vec::new();
+        for (mark, words) in by_mark {
+            let mut line = String::new();
+            let mut used = 0;
+            for word in words {
+                let width = word.chars().count();
+                if used > 0 && used + 1 + width > columns {
+                    lines.push(std::mem::take(&mut line));
+                    used = 0;
+                }
+                if used > 0 {
+                    line.push(' ');
+                    used += 1;
+                }
+                line.push_str(&word);
+                used += width;
+            }
+            lines.push(line + &self.mark(mark));
+        }
+        lines
+    }
+
+    fn generalised(&self, pattern: bool, text: &str) -> String {
+        let style = if pattern { self.palette.pattern } else { anstyle::Style::new() };
+        paint(style, Visible(text)).to_string()
+    }
+
+    /// How many names a pattern stands for, and some of them.
+    fn names(&self, pattern: bool, distinct: u64, exemplars: &[String]) -> String {
+        if !pattern || (distinct == 0 && exemplars.is_empty()) {
+            return String::new();
+        }
+        let number = if distinct > 0 { format!("~{}", number(distinct)) } else { "many".to_owned() };
+        let shown: Vec<String> = exemplars.iter().take(EXEMPLARS_MAX).map(|name| Visible(name).to_string()).collect();
+        let more = if exemplars.len() > EXEMPLARS_MAX { ", …" } else { "" };
+        let colon = if shown.is_empty() { "" } else { ": " };
+        format!("  {}", paint(self.palette.label, format!("{number}{colon}{}{more}", shown.join(", "))))
+    }
+
+    fn mark(&self, mark: Option<String>) -> String {
+        mark.map(|mark| format!("  {}", paint(self.palette.tag, mark))).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::profile::fixtures::{arbitrary, chain, full};
+
+    fn drawn(profile: &ProfileDoc, palette: &Palette) -> String {
+        let mut out = Vec::new();
+        tree(profile, palette, 60, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// `text` without colour sequences.
+    fn without_colours(text: &str) -> String {
+        let mut parts = text.split("\x1b[");
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |out, part| out + part.split_once('m').map_or(part, |(_, rest)| rest))
+    }
+
+    #[test]
+    fn a_profile_with_everything() {
+        let expected = r#"
+docker.io/library/nginx
+  tag      1.27.0  2024-05-01T10:00:00Z to 2024-05-02T10:00:00Z  dns learning, exec stable
+  tag      1.27.1  2024-06-01T10:00:00Z to 2024-06-01T11:30:00Z
+  holds    3 processes, 4 files, 2 DNS names, 4 sockets, 3 system calls, 2 capabilities
+  learned  from 1,000 events of 1 recording; 12 lost (queue_full 12); 2 rejected (malformed 1, missing_field 1)
+
+/usr/sbin/nginx  uid 0, 101
+├─ reads     /etc/nginx/nginx.conf
+├─ writes    /var/cache/nginx/*/*.tmp  ~412: 0a/17.tmp, 1b/3.tmp, 3/9.tmp, …
+├─ updates   /tmp/odd \x1b\\\u{1b}[31m\*  [1.27.1]
+├─ asks for  *.backend.internal  A  ~30: w1.backend.internal  [1.27.0]
+│            example.com  A, AAAA
+├─ binds     tcp 0.0.0.0:80
+├─ connects  tcp 10.0.3.0/24:8080  ~31: 10.0.3.4, 10.0.3.9
+│            udp [2001:db8::35]:53  [1.27.0]
+│            unix /run/php.sock
+├─ calls     epoll_wait read
+│            io_uring_setup  [1.27.1]
+├─ uses      CAP_NET_BIND_SERVICE
+├─ denied    CAP_SYS_ADMIN  [1.27.1]
+└─ /bin/busybox (sh -c "date > '/tmp/x y'")  uid 101  exec chain  [1.27.1]
+   └─ writes    /tmp/x y
+
+/tmp/build-*/run  fileless  upper layer  ~19: build-a1, build-b2  [1.27.0]
+"#;
+        assert_eq!(drawn(&full(), &Palette::plain()), expected.trim_start());
+    }
+
+    #[test]
+    fn nothing_learned() {
+        let expected = "\u{3c}empty>\n  holds    0 processes, 0 files, 0 DNS names, 0 sockets, 0 system calls, 0 capabilities\n  \
+                        learned  from 0 events of 0 recordings; none lost\n";
+        let empty = ProfileDoc { image: "<empty>".into(), ..ProfileDoc::default() };
+        assert_eq!(drawn(&empty, &Palette::plain()), expected);
+    }
+
+    #[test]
+    fn words_are_wrapped() {
+        let mut profile = full();
+        let calls = &mut profile.processes[0].syscalls;
+        let model = calls[0].clone();
+        *calls = (0..12).map(|i| crate::profile::SyscallDoc { name: format!("call_{i}"), ..model.clone() }).collect();
+        let text = drawn(&profile, &Palette::plain());
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("call_")).collect();
+        assert_eq!(
+            lines,
+            [
+                "├─ calls     call_0 call_1 call_2 call_3 call_4 call_5",
+                "│            call_6 call_7 call_8 call_9 call_10",
+                "│            call_11",
+            ]
+        );
+    }
+
+    #[test]
+    fn depth_does_not_make_lines_longer() {
+        let text = drawn(&chain(1000), &Palette::plain());
+        assert!(text.contains("(1000 deep) /p"));
+        assert!(text.lines().all(|line| line.chars().count() < 200));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_text_cannot_act_on_the_terminal(profile in arbitrary()) {
+            let plain = drawn(&profile, &Palette::plain());
+            prop_assert!(plain.chars().all(|c| c == '\n' || !c.is_control()));
+            prop_assert_eq!(without_colours(&drawn(&profile, &Palette::colours())), plain);
+        }
+    }
+}

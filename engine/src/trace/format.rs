@@ -1,0 +1,25 @@
+//! From a format to the decoder that reads it.
+
+use super::Decoder;
+use super::detect::Format;
+use super::native::NativeDecoder;
+use super::strace::{StraceDecoder, StraceOptions};
+use super::sysdig::SysdigDecoder;
+use super::tetragon::TetragonDecoder;
+use super::tracee::TraceeDecoder;
+
+impl Format {
+    /// A decoder for one input of this format. `image` and `tag` are for formats that know of no container; without an
+    /// `image` it is the first program's name.
+    pub fn decoder(self, image: Option<&str>, tag: &str) -> Box<dyn Decoder> {
+        match self {
+            Self::Grove => Box::new(NativeDecoder::new()),
+            Self::Sysdig => Box::new(SysdigDecoder::new()),
+            Self::Strace => {
+                Box::new(StraceDecoder::new(StraceOptions { image: image.map(str::to_owned), tag: tag.to_owned() }))
+            }
+            Self::Tetragon => Box::new(TetragonDecoder::new()),
+            Self::Tracee => Box::new(TraceeDecoder::new()),
+        }
+    }
+}

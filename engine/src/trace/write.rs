@@ -1,0 +1,277 @@
+//! Writing native traces, the counterpart of [`native`](super::native): what it writes, that reads back as the same
+//! events.
+//!
+//! A text that is not UTF-8 is written in base64 where the format has a field for that.
+
+use std::io::{self, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeSeq, Serializer};
+
+use super::capability::capability_name;
+use super::input::Compression;
+use super::native::{FORMAT, VERSION};
+use super::qtype::qtype_name;
+use crate::event::{Body, EventRef, Exec, Peer, Proto, SocketOp, syscall_numbers};
+
+/// Writes events as a native trace, a header first.
+///
+/// Call [`finish`](Self::finish) at the end: a compressed trace without its end reads as truncated.
+pub struct Writer<W: Write> {
+    out: Out<W>,
+    /// One line, used again for each.
+    line: Vec<u8>,
+}
+
+enum Out<W: Write> {
+    Plain(W),
+    Gzip(flate2::write::GzEncoder<W>),
+    Zstd(zstd::Encoder<'static, W>),
+}
+
+impl<W: Write> Out<W> {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(w) => w.write_all(bytes),
+            Self::Gzip(w) => w.write_all(bytes),
+            Self::Zstd(w) => w.write_all(bytes),
+        }
+    }
+}
+
+/// What the header of a trace says of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Header<'a> {
+    /// What made it, for people.
+    pub source: Option<&'a str>,
+    /// The recording's name, for ledgers: unlike that of any other recording.
+    pub recording: Option<&'a str>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a trace in `out`, which should be buffered if the trace is not compressed.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn new(out: W, compression: Compression, header: Header<'_>) -> io::Result<Self> {
+        let out = match compression {
+            Compression::Plain => Out::Plain(out),
+            Compression::Gzip => Out::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::default())),
+            Compression::Zstd => {
+                let mut encoder = zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                // Without it damage may go unnoticed. gzip always has one.
+                encoder.include_checksum(true)?;
+                Out::Zstd(encoder)
+            }
+        };
+        let mut writer = Self { out, line: Vec::new() };
+        let Header { source, recording } = header;
+        writer.write_line(&HeaderLine {
+            kind: "header",
+            format: FORMAT,
+            version: VERSION,
+            source,
+            recording,
+            clock: "unix_ns",
+        })?;
+        Ok(writer)
+    }
+
+    /// Writes one event.
+    ///
+    /// # Errors
+    /// Those of the output. `InvalidInput`, and nothing is written, for an event that the format has no words for: a
+    /// container id, image, tag or DNS name that is not UTF-8.
+    pub fn event(&mut self, event: EventRef<'_>) -> io::Result<()> {
+        let container = text("container", event.container)?;
+        if let Body::ContainerStart { image, tag } = event.body {
+            text("image", image).and(text("tag", tag))?;
+        }
+        if let Body::Dns { name, .. } = event.body {
+            text("name", name)?;
+        }
+        self.write_line(&EventLine { event, container })
+    }
+
+    /// Ends the trace and gives back where it was written to, flushed.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn finish(self) -> io::Result<W> {
+        let mut out = match self.out {
+            Out::Plain(w) => w,
+            Out::Gzip(w) => w.finish()?,
+            Out::Zstd(w) => w.finish()?,
+        };
+        out.flush()?;
+        Ok(out)
+    }
+
+    fn write_line(&mut self, line: &impl Serialize) -> io::Result<()> {
+        self.line.clear();
+        sonic_rs::to_writer(&mut self.line, line).map_err(io::Error::other)?;
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
+    }
+}
+
+#[derive(Serialize)]
+struct HeaderLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    format: &'static str,
+    version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<&'a str>,
+    clock: &'static str,
+}
+
+struct EventLine<'a> {
+    event: EventRef<'a>,
+    container: &'a str,
+}
+
+impl Serialize for EventLine<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let event = &self.event;
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("ts", &event.ts)?;
+        map.serialize_entry("type", kind(&event.body))?;
+        map.serialize_entry("container", self.container)?;
+        if !matches!(event.body, Body::ContainerStart { .. } | Body::ContainerStop) {
+            map.serialize_entry("pid", &event.pid)?;
+        }
+        entry(&mut map, "start", event.start)?;
+        body(&mut map, &event.body)?;
+        map.end()
+    }
+}
+
+fn text<'a>(field: &str, bytes: &'a [u8]) -> io::Result<&'a str> {
+    str::from_utf8(bytes).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("`{field}` is not UTF-8: {}", bytes.escape_ascii()))
+    })
+}
+
+fn kind(body: &Body<&[u8]>) -> &'static str {
+    match body {
+        Body::ContainerStart { .. } => "container_start",
+        Body::ContainerStop => "container_stop",
+        Body::Fork { .. } => "fork",
+        Body::Exec(_) => "exec",
+        Body::Exit => "exit",
+        Body::Open { .. } => "open",
+        Body::Socket { op: SocketOp::Connect, .. } => "connect",
+        Body::Socket { op: SocketOp::Bind, .. } => "bind",
+        Body::Dns { .. } => "dns",
+        Body::Syscalls { .. } => "syscalls",
+        Body::Capability { .. } => "capability",
+    }
+}
+
+fn body<M: SerializeMap>(map: &mut M, body: &Body<&[u8]>) -> Result<(), M::Error> {
+    match body {
+        Body::ContainerStart { image, tag } => {
+            bytes(map, "image", "", image)?;
+            bytes(map, "tag", "", tag)
+        }
+        Body::ContainerStop | Body::Exit => Ok(()),
+        Body::Fork { ppid } => map.serialize_entry("ppid", ppid),
+        Body::Exec(e) => exec(map, e),
+        Body::Open { path, flags, ret } => {
+            bytes(map, "path", "path_b64", path)?;
+            map.serialize_entry("flags", flags)?;
+            map.serialize_entry("ret", ret)
+        }
+        Body::Socket { op: _, peer, port, proto, ret } => {
+            match peer {
+                Peer::Ip(ip) => {
+                    map.serialize_entry("family", if ip.is_ipv4() { "inet" } else { "inet6" })?;
+                    map.serialize_entry("addr", ip)?;
+                }
+                Peer::Unix(path) => {
+                    map.serialize_entry("family", "unix")?;
+                    bytes(map, "addr", "addr_b64", path)?;
+                }
+            }
+            map.serialize_entry("port", port)?;
+            let proto = proto.map(|p| match p {
+                Proto::Tcp => "tcp",
+                Proto::Udp => "udp",
+            });
+            entry(map, "proto", proto)?;
+            map.serialize_entry("ret", ret)
+        }
+        Body::Dns { name, qtype } => {
+            bytes(map, "name", "", name)?;
+            map.serialize_entry("qtype", &qtype_name(*qtype))
+        }
+        Body::Syscalls { nrs } => map.serialize_entry("nrs", &Numbers(nrs)),
+        Body::Capability { cap, used } => {
+            map.serialize_entry("cap", &capability_name(*cap))?;
+            map.serialize_entry("used", used)
+        }
+    }
+}
+
+fn exec<M: SerializeMap>(map: &mut M, e: &Exec<&[u8]>) -> Result<(), M::Error> {
+    map.serialize_entry("ppid", &e.ppid)?;
+    bytes(map, "path", "path_b64", e.path)?;
+    if let Some(argv) = e.argv {
+        match str::from_utf8(argv) {
+            Ok(_) => map.serialize_entry("argv", &Arguments(argv, false))?,
+            Err(_) => map.serialize_entry("argv_b64", &Arguments(argv, true))?,
+        }
+    }
+    if let Some(cwd) = e.cwd {
+        bytes(map, "cwd", "cwd_b64", cwd)?;
+    }
+    entry(map, "uid", e.uid)?;
+    entry(map, "fileless", e.fileless.then_some(true))?;
+    entry(map, "upper_layer", e.upper_layer.then_some(true))
+}
+
+/// Writes a field unless it is absent.
+fn entry<M: SerializeMap>(map: &mut M, key: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| map.serialize_entry(key, &value))
+}
+
+/// Writes a text under `key`, or in base64 under `key_b64` if it is not UTF-8.
+fn bytes<M: SerializeMap>(map: &mut M, key: &str, key_b64: &str, bytes: &[u8]) -> Result<(), M::Error> {
+    match str::from_utf8(bytes) {
+        Ok(text) => map.serialize_entry(key, text),
+        Err(_) => map.serialize_entry(key_b64, &BASE64.encode(bytes)),
+    }
+}
+
+/// Arguments, each followed by a NUL byte; in base64 if so told.
+struct Arguments<'a>(&'a [u8], bool);
+
+impl Serialize for Arguments<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut list = s.serialize_seq(None)?;
+        for argument in self.0.split_inclusive(|b| *b == 0) {
+            let argument = argument.strip_suffix(&[0]).unwrap_or(argument);
+            match str::from_utf8(argument) {
+                Ok(text) if !self.1 => list.serialize_element(text)?,
+                _ => list.serialize_element(&BASE64.encode(argument))?,
+            }
+        }
+        list.end()
+    }
+}
+
+struct Numbers<'a>(&'a [u8]);
+
+impl Serialize for Numbers<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(syscall_numbers(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

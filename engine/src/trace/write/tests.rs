@@ -1,0 +1,199 @@
+#![allow(clippy::unwrap_used)]
+
+use std::io::Cursor;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{Event, EventBuf};
+use crate::trace::input::{Framing, RECORD_MAX, Records};
+use crate::trace::native::NativeDecoder;
+use crate::trace::{Decoder, Line};
+
+type Owned = Event<Vec<u8>>;
+
+fn borrow(event: &Owned) -> EventRef<'_> {
+    let Event { ts, container, pid, start, body } = event;
+    let body = match body {
+        Body::ContainerStart { image, tag } => Body::ContainerStart { image: &image[..], tag: &tag[..] },
+        Body::ContainerStop => Body::ContainerStop,
+        Body::Fork { ppid } => Body::Fork { ppid: *ppid },
+        Body::Exec(e) => Body::Exec(Exec {
+            ppid: e.ppid,
+            path: &e.path[..],
+            argv: e.argv.as_deref(),
+            cwd: e.cwd.as_deref(),
+            uid: e.uid,
+            fileless: e.fileless,
+            upper_layer: e.upper_layer,
+        }),
+        Body::Exit => Body::Exit,
+        Body::Open { path, flags, ret } => Body::Open { path: &path[..], flags: *flags, ret: *ret },
+        Body::Socket { op, peer, port, proto, ret } => {
+            let peer = match peer {
+                Peer::Ip(ip) => Peer::Ip(*ip),
+                Peer::Unix(path) => Peer::Unix(&path[..]),
+            };
+            Body::Socket { op: *op, peer, port: *port, proto: *proto, ret: *ret }
+        }
+        Body::Dns { name, qtype } => Body::Dns { name: &name[..], qtype: *qtype },
+        Body::Syscalls { nrs } => Body::Syscalls { nrs: &nrs[..] },
+        Body::Capability { cap, used } => Body::Capability { cap: *cap, used: *used },
+    };
+    Event { ts: *ts, container, pid: *pid, start: *start, body }
+}
+
+/// Bytes without NUL, often UTF-8.
+fn raw() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        "[^\0]{1,20}".prop_map(String::into_bytes),
+        prop::collection::vec(1u8..=255, 1..20),
+        "/[a-z\"\\\\*\n/]{0,20}".prop_map(String::into_bytes),
+    ]
+}
+
+fn utf8(pattern: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    pattern.prop_map(String::into_bytes)
+}
+
+fn argv() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop_oneof![raw(), Just(Vec::new())], 0..4).prop_map(|args| {
+        let mut argv = Vec::new();
+        for arg in args {
+            argv.extend(arg);
+            argv.push(0);
+        }
+        argv
+    })
+}
+
+fn any_exec() -> impl Strategy<Value = Exec<Vec<u8>>> {
+    let options = (prop::option::of(argv()), prop::option::of(raw()), any::<Option<u32>>());
+    (any::<(u32, bool, bool)>(), raw(), options).prop_map(|((ppid, fileless, upper_layer), path, (argv, cwd, uid))| {
+        Exec { ppid, path, argv, cwd, uid, fileless, upper_layer }
+    })
+}
+
+fn any_socket() -> impl Strategy<Value = Body<Vec<u8>>> {
+    let op = prop_oneof![Just(SocketOp::Bind), Just(SocketOp::Connect)];
+    let proto = prop::option::of(prop_oneof![Just(Proto::Tcp), Just(Proto::Udp)]);
+    let peer = prop_oneof![
+        any::<Ipv4Addr>().prop_map(|ip| Peer::Ip(ip.into())),
+        any::<Ipv6Addr>().prop_map(|ip| Peer::Ip(ip.into())),
+        raw().prop_map(Peer::Unix),
+    ];
+    (op, peer, any::<u16>(), proto, any::<i64>()).prop_map(|(op, peer, port, proto, ret)| match peer {
+        Peer::Ip(_) => Body::Socket { op, peer, port, proto, ret },
+        Peer::Unix(_) => Body::Socket { op, peer, port: 0, proto: None, ret },
+    })
+}
+
+fn any_body() -> impl Strategy<Value = Body<Vec<u8>>> {
+    prop_oneof![
+        (utf8("[^\0]{1,10}"), utf8("[^\0]{1,10}")).prop_map(|(image, tag)| Body::ContainerStart { image, tag }),
+        Just(Body::ContainerStop),
+        any::<u32>().prop_map(|ppid| Body::Fork { ppid }),
+        any_exec().prop_map(Body::Exec),
+        Just(Body::Exit),
+        (raw(), any::<u32>(), any::<i64>()).prop_map(|(path, flags, ret)| Body::Open { path, flags, ret }),
+        any_socket(),
+        (utf8("[^\0]{0,20}"), any::<u16>()).prop_map(|(name, qtype)| Body::Dns { name, qtype }),
+        prop::collection::vec(any::<u32>(), 0..5)
+            .prop_map(|nrs| Body::Syscalls { nrs: nrs.iter().flat_map(|n| n.to_le_bytes()).collect() }),
+        (0u8..64, any::<bool>()).prop_map(|(cap, used)| Body::Capability { cap, used }),
+    ]
+}
+
+fn any_event() -> impl Strategy<Value = Owned> {
+    (any::<(u64, u32, Option<u64>)>(), utf8("[^\0]{0,12}"), any_body()).prop_map(
+        |((ts, pid, start), container, body)| {
+            let of_container = matches!(body, Body::ContainerStart { .. } | Body::ContainerStop);
+            Event { ts, container, pid: if of_container { 0 } else { pid }, start, body }
+        },
+    )
+}
+
+fn write_all(events: &[Owned], compression: Compression) -> Vec<u8> {
+    let header = Header { source: Some("test"), recording: Some("r") };
+    let mut writer = Writer::new(Vec::new(), compression, header).unwrap();
+    for event in events {
+        writer.event(borrow(event)).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn read_all(trace: Vec<u8>) -> (EventBuf, Option<String>) {
+    let mut records = Records::new(Box::new(Cursor::new(trace)), Framing::Lines, RECORD_MAX);
+    let mut decoder = NativeDecoder::new();
+    let mut events = EventBuf::new();
+    let mut lines = 0;
+    while let Some(record) = records.next().unwrap() {
+        lines += 1;
+        let line = decoder.decode(record.bytes.unwrap(), &mut events);
+        assert_eq!(line, Ok(if lines == 1 { Line::Header } else { Line::Event }));
+    }
+    (events, decoder.recording().map(Into::into))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn what_is_written_reads_back_the_same(events in prop::collection::vec(any_event(), 0..8)) {
+        let trace = write_all(&events, Compression::Plain);
+        // One line each, in UTF-8, whatever the bytes.
+        prop_assert_eq!(str::from_utf8(&trace).unwrap().lines().count(), events.len() + 1);
+        let (read, recording) = read_all(trace);
+        prop_assert_eq!(recording.as_deref(), Some("r"));
+        prop_assert_eq!(read.len(), events.len());
+        for (stored, event) in read.iter().zip(&events) {
+            prop_assert_eq!(stored.event, borrow(event));
+        }
+    }
+}
+
+fn open(path: &[u8]) -> Owned {
+    let body = Body::Open { path: path.to_vec(), flags: 0, ret: 3 };
+    Event { ts: 5, container: b"c".to_vec(), pid: 7, start: None, body }
+}
+
+#[test]
+fn compression_makes_no_difference_to_a_reader() {
+    let events: Vec<_> = (0..1000).map(|i| open(format!("/{i}").as_bytes())).collect();
+    let plain = write_all(&events, Compression::Plain);
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let packed = write_all(&events, compression);
+        assert!(packed.len() < plain.len() / 4);
+        assert_eq!(read_all(packed).0.len(), 1000);
+    }
+}
+
+#[test]
+fn the_lines_are_those_of_the_format() {
+    let lines = String::from_utf8(write_all(&[open(b"/a"), open(b"/\xff")], Compression::Plain)).unwrap();
+    assert_eq!(
+        lines,
+        concat!(
+            r#"{"type":"header","format":"grove-trace","version":1,"source":"test","recording":"r","clock":"unix_ns"}"#,
+            "\n",
+            r#"{"ts":5,"type":"open","container":"c","pid":7,"path":"/a","flags":0,"ret":3}"#,
+            "\n",
+            r#"{"ts":5,"type":"open","container":"c","pid":7,"path_b64":"L/8=","flags":0,"ret":3}"#,
+            "\n",
+        )
+    );
+}
+
+#[test]
+fn an_event_without_words_is_refused_and_the_trace_stays_whole() {
+    let mut writer = Writer::new(Vec::new(), Compression::Plain, Header::default()).unwrap();
+    let dns = Event { body: Body::Dns { name: b"\xff".to_vec(), qtype: 1 }, ..open(b"/a") };
+    let elsewhere = Event { container: b"\xff".to_vec(), ..open(b"/a") };
+    for event in [dns, elsewhere] {
+        let error = writer.event(borrow(&event)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        writer.event(borrow(&open(b"/a"))).unwrap();
+    }
+    assert_eq!(read_all(writer.finish().unwrap()).0.len(), 2);
+}
