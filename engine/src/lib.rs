@@ -153,6 +153,12 @@
 //!
 //! How they fit together, and why, is in `ARCHITECTURE.md`; the formats are in `docs/formats.md`.
 
+// What traced processes send must never stop the engine: its own code indexes and unwraps nothing.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
+)]
+
 pub mod config;
 pub mod event;
 pub mod export;

@@ -56,8 +56,14 @@ fn header(profile: &ProfileDoc, palette: &Palette, out: &mut impl Write) -> io::
     writeln!(out, "{}", paint(palette.heading, Visible(&profile.image)))?;
     let mut field = |label: &str, text: &str| writeln!(out, "  {} {text}", paint(palette.label, format!("{label:<8}")));
     for (tag, doc) in &profile.tags {
-        let state: Vec<String> =
-            doc.state.iter().map(|(kind, state)| format!("{} {}", Visible(kind), state.name())).collect();
+        let mut states: Vec<_> = doc.state.values().collect();
+        states.sort_unstable();
+        states.dedup();
+        // Where all kinds are as far as each other there is only one thing to say.
+        let state: Vec<String> = match states.as_slice() {
+            [one] => vec![one.name().to_owned()],
+            _ => doc.state.iter().map(|(kind, state)| format!("{} {}", Visible(kind), state.name())).collect(),
+        };
         let name = paint(palette.tag, Visible(tag));
         let times = format!("{} to {}", second(doc.first_seen), second(doc.last_seen));
         field("tag", format!("{name}  {times}  {}", state.join(", ")).trim_end())?;
@@ -318,8 +324,7 @@ docker.io/library/nginx
             lines,
             [
                 "├─ calls     call_0 call_1 call_2 call_3 call_4 call_5",
-                "│            call_6 call_7 call_8 call_9 call_10",
-                "│            call_11",
+                "│            call_6 call_7 call_8 call_9 call_10 call_11",
             ]
         );
     }

@@ -46,6 +46,7 @@ const SLASH_OR_DOT: u8 = 2;
 const ESCAPED: u8 = 4;
 
 /// What a byte may be part of that needs rewriting.
+#[allow(clippy::indexing_slicing)] // worked out by the compiler
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
     let mut byte = 0;

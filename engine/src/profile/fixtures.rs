@@ -23,7 +23,7 @@ const FULL: &str = r#"
     "ignored":{"failed":6,"host":0,"runtime_setup":2,"no_profile":0,"unknown_type":0,"relative_path":0,"no_behaviour":0},
     "rejected":{"malformed":1,"missing_field":1,"wrong_type":0,"invalid_value":0,"duplicate_field":0,"too_long":0,
       "conflicting_workload":0},
-    "dropped":{"queue_full":12,"tree_full":0,"shard_failed":0},"held":0}},
+    "dropped":{"queue_full":12,"tree_full":0,"containers":0,"tags_full":0,"shard_failed":0,"shutdown":0},"held":0}},
 "processes":[
   {"path":"/usr/sbin/nginx","argv0":null,"argv":null,"exec_chain":false,"uids":[0,101],
     "seen":{

@@ -36,7 +36,7 @@ pub(super) enum State {
         /// Image and tag.
         workload: Workload,
         /// What its events go into.
-        subject: Box<Subject>,
+        subject: Subject,
     },
 }
 
@@ -62,9 +62,9 @@ impl Workload {
 /// What a container's events go into.
 pub(super) enum Subject {
     /// A tree that learns.
-    Learning(ActivityTree),
+    Learning(Box<ActivityTree>),
     /// A comparison with a profile.
-    Checking(Checker),
+    Checking(Box<Checker>),
     /// Nothing: there is no profile of its image to compare with.
     Nothing,
 }

@@ -318,7 +318,7 @@ impl Worker {
             }
             State::Bound { workload, subject } if workload.assumed => {
                 let Ok(reference) = self.interner.intern(tag) else { return Fate::Dropped(Dropped::TagsFull) };
-                match &mut **subject {
+                match subject {
                     Subject::Learning(tree) => tree.rename_tag(&reference),
                     // What was compared with nothing, or with the profile of the unknown, begins anew.
                     other => match Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &told) {
@@ -351,10 +351,14 @@ impl Worker {
         workload: &Workload,
     ) -> Result<Subject, Full> {
         Ok(match mode {
-            Mode::Learn => Subject::Learning(ActivityTree::new(rules.clone(), &interner.intern(&workload.tag)?)),
+            Mode::Learn => {
+                let tag = interner.intern(&workload.tag)?;
+                Subject::Learning(Box::new(ActivityTree::new(rules.clone(), &tag)))
+            }
             Mode::Check(baselines) => match baselines.get(&*workload.image) {
                 Some(baseline) => {
-                    Subject::Checking(Checker::new(baseline.clone(), rules, id, &workload.image, &workload.tag))
+                    let checker = Checker::new(baseline.clone(), rules, id, &workload.image, &workload.tag);
+                    Subject::Checking(Box::new(checker))
                 }
                 None => Subject::Nothing,
             },
@@ -367,7 +371,7 @@ impl Worker {
         let Ok(subject) = Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &workload) else {
             return false;
         };
-        let bound = State::Bound { workload, subject: Box::new(subject) };
+        let bound = State::Bound { workload, subject };
         let State::Waiting { held, .. } = std::mem::replace(&mut container.state, bound) else { return true };
         self.last = index;
         self.replaying = counted(&held);
@@ -395,7 +399,7 @@ impl Worker {
     fn retire(&mut self, index: usize) {
         let Some(container) = self.remove(index) else { return };
         let State::Bound { workload, subject } = container.state else { return };
-        match *subject {
+        match subject {
             Subject::Learning(tree) => {
                 let retired = self
                     .retired
@@ -455,7 +459,7 @@ impl Worker {
                 let (found, suppressed) = subject.findings();
                 findings.extend(found);
                 findings_suppressed += suppressed;
-                if let Subject::Learning(tree) = &**subject {
+                if let Subject::Learning(tree) = subject {
                     let view = images
                         .entry(workload.image.clone())
                         .or_insert_with(|| ImageView { trees: Vec::new(), ledgers: Vec::new() });

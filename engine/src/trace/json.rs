@@ -19,7 +19,9 @@ pub(super) fn object<'a, T: Deserialize<'a>>(record: &'a [u8]) -> Result<T, Reje
     if nests_deeper(record, DEPTH) {
         return Err(reject(Rejected::Malformed, "nested too deeply"));
     }
-    sonic_rs::from_slice(record).map_err(|error| {
+    // The parser checks the strings that it reads but not what it leaves for later, which it takes on trust.
+    let Ok(record) = str::from_utf8(record) else { return Err(reject(Rejected::Malformed, "not UTF-8")) };
+    sonic_rs::from_str(record).map_err(|error| {
         // The error's own text quotes the record over several lines; its first line says what and where.
         let text = error.to_string();
         let reason = match error.is_unmatched_type() {
@@ -192,7 +194,14 @@ mod tests {
             let got = got.as_ref().map(|r| (r.name.as_deref(), r.number.map(|n| n.0))).map_err(|e| e.reason);
             assert_eq!(got, expected, "{record}");
         }
-        assert_eq!(object::<Record<'_>>(b"{\"name\":\"\xff\"}").unwrap_err().reason, Rejected::Malformed);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_are_rejected_even_where_nobody_looks() {
+        for field in ["name", "rest", "other"] {
+            let record = [b"{\"", field.as_bytes(), b"\":\"\xff\"}"].concat();
+            assert_eq!(object::<Record<'_>>(&record).unwrap_err().reason, Rejected::Malformed, "{field}");
+        }
     }
 
     #[test]

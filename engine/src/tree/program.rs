@@ -119,6 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::type_complexity)] // a table
     fn keys_are_kept_only_where_they_tell_programs_apart() {
         let cases: [(&str, Option<&[u8]>, bool, Option<&str>, Option<&[&str]>); 7] = [
             ("/bin/ls", Some(b"ls\0-l\0"), false, None, None),
