@@ -12,7 +12,6 @@ use super::arena::ShapeKey;
 use super::grow::socket_level;
 use super::node::{Flags, Kind, NONE, Node, NodeId};
 use super::socket::Address;
-use crate::path::shape;
 use std::collections::{HashMap, VecDeque};
 
 /// A node and its hash.
@@ -49,13 +48,13 @@ impl Tree {
     }
 
     fn absorb_shape(&mut self, key: ShapeKey, moves: &mut VecDeque<Move>) {
-        let members = self.take_members(key);
-        if members.is_empty() {
-            return;
-        }
         let (parent, kind, pattern) = key;
         let below = self.arena.hash_below(parent);
         let found = self.arena.child(parent, below, kind, self.arena.names.get(pattern));
+        let members = self.take_members(key);
+        if members.is_empty() && found.is_none() {
+            return;
+        }
         let into = found.unwrap_or_else(|| self.arena.add(parent, below, kind, pattern));
         self.learn(into);
         let hashed = |id| (id, self.arena.hash_from(below, kind, self.arena.node(id).name));
@@ -73,29 +72,16 @@ impl Tree {
         new
     }
 
-    /// The names of one shape in a directory, the pattern's own node included, taken from the table of shapes.
-    fn take_members(&mut self, key: ShapeKey) -> Vec<NodeId> {
-        let (parent, kind, pattern) = key;
+    /// The names of one shape in a directory that its pattern is to take in, not counted from now on.
+    fn take_members(&mut self, (parent, kind, pattern): ShapeKey) -> Vec<NodeId> {
+        let pattern = self.arena.names.text(pattern).to_owned();
         if self.arena.node(parent).has(Flags::SHAPED) {
-            let taken = self.arena.shapes.remove(&key).unwrap_or_default();
-            self.arena.shape_bytes -= taken.members.capacity() * size_of::<NodeId>();
-            let mut members = taken.members;
-            // A pattern that came from another tree may have no counted name beside it.
-            if members.is_empty() {
-                let hash = self.arena.hash_below(parent);
-                members.extend(self.arena.child(parent, hash, kind, self.arena.names.get(pattern)));
-            }
-            return members;
+            return self.arena.take_shape(parent, kind, &pattern);
         }
-        let mut text = String::new();
         let mut shelter = None;
         let is_member = |id: &NodeId| {
-            let node = self.arena.node(*id);
-            let name = self.arena.text(*id);
-            node.kind() == kind
-                && shape(name, &mut text)
-                && text.as_bytes() == self.arena.names.get(pattern)
-                && (node.name == pattern || !self.exempt(parent, kind, name, &mut shelter))
+            self.arena.has_shape(*id, parent, kind, &pattern)
+                && !self.exempt(parent, kind, self.arena.text(*id), &mut shelter)
         };
         self.arena.children(parent).filter(is_member).collect()
     }

@@ -6,8 +6,9 @@
 use super::Stats;
 use super::names::{Names, reserve_tight};
 use super::node::{Flags, Kind, NO_TAG, NONE, Node, NodeId, Span};
+use super::shapes::Shapes;
 use crate::intern::TagRef;
-use crate::path::Sketch;
+use crate::path::{Sketch, shape};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use std::hash::BuildHasher;
@@ -31,23 +32,9 @@ struct More {
     tag: u16,
 }
 
-/// Names of one shape and kind in one directory: what a process runs and what it opens may be called alike.
+/// A shape: the directory, the kind of names (what a process runs and what it opens may be called alike), and the
+/// pattern's name.
 pub(super) type ShapeKey = (NodeId, Kind, u32);
-
-/// Names of one shape in one directory that are not yet many enough to become a pattern.
-#[derive(Debug, Default)]
-pub(super) struct Shape {
-    pub members: Vec<NodeId>,
-}
-
-impl Clone for Shape {
-    /// Keeps the capacity: the tree counts those bytes as they are taken, and a clone takes over the count.
-    fn clone(&self) -> Self {
-        let mut members = Vec::with_capacity(self.members.capacity());
-        members.extend_from_slice(&self.members);
-        Self { members }
-    }
-}
 
 /// Nodes of one tree and what hangs on them.
 #[derive(Clone, Debug)]
@@ -59,8 +46,7 @@ pub struct Arena {
     tags: Vec<Option<LocalTag>>,
     pub(super) sketches: HashMap<NodeId, Sketch, FixedState>,
     pub(super) sketch_bytes: usize,
-    pub(super) shapes: HashMap<ShapeKey, Shape, FixedState>,
-    pub(super) shape_bytes: usize,
+    shapes: Shapes,
     /// Processes that were merged away, in order: (from, to). The owner of process tables takes them.
     pub(super) moved: Vec<(NodeId, NodeId)>,
     stats: Stats,
@@ -93,8 +79,7 @@ impl Arena {
             tags: Vec::new(),
             sketches: HashMap::with_hasher(hasher.clone()),
             sketch_bytes: 0,
-            shapes: HashMap::with_hasher(hasher.clone()),
-            shape_bytes: 0,
+            shapes: Shapes::default(),
             moved: Vec::new(),
             stats: Stats::default(),
             dead: 0,
@@ -141,8 +126,7 @@ impl Arena {
             + self.tags.capacity() * size_of::<Option<LocalTag>>()
             + self.sketches.allocation_size()
             + self.sketch_bytes
-            + self.shapes.allocation_size()
-            + self.shape_bytes
+            + self.shapes.heap_bytes()
             + self.moved.capacity() * size_of::<(NodeId, NodeId)>()
     }
 
@@ -305,6 +289,49 @@ impl Arena {
         }
     }
 
+    // Shapes.
+
+    fn shape_hash(&self, parent: NodeId, kind: Kind, pattern: &str) -> u64 {
+        self.step(self.scope_hash(parent), kind, pattern.as_bytes())
+    }
+
+    fn hash_of_shape(&self, id: NodeId) -> u64 {
+        let mut pattern = String::new();
+        shape(self.text(id), &mut pattern);
+        self.shape_hash(self.node(id).parent, self.node(id).kind(), &pattern)
+    }
+
+    /// Whether a node is a name below `parent` of this kind and shape.
+    pub(super) fn has_shape(&self, id: NodeId, parent: NodeId, kind: Kind, pattern: &str) -> bool {
+        let node = self.node(id);
+        let mut own = String::new();
+        node.parent == parent && node.kind() == kind && shape(self.text(id), &mut own) && own == pattern
+    }
+
+    /// Counts a name among those of its shape, `pattern`, beside it; returns how many they are.
+    pub(super) fn join_shape(&mut self, id: NodeId, pattern: &str) -> usize {
+        let (parent, kind) = (self.node(id).parent, self.node(id).kind());
+        let hash = self.shape_hash(parent, kind, pattern);
+        let mut shapes = std::mem::take(&mut self.shapes);
+        let count = shapes.join(
+            id,
+            hash,
+            |other| self.has_shape(other, parent, kind, pattern),
+            |other| self.hash_of_shape(other),
+        );
+        self.shapes = shapes;
+        count
+    }
+
+    /// The names counted for a shape, which are not counted any more then.
+    pub(super) fn take_shape(&mut self, parent: NodeId, kind: Kind, pattern: &str) -> Vec<NodeId> {
+        let hash = self.shape_hash(parent, kind, pattern);
+        let mut shapes = std::mem::take(&mut self.shapes);
+        let taken = shapes.take(hash, |other| self.has_shape(other, parent, kind, pattern));
+        self.shapes = shapes;
+        taken
+    }
+
     // Tags and seen records.
 
     /// The tree's own index of a tag; none when it knows as many tags as an index can tell apart. The tag is
@@ -437,10 +464,12 @@ impl Arena {
         self.names.shrink();
         self.tags.shrink_to_fit();
         self.sketches.shrink_to_fit();
-        self.shapes.shrink_to_fit();
         self.moved.shrink_to_fit();
         let hashes = self.hashes();
         self.index.shrink_to_fit(|id| hashes.get(*id as usize).copied().unwrap_or_default());
+        let mut shapes = std::mem::take(&mut self.shapes);
+        shapes.shrink(|id| self.hash_of_shape(id));
+        self.shapes = shapes;
     }
 }
 

@@ -5,7 +5,6 @@
 //! pattern node (`absorb`), below which the same counting goes on over the union.
 
 use super::Tree;
-use super::arena::ShapeKey;
 use super::node::{Flags, Kind, NONE, NodeId};
 use super::socket::{Address, SocketKey};
 use crate::path::{Sketch, push_component, shape};
@@ -165,13 +164,13 @@ impl Tree {
         let id = self.arena.add_named(parent, hash, kind, name.as_bytes());
         let mut pattern = String::new();
         if shape(name, &mut pattern) && !self.exempt(parent, kind, name, shelter) {
-            self.count_shape(parent, kind, id, &pattern);
+            self.count_shape(parent, id, &pattern);
         }
         (id, true)
     }
 
     /// Counts a new name among those of its shape, and notes the shape as pending when they are too many.
-    fn count_shape(&mut self, parent: NodeId, kind: Kind, id: NodeId, pattern: &str) {
+    fn count_shape(&mut self, parent: NodeId, id: NodeId, pattern: &str) {
         self.arena.node_mut(parent).count_variable_child();
         let node = self.arena.node(parent);
         let fanout = self.rules.path_fanout;
@@ -179,8 +178,7 @@ impl Tree {
             return;
         }
         if node.has(Flags::SHAPED) {
-            let pattern = self.arena.names.intern(pattern.as_bytes());
-            self.join_shape((parent, kind, pattern), id);
+            self.join_shape(id, pattern);
             return;
         }
         self.arena.node_mut(parent).set(Flags::SHAPED);
@@ -194,20 +192,17 @@ impl Tree {
                 continue;
             }
             if !self.exempt(parent, kind, self.arena.text(child), &mut shelter) {
-                let pattern = self.arena.names.intern(pattern.as_bytes());
-                self.join_shape((parent, kind, pattern), child);
+                self.join_shape(child, &pattern);
             }
         }
     }
 
-    fn join_shape(&mut self, key: ShapeKey, id: NodeId) {
-        let shape = self.arena.shapes.entry(key).or_default();
-        let before = shape.members.capacity();
-        shape.members.push(id);
-        self.arena.shape_bytes += (shape.members.capacity() - before) * size_of::<NodeId>();
+    fn join_shape(&mut self, id: NodeId, pattern: &str) {
         // Noted once: until the shape is absorbed more names only join it.
-        if shape.members.len() == self.rules.path_fanout + 1 {
-            self.pending.push(key);
+        if self.arena.join_shape(id, pattern) == self.rules.path_fanout + 1 {
+            let (parent, kind) = (self.arena.node(id).parent, self.arena.node(id).kind());
+            let pattern = self.arena.names.intern(pattern.as_bytes());
+            self.pending.push((parent, kind, pattern));
         }
     }
 

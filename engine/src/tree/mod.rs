@@ -22,6 +22,7 @@ mod merge;
 mod names;
 mod node;
 mod program;
+mod shapes;
 mod socket;
 mod take;
 
@@ -173,8 +174,7 @@ impl Tree {
     /// [`heap_bytes`](Self::heap_bytes) with every part that is kept incrementally counted anew.
     pub fn recount_bytes(&self) -> usize {
         let sketches: usize = self.arena.sketches.values().map(crate::path::Sketch::heap_bytes).sum();
-        let shapes: usize = self.arena.shapes.values().map(|s| s.members.capacity() * size_of::<NodeId>()).sum();
-        self.heap_bytes() - self.arena.sketch_bytes - self.arena.shape_bytes + sketches + shapes
+        self.heap_bytes() - self.arena.sketch_bytes + sketches
     }
 
     /// Nodes of every kind, directories included.
