@@ -102,8 +102,9 @@ impl Tree {
                 };
                 stamp(process.sockets.entry(format!("{op:?} {peer} {port}")).or_default(), tag, ts)
             }
-            Body::Syscalls { nrs } => syscall_numbers(nrs)
-                .fold(false, |new, nr| stamp(process.syscalls.entry(nr).or_default(), tag, ts) || new),
+            Body::Syscalls { nrs } => {
+                syscall_numbers(nrs).filter(|nr| stamp(process.syscalls.entry(*nr).or_default(), tag, ts)).count() > 0
+            }
             _ => stamp(&mut process.seen, tag, ts),
         }
     }
