@@ -343,10 +343,16 @@ impl Clone for TagRef {
 
 impl Drop for TagRef {
     fn drop(&mut self) {
-        let slot = self.slot();
-        if !slot.release() {
-            return;
+        if self.slot().release() {
+            self.tear_down();
         }
+    }
+}
+
+impl TagRef {
+    /// Moves the tenant out. To be called once, by the one who gave up the last reference.
+    fn tear_down(&self) {
+        let slot = self.slot();
         if fault::FREE_TOO_EARLY
             && let Some(tenant) = self.tenant()
         {
@@ -361,5 +367,14 @@ impl Drop for TagRef {
             owner.slots.vacate(slot);
         }
         // `owner` goes last: the slots, this one too, may go with it.
+    }
+
+    /// Gives up the last reference and stops there, as a thread that is descheduled does; what is returned
+    /// goes on.
+    #[cfg(any(loom, test))]
+    pub fn stalled(self) -> impl FnOnce() {
+        let this = std::mem::ManuallyDrop::new(self);
+        assert!(this.slot().release(), "it is not the last reference");
+        move || this.tear_down()
     }
 }

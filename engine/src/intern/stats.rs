@@ -63,9 +63,12 @@ impl Counters {
 
     pub(super) fn add(&self, done: Stats) {
         let own = self.own();
-        for (counter, n) in
-            [(&own.hits, done.hits), (&own.misses, done.misses), (&own.revivals, done.revivals), (&own.retries, done.retries)]
-        {
+        for (counter, n) in [
+            (&own.hits, done.hits),
+            (&own.misses, done.misses),
+            (&own.revivals, done.revivals),
+            (&own.retries, done.retries),
+        ] {
             if n > 0 {
                 counter.fetch_add(n, Ordering::Relaxed);
             }

@@ -78,8 +78,8 @@ pub mod fault {
     pub const LOOKUP_COUNTS: bool = cfg!(mutant = "lookup_counts");
     /// One who meets a dying entry waits for it to go.
     pub const WAIT_FOR_DYING: bool = cfg!(mutant = "wait_for_dying");
-    /// A new entry takes the place of whatever is there.
-    pub const INSERT_OVER: bool = cfg!(mutant = "insert_over");
+    /// A tag is used although another thread has added the text first.
+    pub const LOST_RACE_IGNORED: bool = cfg!(mutant = "lost_race_ignored");
     /// A slot's next tenant has the generation of the last.
     pub const SAME_GENERATION: bool = cfg!(mutant = "same_generation");
     /// A generation begins anew when the last is used up.

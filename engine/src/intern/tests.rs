@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
-
 #[test]
 fn one_id_per_text_until_the_last_reference_goes() {
     let interner = Interner::new();

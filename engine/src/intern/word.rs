@@ -34,7 +34,7 @@ impl TagId {
 
     /// The id of a number that [`get`](Self::get) gave.
     #[cfg(any(loom, test))]
-    pub(super) fn from_number(number: u64) -> Option<Self> {
+    pub fn from_number(number: u64) -> Option<Self> {
         NonZeroU64::new(number).map(Self)
     }
 }

@@ -51,7 +51,7 @@ impl Tree {
         selection: &impl Selection,
     ) -> Result<HashMap<NodeId, NodeId>, TreeFull> {
         let mut tags: HashMap<u16, u16> = HashMap::new();
-        for (local, tag, uses) in other.arena.tags() {
+        for (local, tag, uses) in other.arena.tags.iter() {
             if uses > 0 {
                 let tag: &TagRef = tag;
                 tags.insert(local, self.local_tag(tag)?);
@@ -222,7 +222,7 @@ pub(super) struct Filter<'a, F> {
 
 impl<F: Fn(&str, Span) -> bool> Filter<'_, F> {
     fn keeps(&self, from: &Tree, tag: u16, span: Span) -> bool {
-        from.arena.tag(tag).is_some_and(|t| (self.keep)(t.text(), span))
+        from.arena.tags.get(tag).is_some_and(|t| (self.keep)(t.text(), span))
     }
 }
 
