@@ -37,7 +37,8 @@ for fault in $faults; do
             verdict=too-long
         else
             verdict=killed
-            by=$(sed -n 's/^    \([a-z_]*::[a-z_]*\)$/\1/p' "$out" | sort -u | sed 's/.*:://' | head -3 | tr '\n' ' ')
+            # The first model that failed; the others then stop.
+            by=$(sed -n "s/^thread '[a-z]*::\([a-z_]*\)'.* panicked at .*/\1/p" "$out" | head -1)
         fi
         eval "$pass=$verdict"
     done

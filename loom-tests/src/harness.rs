@@ -16,6 +16,19 @@ impl Seen {
     }
 }
 
+/// A model has failed. With a fault switched on that is what was to be seen, and the others need not go on.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+struct FailedOnPanic;
+
+impl Drop for FailedOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() && option_env!("LOOM_MUTANT").is_some() {
+            FAILED.store(true, Relaxed);
+        }
+    }
+}
+
 /// Tries `model` in every interleaving, without a bound on preemptions. In the pass whose loads are
 /// read-modify-writes, every one of `outcomes` must have been witnessed: a model that never saw the race
 /// proves nothing.
@@ -32,7 +45,9 @@ pub fn check(name: &str, outcomes: &[&'static str], model: impl Fn(&Seen) + Send
     builder.checkpoint_file = None;
     builder.max_branches = 2_000;
     let (inner_seen, inner_executions) = (seen.clone(), executions.clone());
+    let _failed = FailedOnPanic;
     builder.check(move || {
+        assert!(!FAILED.load(Relaxed), "not run to its end: a fault has been found by another model");
         inner_executions.fetch_add(1, Relaxed);
         model(&inner_seen);
     });
