@@ -12,7 +12,7 @@
 //! Not for: which text is which tag; that is the index.
 #![allow(unsafe_code)]
 
-use super::sync::{AtomicPtr, AtomicU32, AtomicU64, UnsafeCell, fault, fence, order};
+use super::sync::{AtomicPtr, AtomicU32, AtomicU64, UnsafeCell, fault, order};
 use super::word::{Head, TagId, Word};
 use super::{Inner, stats};
 use std::ptr::{self, NonNull};
@@ -84,8 +84,8 @@ impl Slot {
     fn release(&self) -> bool {
         let before = Word(self.word.fetch_sub(Word::ONE, order::RELEASE));
         let last = if fault::LAST_SEEN_LATE { self.word().references() == 0 } else { before.references() == 1 };
-        if last && !fault::LAST_WITHOUT_FENCE {
-            fence(order::LAST);
+        if last && !fault::LAST_WITHOUT_ACQUIRE {
+            self.word.load(order::LAST);
         }
         last
     }
