@@ -4,26 +4,44 @@
 //! When the last one goes, the tag is removed and its memory given back. An id is never handed out again, so
 //! an id kept without a reference can go stale but can never come to mean another tag.
 //!
+//! ```
+//! use grove::intern::Interner;
+//!
+//! let interner = Interner::new();
+//! let tag = interner.intern("1.27")?;
+//! assert_eq!(interner.lookup("1.27"), Some(tag.id()));
+//! drop(tag);
+//! assert_eq!(interner.lookup("1.27"), None);
+//! # Ok::<(), grove::intern::Full>(())
+//! ```
+//!
 //! Zero is terminal: a count that has reached zero is never raised again. Whoever meets such a dying entry
-//! removes it (by text *and* id, so never its successor) and makes a new one; nobody waits for anybody.
+//! removes it (by text *and* id, so never its successor) and makes a new one; nobody waits for anybody. The
+//! protocol and what it does not promise are described in `docs/interner.md`; `loom-tests/` compiles these very
+//! files and tries it in every interleaving.
 //!
 //! Not for: paths, arguments and other strings of a tree, which are private to it (`tree::names`).
 
+mod index;
+mod slot;
+mod stats;
+mod sync;
+mod word;
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use index::{Chosen, Entries, Index};
+use slot::Slots;
+use stats::Counters;
+use std::cell::Cell;
 use std::fmt;
-use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
+use sync::fault;
 
-/// The id of a tag within this process. Never written to a file, never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TagId(NonZeroU64);
-
-impl TagId {
-    /// The number.
-    pub fn get(self) -> u64 {
-        self.0.get()
-    }
-}
+pub use slot::TagRef;
+pub use stats::Stats;
+pub use word::TagId;
 
 /// The interner holds as many tags as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,34 +55,18 @@ pub struct Full {
 pub const DEFAULT_LIMIT: usize = 1 << 20;
 
 /// A lock-free, reference-counted map between tags and ids. A clone is another handle to the same one.
+///
+/// It lives until its last handle and its last tag have gone, in whichever order.
 #[derive(Clone)]
 pub struct Interner {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    by_text: papaya::HashMap<Arc<str>, Arc<Entry>>,
-    by_id: papaya::HashMap<u64, Arc<Entry>>,
-    next: AtomicU64,
-    live: AtomicUsize,
+    index: Chosen,
+    slots: Slots,
+    counters: Counters,
     limit: usize,
-}
-
-struct Entry {
-    id: TagId,
-    text: Arc<str>,
-    references: AtomicU64,
-}
-
-impl Entry {
-    /// Adds a reference unless the entry is dying.
-    fn try_retain(&self) -> bool {
-        // Acquire: pairs with nothing on the count itself; the entry's fields were published by the map. It keeps
-        // later uses of the reference from moving before the point where it is known to be held.
-        self.references
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |n| if n == 0 { None } else { n.checked_add(1) })
-            .is_ok()
-    }
 }
 
 impl Interner {
@@ -75,11 +77,15 @@ impl Interner {
 
     /// An empty interner that holds at most `limit` tags at once.
     pub fn with_limit(limit: usize) -> Self {
+        Self::starting_at(limit, 0)
+    }
+
+    /// As if every slot had had `generation` tenants before.
+    fn starting_at(limit: usize, generation: u32) -> Self {
         let inner = Inner {
-            by_text: papaya::HashMap::new(),
-            by_id: papaya::HashMap::new(),
-            next: AtomicU64::new(1),
-            live: AtomicUsize::new(0),
+            index: Chosen::new(limit),
+            slots: Slots::new(limit, generation),
+            counters: Counters::default(),
             limit,
         };
         Self { inner: Arc::new(inner) }
@@ -91,63 +97,39 @@ impl Interner {
         GLOBAL.get_or_init(Self::new).clone()
     }
 
+    /// A batch of operations, which costs less than as many single ones. Entries removed meanwhile by anyone
+    /// are not freed before it ends, so it is to be short.
+    pub fn session(&self) -> Session<'_> {
+        Session { inner: &self.inner, entries: self.inner.index.pin(), hits: Cell::new(0) }
+    }
+
     /// A reference to the tag `text`, which lives from now until its last reference is dropped.
     ///
     /// # Errors
-    /// [`Full`] when it is a new tag and the limit is reached.
+    /// [`Full`] when it is a new tag and the limit is reached. A tag whose last reference is being dropped at
+    /// this moment may still count.
     pub fn intern(&self, text: &str) -> Result<TagRef, Full> {
-        let by_text = self.inner.by_text.pin();
-        loop {
-            if let Some(entry) = by_text.get(text) {
-                if entry.try_retain() {
-                    return Ok(TagRef { entry: entry.clone(), inner: self.inner.clone() });
-                }
-                self.inner.unlink(entry);
-                continue;
-            }
-            let reserved = self
-                .inner
-                .live
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < self.inner.limit).then_some(n + 1));
-            if reserved.is_err() {
-                return Err(Full { limit: self.inner.limit });
-            }
-            // 2^64 ids at a billion a second last for 584 years.
-            let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
-            let id = TagId(NonZeroU64::new(number).unwrap_or(NonZeroU64::MAX));
-            let text: Arc<str> = Arc::from(text);
-            let entry = Arc::new(Entry { id, text: text.clone(), references: AtomicU64::new(1) });
-            // The id resolves before anyone can learn of it through the text.
-            self.inner.by_id.pin().insert(number, entry.clone());
-            if by_text.try_insert(text, entry.clone()).is_ok() {
-                return Ok(TagRef { entry, inner: self.inner.clone() });
-            }
-            self.inner.by_id.pin().remove(&number);
-            self.inner.live.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.session().intern(text)
     }
 
     /// The id of `text` if it is held by anyone. Changes nothing.
     pub fn lookup(&self, text: &str) -> Option<TagId> {
-        let by_text = self.inner.by_text.pin();
-        by_text.get(text).filter(|e| e.references.load(Ordering::Acquire) > 0).map(|e| e.id)
+        self.session().lookup(text)
     }
 
     /// One more reference to a tag of which someone holds one.
     pub fn retain(&self, id: TagId) -> Option<TagRef> {
-        let by_id = self.inner.by_id.pin();
-        let entry = by_id.get(&id.get())?;
-        entry.try_retain().then(|| TagRef { entry: entry.clone(), inner: self.inner.clone() })
+        self.inner.slots.get(id.index())?.retain(id)
     }
 
     /// The text of an id that someone holds.
     pub fn resolve(&self, id: TagId) -> Option<Arc<str>> {
-        self.inner.by_id.pin().get(&id.get()).map(|e| e.text.clone())
+        self.retain(id).map(|tag| tag.shared_text())
     }
 
-    /// How many tags are held.
+    /// How many tags are held. Exact when nobody is interning.
     pub fn len(&self) -> usize {
-        self.inner.live.load(Ordering::Relaxed)
+        self.inner.counters.tags()
     }
 
     /// Whether no tag is held.
@@ -155,14 +137,28 @@ impl Interner {
         self.len() == 0
     }
 
+    /// Bytes of heap that the texts of the tags held take, exact when nobody is interning. The slots, which are
+    /// used again but not given back, are [`slot_bytes`](Self::slot_bytes).
+    pub fn bytes(&self) -> usize {
+        self.inner.counters.bytes()
+    }
+
+    /// Bytes of heap reserved for slots: 64 for each, and at most twice as many slots, or 64, as there ever were
+    /// tags at once.
+    pub fn slot_bytes(&self) -> usize {
+        self.inner.slots.heap_bytes()
+    }
+
+    /// What was done so far.
+    pub fn stats(&self) -> Stats {
+        self.inner.counters.stats()
+    }
+
     /// Every tag held with its id and number of references, for diagnosis; sorted by text.
     pub fn dump(&self) -> Vec<(Arc<str>, TagId, u64)> {
-        let by_text = self.inner.by_text.pin();
-        let mut all: Vec<_> = by_text
-            .iter()
-            .map(|(text, e)| (text.clone(), e.id, e.references.load(Ordering::Relaxed)))
-            .filter(|(_, _, n)| *n > 0)
-            .collect();
+        let entries = self.inner.index.pin().all().into_iter();
+        let mut all: Vec<_> =
+            entries.filter_map(|(text, id)| Some((text, id, u64::from(self.inner.references(id)?)))).collect();
         all.sort();
         all
     }
@@ -181,51 +177,99 @@ impl fmt::Debug for Interner {
 }
 
 impl Inner {
-    /// Removes a dying entry. Safe to call from several threads and after the text has a new entry.
-    fn unlink(&self, entry: &Arc<Entry>) {
-        let by_text = self.by_text.pin();
-        let removed = by_text.remove_if(&entry.text, |_, found| found.id == entry.id);
-        if matches!(removed, Ok(Some(_))) {
-            self.by_id.pin().remove(&entry.id.get());
-            self.live.fetch_sub(1, Ordering::Relaxed);
+    /// The references to a tag that is held.
+    fn references(&self, id: TagId) -> Option<u32> {
+        let word = self.slots.get(id.index())?.word();
+        (word.is_live(id.generation()) || fault::LOOKUP_DYING).then(|| word.references())
+    }
+
+    /// Removes the entry of a tag that has no references left, if nobody has done so.
+    fn forget(&self, text: &str, id: TagId) {
+        if !fault::REMOVE_NOTHING {
+            self.index.pin().remove(text, id);
         }
     }
 }
 
-/// A tag held alive. Cloning counts up, dropping counts down.
-pub struct TagRef {
-    entry: Arc<Entry>,
-    inner: Arc<Inner>,
+/// Operations on an [`Interner`] that share the cost of entering it. Of one thread.
+pub struct Session<'a> {
+    inner: &'a Arc<Inner>,
+    entries: <Chosen as Index>::Entries<'a>,
+    hits: Cell<u64>,
 }
 
-impl TagRef {
-    /// The tag's id.
-    pub fn id(&self) -> TagId {
-        self.entry.id
+impl Session<'_> {
+    /// See [`Interner::intern`].
+    ///
+    /// # Errors
+    /// [`Full`], likewise.
+    pub fn intern(&self, text: &str) -> Result<TagRef, Full> {
+        let mut done = Stats::default();
+        let mut mine: Option<TagRef> = None;
+        loop {
+            if let Some(id) = self.entries.get(text) {
+                if let Some(tag) = self.inner.slots.get(id.index()).and_then(|slot| slot.retain(id)) {
+                    // One reference to each; had this thread made one of its own, it drops it unused.
+                    if fault::RESERVED_LOST {
+                        std::mem::forget(mine);
+                    }
+                    self.hits.set(self.hits.get() + 1);
+                    if done != Stats::default() {
+                        self.inner.counters.add(done);
+                    }
+                    return Ok(tag);
+                }
+                // It is dying. Whoever dropped it may be anywhere; its entry is removed for it.
+                done.revivals = 1;
+                if !fault::WAIT_FOR_DYING {
+                    self.entries.remove(text, id);
+                }
+                continue;
+            }
+            let tag = match mine.take() {
+                Some(tag) => tag,
+                None => self.settle(text)?,
+            };
+            if self.entries.insert(tag.shared_text(), tag.id()) || fault::LOST_RACE_IGNORED {
+                done.misses = 1;
+                self.inner.counters.add(done);
+                return Ok(tag);
+            }
+            done.retries += 1;
+            mine = Some(tag);
+        }
     }
 
-    /// The tag's text.
-    pub fn text(&self) -> &str {
-        &self.entry.text
+    /// A new tag that is in no index yet. Dropped, also by a panic, it leaves nothing behind.
+    #[cold]
+    fn settle(&self, text: &str) -> Result<TagRef, Full> {
+        let vacant = self.inner.slots.reserve().ok_or(Full { limit: self.inner.limit })?;
+        let text: Arc<str> = Arc::from(text);
+        self.inner.counters.came(stats::bytes_of(&text));
+        Ok(vacant.settle(text, self.inner.clone()))
+    }
+
+    /// See [`Interner::lookup`].
+    pub fn lookup(&self, text: &str) -> Option<TagId> {
+        let id = self.entries.get(text)?;
+        if fault::LOOKUP_COUNTS {
+            std::mem::forget(self.inner.slots.get(id.index())?.retain(id));
+        }
+        self.inner.references(id).map(|_| id)
     }
 }
 
-impl Clone for TagRef {
-    fn clone(&self) -> Self {
-        // Relaxed: a reference is held, so the count is above zero and stays so.
-        self.entry.references.fetch_add(1, Ordering::Relaxed);
-        Self { entry: self.entry.clone(), inner: self.inner.clone() }
-    }
-}
-
-impl Drop for TagRef {
+impl Drop for Session<'_> {
     fn drop(&mut self) {
-        // Release: every use of the tag under this reference happens before the entry is torn down.
-        if self.entry.references.fetch_sub(1, Ordering::Release) == 1 {
-            // Acquire: pairs with the Release of all the other droppers.
-            fence(Ordering::Acquire);
-            self.inner.unlink(&self.entry);
+        if self.hits.get() > 0 {
+            self.inner.counters.add(Stats { hits: self.hits.get(), ..Stats::default() });
         }
+    }
+}
+
+impl fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
@@ -235,74 +279,19 @@ impl fmt::Debug for TagRef {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn one_id_per_text_until_the_last_reference_goes() {
-        let interner = Interner::new();
-        let a = interner.intern("1.27").unwrap();
-        let b = interner.intern("1.27").unwrap();
-        assert_eq!(a.id(), b.id());
-        assert_eq!(interner.dump(), [(Arc::from("1.27"), a.id(), 2)]);
-        let id = a.id();
-        drop(a);
-        assert_eq!(interner.resolve(id).as_deref(), Some("1.27"));
-        drop(b);
-        assert_eq!((interner.len(), interner.resolve(id), interner.lookup("1.27")), (0, None, None));
-        assert_ne!(interner.intern("1.27").unwrap().id(), id, "an id is never handed out again");
+/// What only tests and models do.
+#[cfg(any(loom, test))]
+impl Interner {
+    /// An empty interner all of whose slots are in this generation.
+    pub fn with_generation(limit: usize, generation: u32) -> Self {
+        Self::starting_at(limit, generation)
     }
 
-    #[test]
-    fn look_up_holds_nothing_and_makes_nothing() {
-        let interner = Interner::new();
-        assert_eq!(interner.lookup("x"), None);
-        assert!(interner.is_empty());
-        let x = interner.intern("x").unwrap();
-        assert_eq!(interner.lookup("x"), Some(x.id()));
-        assert_eq!(interner.dump().first().map(|d| d.2), Some(1));
-        assert_eq!(interner.retain(x.id()).map(|r| r.text().to_owned()).as_deref(), Some("x"));
-        let id = x.id();
-        drop(x);
-        assert!(interner.retain(id).is_none());
-    }
-
-    #[test]
-    fn a_full_interner_says_so_and_recovers() {
-        let interner = Interner::with_limit(2);
-        let a = interner.intern("a").unwrap();
-        let _b = interner.intern("b").unwrap();
-        assert_eq!(interner.intern("c").unwrap_err(), Full { limit: 2 });
-        assert!(interner.intern("a").is_ok());
-        drop(a);
-        assert!(interner.intern("c").is_ok());
-    }
-
-    #[test]
-    fn threads_that_create_and_destroy_the_same_tags_leave_nothing() {
-        let interner = Interner::new();
-        std::thread::scope(|scope| {
-            for t in 0..4_u64 {
-                let interner = interner.clone();
-                scope.spawn(move || {
-                    let mut held = Vec::new();
-                    for i in 0..20_000_u64 {
-                        let text = format!("tag-{}", (i * 7 + t * 3) % 11);
-                        let tag = interner.intern(&text).unwrap();
-                        assert_eq!(tag.text(), text);
-                        assert_eq!(interner.resolve(tag.id()).as_deref(), Some(text.as_str()));
-                        if i % 3 == 0 {
-                            held.push(tag.clone());
-                        }
-                        if held.len() > 5 {
-                            held.clear();
-                        }
-                    }
-                });
-            }
-        });
-        assert_eq!((interner.len(), interner.inner.by_text.len(), interner.inner.by_id.len()), (0, 0, 0));
+    /// Fails unless no tag is held, nothing of any tag is left, and every slot can be used again.
+    pub fn assert_idle(&self) {
+        assert_eq!(self.inner.index.pin().all(), []);
+        assert_eq!((self.len(), self.bytes()), (0, 0));
+        assert_eq!(Arc::strong_count(&self.inner), 1, "a tenant keeps its house");
+        self.inner.slots.assert_idle();
     }
 }

@@ -536,7 +536,7 @@ impl ActivityTree {
     fn rebuild(&mut self, keep: impl Fn(&str, Span) -> bool) {
         let held = self.lineage.places_mut().filter_map(|p| if let Place::At(node) = p { Some(*node) } else { None });
         let pins = held.collect();
-        let own = self.tree.arena.tag(self.tag).cloned();
+        let own = self.tree.arena.tags.get(self.tag).cloned();
         let (tree, went) = self.tree.rebuilt(keep, &pins);
         self.tree = tree;
         // The container itself goes on under its tag, even if no node bears it now.

@@ -7,7 +7,7 @@ use super::Stats;
 use super::names::{Names, reserve_tight};
 use super::node::{Flags, Kind, NO_TAG, NONE, Node, NodeId, Span};
 use super::shapes::Shapes;
-use crate::intern::TagRef;
+use super::tags::LocalTags;
 use crate::path::{Sketch, shape};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
@@ -16,13 +16,6 @@ use std::sync::OnceLock;
 
 /// The node every root process hangs from.
 pub const ROOT: NodeId = 0;
-
-/// A tag that nodes of this tree bear: one reference to the interner however many nodes do.
-#[derive(Clone, Debug)]
-struct LocalTag {
-    tag: TagRef,
-    uses: u32,
-}
 
 /// A seen record beyond a node's first.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +36,7 @@ pub struct Arena {
     index: HashTable<NodeId>,
     more: Vec<More>,
     pub(super) names: Names,
-    tags: Vec<Option<LocalTag>>,
+    pub(super) tags: LocalTags,
     pub(super) sketches: HashMap<NodeId, Sketch, FixedState>,
     pub(super) sketch_bytes: usize,
     shapes: Shapes,
@@ -76,7 +69,7 @@ impl Arena {
             index: HashTable::new(),
             more: Vec::new(),
             names: Names::new(seed),
-            tags: Vec::new(),
+            tags: LocalTags::default(),
             sketches: HashMap::with_hasher(hasher.clone()),
             sketch_bytes: 0,
             shapes: Shapes::default(),
@@ -123,7 +116,7 @@ impl Arena {
             + self.index.allocation_size()
             + self.more.capacity() * size_of::<More>()
             + self.names.heap_bytes()
-            + self.tags.capacity() * size_of::<Option<LocalTag>>()
+            + self.tags.heap_bytes()
             + self.sketches.allocation_size()
             + self.sketch_bytes
             + self.shapes.heap_bytes()
@@ -334,61 +327,10 @@ impl Arena {
 
     // Tags and seen records.
 
-    /// The tree's own index of a tag; none when it knows as many tags as an index can tell apart. The tag is
-    /// kept even while no node uses it, until [`release_unused_tags`](Self::release_unused_tags).
-    pub fn local_tag(&mut self, tag: &TagRef) -> Option<u16> {
-        if let Some(at) = self.find_tag(tag.text()) {
-            return Some(at);
-        }
-        let local = Some(LocalTag { tag: tag.clone(), uses: 0 });
-        match self.tags.iter().position(Option::is_none) {
-            Some(free) => {
-                if let Some(slot) = self.tags.get_mut(free) {
-                    *slot = local;
-                }
-                Some(free as u16)
-            }
-            None if self.tags.len() < NO_TAG as usize => {
-                self.tags.push(local);
-                Some((self.tags.len() - 1) as u16)
-            }
-            None => None,
-        }
-    }
-
-    /// The tag of a local index.
-    pub fn tag(&self, local: u16) -> Option<&TagRef> {
-        self.tags.get(local as usize)?.as_ref().map(|t| &t.tag)
-    }
-
-    /// The local index of a tag, by its text: an id means nothing to another interner, and a tree may be merged
-    /// with one whose tags are of another.
-    pub fn find_tag(&self, text: &str) -> Option<u16> {
-        self.tags.iter().position(|t| t.as_ref().is_some_and(|t| t.tag.text() == text)).map(|at| at as u16)
-    }
-
-    /// Lets another tag stand wherever `local` stood.
-    pub fn rename_tag(&mut self, local: u16, tag: &TagRef) {
-        if let Some(Some(slot)) = self.tags.get_mut(local as usize) {
-            slot.tag = tag.clone();
-        }
-    }
-
-    /// Drops the references of tags that no node uses.
-    pub fn release_unused_tags(&mut self) {
-        for slot in &mut self.tags {
-            if slot.as_ref().is_some_and(|t| t.uses == 0) {
-                *slot = None;
-            }
-        }
-        while self.tags.last().is_some_and(Option::is_none) {
-            self.tags.pop();
-        }
-    }
-
-    /// The tags in use, with their local index and the number of records that bear them.
-    pub fn tags(&self) -> impl Iterator<Item = (u16, &TagRef, u32)> {
-        self.tags.iter().enumerate().filter_map(|(i, t)| t.as_ref().map(|t| (i as u16, &t.tag, t.uses)))
+    /// Whether every tag is borne by as many records as it counts; see [`LocalTags::add_up`]. Visits every node.
+    pub fn tags_add_up(&self) -> bool {
+        let all = 0..self.nodes.len() as NodeId;
+        self.tags.add_up(all.flat_map(|id| self.seen(id).map(|(tag, _)| tag)))
     }
 
     /// The seen records of one node.
@@ -434,9 +376,7 @@ impl Arena {
             self.more.push(More { span, next: head, tag });
             self.node_mut(id).more = new;
         }
-        if let Some(Some(local)) = self.tags.get_mut(tag as usize) {
-            local.uses += 1;
-        }
+        self.tags.used(tag);
         true
     }
 
@@ -444,9 +384,7 @@ impl Arena {
     fn clear_seen(&mut self, id: NodeId) {
         let tags: Vec<u16> = self.seen(id).map(|(tag, _)| tag).collect();
         for tag in &tags {
-            if let Some(Some(local)) = self.tags.get_mut(*tag as usize) {
-                local.uses -= 1;
-            }
+            self.tags.unused(*tag);
         }
         let node = self.node_mut(id);
         node.tag = NO_TAG;
@@ -462,7 +400,7 @@ impl Arena {
         self.nodes.shrink_to_fit();
         self.more.shrink_to_fit();
         self.names.shrink();
-        self.tags.shrink_to_fit();
+        self.tags.shrink();
         self.sketches.shrink_to_fit();
         self.moved.shrink_to_fit();
         let hashes = self.hashes();

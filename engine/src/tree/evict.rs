@@ -41,7 +41,8 @@ impl Tree {
         // It holds a subset of the tags of a tree that held them all.
         let went = tree.take(self, &filter).unwrap_or_default();
         tree.arena.moved.clear();
-        tree.arena.release_unused_tags();
+        tree.arena.tags.release_unused();
+        debug_assert!(tree.arena.tags_add_up());
         tree.shrink();
         (tree, went)
     }

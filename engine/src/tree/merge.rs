@@ -58,7 +58,7 @@ impl Tree {
     ) -> Result<HashMap<NodeId, NodeId>, TreeFull> {
         // Before anything is changed: a merge that cannot have all tags leaves the tree as it was.
         let mut tags: HashMap<u16, u16> = HashMap::new();
-        for (local, tag, uses) in other.arena.tags() {
+        for (local, tag, uses) in other.arena.tags.iter() {
             if uses > 0 && selection.tag(local, tag) {
                 tags.insert(local, self.local_tag(tag)?);
             }
@@ -236,7 +236,7 @@ pub(super) struct Filter<'a, F> {
 
 impl<F: Fn(&str, Span) -> bool> Filter<'_, F> {
     fn keeps(&self, from: &Tree, tag: u16, span: Span) -> bool {
-        from.arena.tag(tag).is_some_and(|t| (self.keep)(t.text(), span))
+        from.arena.tags.get(tag).is_some_and(|t| (self.keep)(t.text(), span))
     }
 }
 

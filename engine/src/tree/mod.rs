@@ -24,6 +24,7 @@ mod node;
 mod program;
 mod shapes;
 mod socket;
+mod tags;
 mod take;
 
 pub use activity::{ActivityTree, Behaviour, PATH_BYTES_MAX, behaviour, exec_program, unknown_program};
@@ -184,12 +185,18 @@ impl Tree {
 
     /// The tags that nodes bear, in order of their text.
     pub fn tags(&self) -> BTreeSet<&str> {
-        self.arena.tags().filter(|(_, _, uses)| *uses > 0).map(|(_, tag, _)| tag.text()).collect()
+        self.arena.tags.iter().filter(|(_, _, uses)| *uses > 0).map(|(_, tag, _)| tag.text()).collect()
     }
 
     /// How many seen records bear the tag.
     pub fn tag_uses(&self, tag: &str) -> u64 {
-        self.arena.tags().filter(|(_, t, _)| t.text() == tag).map(|(_, _, uses)| u64::from(uses)).sum()
+        self.arena.tags.iter().filter(|(_, t, _)| t.text() == tag).map(|(_, _, uses)| u64::from(uses)).sum()
+    }
+
+    /// Whether every tag is borne by as many seen records as the tree counts, and the tree holds one reference to
+    /// each. True, always; for tests, as it visits every node.
+    pub fn tags_add_up(&self) -> bool {
+        self.arena.tags_add_up()
     }
 
     /// The tree's own index of a tag, to be used in calls that follow.
@@ -197,12 +204,12 @@ impl Tree {
     /// # Errors
     /// [`TreeFull`] with 65,535 different tags.
     pub fn local_tag(&mut self, tag: &TagRef) -> Result<u16, TreeFull> {
-        self.arena.local_tag(tag).ok_or(TreeFull)
+        self.arena.tags.own(tag).ok_or(TreeFull)
     }
 
     /// Lets another tag stand wherever `local` stood: the workload is known at last.
     pub fn rename_tag(&mut self, local: u16, tag: &TagRef) {
-        self.arena.rename_tag(local, tag);
+        self.arena.tags.rename(local, tag);
     }
 
     /// Gives back what is reserved and not used.
@@ -231,7 +238,7 @@ impl Tree {
 
     /// When which tag did what a node stands for.
     pub fn seen(&self, id: NodeId) -> impl Iterator<Item = (&TagRef, Span)> {
-        self.arena.seen(id).filter_map(|(local, span)| self.arena.tag(local).map(|tag| (tag, span)))
+        self.arena.seen(id).filter_map(|(local, span)| self.arena.tags.get(local).map(|tag| (tag, span)))
     }
 
     /// The full path, name or address of a leaf or a process.

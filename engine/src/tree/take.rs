@@ -63,11 +63,11 @@ impl Tree {
     }
 
     pub(crate) fn tag_named(&self, tag: &str) -> Option<u16> {
-        self.arena.find_tag(tag)
+        self.arena.tags.find(tag)
     }
 
     pub(crate) fn tag_text(&self, local: u16) -> Option<&str> {
-        self.arena.tag(local).map(crate::intern::TagRef::text)
+        self.arena.tags.get(local).map(crate::intern::TagRef::text)
     }
 
     /// A name below a pattern is one of those the pattern stands for; a pattern brings its own.

@@ -1,0 +1,68 @@
+//! Contestants that bound the field: nothing shared, and nothing given back.
+
+use crate::measure::Interning;
+use std::hint::black_box;
+
+/// The limit: a map and plain counts of one thread.
+#[derive(Default)]
+pub struct ThreadLocal;
+
+impl Interning for ThreadLocal {
+    type Local<'a> = hashbrown::HashMap<Box<str>, u32, foldhash::fast::RandomState>;
+    type Held = ();
+
+    fn name(&self) -> &'static str {
+        "thread_local"
+    }
+
+    fn local<'a>(&'a self, texts: &'a [String]) -> Self::Local<'a> {
+        texts.iter().map(|text| (Box::from(text.as_str()), 0)).collect()
+    }
+
+    fn hold(&self, _: &str) {}
+
+    fn touch<'a>(&'a self, local: &mut Self::Local<'a>, batch: impl Iterator<Item = &'a String>) {
+        for text in batch {
+            let uses = local.get_mut(text.as_str()).unwrap();
+            *black_box(&mut *uses) += 1;
+            *black_box(uses) -= 1;
+        }
+    }
+
+    fn frees(&self) -> bool {
+        false
+    }
+
+    fn shared(&self) -> bool {
+        false
+    }
+}
+
+/// lasso: shared, and never gives anything back.
+#[derive(Default)]
+pub struct Lasso(lasso::ThreadedRodeo);
+
+impl Interning for Lasso {
+    type Local<'a> = ();
+    type Held = lasso::Spur;
+
+    fn name(&self) -> &'static str {
+        "lasso"
+    }
+
+    fn local<'a>(&'a self, _: &'a [String]) {}
+
+    fn hold(&self, text: &str) -> lasso::Spur {
+        self.0.get_or_intern(text)
+    }
+
+    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = &'a String>) {
+        for text in batch {
+            black_box(self.0.get_or_intern(text));
+        }
+    }
+
+    fn frees(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,380 @@
+//! Where tags live: slots that never move and are never freed while the interner lives, and the references to
+//! their tenants.
+//!
+//! A slot is free, then lived in, then left, then free again for a tenant of the next generation. Its one atomic
+//! word, `generation:32 | references:32`, decides which. All unsafe code of the engine is in this file; it rests
+//! on two facts, each kept by a type:
+//!
+//! * a [`Vacant`] is the only access to its slot's cell: a slot is in one of them, on the free list, or lived in;
+//! * a [`TagRef`] is one counted reference: while one exists, its tenant does not move, and the tenant's `owner`
+//!   keeps the memory of all slots.
+//!
+//! Not for: which text is which tag; that is the index.
+#![allow(unsafe_code)]
+
+use super::sync::{AtomicPtr, AtomicU32, AtomicU64, UnsafeCell, fault, order};
+use super::word::{Head, TagId, Word};
+use super::{Inner, stats};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+/// Slots of the first bucket, which is there from the start. Every further one doubles.
+const FIRST: u32 = if cfg!(loom) { 2 } else { 64 };
+/// Buckets beyond the first: enough for every slot that can be numbered.
+const MORE: usize = if cfg!(loom) { 3 } else { 26 };
+
+/// What lives in a slot.
+pub(super) struct Tenant {
+    text: Arc<str>,
+    /// Keeps the slots, this one among them, while anyone lives in them.
+    owner: Arc<Inner>,
+}
+
+/// A place for one tag. Alone on its cache line: counting one tag does not disturb its neighbours.
+#[repr(align(64))]
+pub(super) struct Slot {
+    word: AtomicU64,
+    /// While on the free list: the number of the next free slot, from 1; 0 at its end.
+    next: AtomicU32,
+    index: u32,
+    tenant: UnsafeCell<Option<Tenant>>,
+}
+
+// SAFETY: the cell is written by the holder of a `Vacant`, of which there is one, and by whoever gives up the last
+// reference; it is read under references. Which of these it is at a time is what the word decides.
+unsafe impl Sync for Slot {}
+
+impl Slot {
+    fn new(index: u32, generation: u32) -> Self {
+        Self {
+            word: AtomicU64::new(Word::new(generation, 0).0),
+            next: AtomicU32::new(0),
+            index,
+            tenant: UnsafeCell::new(None),
+        }
+    }
+
+    fn number(&self) -> u32 {
+        self.index + 1
+    }
+
+    pub(super) fn word(&self) -> Word {
+        Word(self.word.load(order::GLANCE))
+    }
+
+    /// A reference to the tenant `id`, unless it has gone or is going.
+    pub(super) fn retain(&self, id: TagId) -> Option<TagRef> {
+        let mut word = self.word();
+        while word.is_live(id.generation()) {
+            assert!(word.references() < Word::REFERENCES_MAX, "references to a tag are lost without being dropped");
+            let more = word.0 + Word::ONE;
+            if fault::RETAIN_TORN {
+                self.word.store(more, order::REFUSED);
+                return Some(TagRef { slot: NonNull::from(self), id });
+            }
+            match self.word.compare_exchange_weak(word.0, more, order::RETAIN, order::REFUSED) {
+                Ok(_) => return Some(TagRef { slot: NonNull::from(self), id }),
+                Err(found) => word = Word(found),
+            }
+        }
+        None
+    }
+
+    /// Gives up one reference; true for the last.
+    fn release(&self) -> bool {
+        let before = Word(self.word.fetch_sub(Word::ONE, order::RELEASE));
+        let last = if fault::LAST_SEEN_LATE { self.word().references() == 0 } else { before.references() == 1 };
+        if last && !fault::LAST_WITHOUT_ACQUIRE {
+            self.word.load(order::LAST);
+        }
+        last
+    }
+}
+
+/// A slot that nobody lives in and that is not on the free list, where it returns if it is not used.
+pub(super) struct Vacant<'a> {
+    slots: &'a Slots,
+    slot: &'a Slot,
+}
+
+impl Vacant<'_> {
+    /// Moves a tenant in and returns the first reference to it. Its id is known to nobody yet.
+    pub(super) fn settle(self, text: Arc<str>, owner: Arc<Inner>) -> TagRef {
+        let slot = self.slot;
+        // It is lived in from here on; it comes back when its tenant leaves.
+        std::mem::forget(self);
+        // SAFETY: a `Vacant` is the only access to its slot's cell.
+        slot.tenant.with_mut(|tenant| unsafe { *tenant = Some(Tenant { text, owner }) });
+        let generation = slot.word().generation();
+        slot.word.store(Word::new(generation, 1).0, order::PUBLISH);
+        TagRef { slot: NonNull::from(slot), id: TagId::new(slot.index, generation) }
+    }
+}
+
+impl Drop for Vacant<'_> {
+    fn drop(&mut self) {
+        self.slots.push(self.slot);
+    }
+}
+
+/// All slots of an interner.
+pub(super) struct Slots {
+    free: Apart<AtomicU64>,
+    /// Slots below this have been given out at least once.
+    fresh: Apart<AtomicU32>,
+    /// Slots from this on are not: the limit, and one for every slot that is used up.
+    ceiling: AtomicU32,
+    first: Box<[Slot]>,
+    more: [AtomicPtr<Slot>; MORE],
+    /// The generation of a slot's first tenant.
+    generation: u32,
+}
+
+/// Alone on its cache lines.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+/// Bucket `k` has `FIRST << k` slots. The bucket of a slot, and its place in it.
+fn locate(index: u32) -> (usize, usize) {
+    let position = u64::from(index) + u64::from(FIRST);
+    let bucket = position.ilog2() - FIRST.ilog2();
+    (bucket as usize, (position - (u64::from(FIRST) << bucket)) as usize)
+}
+
+fn bucket(k: usize, generation: u32) -> Box<[Slot]> {
+    let start = (FIRST << k) - FIRST;
+    (0..FIRST << k).map(|offset| Slot::new(start + offset, generation)).collect()
+}
+
+impl Slots {
+    /// For at most `limit` tags at once, whose first ids are of `generation`.
+    pub(super) fn new(limit: usize, generation: u32) -> Self {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX).min(Word::SLOTS_MAX);
+        Self {
+            free: Apart(AtomicU64::new(0)),
+            fresh: Apart(AtomicU32::new(0)),
+            ceiling: AtomicU32::new(limit.saturating_add(u32::from(fault::LIMIT_PLUS_ONE))),
+            first: bucket(0, generation),
+            more: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            generation,
+        }
+    }
+
+    /// Slot `index`, if it has ever been given out and this thread can know.
+    pub(super) fn get(&self, index: u32) -> Option<&Slot> {
+        let (k, offset) = locate(index);
+        let Some(more) = k.checked_sub(1) else { return self.first.get(offset) };
+        let start = self.more.get(more)?.load(order::BUCKET);
+        // SAFETY: a bucket that is not null has `FIRST << k` slots, more than `offset`; they were written before
+        // the pointer (`GROW`, `BUCKET`) and are freed only with `self`.
+        (!start.is_null()).then(|| unsafe { &*start.add(offset) })
+    }
+
+    /// Slot `index`, its bucket made if need be.
+    fn make(&self, index: u32) -> Option<&Slot> {
+        let (k, _) = locate(index);
+        if let Some(more) = k.checked_sub(1).and_then(|k| self.more.get(k))
+            && more.load(order::BUCKET).is_null()
+        {
+            let mine = Box::into_raw(bucket(k, self.generation));
+            let null = ptr::null_mut();
+            if fault::BUCKET_TORN {
+                more.swap(mine.cast(), order::GROW);
+            } else if more.compare_exchange(null, mine.cast(), order::GROW, order::REFUSED).is_err() {
+                // SAFETY: it comes from `into_raw` just above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(mine) });
+            }
+        }
+        self.get(index)
+    }
+
+    /// A slot for a new tenant: one that was used before if there is one. None at the limit.
+    pub(super) fn reserve(&self) -> Option<Vacant<'_>> {
+        loop {
+            // Read first: if all had been given out before the free list was seen empty, all were taken then.
+            let fresh = self.fresh.0.load(order::NUMBER);
+            if let Some(slot) = self.pop() {
+                return Some(Vacant { slots: self, slot });
+            }
+            if fresh >= self.ceiling.load(order::NUMBER).min(Word::SLOTS_MAX) {
+                return None;
+            }
+            if fault::FRESH_TORN {
+                self.fresh.0.store(fresh + 1, order::NUMBER);
+            } else if self.fresh.0.compare_exchange_weak(fresh, fresh + 1, order::NUMBER, order::NUMBER).is_err() {
+                continue;
+            }
+            return self.make(fresh).map(|slot| Vacant { slots: self, slot });
+        }
+    }
+
+    fn pop(&self) -> Option<&Slot> {
+        let mut head = Head(self.free.0.load(order::POP));
+        loop {
+            let slot = self.get(head.first().checked_sub(1)?)?;
+            let rest = head.with_first(slot.next.load(order::NEXT));
+            match self.free.0.compare_exchange_weak(head.0, rest.0, order::POP, order::POP) {
+                Ok(_) => return Some(slot),
+                Err(found) => head = Head(found),
+            }
+        }
+    }
+
+    fn push(&self, slot: &Slot) {
+        let mut head = Head(self.free.0.load(order::GLANCE));
+        loop {
+            slot.next.store(head.first(), order::NEXT);
+            let longer = head.with_first(slot.number());
+            match self.free.0.compare_exchange_weak(head.0, longer.0, order::PUSH, order::GLANCE) {
+                Ok(_) => return,
+                Err(found) => head = Head(found),
+            }
+        }
+    }
+
+    /// A tenant has left: the slot is free for one of the next generation, or used up for good.
+    fn vacate(&self, slot: &Slot) {
+        match slot.word().vacated() {
+            Some(next) => {
+                slot.word.store(next.0, order::PRIVATE);
+                self.push(slot);
+            }
+            // The limit is on tags, not on slots: another slot takes its place.
+            None => {
+                self.ceiling.fetch_add(1, order::NUMBER);
+            }
+        }
+    }
+
+    /// Bytes of all buckets.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let more = self.more.iter().enumerate().filter(|(_, b)| !b.load(order::BUCKET).is_null());
+        let slots: usize = more.map(|(k, _)| (FIRST as usize) << (k + 1)).sum();
+        (slots + FIRST as usize) * size_of::<Slot>()
+    }
+
+    /// Fails unless every slot that was ever given out is free exactly once, or used up, and empty.
+    #[cfg(any(loom, test))]
+    pub(super) fn assert_idle(&self) {
+        let given = self.fresh.0.load(order::NUMBER);
+        let mut free = vec![0; given as usize];
+        let mut next = Head(self.free.0.load(order::POP)).first();
+        while let Some(index) = next.checked_sub(1) {
+            free[index as usize] += 1;
+            assert_eq!(free[index as usize], 1, "slot {index} is on the free list twice");
+            next = self.get(index).expect("a free slot exists").next.load(order::NEXT);
+        }
+        for (index, times) in free.iter().enumerate() {
+            let slot = self.get(index as u32).expect("a slot that was given out exists");
+            let used_up = slot.word().generation() == u32::MAX;
+            assert!(*times == 1 || used_up, "slot {index} is forgotten");
+            assert_eq!(slot.word().references(), 0, "slot {index} is free and has references");
+            // SAFETY: called when no other thread uses this interner.
+            assert!(slot.tenant.with(|tenant| unsafe { (*tenant).is_none() }), "slot {index} has a tenant");
+        }
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        for (k, more) in self.more.iter().enumerate() {
+            let start = more.load(order::BUCKET);
+            if !start.is_null() {
+                let slots = ptr::slice_from_raw_parts_mut(start, (FIRST as usize) << (k + 1));
+                // SAFETY: the pointer and this length are those of the box that `make` took apart; it is freed
+                // once, here, when nobody else has `self`.
+                drop(unsafe { Box::from_raw(slots) });
+            }
+        }
+    }
+}
+
+/// A tag held alive. Cloning counts up, dropping counts down; neither looks anything up.
+pub struct TagRef {
+    slot: NonNull<Slot>,
+    id: TagId,
+}
+
+// SAFETY: a reference gives shared access to a text that does not change, and to atomics. Whichever thread gives
+// up the last one moves the tenant out, after all others have finished (`RELEASE`, `LAST`); `Tenant` is `Send`.
+unsafe impl Send for TagRef {}
+// SAFETY: as above.
+unsafe impl Sync for TagRef {}
+
+impl TagRef {
+    fn slot(&self) -> &Slot {
+        // SAFETY: slots are freed with the `Inner` that has them. This reference is counted, so the tenant is
+        // there, and its `owner` holds that `Inner`.
+        unsafe { self.slot.as_ref() }
+    }
+
+    fn tenant(&self) -> Option<&Tenant> {
+        // SAFETY: the cell is written only by `settle`, before this reference was made (`PUBLISH`, `RETAIN`), and
+        // by the one who gives up the last reference, which comes after this one (`RELEASE`, `LAST`).
+        self.slot().tenant.with(|tenant| unsafe { (*tenant).as_ref() })
+    }
+
+    /// The tag's id.
+    pub fn id(&self) -> TagId {
+        self.id
+    }
+
+    /// The tag's text.
+    pub fn text(&self) -> &str {
+        // Somebody lives here while there are references.
+        self.tenant().map_or("", |tenant| &tenant.text)
+    }
+
+    /// The tag's text, to be kept beyond this reference.
+    pub(super) fn shared_text(&self) -> Arc<str> {
+        self.tenant().map_or_else(|| Arc::from(""), |tenant| tenant.text.clone())
+    }
+}
+
+impl Clone for TagRef {
+    fn clone(&self) -> Self {
+        let before = Word(self.slot().word.fetch_add(Word::ONE, order::CLONE));
+        let more = Self { slot: self.slot, id: self.id };
+        // `more` is dropped, and its count taken back, when this fails.
+        assert!(before.references() < Word::REFERENCES_MAX, "references to a tag are lost without being dropped");
+        more
+    }
+}
+
+impl Drop for TagRef {
+    fn drop(&mut self) {
+        if self.slot().release() {
+            self.tear_down();
+        }
+    }
+}
+
+impl TagRef {
+    /// Moves the tenant out. To be called once, by the one who gave up the last reference.
+    fn tear_down(&self) {
+        let slot = self.slot();
+        if fault::FREE_TOO_EARLY
+            && let Some(tenant) = self.tenant()
+        {
+            tenant.owner.slots.push(slot);
+        }
+        // SAFETY: the count went from one to zero, which happens once in a generation, and zero is terminal: no
+        // reference is left, all reads under them are over (`LAST`), and none will be gained.
+        let Some(Tenant { text, owner }) = slot.tenant.with_mut(|tenant| unsafe { (*tenant).take() }) else { return };
+        owner.forget(&text, self.id);
+        owner.counters.left(stats::bytes_of(&text));
+        if !fault::FREE_TOO_EARLY {
+            owner.slots.vacate(slot);
+        }
+        // `owner` goes last: the slots, this one too, may go with it.
+    }
+
+    /// Gives up the last reference and stops there, as a thread that is descheduled does; what is returned
+    /// goes on.
+    #[cfg(any(loom, test))]
+    pub fn stalled(self) -> impl FnOnce() {
+        let this = std::mem::ManuallyDrop::new(self);
+        assert!(this.slot().release(), "it is not the last reference");
+        move || this.tear_down()
+    }
+}

@@ -1,0 +1,323 @@
+//! What the interner promises, on one thread and on a few.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+use super::*;
+
+#[test]
+fn one_id_per_text_until_the_last_reference_goes() {
+    let interner = Interner::new();
+    let a = interner.intern("1.27").unwrap();
+    let b = interner.intern("1.27").unwrap();
+    assert_eq!(a.id(), b.id());
+    assert_eq!(interner.dump(), [(Arc::from("1.27"), a.id(), 2)]);
+    let id = a.id();
+    drop(a);
+    assert_eq!(interner.resolve(id).as_deref(), Some("1.27"));
+    drop(b);
+    assert_eq!((interner.len(), interner.resolve(id), interner.lookup("1.27")), (0, None, None));
+    assert_ne!(interner.intern("1.27").unwrap().id(), id, "an id is never handed out again");
+}
+
+#[test]
+fn look_up_holds_nothing_and_makes_nothing() {
+    let interner = Interner::new();
+    assert_eq!(interner.lookup("x"), None);
+    assert!(interner.is_empty());
+    let x = interner.intern("x").unwrap();
+    assert_eq!(interner.lookup("x"), Some(x.id()));
+    assert_eq!(interner.dump().first().map(|d| d.2), Some(1));
+    assert_eq!(interner.retain(x.id()).map(|r| r.text().to_owned()).as_deref(), Some("x"));
+    let id = x.id();
+    drop(x);
+    assert!(interner.retain(id).is_none());
+}
+
+#[test]
+fn a_full_interner_says_so_and_recovers() {
+    let interner = Interner::with_limit(2);
+    let a = interner.intern("a").unwrap();
+    let _b = interner.intern("b").unwrap();
+    assert_eq!(interner.intern("c").unwrap_err(), Full { limit: 2 });
+    assert!(interner.intern("a").is_ok());
+    drop(a);
+    assert!(interner.intern("c").is_ok());
+}
+
+#[test]
+fn threads_that_create_and_destroy_the_same_tags_leave_nothing() {
+    let interner = Interner::new();
+    std::thread::scope(|scope| {
+        for t in 0..4_u64 {
+            let interner = interner.clone();
+            scope.spawn(move || {
+                let mut held = Vec::new();
+                for i in 0..20_000_u64 {
+                    let text = format!("tag-{}", (i * 7 + t * 3) % 11);
+                    let tag = interner.intern(&text).unwrap();
+                    assert_eq!(tag.text(), text);
+                    assert_eq!(interner.resolve(tag.id()).as_deref(), Some(text.as_str()));
+                    if i % 3 == 0 {
+                        held.push(tag.clone());
+                    }
+                    if held.len() > 5 {
+                        held.clear();
+                    }
+                }
+            });
+        }
+    });
+    interner.assert_idle();
+}
+
+#[test]
+fn statistics_say_what_happened() {
+    let interner = Interner::new();
+    let a = interner.intern("a").unwrap();
+    let session = interner.session();
+    assert_eq!(session.intern("a").unwrap().id(), a.id());
+    assert_eq!(session.lookup("a"), Some(a.id()));
+    assert_eq!(session.lookup("b"), None);
+    drop(session);
+    assert_eq!(interner.stats(), Stats { hits: 1, misses: 1, ..Stats::default() });
+    let go_on = a.stalled();
+    let again = interner.intern("a").unwrap();
+    go_on();
+    assert_eq!(interner.stats(), Stats { hits: 1, misses: 2, revivals: 1, retries: 0 });
+    assert_eq!(interner.lookup("a"), Some(again.id()));
+}
+
+#[test]
+fn bytes_are_those_of_the_texts_held() {
+    let interner = Interner::new();
+    let slots = interner.slot_bytes();
+    let short = interner.intern("1.27").unwrap();
+    let more = short.clone();
+    assert_eq!(interner.bytes(), 24, "two counts and four bytes, in whole words");
+    let long = interner.intern(&"x".repeat(40)).unwrap();
+    assert_eq!(interner.bytes(), 24 + 56);
+    drop((short, more, long));
+    assert_eq!((interner.bytes(), interner.slot_bytes()), (0, slots));
+    interner.assert_idle();
+}
+
+#[test]
+fn slots_are_used_again_and_grow_by_doubling() {
+    let interner = Interner::new();
+    for _ in 0..3 {
+        let held: Vec<_> = (0..1000).map(|n| interner.intern(&n.to_string()).unwrap()).collect();
+        assert!(held.iter().enumerate().all(|(n, tag)| tag.text() == n.to_string()));
+        assert_eq!(interner.slot_bytes(), (64 + 128 + 256 + 512 + 1024) * 64);
+    }
+    interner.assert_idle();
+}
+
+#[test]
+fn a_slot_whose_generations_are_used_up_is_not_used_again() {
+    let interner = Interner::with_generation(1, u32::MAX - 1);
+    let ids: Vec<u64> = (0..4).map(|_| interner.intern("a").unwrap().id().get()).collect();
+    let mut distinct = ids.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), ids.len());
+    let _a = interner.intern("a").unwrap();
+    assert!(interner.intern("b").is_err(), "the limit holds all the same");
+}
+
+#[test]
+fn a_tag_outlives_its_interner() {
+    let interner = Interner::new();
+    let tag = interner.intern("a").unwrap();
+    drop(interner);
+    let more = tag.clone();
+    drop(tag);
+    assert_eq!(more.text(), "a");
+}
+
+/// What the protocol relies on, of whatever is used as index.
+fn check_index<I: Index + Sync>(index: &I) {
+    let id = |n| TagId::from_number(n).unwrap();
+    let text = |t: &str| Arc::<str>::from(t);
+    let entries = index.pin();
+    assert_eq!(entries.get("a"), None);
+    assert!(entries.insert(text("a"), id(1)));
+    assert!(!entries.insert(text("a"), id(2)), "the first stays");
+    assert_eq!((entries.get("a"), entries.get("b")), (Some(id(1)), None));
+    assert!(entries.insert(text("b"), id(1)), "texts are apart");
+    entries.remove("a", id(2));
+    assert_eq!(entries.get("a"), Some(id(1)), "not this id's");
+    entries.remove("a", id(1));
+    entries.remove("a", id(1));
+    entries.remove("c", id(1));
+    assert_eq!((entries.get("a"), entries.all()), (None, vec![(text("b"), id(1))]));
+    assert!(entries.insert(text("a"), id(3)), "there is room again");
+    entries.remove("a", id(3));
+    entries.remove("b", id(1));
+
+    // Of those who race to add a text one wins, and only its id is seen and can be removed.
+    for round in 1..200_u64 {
+        let won: Vec<u64> = std::thread::scope(|scope| {
+            let race = |n: u64| scope.spawn(move || (n, index.pin().insert(text("d"), id(n))));
+            let threads = [race(2 * round), race(2 * round + 1)];
+            threads.into_iter().map(|t| t.join().unwrap()).filter(|(_, won)| *won).map(|(n, _)| n).collect()
+        });
+        assert_eq!(won.len(), 1);
+        assert_eq!(index.pin().get("d"), Some(id(won[0])));
+        index.pin().remove("d", id(won[0] ^ 1));
+        assert_eq!(index.pin().get("d"), Some(id(won[0])));
+        index.pin().remove("d", id(won[0]));
+    }
+    assert_eq!(entries.all(), []);
+}
+
+#[test]
+fn both_indices_keep_the_contract() {
+    check_index(&index::map::Map::new(8));
+    check_index(&index::registers::Registers::new(8));
+}
+
+/// The interner as one would write it without caring for speed: `Arc` counts, `Weak` finds, a lock guards.
+mod oracle {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+    use std::sync::{Mutex, Weak};
+
+    #[derive(Default)]
+    struct Oracle {
+        tags: Mutex<HashMap<String, Weak<u64>>>,
+        next: Cell<u64>,
+    }
+
+    impl Oracle {
+        fn intern(&self, text: &str, limit: usize) -> Option<Arc<u64>> {
+            let mut tags = self.tags.lock().unwrap();
+            tags.retain(|_, tag| tag.strong_count() > 0);
+            if let Some(tag) = tags.get(text).and_then(Weak::upgrade) {
+                return Some(tag);
+            }
+            if tags.len() == limit {
+                return None;
+            }
+            self.next.set(self.next.get() + 1);
+            let tag = Arc::new(self.next.get());
+            tags.insert(text.into(), Arc::downgrade(&tag));
+            Some(tag)
+        }
+
+        fn count(&self, text: &str) -> usize {
+            self.tags.lock().unwrap().get(text).map_or(0, Weak::strong_count)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_slow_one(steps in proptest::collection::vec((0..7_u8, 0..8_u8, any::<u8>()), 0..200)) {
+            const LIMIT: usize = 5;
+            let (interner, oracle) = (Interner::with_limit(LIMIT), Oracle::default());
+            let mut held: Vec<(TagRef, Arc<u64>, String)> = Vec::new();
+            // An id of ours, and what it stood for: the oracle's ids are never used again, nor must ours be.
+            let mut known: HashMap<u64, (TagId, Weak<u64>, u64)> = HashMap::new();
+            for (step, text, pick) in steps {
+                let text = format!("tag {text}");
+                match step {
+                    0..3 => match (interner.intern(&text), oracle.intern(&text, LIMIT)) {
+                        (Ok(ours), Some(theirs)) => {
+                            prop_assert_eq!(ours.text(), &text);
+                            let number = ours.id().get();
+                            let (_, _, stood_for) = known.entry(number).or_insert((ours.id(), Arc::downgrade(&theirs), *theirs));
+                            prop_assert_eq!(*stood_for, *theirs, "an id came back");
+                            held.push((ours, theirs, text));
+                        }
+                        (ours, theirs) => prop_assert!(ours.is_err() && theirs.is_none()),
+                    },
+                    3 if !held.is_empty() => {
+                        let more = held[usize::from(pick) % held.len()].clone();
+                        held.push(more);
+                    }
+                    4 | 5 if !held.is_empty() => drop(held.swap_remove(usize::from(pick) % held.len())),
+                    _ => {
+                        for (id, tag, _) in known.values() {
+                            prop_assert_eq!(interner.retain(*id).is_some(), tag.strong_count() > 0);
+                        }
+                        let dump = interner.dump();
+                        prop_assert_eq!(dump.len(), interner.len());
+                        for (text, id, references) in dump {
+                            prop_assert_eq!(references as usize, oracle.count(&text));
+                            prop_assert_eq!(interner.lookup(&text), Some(id));
+                        }
+                    }
+                }
+                prop_assert!(held.iter().all(|(ours, _, text)| ours.text() == text));
+            }
+            held.clear();
+            interner.assert_idle();
+        }
+    }
+}
+
+/// Threads that intern, clone, look up, resolve, hold and drop thousands of tags at random.
+fn stress(threads: u64, operations: u64, texts: u64) {
+    let interner = Interner::new();
+    let all: Vec<String> = (0..texts).map(|n| format!("registry.example/app:{n}.0.0-build")).collect();
+    for round in 0..2 {
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let (interner, all) = (&interner, &all);
+                scope.spawn(move || {
+                    let mut state = 0x9e37_79b9_7f4a_7c15 ^ ((thread << 32) | (round + 1));
+                    let mut held: Vec<TagRef> = Vec::new();
+                    let mut session = interner.session();
+                    for operation in 0..operations / 2 {
+                        state ^= state << 13;
+                        state ^= state >> 7;
+                        state ^= state << 17;
+                        // Half of all operations are on a few texts, so that threads meet.
+                        let n = if state & 1 == 0 { (state >> 8) % texts } else { (state >> 8) % 4 };
+                        let text = &all[n as usize];
+                        match state >> 60 {
+                            0..10 => {
+                                let tag = session.intern(text).unwrap();
+                                assert_eq!(tag.text(), text);
+                                if state >> 40 & 3 == 0 {
+                                    held.push(tag);
+                                }
+                            }
+                            10 => {
+                                let found = session.lookup(text).and_then(|id| interner.retain(id));
+                                assert!(found.is_none_or(|tag| tag.text() == text));
+                            }
+                            11 => {
+                                let resolved = held.last().map(|tag| (interner.resolve(tag.id()), tag.text()));
+                                assert!(resolved.is_none_or(|(ours, text)| ours.as_deref() == Some(text)));
+                            }
+                            12 => held.extend(held.last().cloned()),
+                            _ => drop((!held.is_empty()).then(|| held.swap_remove(state as usize % held.len()))),
+                        }
+                        if held.len() > 500 {
+                            held.clear();
+                        }
+                        if operation % 64 == 0 {
+                            drop(session);
+                            session = interner.session();
+                        }
+                    }
+                });
+            }
+        });
+        interner.assert_idle();
+        // Slots are bounded by the tags there were at once, not by the operations.
+        assert!(interner.slot_bytes() < 64 * 4 * texts as usize);
+    }
+    assert!(interner.stats().hits > 0 && interner.stats().misses > 0);
+}
+
+#[test]
+fn stress_on_real_threads() {
+    stress(4, 200_000, 3_000);
+}
+
+/// `cargo test --release -p grove stress -- --ignored`
+#[test]
+#[ignore = "tens of millions of operations; for release builds"]
+fn stress_on_real_threads_for_long() {
+    stress(4, 10_000_000, 5_000);
+}
