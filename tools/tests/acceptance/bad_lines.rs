@@ -180,6 +180,34 @@ fn each_bad_line_is_rejected_for_its_reason_and_changes_nothing_else() {
     }
 }
 
+/// No system call takes a path that long: what is that long is rejected where its line can still be told.
+#[test]
+fn texts_longer_than_any_can_be_are_rejected() {
+    let (long, most) = ("a".repeat(4096), "a".repeat(4095));
+    let name = format!(r#"{{"ts":3,"type":"dns","container":"c","pid":10,"name":"{long}","qtype":"A"}}"#);
+    let exec = format!(r#"{{"ts":3,"type":"exec","container":"c","pid":11,"ppid":10,"path":"/{long}"}}"#);
+    let addr =
+        format!(r#"{{"ts":3,"type":"connect","container":"c","pid":10,"family":"unix","addr":"/{long}","port":0}}"#);
+    let failed = open(3, &format!("/{long}")).replace('}', r#","ret":-36}"#);
+    for (line, fate) in [
+        (open(3, &format!("/{most}")), "applied_new=2 lifecycle=1"),
+        (failed, "applied_new=1 lifecycle=1 ignored.failed=1"),
+        (open(3, &format!("/{long}")), "applied_new=1 lifecycle=1 rejected.too_long=1"),
+        (exec, "applied_new=1 lifecycle=1 rejected.too_long=1"),
+        (addr, "applied_new=1 lifecycle=1 rejected.too_long=1"),
+        (name, "applied_new=1 lifecycle=1 rejected.invalid_value=1"),
+    ] {
+        let lab = Lab::new();
+        let input = trace(&[START, EXEC, &line]);
+        let ended = lab.feed(&["replay", "--stats", "stats.json", "-"], input.as_bytes());
+        ended.expect(0);
+        assert_eq!(lab.stats().nonzero(), format!("received=3 {fate}"), "{}", &line[..60]);
+        let rejected = fate.contains("rejected");
+        assert_eq!(ended.stderr.contains("standard input:3: rejected"), rejected, "{}", ended.stderr);
+        lab.feed(&["replay", "--strict", "-"], input.as_bytes()).expect(if rejected { 3 } else { 0 });
+    }
+}
+
 /// Raw bytes that no text file should have.
 #[test]
 fn bytes_that_are_not_utf8_are_rejected() {

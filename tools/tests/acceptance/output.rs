@@ -60,7 +60,7 @@ fn an_image_of_any_name_has_a_file_in_the_directory() {
         assert_eq!(files.len(), 1, "{image}");
         assert!(files[0].ends_with(".profile.json") && files[0].len() < 256, "{files:?}");
         assert_eq!(lab.names("").len(), 2, "{image}");
-        assert_eq!(images(&lab), [format!("\"{image}\"")]);
+        assert_eq!(images(&lab), [crate::support::json(&format!("\"{image}\"")).to_string()]);
         lab.run(&["inspect", &format!("profiles/{}", files[0])]).expect(0);
     }
 }

@@ -94,7 +94,7 @@ fn differences_are_2_and_none_is_0() {
     ended.expect(2);
     assert!(ended.stdout.contains("/only-a") && ended.stdout.contains("/only-b"), "{}", ended.stdout);
     assert!(!ended.stdout.contains("/both"), "{}", ended.stdout);
-    assert_eq!(ended.stdout.lines().count(), 2, "{}", ended.stdout);
+    assert_eq!(ended.stdout.matches(" file ").count(), 2, "{}", ended.stdout);
     let json = lab.run(&["diff", "--format", "json", "a.json", "b.json"]);
     json.expect(2);
     assert_eq!(json.stdout.lines().count(), 2);
