@@ -2,7 +2,8 @@
 //!
 //! Paths, arguments and names may hold terminal escape sequences, line ends and characters that reorder or hide
 //! their neighbours. [`Visible`] shows all of those as `\u{…}`. In a profile a literal backslash is `\\`, so what
-//! comes out stays unambiguous.
+//! comes out stays unambiguous. [`make_visible`] does the same to JSON by JSON's own escapes, so that it means what it
+//! meant.
 //!
 //! Not here: the quoting that one output language asks for (see `export`).
 
@@ -23,6 +24,33 @@ impl Display for Visible<'_> {
         }
         f.write_str(rest)
     }
+}
+
+/// Rewrites every hidden character of the JSON that begins at `from` as JSON's `\uXXXX`, which means the same: whoever
+/// looks at the text is as safe as whoever parses it. `json` must be one value as a serialiser writes it, so that
+/// control characters are in its strings only, escaped already.
+pub fn make_visible(json: &mut Vec<u8>, from: usize) {
+    let written = json.get(from..).unwrap_or_default();
+    if written.iter().all(|b| b.is_ascii() && *b != 0x7f) {
+        return;
+    }
+    let Ok(text) = str::from_utf8(written) else { return };
+    if !text.chars().any(is_hidden) {
+        return;
+    }
+    let mut visible = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        if is_hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing into a String cannot fail.
+                let _ = write!(visible, "\\u{unit:04x}");
+            }
+        } else {
+            visible.push(c);
+        }
+    }
+    json.truncate(from);
+    json.extend_from_slice(visible.as_bytes());
 }
 
 /// Joins texts as words of one command line: one that is empty or has blanks or quotes in it is put in double quotes.
@@ -73,6 +101,21 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(Visible(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn json_stays_the_same_value() {
+        for (json, visible) in [
+            (r#"{"a":"é漢🙂"}"#, r#"{"a":"é漢🙂"}"#),
+            ("\"evil\u{202e}gpj\u{7f}\"", r#""evil\u202egpj\u007f""#),
+            ("[\"\u{9b}2J\",\"\u{e0041}\"]", r#"["\u009b2J","\udb40\udc41"]"#),
+        ] {
+            let mut text = format!("before\u{7f}{json}").into_bytes();
+            make_visible(&mut text, 7);
+            assert_eq!(String::from_utf8(text).unwrap(), format!("before\u{7f}{visible}"));
+            let value = |json| sonic_rs::from_str::<sonic_rs::Value>(json).unwrap();
+            assert_eq!(value(json), value(visible));
         }
     }
 

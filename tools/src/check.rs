@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueHint};
 use grove::config::Config;
+use grove::export;
 use grove::intern::Interner;
 use grove::ledger::Ignored;
 use grove::profile::Profile;
@@ -14,9 +15,10 @@ use grove::profile::drift::Baselines;
 use grove::shard::{Engine, Mode};
 
 use crate::cli::teach;
-use crate::exit::{Error, Exit};
+use crate::exit::{self, Error, Exit};
 use crate::feed::{self, say};
 use crate::input::InputArgs;
+use crate::output::write_file;
 use crate::profiles;
 
 /// The command line of `grove check`.
@@ -57,12 +59,11 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
     let snapshot = engine.shutdown();
     fed.summarise(&snapshot);
 
-    let mut text = String::new();
+    let mut text = Vec::new();
     for finding in &snapshot.findings {
-        text.push_str(&sonic_rs::to_string(finding).map_err(|e| Error::failed(e, "please report it"))?);
-        text.push('\n');
+        export::json_line(finding, &mut text).map_err(|e| Error::failed(e, "please report it"))?;
     }
-    feed::write_text(&args.output, &text)?;
+    let shown = write_file(&args.output, &text);
     if snapshot.findings_suppressed > 0 {
         say(&format!("{} more findings were only counted", snapshot.findings_suppressed));
     }
@@ -70,7 +71,9 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
     if no_profile > 0 {
         say(&format!("{no_profile} events are of images that no --profile is of; they were not checked"));
     }
-    fed.outcome.and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
+    fed.outcome
+        .and(exit::reader_may_leave(shown))
+        .and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
     Ok(if snapshot.findings.is_empty() { Exit::Done } else { Exit::Found })
 }

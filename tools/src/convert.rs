@@ -1,20 +1,22 @@
 //! `grove convert`: from any log that Grove reads to its own trace format.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueHint};
 use grove::config::Config;
 use grove::event::{EventRef, Sink};
-use grove::trace::Line;
+use grove::trace::FeedError;
 use grove::trace::input::Compression;
 use grove::trace::write::{Header, Writer};
 
 use crate::cli::teach;
 use crate::exit::{Error, Exit};
-use crate::feed::{self, Rejections, say};
+use crate::feed::{self, Opened, Rejections, say};
 use crate::input::ReadArgs;
+use crate::interrupt;
+use crate::output::{self, Output};
 
 /// The command line of `grove convert`.
 #[derive(Debug, Args)]
@@ -53,36 +55,44 @@ pub(crate) fn run(args: &ConvertArgs, config: &Config) -> Result<Exit, Error> {
         Some("zst") => Compression::Zstd,
         _ => Compression::Plain,
     };
-    let failed = |e: &io::Error| {
-        Error::failed(
-            format_args!("cannot write {}: {e}", args.output.display()),
-            "check the directory and the space left",
-        )
-    };
-    let out: Box<dyn Write> = if args.output == Path::new("-") {
-        Box::new(io::stdout().lock())
-    } else {
-        Box::new(BufWriter::new(File::create(&args.output).map_err(|e| failed(&e))?))
-    };
+    let out = BufWriter::new(Output::open(&args.output)?);
     let header = Header { source: None, recording: args.recording.as_deref() };
-    let writer = Writer::new(out, compression, header).map_err(|e| failed(&e))?;
+    let failed = |e| output::failed(&args.output, e);
+    let writer = Writer::new(out, compression, header).map_err(failed)?;
     let mut sink = TraceSink { writer, container: args.container.as_deref(), events: 0, error: None };
+    let stop = interrupt::flag();
+    let mut outcome = Ok(());
+    let mut opened = false;
     for path in &args.read.traces {
-        one(path, &args.read, config, &mut sink)?;
+        match feed::open(path, &args.read, config, &stop) {
+            Ok(input) => {
+                opened = true;
+                outcome = outcome.and(one(input, args.read.strict, &stop, &mut sink));
+            }
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+        if sink.error.is_some() || args.read.strict && outcome.is_err() {
+            break;
+        }
     }
     if let Some(error) = sink.error {
-        return Err(if args.output == Path::new("-") { Error::stdout(error) } else { failed(&error) });
+        return Err(failed(error));
     }
-    sink.writer.finish().and_then(|mut out| out.flush()).map_err(|e| failed(&e))?;
-    say(&format!("{} events", sink.events));
-    Ok(Exit::Done)
+    // What came before a fault is a whole trace; of nothing none is made.
+    if opened {
+        let out = sink.writer.finish().map_err(failed)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error).and_then(Output::keep).map_err(failed)?;
+        say(&format!("{} events", sink.events));
+    }
+    outcome.map(|()| Exit::Done)
 }
 
-fn one(path: &Path, args: &ReadArgs, config: &Config, sink: &mut TraceSink<'_>) -> Result<(), Error> {
-    let (name, mut records, mut decoder, _bar) = feed::open(path, args, config)?;
+fn one(input: Opened, strict: bool, stop: &AtomicBool, sink: &mut TraceSink<'_>) -> Result<(), Error> {
+    let Opened { name, mut records, mut decoder, bar: _bar } = input;
     let mut rejections = Rejections::new(&name);
-    loop {
+    while sink.error.is_none() {
         let record = match records.next() {
+            _ if stop.load(Ordering::Relaxed) => break,
             Ok(Some(record)) => record,
             Ok(None) => break,
             Err(error) => return Err(feed::bad_input(&name, &error.into())),
@@ -92,14 +102,10 @@ fn one(path: &Path, args: &ReadArgs, config: &Config, sink: &mut TraceSink<'_>) 
             Ok(bytes) => decoder.decode(bytes, sink),
             Err(too_long) => Err(too_long.into()),
         };
-        match decoded {
-            Ok(Line::Event | Line::Ignored(_) | Line::Header) => {}
-            Err(reject) => {
-                rejections.tell(line, &reject);
-                if args.strict || decoder.is_fatal() {
-                    let text = format!("{name}: line {line}: {reject}");
-                    return Err(Error::Message { exit: Exit::BadInput, text });
-                }
+        if let Err(reject) = decoded {
+            rejections.tell(line, &reject);
+            if strict || decoder.is_fatal() {
+                return Err(feed::bad_input(&name, &FeedError::Rejected { line, reject }));
             }
         }
     }
@@ -109,7 +115,7 @@ fn one(path: &Path, args: &ReadArgs, config: &Config, sink: &mut TraceSink<'_>) 
 
 /// Writes what a decoder makes: a trace of its own has no implied events, so they become events like the others.
 struct TraceSink<'a> {
-    writer: Writer<Box<dyn Write>>,
+    writer: Writer<BufWriter<Output>>,
     container: Option<&'a str>,
     events: u64,
     error: Option<io::Error>,

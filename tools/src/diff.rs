@@ -1,6 +1,5 @@
 //! `grove diff`: what one profile, or one tag, has that the other has not.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,7 +8,7 @@ use grove::export::{self, Palette};
 use grove::profile::{ProfileDoc, diff, diff_tags};
 
 use crate::cli::teach;
-use crate::exit::{Error, Exit};
+use crate::exit::{self, Error, Exit};
 use crate::profiles;
 use crate::terminal::{self, escape};
 
@@ -93,13 +92,13 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Exit, Error> {
         // The command line requires one of them.
         (None, None) => Vec::new(),
     };
-    terminal::write(|out| match args.format {
-        DiffFormat::Text => export::changes(&differences, &Palette::colours(), out),
-        DiffFormat::Json => differences.iter().try_for_each(|difference| {
-            let line = sonic_rs::to_string(difference).map_err(std::io::Error::other)?;
-            writeln!(out, "{line}")
+    let shown = match args.format {
+        DiffFormat::Text => terminal::write(|out| export::changes(&differences, &Palette::colours(), out)),
+        DiffFormat::Json => terminal::write_plain(|out| {
+            differences.iter().try_for_each(|difference| export::json_line(difference, out))
         }),
-    })?;
+    };
+    exit::reader_may_leave(shown)?;
     Ok(if differences.is_empty() { Exit::Done } else { Exit::Found })
 }
 

@@ -73,6 +73,14 @@ impl Error {
     }
 }
 
+/// Goes on where a reader that left standard output is no reason to stop: what was found still decides the code.
+pub(crate) fn reader_may_leave(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(Error::ReaderGone) => Ok(()),
+        other => other,
+    }
+}
+
 impl From<clap::Error> for Error {
     fn from(error: clap::Error) -> Self {
         Self::Usage(error)

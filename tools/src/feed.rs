@@ -1,7 +1,6 @@
 //! Reading traces into an engine, as `replay` and `check` do: opening, recognising, decoding, reporting, summing up.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,10 +11,12 @@ use grove::config::Config;
 use grove::ledger::{Ledger, Rejected};
 use grove::shard::{Engine, Overflow, Snapshot, StartError};
 use grove::trace::input::{self, Framing, Records};
-use grove::trace::{Decoder, Feed, FeedError, LineHash, Reject, detect_records};
+use grove::trace::{Decoder, Feed, FeedError, LineHash, Reject, Workloads, detect_records};
 
 use crate::exit::{Error, Exit};
 use crate::input::{InputArgs, ReadArgs, Source};
+use crate::interrupt::{self, Interruptible};
+use crate::output::write_file;
 use crate::progress::Progress;
 use crate::terminal::escape;
 
@@ -26,7 +27,6 @@ const SHOWN_PER_REASON: u64 = 10;
 pub(crate) struct Summary {
     /// The worst that happened.
     pub(crate) outcome: Result<(), Error>,
-    records: u64,
     bytes: u64,
     elapsed: Duration,
 }
@@ -34,13 +34,14 @@ pub(crate) struct Summary {
 /// Feeds all traces of a command line, in their order. An input that fails does not keep the others from being read.
 pub(crate) fn all(args: &InputArgs, config: &Config, engine: &Engine) -> Summary {
     let start = Instant::now();
-    let mut summary = Summary { outcome: Ok(()), records: 0, bytes: 0, elapsed: Duration::ZERO };
+    let mut summary = Summary { outcome: Ok(()), bytes: 0, elapsed: Duration::ZERO };
     let mut hash = LineHash::default();
-    let stop = interrupted();
+    let mut workloads = Workloads::default();
+    let stop = interrupt::flag();
     // Recordings that do not name themselves are one, named by its records in whatever order and files they came.
     let unnamed = engine.recording(None).unwrap_or_default();
     for path in &args.read.traces {
-        if let Err(error) = one(path, args, config, engine, unnamed, &stop, &mut hash, &mut summary) {
+        if let Err(error) = one(path, args, config, engine, unnamed, &stop, &mut hash, &mut workloads, &mut summary) {
             let strict = matches!(&error, Error::Message { exit: Exit::BadInput, .. }) && args.read.strict;
             summary.outcome = summary.outcome.and(Err(error));
             if strict {
@@ -53,20 +54,6 @@ pub(crate) fn all(args: &InputArgs, config: &Config, engine: &Engine) -> Summary
     summary
 }
 
-/// Set by the first interrupt, so that what was learned is written; a second one ends the program at once.
-fn interrupted() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The order matters: the flag is not set yet when the first signal asks whether to leave.
-        let second = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone());
-        let first = second.and_then(|_| signal_hook::flag::register(signal, stop.clone()));
-        if let Err(error) = first {
-            tracing::warn!(signal, %error, "this signal will end the program at once");
-        }
-    }
-    stop
-}
-
 #[allow(clippy::too_many_arguments)] // one call, and each of them is a thing of its own
 fn one(
     path: &Path,
@@ -74,11 +61,12 @@ fn one(
     config: &Config,
     engine: &Engine,
     unnamed: u16,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     hash: &mut LineHash,
+    workloads: &mut Workloads,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let (name, mut records, mut decoder, _bar) = open(path, &args.read, config)?;
+    let Opened { name, mut records, mut decoder, bar: _bar } = open(path, &args.read, config, stop)?;
     let mut sender = engine.sender(Overflow::Wait);
     sender.set_recording(unnamed);
 
@@ -93,25 +81,36 @@ fn one(
         on_reject: &mut on_reject,
         on_recording: &mut on_recording,
         hash,
+        workloads,
     };
     let outcome = feed.run(&mut records);
     drop(rejections);
     let fed = outcome.map_err(|error| bad_input(&name, &error))?;
-    summary.records += fed.records;
     summary.bytes += fed.bytes;
     Ok(())
 }
 
-/// Opens an input and finds out how to read it: its name, records and decoder, and a bar that shows how far it is read.
-pub(crate) fn open(
-    path: &Path,
-    args: &ReadArgs,
-    config: &Config,
-) -> Result<(String, Records, Box<dyn Decoder>, Progress), Error> {
+/// An input, and how to read it.
+pub(crate) struct Opened {
+    /// As it is called in messages.
+    pub(crate) name: String,
+    pub(crate) records: Records,
+    pub(crate) decoder: Box<dyn Decoder>,
+    /// Shows how far it is read.
+    pub(crate) bar: Progress,
+}
+
+/// Opens an input and finds out how to read it. It ends early when `stop` is set.
+pub(crate) fn open(path: &Path, args: &ReadArgs, config: &Config, stop: &Arc<AtomicBool>) -> Result<Opened, Error> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let source = input::open(path)
-        .map_err(|e| Error::failed(format_args!("cannot read {name}: {e}"), "check its name and permissions"))?;
-    let mut records = Records::new(source.reader, Framing::Lines, config.record_bytes);
+    let unreadable = |e| Error::failed(format_args!("cannot read {name}: {e}"), "check its name and permissions");
+    let source = input::open(path).map_err(unreadable)?;
+    let reader = match source.len {
+        Some(_) => source.reader,
+        // Nobody knows when more will come.
+        None => Box::new(Interruptible::new(source.reader, stop.clone()).map_err(unreadable)?),
+    };
+    let mut records = Records::new(reader, Framing::Lines, config.record_bytes);
     let bar = Progress::start(&name, records.position(), source.len);
     let format = match args.from {
         Source::Auto => detect_records(&mut records),
@@ -121,7 +120,7 @@ pub(crate) fn open(
         }
     };
     let decoder = format.decoder(args.image.as_deref(), &args.tag);
-    Ok((name, records, decoder, bar))
+    Ok(Opened { name, records, decoder, bar })
 }
 
 /// Tells of rejected records: the first few of each reason one by one, at the end how many more there were.
@@ -193,27 +192,7 @@ pub(crate) fn write_stats(path: Option<&Path>, ledger: &Ledger) -> Result<(), Er
     let Some(path) = path else { return Ok(()) };
     let mut text = sonic_rs::to_string(ledger).map_err(|e| Error::failed(e, "please report it"))?;
     text.push('\n');
-    write_text(path, &text)
-}
-
-/// Writes to a file, whole or not at all; or to standard output for `-`.
-pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), Error> {
-    if path == Path::new("-") {
-        let mut out = io::stdout().lock();
-        return out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::stdout);
-    }
-    let failed = |e: &dyn Display| {
-        Error::failed(format_args!("cannot write {}: {e}", path.display()), "check the directory and the space left")
-    };
-    // Devices and pipes are written as they are; a file is replaced in one step.
-    if path.metadata().is_ok_and(|meta| !meta.is_file()) {
-        return std::fs::write(path, text).map_err(|e| failed(&e));
-    }
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".grove-").tempfile_in(dir).map_err(|e| failed(&e))?;
-    file.write_all(text.as_bytes()).map_err(|e| failed(&e))?;
-    file.persist(path).map_err(|e| failed(&e.error))?;
-    Ok(())
+    write_file(path, text.as_bytes())
 }
 
 impl Summary {
@@ -239,7 +218,7 @@ impl Summary {
             ledger.dropped_total(),
             ledger.held,
         ));
-        if self.records > 0 && ledger.rejected_total() == ledger.received {
+        if ledger.received > 0 && ledger.rejected_total() == ledger.received {
             say("warning: not one record was an event; is --from right?");
         }
     }

@@ -49,11 +49,11 @@ pub(crate) enum InspectFormat {
 
 pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Error> {
     let doc = profiles::read_doc(&args.profile)?;
-    terminal::write(|out| match args.format {
+    match args.format {
         // Colours that the output does not take are left out on the way.
-        InspectFormat::Tree => export::tree(&doc, &Palette::colours(), terminal::columns(), out),
-        InspectFormat::Json => grove::profile::encode(&doc, out),
-        InspectFormat::Dot => export::dot(&doc, out),
-    })?;
+        InspectFormat::Tree => terminal::write(|out| export::tree(&doc, &Palette::colours(), terminal::columns(), out)),
+        InspectFormat::Json => terminal::write_plain(|out| grove::profile::encode(&doc, out)),
+        InspectFormat::Dot => terminal::write_plain(|out| export::dot(&doc, out)),
+    }?;
     Ok(Exit::Done)
 }

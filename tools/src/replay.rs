@@ -89,7 +89,7 @@ fn describe(path: &Path, profile: &Arc<Profile>) -> String {
     let tags: Vec<_> = profile.tree().tags().into_iter().map(|tag| escape(tag).into_owned()).collect();
     format!(
         "{}: {} ({}): {} processes, {} files, {} names, {} sockets, {} system calls, {} capabilities",
-        path.display(),
+        escape(&path.display().to_string()),
         escape(profile.image()),
         tags.join(", "),
         stats.process_nodes,

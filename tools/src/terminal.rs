@@ -43,6 +43,15 @@ pub(crate) fn write(draw: impl FnOnce(&mut Out) -> io::Result<()>) -> Result<(),
     draw(&mut out).and_then(|()| out.flush()).map_err(Error::stdout)
 }
 
+/// Lets `draw` write to standard output what programs read. Nothing is taken out of it: it has no styles, and what
+/// looks like one belongs to it.
+pub(crate) fn write_plain(
+    draw: impl FnOnce(&mut io::BufWriter<io::StdoutLock<'static>>) -> io::Result<()>,
+) -> Result<(), Error> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    draw(&mut out).and_then(|()| out.flush()).map_err(Error::stdout)
+}
+
 /// How wide lines for people may be.
 pub(crate) fn columns() -> usize {
     terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))

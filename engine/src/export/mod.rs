@@ -5,10 +5,12 @@
 
 mod changes;
 mod dot;
+mod json;
 mod style;
 mod tree;
 
 pub use changes::changes;
 pub use dot::dot;
+pub use json::json_line;
 pub use style::Palette;
 pub use tree::tree;

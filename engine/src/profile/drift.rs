@@ -385,6 +385,9 @@ impl Checker {
         let key = Key { by, kind, reason, subject, detail };
         if let Some(finding) = self.found.get_mut(&key) {
             finding.count += 1;
+            if event.ts < finding.ts {
+                (finding.ts, finding.pid) = (event.ts, event.pid);
+            }
             return;
         }
         if self.found.len() >= FINDINGS_MAX {

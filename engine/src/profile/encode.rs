@@ -1,5 +1,7 @@
 //! Writing a profile as JSON: compact, keys in the format's order, one line end at the end.
 //!
+//! Characters that act on a terminal or on their neighbours' order are written as `\uXXXX`.
+//!
 //! The same document always gives the same bytes. Processes are written without recursion, so that no nesting
 //! needs stack.
 //!
@@ -15,6 +17,7 @@ use super::doc::{
     TagDoc, VERSION,
 };
 use crate::ledger::Ledger;
+use crate::text::make_visible;
 
 /// Everything of a profile that comes before its processes.
 #[derive(Serialize)]
@@ -96,7 +99,9 @@ pub fn encode(doc: &ProfileDoc, mut out: impl Write) -> io::Result<()> {
 
 /// Appends `head` as an object that is still open, up to its last field, `tail`.
 fn open_object(text: &mut Vec<u8>, head: &impl Serialize, tail: &[u8]) -> io::Result<()> {
+    let from = text.len();
     sonic_rs::to_writer(&mut *text, head)?;
+    make_visible(text, from);
     text.pop();
     text.push(b',');
     text.extend_from_slice(tail);

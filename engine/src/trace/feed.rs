@@ -3,7 +3,8 @@
 //! Also the name of a recording that does not name itself: a sum over its records that does not depend on their order.
 
 use super::input::{InputError, Records, TooLong};
-use super::{Decoder, Line, Reject};
+use super::watch::Watch;
+use super::{Decoder, Line, Reject, Workloads};
 use crate::ledger::Rejected;
 use crate::shard::Sender;
 use std::fmt;
@@ -70,6 +71,8 @@ pub struct Feed<'a> {
     pub on_recording: &'a mut dyn FnMut(&str) -> u16,
     /// Sums up the records of recordings that do not name themselves.
     pub hash: &'a mut LineHash,
+    /// What containers were told to be, in all inputs of the engine.
+    pub workloads: &'a mut Workloads,
 }
 
 impl Feed<'_> {
@@ -79,23 +82,27 @@ impl Feed<'_> {
     /// The input cannot be read to its end, its header is of another format or version, or, if `strict`, a record
     /// was rejected.
     pub fn run(self, records: &mut Records) -> Result<Fed, FeedError> {
-        let Self { decoder, sender, strict, stop, on_reject, on_recording, hash } = self;
+        let Self { decoder, sender, strict, stop, on_reject, on_recording, hash, workloads } = self;
         let mut fed = Fed::default();
         let mut named = false;
         let outcome = loop {
-            if stop.load(Ordering::Relaxed) {
-                break Ok(());
-            }
             let record = match records.next() {
+                // What the end came upon half-way is neither a record nor a fault.
+                _ if stop.load(Ordering::Relaxed) => break Ok(()),
                 Ok(Some(record)) => record,
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error.into()),
             };
             let line = record.line;
+            let mut conflict = None;
             let decoded = match record.bytes {
                 Ok(bytes) => {
                     fed.bytes += bytes.len() as u64 + 1;
-                    let decoded = decoder.decode(bytes, sender);
+                    let mut watch =
+                        Watch { sink: &mut *sender, workloads: &mut *workloads, held_back: None, conflict: None };
+                    let decoded = decoder.decode(bytes, &mut watch);
+                    conflict = watch.conflict;
+                    let decoded = watch.held_back.map_or(decoded, Err);
                     if !named && decoded != Ok(Line::Header) {
                         hash.add(bytes);
                     }
@@ -115,7 +122,16 @@ impl Feed<'_> {
                     }
                     continue;
                 }
-                Ok(Line::Event) => {}
+                Ok(Line::Event) => {
+                    // The shard counts it, in its turn.
+                    if let Some(reject) = conflict {
+                        on_reject(line, &reject);
+                        if strict {
+                            fed.records += 1;
+                            break Err(FeedError::Rejected { line, reject });
+                        }
+                    }
+                }
                 Ok(Line::Ignored(reason)) => sender.ignore(reason),
                 Err(reject) => {
                     sender.reject(reject.reason);

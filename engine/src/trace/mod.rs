@@ -21,6 +21,7 @@ pub mod syscalls;
 pub mod sysdig;
 pub mod tetragon;
 pub mod tracee;
+mod watch;
 pub mod write;
 
 pub use capability::{capability_name, capability_number};
@@ -28,6 +29,7 @@ pub use detect::{Format, detect, detect_records};
 pub use feed::{Fed, Feed, FeedError, LineHash};
 pub use qtype::{qtype_name, qtype_number};
 pub use syscalls::{syscall_name, syscall_number};
+pub use watch::Workloads;
 
 use crate::event::Sink;
 use crate::ledger::{Ignored, Rejected};

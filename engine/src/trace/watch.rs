@@ -1,0 +1,147 @@
+//! What no shard would take, found while the line is known: the second workload of a container, and texts longer than
+//! any that the system has.
+//!
+//! Shards know the events of a container in their order, but not the lines that they stand in.
+
+use super::Reject;
+use super::bounded::Bounded;
+use crate::event::{Body, EventRef, Peer, Sink};
+use crate::ledger::Rejected;
+use crate::path::DNS_NAME_BYTES_MAX;
+use crate::tree::PATH_BYTES_MAX;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// How many containers are remembered. A second workload of one that was forgotten is counted and not reported.
+const CONTAINERS_MAX: usize = 1 << 18;
+
+/// The workloads of containers, as hashes: at most some 32 MiB, whatever the input.
+#[derive(Debug)]
+pub struct Workloads {
+    /// By container id: image and tag.
+    told: Bounded<u128, (u64, u64)>,
+}
+
+impl Default for Workloads {
+    fn default() -> Self {
+        Self { told: Bounded::new(CONTAINERS_MAX) }
+    }
+}
+
+impl Workloads {
+    /// Remembers what a container is told to be; or why it cannot be that.
+    fn tell(&mut self, container: &[u8], image: &[u8], tag: &[u8]) -> Option<Reject> {
+        // The host is what it is.
+        if container.is_empty() {
+            return None;
+        }
+        let now = (xxh3_64(image), xxh3_64(tag));
+        let first = *self.told.get_or_insert_with(xxh3_128(container), || now);
+        let field = match first {
+            first if first == now => return None,
+            (image, _) if image == now.0 => "tag",
+            _ => "image",
+        };
+        let [image, tag] = [image, tag].map(String::from_utf8_lossy);
+        let detail = format!("the container is of another workload than {image}:{tag}, and the first stands");
+        Some(Reject { reason: Rejected::ConflictingWorkload, field: Some(field), detail })
+    }
+}
+
+/// Lets events through, except one that no shard would take.
+pub(super) struct Watch<'a> {
+    pub sink: &'a mut dyn Sink,
+    pub workloads: &'a mut Workloads,
+    /// What the record's event was held back for. It is not counted yet.
+    pub held_back: Option<Reject>,
+    /// What is wrong with the record's event, which was let through: the shard counts it.
+    pub conflict: Option<Reject>,
+}
+
+impl Sink for Watch<'_> {
+    fn event(&mut self, event: EventRef<'_>) {
+        if let Body::ContainerStart { image, tag } = event.body {
+            self.conflict = self.workloads.tell(event.container, image, tag);
+        }
+        self.held_back = impossible(&event);
+        if self.held_back.is_none() {
+            self.sink.event(event);
+        }
+    }
+
+    fn implied(&mut self, event: EventRef<'_>) {
+        if let Body::ContainerStart { image, tag } = event.body {
+            self.workloads.tell(event.container, image, tag);
+        }
+        self.sink.implied(event);
+    }
+}
+
+/// Why there can be no such event.
+fn impossible(event: &EventRef<'_>) -> Option<Reject> {
+    let (field, len, max, reason) = match event.body {
+        // A failed attempt may have been with any text.
+        Body::Open { path, ret, .. } if ret >= 0 => ("path", path.len(), PATH_BYTES_MAX, Rejected::TooLong),
+        Body::Exec(exec) => ("path", exec.path.len(), PATH_BYTES_MAX, Rejected::TooLong),
+        Body::Socket { peer: Peer::Unix(path), ret, .. } if ret >= 0 => {
+            ("addr", path.len(), PATH_BYTES_MAX, Rejected::TooLong)
+        }
+        Body::Dns { name, .. } => ("name", name.len(), DNS_NAME_BYTES_MAX, Rejected::InvalidValue),
+        _ => return None,
+    };
+    let detail = match len {
+        0 => "it is empty".to_owned(),
+        len if len > max => format!("{len} bytes, longer than any can be; the limit is {max}"),
+        _ => return None,
+    };
+    let reason = if len == 0 { Rejected::InvalidValue } else { reason };
+    Some(Reject { reason, field: Some(field), detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, EventBuf};
+
+    #[test]
+    fn the_first_workload_stands() {
+        let mut workloads = Workloads::default();
+        for (container, image, tag, field) in [
+            ("c", "web", "1", None),
+            ("c", "web", "1", None),
+            ("c", "web", "2", Some("tag")),
+            ("c", "db", "1", Some("image")),
+            ("c", "web", "1", None),
+            ("d", "db", "1", None),
+            ("", "x", "1", None),
+            ("", "y", "1", None),
+        ] {
+            let told = workloads.tell(container.as_bytes(), image.as_bytes(), tag.as_bytes());
+            assert_eq!(told.and_then(|reject| reject.field), field, "{container} {image} {tag}");
+        }
+    }
+
+    #[test]
+    fn a_path_has_a_length_that_there_can_be() {
+        for (len, ret, reason) in [
+            (0, 0, Some(Rejected::InvalidValue)),
+            (1, 0, None),
+            (PATH_BYTES_MAX, 0, None),
+            (PATH_BYTES_MAX + 1, 0, Some(Rejected::TooLong)),
+            (PATH_BYTES_MAX + 1, -36, None),
+        ] {
+            let path = vec![b'/'; len];
+            let mut sent = EventBuf::new();
+            let mut workloads = Workloads::default();
+            let mut watch = Watch { sink: &mut sent, workloads: &mut workloads, held_back: None, conflict: None };
+            watch.event(Event {
+                ts: 0,
+                container: b"c",
+                pid: 1,
+                start: None,
+                body: Body::Open { path: &path, flags: 0, ret },
+            });
+            assert_eq!(watch.held_back.map(|reject| reject.reason), reason, "{len} {ret}");
+            assert_eq!(sent.is_empty(), reason.is_some());
+        }
+    }
+}

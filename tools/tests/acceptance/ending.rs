@@ -1,0 +1,129 @@
+//! How the command ends when it is not left to end by itself: signals, and readers that go away.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{EXEC, Ended, Lab, START, open, trace};
+
+fn send(signal: &str, child: &Child) {
+    let status = Command::new("bash").args(["-c", &format!("kill -s {signal} {}", child.id())]).status().unwrap();
+    assert!(status.success());
+}
+
+/// More than pipes and queues hold: once all of it is written, the command is in the midst of reading.
+fn plenty() -> String {
+    let mut text = trace(&[START, EXEC]);
+    (0..20_000).for_each(|n| text.push_str(&format!("{}\n", open(3 + n, &format!("/etc/{}", n % 100)))));
+    assert!(text.len() > 1 << 20);
+    text
+}
+
+/// Waits for an end that comes by itself.
+fn wait(mut child: Child) -> Ended {
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(120), "the signal did not end it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ended::of(child.wait_with_output().unwrap())
+}
+
+/// A recording that never ends is learned from all the same: whoever has seen enough says stop, and the pipe stays
+/// open and silent.
+#[test]
+fn a_signal_during_a_replay_from_a_pipe_writes_what_was_learned() {
+    for signal in ["INT", "TERM"] {
+        let lab = Lab::new();
+        let mut child = lab.spawn(&["replay", "--stats", "stats.json", "-"]);
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(plenty().as_bytes()).unwrap();
+        // Most of the time all has been read by now.
+        std::thread::sleep(Duration::from_millis(300));
+        send(signal, &child);
+        wait(child).expect(0);
+        drop(stdin);
+        assert!(lab.stats().get("received") > 1000);
+        assert!(lab.profile_text("web").contains("/etc/1\""));
+    }
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_stream_writes_what_was_learned() {
+    let lab = Lab::new();
+    let mut child = lab.spawn(&["replay", "--strict", "--stats", "stats.json", "-"]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(plenty().as_bytes()).unwrap();
+    let line = format!("{}\n", open(3, "/a"));
+    let writer = std::thread::spawn(move || while stdin.write_all(line.as_bytes()).is_ok() {});
+    send("TERM", &child);
+    wait(child).expect(0);
+    writer.join().unwrap();
+    assert!(lab.stats().get("received") > 1000);
+    assert_eq!(lab.names("profiles"), ["web.profile.json"]);
+}
+
+/// The same for a trace that is being written: it ends whole.
+#[test]
+fn a_signal_during_a_conversion_ends_the_trace() {
+    let lab = Lab::new();
+    let mut child = lab.spawn(&["convert", "--output", "out.jsonl.zst", "-"]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(plenty().as_bytes()).unwrap();
+    send("INT", &child);
+    wait(child).expect(0);
+    drop(stdin);
+    lab.run(&["replay", "--strict", "--stats", "stats.json", "out.jsonl.zst"]).expect(0);
+    assert!(lab.stats().get("received") > 1000);
+    assert_eq!(lab.names(""), ["out.jsonl.zst", "profiles", "stats.json"]);
+}
+
+/// The reader of standard output leaves after one line; what was to be written to files is.
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let lab = Lab::new();
+    let mut lines = vec![START.to_owned(), EXEC.to_owned()];
+    lines.extend((0..20_000).map(|n| open(3 + n, &format!("/etc/{n}"))));
+    lab.file("t", lines.join("\n"));
+    lab.file("first", trace(&[START, EXEC]));
+    lab.run(&["replay", "--output", "learned", "t"]).expect(0);
+    lab.run(&["replay", "--output", "little", "first"]).expect(0);
+    let (whole, little) = ("learned/web.profile.json", "little/web.profile.json");
+    for (args, code) in [
+        (&["replay", "--show", "t"] as &[_], 0),
+        (&["inspect", whole], 0),
+        (&["inspect", "--format", "json", whole], 0),
+        (&["inspect", "--format", "dot", whole], 0),
+        (&["convert", "t"], 0),
+        (&["diff", little, whole], 2),
+        (&["diff", "--format", "json", little, whole], 2),
+        (&["check", "--profile", little, "t"], 2),
+    ] {
+        let mut child =
+            lab.command(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = [0; 1];
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut first).unwrap();
+        drop(stdout);
+        let ended = Ended::of(child.wait_with_output().unwrap());
+        assert_eq!(ended.code, Some(code), "{args:?}: {ended:?}");
+        assert!(!ended.stderr.contains("cannot write"), "{args:?}: {}", ended.stderr);
+    }
+    assert_eq!(lab.text("profiles/web.profile.json"), lab.text(whole));
+}
+
+#[test]
+fn completions_are_scripts_that_know_the_subcommands() {
+    let lab = Lab::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = lab.run(&["completions", shell]);
+        ended.expect(0);
+        for word in ["replay", "check", "inspect", "diff", "merge", "convert", "workers"] {
+            assert!(ended.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    let script = lab.run(&["completions", "bash"]).stdout;
+    lab.file("grove.bash", script);
+    let status = Command::new("bash").args(["-n", "grove.bash"]).current_dir(lab.path("")).status().unwrap();
+    assert!(status.success());
+}

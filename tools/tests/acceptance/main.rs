@@ -1,0 +1,19 @@
+//! The built `grove` command as a user meets it: files in, profiles, findings, messages and exit codes out.
+//!
+//! Each module is one side of the public contract. What the library does inside is tested beside the library.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+mod bad_files;
+mod bad_lines;
+mod captures;
+mod check;
+mod containers;
+mod convert;
+mod ending;
+mod hostile_names;
+mod inputs;
+mod output;
+mod profiles;
+mod shapes;
