@@ -382,7 +382,7 @@ fn what_is_remembered_is_bounded() {
     let mut decoder = StraceDecoder::new(StraceOptions::default());
     let mut sink = Written::default();
     let path = "x".repeat(4000);
-    for n in 0..200_000u32 {
+    for n in 0..100_000u32 {
         let line = match n % 4 {
             0 => format!("{} fork() = {}", n + 1, n + 5),
             1 => format!("{n} openat(AT_FDCWD, \"/{path}{n}\", O_RDONLY) = {n}"),
