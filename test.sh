@@ -22,6 +22,8 @@ say "lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
 say "tests"
 cargo test --workspace --locked
+say "models of the interner, every interleaving"
+loom-tests/run.sh
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 say "the README's first command"

@@ -121,7 +121,7 @@
 //! - **Input cannot end the process.** Traced processes choose paths, arguments and names. Readers bound the size and
 //!   nesting of a record, tables have limits, and a panic in a worker costs its shard, not the others.
 //!
-//! No unsafe code, no async, no network. The only thing read from the environment is the configuration, and only by
+//! No async, no network, and no unsafe code but in one file of the interner. The only thing read from the environment is the configuration, and only by
 //! [`Config::from_env`](config::Config::from_env). There is no clock: time is what events say.
 //!
 //! # Costs
