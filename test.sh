@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all tests: formatting, lints, unit and integration tests, property tests, examples, documentation, and that
-# fuzz targets and benches still build. Needs a Rust toolchain; installs the few packages that tests use where it can.
+# Runs all tests: formatting, lints, unit and integration tests, property tests, examples, documentation, the models
+# of the interner, and that benches still build. Needs a Rust toolchain; installs the few packages that tests use where it can.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -169,7 +169,7 @@ variables! {
     /// Whether a program run with other arguments is another process node
     differentiate_args: bool = "GROVE_DIFFERENTIATE_ARGS", (), |_| false;
 
-    /// Memory for one container's activity tree; beyond it detail is given up and recorded as such
+    /// Memory for one container's activity tree; beyond it new behaviour is dropped and counted
     tree_bytes: usize = "GROVE_TREE_BYTES", bytes(64 << 10, 64 << 30), tree_bytes, "1/32 of memory, from 16Mi to 1Gi";
 
     /// Longest lineage in an activity tree, from its root down

@@ -32,7 +32,7 @@ GROVE_PATH_FANOUT 16 default 16 1 to 65536 names Names of one shape in one direc
 GROVE_PEER_FANOUT 16 default 16 1 to 65536 addresses Addresses for one port beyond which they become networks
 GROVE_PATH_PROTECT /srv environment - absolute paths Paths whose names never become patterns, beside the built-in ones
 GROVE_DIFFERENTIATE_ARGS false default false true or false Whether a program run with other arguments is another process node
-GROVE_TREE_BYTES 64Ki environment {tree} 64Ki to 64Gi bytes Memory for one container's activity tree; beyond it detail is given up and recorded as such
+GROVE_TREE_BYTES 64Ki environment {tree} 64Ki to 64Gi bytes Memory for one container's activity tree; beyond it new behaviour is dropped and counted
 GROVE_LINEAGE_DEPTH 256 default 256 2 to 1024 nodes Longest lineage in an activity tree, from its root down
 GROVE_PROCESSES_MAX 65536 default 65536 16 to 4194304 processes Running processes tracked in one container
 GROVE_RECORD_BYTES 4Mi default 4Mi 1Ki to 1Gi bytes Longest record of a trace; longer ones are rejected

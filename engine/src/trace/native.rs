@@ -149,6 +149,9 @@ impl Raw<'_> {
             }
         }
         match missing.first() {
+            Some(field) if self.kind.is_empty() => {
+                Err(reject(Rejected::MissingField, field, "every line says what it is"))
+            }
             Some(field) => Err(reject(Rejected::MissingField, field, format!("required for `{}`", self.kind))),
             None => Ok(()),
         }
@@ -176,8 +179,7 @@ impl Raw<'_> {
     }
 
     fn path<'s>(&'s self, buffer: &'s mut Vec<u8>) -> Result<&'s [u8], Reject> {
-        let path = self.bytes((Field::Path, &self.path), (Field::PathB64, &self.path_b64), buffer)?;
-        not_empty(Field::Path, path)
+        self.bytes((Field::Path, &self.path), (Field::PathB64, &self.path_b64), buffer)
     }
 }
 
@@ -206,7 +208,12 @@ fn body<'s>(kind: Kind, raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Bo
         Kind::Fork => Body::Fork { ppid: raw.ppid as u32 },
         Kind::Exec => Body::Exec(exec(raw, buffers)?),
         Kind::Exit => Body::Exit,
-        Kind::Open => Body::Open { path: raw.path(&mut buffers.path)?, flags: raw.flags as u32, ret: raw.ret },
+        Kind::Open => {
+            let path = raw.path(&mut buffers.path)?;
+            // Opening nothing fails, and may be tried all the same.
+            let path = if raw.ret < 0 { path } else { not_empty(Field::Path, path)? };
+            Body::Open { path, flags: raw.flags as u32, ret: raw.ret }
+        }
         Kind::Connect => socket(SocketOp::Connect, raw, buffers)?,
         Kind::Bind => socket(SocketOp::Bind, raw, buffers)?,
         Kind::Dns => Body::Dns { name: plain(Field::Name, &raw.name)?, qtype: qtype(raw)? },
@@ -224,7 +231,7 @@ fn exec<'s>(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Exec<&'s [u8]>
     let cwd = raw.bytes((Field::Cwd, &raw.cwd), (Field::CwdB64, &raw.cwd_b64), cwd)?;
     Ok(Exec {
         ppid: raw.ppid as u32,
-        path: raw.path(path)?,
+        path: not_empty(Field::Path, raw.path(path)?)?,
         argv: (given(Field::Argv) || given(Field::ArgvB64)).then_some(&lists.argv),
         cwd: (given(Field::Cwd) || given(Field::CwdB64)).then_some(cwd),
         uid: given(Field::Uid).then_some(raw.uid as u32),
