@@ -278,6 +278,11 @@ impl Variable {
     }
 }
 
+/// A duration as variables spell it: a whole number with its unit, such as `500ms` or `2m`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    Duration::parse(text, &span(Duration::ZERO, Duration::MAX)).ok()
+}
+
 /// Where a value is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -5,6 +5,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use grove::event::EventBuf;
+
+use super::select::Wanted;
 use crate::workload::{ContainerRef, Workload};
 
 /// Cgroups that are told apart at a time. Of those beyond, the oldest is forgotten, and looked up again.
@@ -40,6 +43,14 @@ pub struct Container {
     cgroups: usize,
     /// Its last cgroup is gone.
     pub gone: bool,
+    /// Its runtime has answered, or nobody will.
+    pub answered: bool,
+    /// Whether its events are let through.
+    pub wanted: Wanted,
+    /// Its events, as long as that is open.
+    pub held: Option<EventBuf>,
+    /// How many of them found no room.
+    pub unheld: u64,
 }
 
 /// The containers of a host, and their cgroups.
@@ -103,7 +114,18 @@ impl Containers {
             let back = std::mem::replace(&mut container.gone, false);
             return (index, back);
         }
-        let container = Container { id: id.into(), who, workload: None, events: 0, cgroups: 0, gone: false };
+        let container = Container {
+            id: id.into(),
+            answered: who.is_none(),
+            who,
+            workload: None,
+            events: 0,
+            cgroups: 0,
+            gone: false,
+            wanted: Wanted::Yes,
+            held: None,
+            unheld: 0,
+        };
         let index = self.free.pop().unwrap_or(self.slots.len());
         match self.slots.get_mut(index) {
             Some(slot) => *slot = Some(container),

@@ -1,4 +1,4 @@
-//! A running host as a source of events: the kernel's records, each given to the container it belongs to.
+//! A running host as a source of events: what its kernel tells, each event given to the container it belongs to.
 //!
 //! [`Live`] joins three things that know nothing of each other: [`kernel`](crate::kernel) tells what was done in which
 //! cgroup, [`workload`](crate::workload) whose cgroup that is and what the container runs, and
@@ -7,7 +7,13 @@
 //!
 //! What was not delivered comes out too, as [`Body::Missed`] of its container, so that a ledger that counts what comes
 //! out of here balances with what the kernel saw.
+//!
+//! Not here: what becomes of the events, and for how long.
 
 mod containers;
+mod intake;
+mod select;
 
 pub use containers::{Container, Containers, Index, Owner};
+pub use intake::{Intake, PathFacts};
+pub use select::{Select, Wanted};
