@@ -8,4 +8,5 @@
 )]
 
 pub mod check;
+pub mod proc;
 pub mod workload;
