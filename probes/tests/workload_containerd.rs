@@ -52,12 +52,11 @@ fn containerd_names_the_image_of_its_containers() {
     assert_eq!(image_and_tag(ask(&fresh, container(Runtime::Unknown, &name(1)))).1, "1");
 
     let checks = checks(&Options { cri: vec![containerd.socket()], ..options });
-    let detail = |name: &str| checks.iter().filter(|c| c.name.starts_with(name)).map(|c| (c.ok, c.detail.as_str()));
-    let runtimes: Vec<_> = detail("runtime ").collect();
-    assert_eq!(runtimes.len(), 2, "{checks:?}");
-    assert!(runtimes.iter().all(|(ok, detail)| *ok && detail.starts_with("containerd ")), "{checks:?}");
-    assert!(detail("container runtimes").all(|(ok, _)| ok), "{checks:?}");
-    assert!(detail("cgroup ids").all(|(ok, _)| ok), "{checks:?}");
+    assert!(checks.iter().all(|check| check.ok && check.remedy.is_empty()), "{checks:?}");
+    let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
+    let socket = format!("runtime {}", containerd.socket().display());
+    assert_eq!(names, ["cgroup ids", &socket, &socket, "container runtimes"]);
+    assert!(checks[1..3].iter().all(|check| check.detail.starts_with("containerd ")), "{checks:?}");
 }
 
 /// The few messages by which a pod and its container are made.

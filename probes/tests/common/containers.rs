@@ -326,7 +326,7 @@ impl Runc {
         spec["process"]["terminal"] = false.into();
         spec["process"]["args"] = args.into();
         spec["root"]["path"] = self.rootfs.path().to_string_lossy().into();
-        spec["annotations"] = annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect();
+        spec["annotations"] = annotations.iter().map(|(k, v)| ((*k).to_owned(), serde_json::Value::from(*v))).collect();
         fs::write(&config, spec.to_string()).expect("a spec");
         self.ids.push(id.to_owned());
         // The container would keep the pipes of a captured output open.
@@ -424,7 +424,7 @@ impl Containerd {
         let sum = text(&done(command("sha256sum").arg(&layer)));
         let digest = sum.split(' ').next().expect("a digest");
         let config = format!(
-            r#"{{"architecture":"amd64","os":"linux","config":{{"Cmd":["sleep","100"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{digest}"]}}}}"#
+            r#"{{"architecture":"amd64","os":"linux","config":{{"Cmd":["/bin/sleep","100"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{digest}"]}}}}"#
         );
         fs::write(dir.join("config.json"), config).expect("a configuration");
         let manifest =
