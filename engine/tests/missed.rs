@@ -54,10 +54,10 @@ fn they_wait_with_their_container() {
 }
 
 #[test]
-fn those_of_a_host_nobody_asked_for_are_the_hosts() {
-    let text = "start web 1\nhost: missed ring_full_open 9";
+fn those_of_no_container_are_lost_and_not_merely_the_hosts() {
+    let text = "start web 1\nhost: missed ring_full_open 9\nhost: missed host 3";
     let (run, image) = ledgers(&Config::default(), text, "web");
-    assert_eq!((run.ignored(Ignored::Host), image.received), (9, 1));
+    assert_eq!((run.dropped(Dropped::RingFullOpen), run.ignored(Ignored::Host), image.received), (9, 3, 1));
 }
 
 #[test]

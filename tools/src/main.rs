@@ -8,6 +8,7 @@ mod cli;
 mod completions;
 mod convert;
 mod diff;
+mod directory;
 mod env;
 mod exit;
 mod feed;

@@ -170,7 +170,12 @@ impl Worker {
     fn event(&mut self, stored: Stored<'_>) {
         let event = &stored.event;
         if event.container.is_empty() && !self.host {
-            self.settle(stored, Fate::Ignored(Ignored::Host));
+            // What nobody knows whose it was is lost all the same.
+            let fate = match event.body {
+                Body::Missed { cause, .. } => Fate::missed(cause),
+                _ => Fate::Ignored(Ignored::Host),
+            };
+            self.settle(stored, fate);
             return;
         }
         let Some(index) = self.container(event) else {
