@@ -41,8 +41,8 @@ static __always_inline int call_opened(struct task_struct *task, struct process 
     else
         bpf_probe_read_user(&o.flags, 8, (void *)regs->dx);
     o.flags = (__u32)o.flags;
-    if (ret >= 0)
-        return opened(&o, file_at(task, ret));
+    if (ret >= 0 && !opened(&o, file_at(task, ret)))
+        return 0;
     return open_said(&o, (void *)name, false);
 }
 
@@ -56,9 +56,11 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
     __u64 nr = regs->orig_ax;
     struct task_struct *leader = task->group_leader;
     struct process *p = process_of(leader, true);
-    if (!p)
-        return 0;
     __u64 cgroup = cgroup_of(task);
+    if (!p) {
+        count_lost(cgroup, CLASS_SYSCALLS, CAUSE_MAP_FULL);
+        return 0;
+    }
     if (!in_scope(p, tgid, cgroup))
         return 0;
     // 32-bit calls have other numbers and other arguments.

@@ -5,6 +5,19 @@
 #pragma once
 #include "open.h"
 
+// A cgroup made in an included one is included from its first event on.
+static __always_inline void include_below(struct cgroup *group, __u64 id)
+{
+    struct cgroup_subsys_state *above = group->self.parent;
+    if (!above)
+        return;
+    __u64 parent = above->cgroup->kn->id;
+    __u32 *mark = bpf_map_lookup_elem(&cgroups, &parent);
+    __u32 included = CGROUP_INCLUDED;
+    if (mark && *mark == CGROUP_INCLUDED)
+        bpf_map_update_elem(&cgroups, &id, &included, BPF_NOEXIST);
+}
+
 static __always_inline int group_changed(struct cgroup *group, const char *path, enum kind kind)
 {
     struct scratch *s = my_scratch();
@@ -12,6 +25,8 @@ static __always_inline int group_changed(struct cgroup *group, const char *path,
         return 0;
     struct cgroup_record *r = (void *)s->fixed;
     __u64 id = group->kn->id;
+    if (scope == SCOPE_CGROUPS && kind == KIND_CGROUP_NEW)
+        include_below(group, id);
     long n = bpf_probe_read_kernel_str(s->text, PATH_MAX, path);
     __u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
     __u32 begin = (TEXT_BYTES - len) & TEXT_MASK;

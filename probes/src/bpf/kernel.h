@@ -73,9 +73,15 @@ struct cgroup_root {
     int hierarchy_id;
 };
 
-struct cgroup_subsys_state;
+struct cgroup;
+
+struct cgroup_subsys_state {
+    struct cgroup *cgroup;
+    struct cgroup_subsys_state *parent;
+};
 
 struct cgroup {
+    struct cgroup_subsys_state self;
     struct kernfs_node *kn;
     struct cgroup_root *root;
 };
@@ -210,6 +216,7 @@ struct open_how {
 struct io_kiocb {
     struct file *file;
     __u8 opcode;
+    __u64 flags;
 };
 
 struct io_uring_cqe {

@@ -9,14 +9,13 @@
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(grove_fork, struct task_struct *parent, struct task_struct *child)
 {
-    // A thread is no process.
-    if (child->pid != child->tgid)
-        return 0;
     __u64 cgroup = cgroup_of(child);
     struct process *of = process_of(parent->group_leader, true);
     struct process *p = bpf_task_storage_get(&processes, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    bool thread = child->pid != child->tgid;
     if (!p || !of) {
-        count_lost(cgroup, CLASS_FORK, CAUSE_MAP_FULL);
+        if (!thread)
+            count_lost(cgroup, CLASS_FORK, CAUSE_MAP_FULL);
         return 0;
     }
     if (scope == SCOPE_DESCENDANTS)
@@ -25,6 +24,11 @@ int BPF_PROG(grove_fork, struct task_struct *parent, struct task_struct *child)
     p->followed = of->followed;
     p->own = of->own || parent->tgid == self;
     p->flush_epoch = control_value(CONTROL_FLUSH);
+    if (thread) {
+        // No process of its own, but it becomes the leader if it is the one that executes a program.
+        p->chained = of->chained;
+        return 0;
+    }
     if (!wanted(CLASS_FORK) || !in_scope(p, child->tgid, cgroup))
         return 0;
     struct fork_record r = {};
@@ -38,8 +42,9 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(grove_exit, struct task_struct *task)
 {
     struct task_struct *leader = task->group_leader;
-    // Only the last thread ends the process.
-    if (task->tgid == self || task->signal->live.counter)
+    // Only the last thread ends the process; the leader takes along what it kept, though.
+    bool last = !task->signal->live.counter;
+    if (task->tgid == self || (!last && task != leader))
         return 0;
     __u64 cgroup = cgroup_of(task);
     struct process *p = process_of(leader, true);
@@ -47,7 +52,7 @@ int BPF_PROG(grove_exit, struct task_struct *task)
         count_lost(cgroup, CLASS_EXIT, CAUSE_MAP_FULL);
         return 0;
     }
-    if (!in_scope(p, task->tgid, cgroup) || __sync_lock_test_and_set(&p->ended, 1))
+    if (!in_scope(p, task->tgid, cgroup) || (last && __sync_lock_test_and_set(&p->ended, 1)))
         return 0;
     if (wanted(CLASS_SYSCALLS)) {
         // The call that ends a process does not return: it is seen here.
@@ -57,7 +62,7 @@ int BPF_PROG(grove_exit, struct task_struct *task)
             note_call(p, nr);
         flush_calls(p, leader, cgroup);
     }
-    if (!wanted(CLASS_EXIT))
+    if (!last || !wanted(CLASS_EXIT))
         return 0;
     struct exit_record r = {};
     tail_of(&r.tail, KIND_EXIT, leader, cgroup, bpf_ktime_get_boot_ns());
@@ -81,17 +86,6 @@ static __always_inline bool on_upper_layer(struct inode *inode)
     else
         bpf_probe_read_kernel(&upper, 8, (void *)((__u64)inode + bpf_core_type_size(struct inode)));
     return upper;
-}
-
-// Whether two strings of the kernel's are the same, as far as 64 bytes tell.
-static __always_inline bool same_start(const char *a, const char *b)
-{
-    __u64 x[8] = {}, y[8] = {}, differ = 0;
-    bpf_probe_read_kernel_str(x, sizeof(x), a);
-    bpf_probe_read_kernel_str(y, sizeof(y), b);
-    for (int i = 0; i < 8; i++)
-        differ |= x[i] ^ y[i];
-    return !differ;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -150,7 +144,8 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     r->cwd_bytes = (end - begin) & TEXT_MASK;
 
     r->script_bytes = 0;
-    if (!same_start(bprm->filename, bprm->interp)) {
+    // Both are the same string until a script's first line, or binfmt_misc, puts another program in place.
+    if (bprm->filename != bprm->interp) {
         long n = bpf_probe_read_kernel_str(s->text, PATH_MAX, bprm->filename);
         if (n > 1) {
             __u32 len = (n - 1) & (PATH_MAX - 1);

@@ -81,6 +81,7 @@ struct {
 enum {
     CONTROL_SCOPE, // raised when cgroups or followed processes change
     CONTROL_FLUSH, // raised when sets of system calls are due
+    CONTROL_URING, // 1 if the ends of io_uring requests are seen
     CONTROLS,
 };
 

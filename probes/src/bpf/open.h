@@ -42,7 +42,8 @@ static __always_inline void put_opening(const struct opening *o, struct scratch 
         remember(slot, p, now);
 }
 
-// An open that succeeded: `file` is what it led to.
+// An open that succeeded: `file` is what it led to. Returns 1, having told nothing, if that lies in no directory
+// (a pipe or a namespace opened through /proc): then what the process said says more.
 static __noinline int opened(struct opening *o, __u64 file)
 {
     struct scratch *s = my_scratch();
@@ -72,6 +73,8 @@ static __noinline int opened(struct opening *o, __u64 file)
     if (admit(&p, now, o->cgroup, CLASS_OPEN, &slot) == LEAVE)
         return 0;
     __u32 begin = walk_up(&w, TEXT_BYTES);
+    if ((w.marks & MARK_DETACHED) && (begin >= TEXT_BYTES || s->text[begin & TEXT_MASK] != '/'))
+        return 1;
     put_opening(o, s, begin, w.marks, now, slot, &p);
     return 0;
 }

@@ -82,13 +82,13 @@ static __always_inline void flush_calls(struct process *p, struct task_struct *l
     struct syscalls_record r = {};
     __u64 any = 0;
     for (int i = 0; i < 8; i++) {
-        r.calls[i] = p->calls[i];
+        // Other threads add to it meanwhile: what they add is in this set or in the next.
+        if (p->calls[i])
+            r.calls[i] = __sync_lock_test_and_set(&p->calls[i], 0);
         any |= r.calls[i];
     }
     if (!any)
         return;
-    for (int i = 0; i < 8; i++)
-        p->calls[i] = 0;
     tail_of(&r.tail, KIND_SYSCALLS, leader, cgroup, bpf_ktime_get_boot_ns());
     if (admit_new(cgroup, CLASS_SYSCALLS) == DELIVER)
         put(&r, sizeof(r), cgroup, CLASS_SYSCALLS);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use aya::Btf;
 use aya::Ebpf;
-use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError};
+use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, ProgramError};
 
 use super::options::Classes;
 use super::record::Class;
@@ -106,6 +106,14 @@ pub(super) const HOOKS: &[Hook] = &[
         classes: &[Class::Open, Class::Socket, Class::Syscalls],
     },
     Hook {
+        name: "io_uring_complete",
+        program: "grove_uring_end",
+        kind: Kind::Tracepoint,
+        required: false,
+        lost: "files opened through io_uring are told by the name that was asked for",
+        classes: &[Class::Open],
+    },
+    Hook {
         name: "io_uring_submit_req",
         program: "grove_uring",
         kind: Kind::Tracepoint,
@@ -166,19 +174,6 @@ impl Hook {
             }
         }
         Ok(())
-    }
-
-    /// Detaches and unloads, as if it had never been.
-    pub(super) fn unload(&self, bpf: &mut Ebpf) {
-        if let Some(program) = bpf.program_mut(self.program) {
-            // Fails only if it is not loaded, which is what is wanted.
-            let _gone = match program {
-                Program::BtfTracePoint(p) => p.unload(),
-                Program::CgroupSkb(p) => p.unload(),
-                Program::Iter(p) => p.unload(),
-                _ => Ok(()),
-            };
-        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::record::{Cause, Class, Count, Record, What};
 
 const CONTROL_SCOPE: u32 = 0;
 const CONTROL_FLUSH: u32 = 1;
+const CONTROL_URING: u32 = 2;
 const CGROUP_INCLUDED: u32 = 1;
 const CGROUP_EXCLUDED: u32 = 2;
 /// Distance between two classes' counters, in `src/bpf/record.h`.
@@ -64,7 +65,7 @@ impl Probes {
         let mut lost = PerCpuHashMap::try_from(lost).map_err(load::map_error)?;
         load::prepare_losses(&mut lost)?;
         let control = bpf.take_map("control").ok_or_else(|| load::absent("control"))?;
-        let control = Array::try_from(control).map_err(load::map_error)?;
+        let mut control: Array<MapData, u32> = Array::try_from(control).map_err(load::map_error)?;
         let cgroups = load::hash(&mut bpf, "cgroups")?;
         let mut followed = load::hash(&mut bpf, "followed")?;
         if let Scope::Descendants(pid) = options.scope {
@@ -76,6 +77,9 @@ impl Probes {
             let failure = hook.attach(&mut bpf, &btf).err().map(|e| e.to_string());
             if let (true, Some(reason)) = (hook.required, &failure) {
                 return Err(AttachError::Hook { hook: hook.name, reason: reason.clone() });
+            }
+            if hook.name == "io_uring_complete" && failure.is_none() {
+                control.set(CONTROL_URING, 1, 0).map_err(load::map_error)?;
             }
             hooks.push(HookState { name: hook.name, required: hook.required, failure, lost: hook.lost });
         }

@@ -95,6 +95,13 @@ static int memfd_exec(const char *file)
     return errno;
 }
 
+static void *exec_it(void *path)
+{
+    char *argv[] = {path, "exit", 0};
+    execv(path, argv);
+    return path;
+}
+
 static void *idle(void *arg)
 {
     return arg;
@@ -145,6 +152,10 @@ int main(int argc, char **argv)
         pthread_t t;
         return pthread_create(&t, 0, idle, 0) || pthread_join(t, 0);
     }
+    if (!strcmp(a[0], "thread-exec")) {
+        pthread_t t;
+        return pthread_create(&t, 0, exec_it, a[1]) || pause();
+    }
     // loop N PATH: open and close, N times.
     if (!strcmp(a[0], "loop")) {
         for (long n = atol(a[1]); n > 0; n--)
@@ -167,5 +178,7 @@ int main(int argc, char **argv)
         return sethostname("", 0) && syscall(SYS_sethostname, "x", (size_t)-1) < 0 ? errno : 0;
     if (!strcmp(a[0], "chroot"))
         return chroot(a[1]) < 0 ? errno : 0;
+    if (!strcmp(a[0], "chroot-open"))
+        return chroot(a[1]) || open(a[2], O_RDONLY) < 0 ? errno : 0;
     return 98;
 }
