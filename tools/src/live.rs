@@ -14,7 +14,7 @@ use clap::Args;
 use grove::config::{Config, ConfigError};
 use grove::event::Sink;
 use grove_probes::kernel::{Class, Classes, Options};
-use grove_probes::live::{Live, LiveError, Select, Whom};
+use grove_probes::live::{Live, LiveError, Origin, Select, Whom};
 use grove_probes::proc::Budget;
 use grove_probes::workload::{self, Workload};
 
@@ -120,7 +120,10 @@ impl Observation {
     /// One line on what is missing and what to do.
     pub(crate) fn start(args: &LiveArgs, config: &Config, sink: &mut dyn Sink) -> Result<Self, Error> {
         let stop = interrupt::flag();
-        let options = kernel_options(config);
+        let origin = match args.source {
+            Source::Bpf => Origin::Kernel(Box::new(kernel_options(config))),
+            Source::Proc => Origin::Proc { receive_bytes: config.ring_bytes },
+        };
         let mut command = None;
         let whom = match args.command.first() {
             None => Whom::Containers {
@@ -143,7 +146,7 @@ impl Observation {
                 Whom::Command { pid, container: "command".to_owned(), workload }
             }
         };
-        let live = Live::attach(&options, whom, sink).map_err(unavailable)?;
+        let live = Live::attach(&origin, whom, sink).map_err(unavailable)?;
         for hook in live.hooks().iter().filter(|hook| !hook.attached()) {
             let why = hook.failure.as_deref().unwrap_or_default();
             say(&format!("note: not seen: {}; {} is not to be had: {}", hook.lost, hook.name, escape(why)));
@@ -177,7 +180,7 @@ impl Observation {
                     self.stop = Arc::default();
                 }
             }
-            self.live.step(sink);
+            self.live.step(sink).map_err(gone)?;
             let broken = each(&self.live, sink).is_break();
             if broken || status.is_some() || over && self.command.is_none() {
                 break;
@@ -190,7 +193,7 @@ impl Observation {
             std::thread::sleep(self.interval);
             self.live.settle(sink);
         }
-        self.live.finish(sink);
+        self.live.finish(sink).map_err(gone)?;
         Ok(Ended { status })
     }
 }
@@ -202,6 +205,10 @@ impl Ended {
             say(&format!("note: the command ended with {status}"));
         }
     }
+}
+
+fn gone(error: std::io::Error) -> Error {
+    Error::failed(format_args!("no more events: {error}"), "start it again")
 }
 
 fn unavailable(error: LiveError) -> Error {

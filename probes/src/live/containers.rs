@@ -3,7 +3,7 @@
 //! A container is there from its first cgroup on and until its last one is gone; what it runs may be told later than
 //! that, so one that is gone is remembered until it is. Not here: where any of this is learned from.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use grove::event::EventBuf;
 
@@ -51,6 +51,43 @@ pub struct Container {
     pub held: Option<EventBuf>,
     /// How many of them found no room.
     pub unheld: u64,
+    /// Its processes, as long as all of them are known.
+    pub processes: Option<Processes>,
+}
+
+/// The processes of a container of which every fork and exec was seen. So one that is not among them, and does
+/// something in the container, came in from outside: it is the runtime's.
+#[derive(Debug, Default)]
+pub struct Processes {
+    known: HashSet<(u32, u64)>,
+    /// The one that was looked at last, as most events come from the same process as the one before.
+    last: (u32, u64),
+}
+
+/// Processes of one container that are told apart; with more running, none are.
+const PROCESSES_MAX: usize = 1 << 16;
+
+impl Processes {
+    /// Whether a process is among them.
+    pub fn contains(&mut self, process: (u32, u64)) -> bool {
+        let known = self.last == process || self.known.contains(&process);
+        if known {
+            self.last = process;
+        }
+        known
+    }
+
+    /// A process is there. False if there are too many.
+    pub fn add(&mut self, process: (u32, u64)) -> bool {
+        self.known.insert(process);
+        self.known.len() <= PROCESSES_MAX
+    }
+
+    /// A process is gone.
+    pub fn remove(&mut self, process: (u32, u64)) {
+        self.known.remove(&process);
+        self.last = (0, 0);
+    }
 }
 
 /// The containers of a host, and their cgroups.
@@ -125,6 +162,7 @@ impl Containers {
             wanted: Wanted::Yes,
             held: None,
             unheld: 0,
+            processes: None,
         };
         let index = self.free.pop().unwrap_or(self.slots.len());
         match self.slots.get_mut(index) {

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use grove::event::{Body, EventBuf, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
-use super::containers::{Containers, Index, Owner};
+use super::containers::{Containers, Index, Owner, Processes};
 use super::select::{Select, Wanted};
 use crate::proc::{Process, Snapshot};
 use crate::workload::{Answer, ContainerRef, Resolver, Workload};
@@ -21,6 +21,9 @@ const CUT: &[u8] = b"/(cut)/";
 
 /// What stands for the root of a path that does not lead to the process's.
 const UNREACHABLE: &[u8] = b"/(unreachable)/";
+
+/// The program of a process that came into a container from outside: named as a runtime names its own.
+const JOINED: &[u8] = b"/runc:[joined]";
 
 /// What is known of a path beside its text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +63,11 @@ impl Intake {
         }
     }
 
+    /// From now on runtimes are asked.
+    pub fn ask_through(&mut self, resolver: Resolver) {
+        self.resolver = Some(resolver);
+    }
+
     /// The containers.
     pub fn containers(&self) -> &Containers {
         &self.containers
@@ -82,6 +90,18 @@ impl Intake {
             self.ask(who);
         }
         Owner::Container(index)
+    }
+
+    /// A cgroup was made just now. If it is the first of a container, all that the container does will be seen.
+    pub fn new_cgroup(&mut self, cgroup: u64, who: Option<ContainerRef>) -> Owner {
+        let known = who.as_ref().is_some_and(|who| self.containers.find(who).is_some());
+        let owner = self.cgroup(cgroup, who);
+        if let (false, Owner::Container(index)) = (known, owner)
+            && let Some(container) = self.containers.get_mut(index)
+        {
+            container.processes = Some(Processes::default());
+        }
+        owner
     }
 
     /// A cgroup of which nothing can be learned any more.
@@ -112,7 +132,10 @@ impl Intake {
         let event = EventRef { body: whole_path(event.body, facts, &mut path), ..event };
         match index {
             None => sink.event(event),
-            Some(index) => self.forward(index, event, sink),
+            Some(index) => {
+                self.meet(index, &event, sink);
+                self.forward(index, event, sink);
+            }
         }
         self.path = path;
     }
@@ -154,6 +177,14 @@ impl Intake {
             return;
         }
         let body = Body::Missed { cause: cause.as_bytes(), n };
+        let lineage = [Dropped::RingFullFork, Dropped::RingFullExec, Dropped::ProbeTable, Dropped::ProbeRecord];
+        if let Owner::Container(index) = owner
+            && lineage.iter().any(|lost| lost.name() == cause)
+            && let Some(container) = self.containers.get_mut(index)
+        {
+            // Who was forked unseen must not pass for the runtime's.
+            container.processes = None;
+        }
         match owner {
             Owner::Host if !self.host => self.host_events += n,
             Owner::Host => sink.event(EventRef { ts: now(), container: b"", pid: 0, start: None, body }),
@@ -216,6 +247,31 @@ impl Intake {
                     container.answered = true;
                 }
             }
+        }
+    }
+
+    /// Looks at who makes an event. A process that came into the container from outside, and has run no program in
+    /// it, is the runtime's, which is told before it does anything.
+    fn meet(&mut self, index: Index, event: &EventRef<'_>, sink: &mut dyn Sink) {
+        let Some(container) = self.containers.get_mut(index) else { return };
+        let (Some(processes), Some(start)) = (&mut container.processes, event.start) else { return };
+        let process = (event.pid, start);
+        let whole = match event.body {
+            Body::Fork { .. } | Body::Exec(_) => processes.add(process),
+            Body::Exit => {
+                processes.remove(process);
+                true
+            }
+            _ if processes.contains(process) => true,
+            _ => {
+                let whole = processes.add(process);
+                let body = Body::Exec(Exec { path: JOINED, ..Exec::default() });
+                self.forward(index, EventRef { body, ..*event }, sink);
+                whole
+            }
+        };
+        if let Some(container) = self.containers.get_mut(index).filter(|_| !whole) {
+            container.processes = None;
         }
     }
 

@@ -10,12 +10,15 @@
 //!
 //! Not here: what becomes of the events, and for how long.
 
+mod by_kernel;
+mod by_proc;
 mod containers;
 mod intake;
+mod places;
 mod select;
 mod source;
 
 pub use containers::{Container, Containers, Index, Owner};
 pub use intake::{Intake, PathFacts};
 pub use select::{Select, Wanted};
-pub use source::{Live, LiveError, Step, Whom};
+pub use source::{Live, LiveError, Origin, Whom};
