@@ -16,7 +16,7 @@ use grove::event::Sink;
 use grove_probes::kernel::{Class, Classes, Options};
 use grove_probes::live::{Live, LiveError, Origin, Select, Whom};
 use grove_probes::proc::Budget;
-use grove_probes::workload::{self, Workload};
+use grove_probes::workload::Workload;
 
 use crate::exit::{Error, Exit};
 use crate::feed::say;
@@ -129,7 +129,7 @@ impl Observation {
             None => Whom::Containers {
                 select: Select::new(args.container.clone()),
                 host: config.host,
-                resolver: workload::Options::default(),
+                resolver: Box::default(),
                 budget: Budget {
                     processes_max: config.snapshot_processes,
                     per_second: u32::try_from(config.snapshot_rate).unwrap_or(u32::MAX),

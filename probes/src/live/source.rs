@@ -40,7 +40,7 @@ pub enum Whom {
         /// Whether the host is one of them.
         host: bool,
         /// How to ask what they run.
-        resolver: workload::Options,
+        resolver: Box<workload::Options>,
         /// How much of what runs already is looked at.
         budget: Budget,
     },
@@ -95,7 +95,7 @@ impl Live {
     pub fn attach(origin: &Origin, whom: Whom, sink: &mut dyn Sink) -> Result<Self, LiveError> {
         match whom {
             Whom::Containers { select, host, resolver, budget } => {
-                Self::of_containers(origin, Intake::new(None, select, host), host, resolver, budget, sink)
+                Self::of_containers(origin, Intake::new(None, select, host), host, *resolver, budget, sink)
             }
             Whom::Command { pid, container, workload } => Self::of_command(origin, pid, container, *workload, sink),
         }
