@@ -28,7 +28,7 @@ pub enum ConnectorError {
     /// The kernel has none.
     #[error("this kernel has no process connector (CONFIG_PROC_EVENTS)")]
     Unsupported,
-    /// Not allowed.
+    /// Not allowed. Kernels since 6.6 let anybody listen, but what `/proc` shows of others stays as it was.
     #[error("the process connector needs CAP_NET_ADMIN")]
     Denied,
     /// The kernel did not answer.
@@ -79,7 +79,7 @@ pub struct Connector {
 }
 
 /// How long the kernel may take to answer the request to listen.
-const ACK_WAIT: Duration = Duration::from_secs(2);
+const ACK_WAIT: Duration = Duration::from_secs(1);
 
 /// Larger than any message of the connector.
 const DATAGRAM_MAX: usize = 4096;

@@ -143,7 +143,6 @@ mod tests {
     #[test]
     fn the_name_that_was_asked_for_goes_first() {
         const ID: &str = "sha256:ab12";
-        let configured = Asked { image: ID.to_owned(), ..Asked::default() };
         for (user, image, by_digest, named) in [
             ("nginx:1.27", ID, "docker.io/library/nginx@sha256:cd", Some(("nginx", "1.27"))),
             (
@@ -157,6 +156,8 @@ mod tests {
             ("", ID, "", Some((ID, "latest"))),
             ("", "", "", None),
         ] {
+            // Kubernetes asks for the id that the pull gave it.
+            let configured = Asked { image: if image.is_empty() { image } else { ID }.to_owned(), ..Asked::default() };
             let image = ImageSpec { image: image.to_owned(), user_specified_image: user.to_owned() };
             let status = ContainerStatus { image: Some(image), image_ref: by_digest.to_owned(), ..Default::default() };
             let found = workload(&configured, status);
