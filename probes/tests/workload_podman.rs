@@ -37,6 +37,8 @@ fn podman_names_the_image_of_its_containers() {
     check(&podman, &Resolver::start(storage).unwrap());
     podman.run(&["rm", "-fa", "-t", "0"]);
     let service = Options { podman: vec![podman.serve()], patience, ..Options::none() };
+    let checks = workload::checks(&service);
+    assert!(checks.iter().any(|check| check.ok && check.detail.starts_with("Podman ")), "{checks:?}");
     check(&podman, &Resolver::start(service).unwrap());
 }
 
