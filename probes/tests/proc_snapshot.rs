@@ -55,7 +55,7 @@ fn a_process_is_told_as_it_is() {
     let seen = sleeper.find(&everything());
     assert_eq!(text(&seen.exe), program.to_str().unwrap());
     assert_eq!((seen.deleted, seen.fileless, seen.argv_cut), (false, false, false));
-    assert_eq!(text(&seen.argv), "other name\0100\00\0");
+    assert_eq!(text(&seen.argv), ["other name", "100", "0", ""].join("\0"));
     assert_eq!(seen.cwd.as_deref().map(text), Some(dir.to_str().unwrap().to_owned()));
     assert_eq!(seen.ppid, std::process::id());
     assert_eq!(seen.uid, Some(fs::metadata("/proc/self").unwrap().uid()));
