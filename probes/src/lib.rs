@@ -8,5 +8,7 @@
 )]
 
 pub mod check;
+pub mod kernel;
+pub mod live;
 pub mod proc;
 pub mod workload;

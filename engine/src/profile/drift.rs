@@ -176,6 +176,7 @@ impl Checker {
         let id = Pid { pid: event.pid, start: event.start };
         match &event.body {
             Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
+            Body::Missed { cause, .. } => Fate::missed(cause),
             Body::Fork { ppid } => {
                 let unknown = self.unknown();
                 if self.lineage.fork(id, *ppid, || unknown) {

@@ -94,6 +94,7 @@ pub fn behaviour<'a>(event: &EventRef<'a>, cwd: Option<&[u8]>, text: &'a mut Str
         Body::ContainerStart { .. } | Body::ContainerStop | Body::Fork { .. } | Body::Exec(_) | Body::Exit => {
             Err(Fate::Lifecycle)
         }
+        Body::Missed { cause, .. } => Err(Fate::missed(cause)),
     }
 }
 
@@ -370,6 +371,7 @@ impl ActivityTree {
         let id = Pid { pid: event.pid, start: event.start };
         match &event.body {
             Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
+            Body::Missed { cause, .. } => Fate::missed(cause),
             Body::Fork { ppid } => {
                 let tree = &mut self.tree;
                 setup_or_lifecycle(self.lineage.fork(id, *ppid, || tree.unknown()))

@@ -13,4 +13,4 @@ mod task;
 
 pub use connector::{Connector, ConnectorError, ConnectorStats, Record};
 pub use snapshot::{Budget, LeftOut, Snapshot};
-pub use task::{ARGV_MAX, Process, TICK_NS, start_in_ticks};
+pub use task::{ARGV_MAX, Process, TICK_NS, start_in_ticks, start_of};

@@ -132,7 +132,8 @@ impl Process {
             cwd: self.cwd.as_deref(),
             uid: self.uid,
             fileless: self.fileless,
-            upper_layer: false,
+            argv_truncated: self.argv_cut,
+            ..Exec::default()
         };
         Event { ts, container, pid: self.pid, start: Some(self.start), body: Body::Exec(exec) }
     }
@@ -171,6 +172,11 @@ fn below(root: &[u8], path: Vec<u8>) -> Vec<u8> {
 }
 
 /// Parent and start time.
+/// When a process started, in nanoseconds of the boot clock, as coarse as `/proc` tells; `None` if it is gone.
+pub fn start_of(pid: u32) -> Option<u64> {
+    stat(pid).ok().map(|stat| stat.start)
+}
+
 pub(super) fn stat(pid: u32) -> Result<Stat, Missed> {
     parse_stat(&read_file(pid, "stat", FILE_MAX)?).ok_or(Missed::Gone)
 }

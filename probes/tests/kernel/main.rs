@@ -1,0 +1,5 @@
+//! The kernel side on the kernel that this runs on: something is done by a child process, and has to be told.
+
+mod files;
+mod processes;
+mod support;
