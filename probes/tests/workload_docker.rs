@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use containers::Docker;
-use grove_probes::workload::{Answer, ContainerRef, Options, Resolver, Runtime, Unresolved, Workload};
+use grove_probes::workload::{self, Answer, ContainerRef, Options, Resolver, Runtime, Unresolved, Workload};
 
 fn options() -> Options {
     Options { patience: Duration::from_secs(2), ..Options::none() }
@@ -38,6 +38,9 @@ fn docker_names_the_image_of_its_containers() {
     let resolver = Resolver::start(Options { docker: vec![docker.socket()], ..options() }).unwrap();
     let run = |image: &str| docker.run(&["run", "-d", "--network=none", image, "sleep", "100"]);
     let bb = |tag: &str| ("localhost/bb".to_owned(), tag.to_owned());
+
+    let checks = workload::checks(&Options { docker: vec![docker.socket()], ..options() });
+    assert!(checks.iter().any(|check| check.ok && check.detail.starts_with("Docker ")), "{checks:?}");
 
     // By tag, whether the path names Docker or only an id, and in the order of asking or any other.
     let (one, two) = (run("localhost/bb:1"), run("localhost/bb:2"));

@@ -37,6 +37,8 @@ fn podman_names_the_image_of_its_containers() {
     check(&podman, &Resolver::start(storage).unwrap());
     podman.run(&["rm", "-fa", "-t", "0"]);
     let service = Options { podman: vec![podman.serve()], patience, ..Options::none() };
+    let checks = workload::checks(&service);
+    assert!(checks.iter().any(|check| check.ok && check.detail.starts_with("Podman ")), "{checks:?}");
     check(&podman, &Resolver::start(service).unwrap());
 }
 
@@ -50,23 +52,22 @@ fn a_container_of_fifty_milliseconds_is_named() {
     let resolver = Resolver::start(options).unwrap();
     let parent = Path::new(&containers::cgroup_root()).join("libpod_parent");
     for tag in ["1", "2"] {
-        let before = containers::names_in(&parent);
+        let image = format!("localhost/bb:{tag}");
+        let id = podman.run(&["create", "--rm", "--network=none", &image, "sleep", "0.05"]);
+        let name = format!("libpod-{id}");
         let answer = std::thread::scope(|scope| {
             // Asked for as its cgroup is made, as the kernel's announcement has it.
             let seen = scope.spawn(|| {
                 let began = Instant::now();
-                let id = loop {
-                    let mut names = containers::names_in(&parent).into_iter();
-                    let new = names.find(|name| name.starts_with("libpod-") && !before.contains(name));
-                    if let Some(name) = new {
-                        break workload::container(format!("/libpod_parent/{name}")).unwrap();
-                    }
+                while !parent.join(&name).exists() {
                     assert!(began.elapsed() < Duration::from_secs(20), "no cgroup");
-                };
-                assert_eq!(id.runtime, Runtime::Podman);
-                ask(&resolver, id)
+                    std::thread::yield_now();
+                }
+                let who = workload::container(format!("/libpod_parent/{name}")).unwrap();
+                assert_eq!(who, container(&id));
+                ask(&resolver, who)
             });
-            podman.run(&["run", "--rm", "--network=none", &format!("localhost/bb:{tag}"), "sleep", "0.05"]);
+            podman.run(&["start", &id]);
             seen.join().unwrap()
         });
         assert_eq!(image_and_tag(answer), ("localhost/bb".to_owned(), tag.to_owned()));

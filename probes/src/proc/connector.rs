@@ -18,7 +18,7 @@ use netlink_sys::{Socket, SocketAddr};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-use super::message::{self, LISTEN, Message, PROC, What};
+use super::message::{self, LISTEN, Message, NO_CPU, PROC, What};
 use super::task::{self, Process};
 
 /// Why the connector cannot be listened to.
@@ -28,7 +28,7 @@ pub enum ConnectorError {
     /// The kernel has none.
     #[error("this kernel has no process connector (CONFIG_PROC_EVENTS)")]
     Unsupported,
-    /// Not allowed.
+    /// Not allowed. Kernels since 6.6 let anybody listen, but what `/proc` shows of others stays as it was.
     #[error("the process connector needs CAP_NET_ADMIN")]
     Denied,
     /// The kernel did not answer.
@@ -61,7 +61,8 @@ pub struct ConnectorStats {
     pub forks_gone: u64,
     /// Processes that `/proc` would not show: `CAP_SYS_PTRACE` is missing.
     pub denied: u64,
-    /// Messages that the kernel could not deliver, threads' and others included.
+    /// Messages that the kernel could not deliver, threads' and others included; for each processor, from its first
+    /// message on.
     pub lost: u64,
     /// How often the kernel said that the socket's buffer was full.
     pub overruns: u64,
@@ -79,7 +80,7 @@ pub struct Connector {
 }
 
 /// How long the kernel may take to answer the request to listen.
-const ACK_WAIT: Duration = Duration::from_secs(2);
+const ACK_WAIT: Duration = Duration::from_secs(1);
 
 /// Larger than any message of the connector.
 const DATAGRAM_MAX: usize = 4096;
@@ -108,7 +109,11 @@ impl Connector {
         socket.set_rx_buf_sz(receive_bytes.min(i32::MAX as usize) as i32)?;
         socket.bind(&SocketAddr::new(0, PROC)).map_err(denied)?;
         socket.set_non_blocking(true)?;
-        socket.send_to(&message::request(LISTEN), &SocketAddr::new(0, 0), 0).map_err(denied)?;
+        let mut address = SocketAddr::new(0, 0);
+        socket.get_address(&mut address)?;
+        // The port is this socket's alone, so the answer to this request is told from those to others.
+        let number = address.port_number();
+        socket.send_to(&message::request(LISTEN, number), &SocketAddr::new(0, 0), 0).map_err(denied)?;
         let datagram = Vec::with_capacity(DATAGRAM_MAX);
         let mut connector = Self {
             socket,
@@ -117,7 +122,7 @@ impl Connector {
             known: Known::default(),
             stats: ConnectorStats::default(),
         };
-        connector.wait_for_ack()?;
+        connector.wait_for_ack(number.wrapping_add(1))?;
         Ok(connector)
     }
 
@@ -149,20 +154,23 @@ impl Connector {
         Ok(true)
     }
 
-    fn wait_for_ack(&mut self) -> Result<(), ConnectorError> {
+    fn wait_for_ack(&mut self, mine: u32) -> Result<(), ConnectorError> {
         let until = Instant::now() + ACK_WAIT;
         while self.is_readable(until.saturating_duration_since(Instant::now()))? {
             while self.receive()? {
-                for message in message::decode(&self.datagram) {
-                    match message.what {
-                        What::Ack(0) => return Ok(()),
-                        What::Ack(error) if [libc::EPERM, libc::EACCES].contains(&(error as i32)) => {
-                            return Err(ConnectorError::Denied);
-                        }
-                        What::Ack(error) => return Err(io::Error::from_raw_os_error(error as i32).into()),
-                        _ => {}
+                let datagram = std::mem::take(&mut self.datagram);
+                for message in message::decode(&datagram) {
+                    // What happens meanwhile is not told, but counted from.
+                    self.count_gap(&message);
+                    let What::Ack { error, number } = message.what else { continue };
+                    match error as i32 {
+                        _ if number != mine => {}
+                        0 => return Ok(()),
+                        libc::EPERM | libc::EACCES => return Err(ConnectorError::Denied),
+                        error => return Err(io::Error::from_raw_os_error(error).into()),
                     }
                 }
+                self.datagram = datagram;
             }
         }
         Err(ConnectorError::Silent)
@@ -196,7 +204,7 @@ impl Connector {
     }
 
     fn count_gap(&mut self, message: &Message) {
-        if matches!(message.what, What::Ack(_)) {
+        if message.cpu == NO_CPU {
             return;
         }
         let next = message.seq.wrapping_add(1);

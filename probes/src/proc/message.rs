@@ -8,6 +8,9 @@ pub(super) const PROC: u32 = 1;
 /// `PROC_CN_MCAST_LISTEN`.
 pub(super) const LISTEN: u32 = 1;
 
+/// What older kernels write into an acknowledgement; newer ones count it.
+pub(super) const NO_CPU: u32 = u32::MAX;
+
 const NLMSG_DONE: u16 = 3;
 const NLMSG_HEADER: usize = 16;
 const CN_HEADER: usize = 20;
@@ -17,6 +20,7 @@ const CN_HEADER: usize = 20;
 pub(super) struct Message {
     /// Counts the messages of one processor, delivered or not.
     pub(super) seq: u32,
+    /// The processor; [`NO_CPU`] if the message is not counted.
     pub(super) cpu: u32,
     /// Nanoseconds of the monotonic clock.
     pub(super) monotonic_ns: u64,
@@ -26,8 +30,12 @@ pub(super) struct Message {
 /// What a message tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// The answer to the request to listen, with an error number.
-    Ack(u32),
+    /// The answer to somebody's request to listen, with an error number and a number that is one more than the
+    /// request's.
+    Ack {
+        error: u32,
+        number: u32,
+    },
     /// A thread was made, or a process if both ids of the child are the same.
     Fork {
         parent: u32,
@@ -46,15 +54,15 @@ pub(super) enum What {
     Other,
 }
 
-/// The request to listen.
-pub(super) fn request(op: u32) -> Vec<u8> {
+/// A request, with a number to know the answer by: every listener is sent it.
+pub(super) fn request(op: u32, number: u32) -> Vec<u8> {
     let mut message = Vec::with_capacity(NLMSG_HEADER + CN_HEADER + 4);
     message.extend_from_slice(&((NLMSG_HEADER + CN_HEADER + 4) as u32).to_ne_bytes());
     message.extend_from_slice(&NLMSG_DONE.to_ne_bytes());
     // Flags, sequence and port of the netlink header.
     message.extend_from_slice(&[0; 10]);
     // `CN_IDX_PROC` and `CN_VAL_PROC`, sequence and acknowledgement.
-    for word in [PROC, 1, 0, 0] {
+    for word in [PROC, 1, 0, number] {
         message.extend_from_slice(&word.to_ne_bytes());
     }
     message.extend_from_slice(&4u16.to_ne_bytes());
@@ -85,7 +93,7 @@ fn decode_one(message: &[u8]) -> Option<Message> {
     let event = message.get(CN_HEADER..)?;
     let at = |word: usize| u32_at(event, 16 + 4 * word);
     let what = match u32_at(event, 0)? {
-        0 => What::Ack(at(0)?),
+        0 => What::Ack { error: at(0)?, number: u32_at(message, 12)? },
         // Parent's thread and process, child's thread and process.
         0x1 => What::Fork { parent: at(1)?, child_thread: at(2)?, child: at(3)? },
         0x2 => What::Exec { process: at(1)? },
@@ -115,7 +123,7 @@ mod tests {
         let mut message = Vec::new();
         message.extend_from_slice(&((NLMSG_HEADER + CN_HEADER + event.len()) as u32).to_ne_bytes());
         message.extend_from_slice(&[0; 12]);
-        [PROC, 1, 5, 0].iter().for_each(|word| message.extend_from_slice(&word.to_ne_bytes()));
+        [PROC, 1, 5, 8].iter().for_each(|word| message.extend_from_slice(&word.to_ne_bytes()));
         message.extend_from_slice(&(event.len() as u16).to_ne_bytes());
         message.extend_from_slice(&[0; 2]);
         message.extend_from_slice(&event);
@@ -125,7 +133,7 @@ mod tests {
     #[test]
     fn messages_are_what_the_kernel_means() {
         for (kind, words, what) in [
-            (0, [1, 0, 0, 0], What::Ack(1)),
+            (0, [1, 0, 0, 0], What::Ack { error: 1, number: 8 }),
             (1, [10, 11, 20, 21], What::Fork { parent: 11, child: 21, child_thread: 20 }),
             (2, [30, 31, 0, 0], What::Exec { process: 31 }),
             (0x8000_0000, [40, 41, 0, 17], What::Exit { process: 41, thread: 40 }),

@@ -491,9 +491,3 @@ pub fn cgroup_root() -> String {
     let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2")).expect("cgroup v2 is mounted");
     line.split(' ').nth(1).expect("a mount point").to_owned()
 }
-
-/// The names in a directory.
-pub fn names_in(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-}
