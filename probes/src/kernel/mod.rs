@@ -48,13 +48,16 @@
 //!
 //! Not here: whose cgroup it is (`workload`), and joining both into events of containers (`live`).
 
+mod capabilities;
 mod decode;
+pub mod doctor;
 mod hooks;
 mod load;
 mod options;
 mod probes;
 mod record;
 
+pub use capabilities::drop_capabilities;
 pub use hooks::HookState;
 pub use load::AttachError;
 pub use options::{Classes, Options, Scope};

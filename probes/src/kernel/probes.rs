@@ -74,10 +74,11 @@ impl Probes {
 
         let mut hooks = Vec::with_capacity(HOOKS.len());
         for hook in HOOKS.iter().filter(|h| h.wanted(options.classes)) {
-            let failure = hook.attach(&mut bpf, &btf).err().map(|e| e.to_string());
-            if let (true, Some(reason)) = (hook.required, &failure) {
-                return Err(AttachError::Hook { hook: hook.name, reason: reason.clone() });
+            let failure = hook.attach(&mut bpf, &btf).err();
+            if let (true, Some(e)) = (hook.required, &failure) {
+                return Err(load::hook_error(hook.name, e));
             }
+            let failure = failure.map(|e| e.to_string());
             if hook.name == "io_uring_complete" && failure.is_none() {
                 control.set(CONTROL_URING, 1, 0).map_err(load::map_error)?;
             }
