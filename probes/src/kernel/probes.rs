@@ -7,7 +7,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuHashMap, RingBuf};
 use aya::programs::Iter;
 
-use super::decode::Decoder;
+use super::decode::{Decoder, Fault};
 use super::hooks::{FLUSH, HOOKS, HookState};
 use super::load::{self, AttachError, COUNTERS};
 use super::options::{Options, Scope};
@@ -46,6 +46,8 @@ pub struct DrainStats {
     pub records: u64,
     /// Records that did not add up, and were thrown away.
     pub malformed: u64,
+    /// Packets to port 53 that looked like questions and were none.
+    pub no_question: u64,
     /// Bytes of the ring they took.
     pub bytes: u64,
 }
@@ -120,7 +122,8 @@ impl Probes {
                     }
                     sink(record);
                 }
-                Err(_) => stats.malformed += 1,
+                Err(Fault::NoQuestion) => stats.no_question += 1,
+                Err(Fault::Malformed) => stats.malformed += 1,
             }
         }
         stats

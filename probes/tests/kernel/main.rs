@@ -3,6 +3,7 @@
 mod calls;
 mod files;
 mod loss;
+mod object;
 mod processes;
 mod sockets;
 mod support;
