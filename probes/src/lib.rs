@@ -9,4 +9,6 @@
 
 pub mod check;
 pub mod kernel;
+pub mod live;
+pub mod proc;
 pub mod workload;

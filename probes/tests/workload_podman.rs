@@ -3,10 +3,11 @@
 #[path = "common/containers.rs"]
 mod containers;
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use containers::Podman;
-use grove_probes::workload::{Answer, ContainerRef, Options, Resolver, Runtime, Unresolved, Workload};
+use grove_probes::workload::{self, Answer, ContainerRef, Options, Resolver, Runtime, Unresolved, Workload};
 
 fn container(id: &str) -> ContainerRef {
     ContainerRef { runtime: Runtime::Podman, id: id.to_owned(), pod: None, user: None }
@@ -30,10 +31,46 @@ fn podman_names_the_image_of_its_containers() {
         return;
     }
     let mut podman = Podman::new();
-    let socket = podman.serve();
-    let resolver =
-        Resolver::start(Options { podman: vec![socket], patience: Duration::from_secs(2), ..Options::none() }).unwrap();
-    check(&podman, &resolver);
+    let patience = Duration::from_secs(1);
+    // As a rule no service runs, and the storage has to tell.
+    let storage = Options { storage: vec![podman.storage()], patience, ..Options::none() };
+    check(&podman, &Resolver::start(storage).unwrap());
+    podman.run(&["rm", "-fa", "-t", "0"]);
+    let service = Options { podman: vec![podman.serve()], patience, ..Options::none() };
+    check(&podman, &Resolver::start(service).unwrap());
+}
+
+#[test]
+fn a_container_of_fifty_milliseconds_is_named() {
+    if !containers::have(&Podman::NEEDS) {
+        return;
+    }
+    let podman = Podman::new();
+    let options = Options { storage: vec![podman.storage()], patience: Duration::from_secs(5), ..Options::none() };
+    let resolver = Resolver::start(options).unwrap();
+    let parent = Path::new(&containers::cgroup_root()).join("libpod_parent");
+    for tag in ["1", "2"] {
+        let before = containers::names_in(&parent);
+        let answer = std::thread::scope(|scope| {
+            // Asked for as its cgroup is made, as the kernel's announcement has it.
+            let seen = scope.spawn(|| {
+                let began = Instant::now();
+                let id = loop {
+                    let mut names = containers::names_in(&parent).into_iter();
+                    let new = names.find(|name| name.starts_with("libpod-") && !before.contains(name));
+                    if let Some(name) = new {
+                        break workload::container(format!("/libpod_parent/{name}")).unwrap();
+                    }
+                    assert!(began.elapsed() < Duration::from_secs(20), "no cgroup");
+                };
+                assert_eq!(id.runtime, Runtime::Podman);
+                ask(&resolver, id)
+            });
+            podman.run(&["run", "--rm", "--network=none", &format!("localhost/bb:{tag}"), "sleep", "0.05"]);
+            seen.join().unwrap()
+        });
+        assert_eq!(image_and_tag(answer), ("localhost/bb".to_owned(), tag.to_owned()));
+    }
 }
 
 fn check(podman: &Podman, resolver: &Resolver) {

@@ -62,7 +62,8 @@ pub(crate) fn run(args: &DoctorArgs, config: &Config) -> Result<Exit, Error> {
 }
 
 fn rows(config: &Config) -> Vec<Row> {
-    let checks = grove_probes::kernel::checks(config.ring_bytes).into_iter().chain(grove_probes::workload::checks());
+    let checks = grove_probes::workload::checks(&grove_probes::workload::Options::default()).into_iter();
+    let _ = config;
     checks
         .map(|check| Row {
             name: check.name,

@@ -127,7 +127,10 @@ impl Observation {
                 select: Select::new(args.container.clone()),
                 host: config.host,
                 resolver: workload::Options::default(),
-                budget: Budget { processes: config.snapshot_processes, per_second: config.snapshot_rate },
+                budget: Budget {
+                    processes_max: config.snapshot_processes,
+                    per_second: u32::try_from(config.snapshot_rate).unwrap_or(u32::MAX),
+                },
             },
             Some(program) => {
                 let launched = Launched::start(&args.command)

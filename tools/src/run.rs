@@ -193,4 +193,3 @@ fn summarise(snapshot: &Snapshot) {
         ledger.dropped_total(),
     ));
 }
-

@@ -36,11 +36,6 @@ impl TraceFile {
         Ok(Self { writer, path: path.to_owned(), container: container.map(str::to_owned), events: 0, error: None })
     }
 
-    /// Events written so far.
-    pub(crate) fn events(&self) -> u64 {
-        self.events
-    }
-
     /// Whether the output has failed, so that there is no use in going on.
     pub(crate) fn failed(&self) -> bool {
         self.error.is_some()

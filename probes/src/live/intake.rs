@@ -2,6 +2,7 @@
 //!
 //! Not here: who makes the events (`kernel`, `proc`), and asking runtimes (`workload`).
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use grove::event::{Body, EventBuf, EventRef, Exec, Sink};
@@ -9,6 +10,7 @@ use grove::ledger::{Dropped, Ignored};
 
 use super::containers::{Containers, Index, Owner};
 use super::select::{Select, Wanted};
+use crate::proc::{Process, Snapshot};
 use crate::workload::{Answer, ContainerRef, Resolver, Workload};
 
 /// Events of one container that are kept until it is known whether it is wanted.
@@ -115,6 +117,37 @@ impl Intake {
         self.path = path;
     }
 
+    /// Processes that ran before anything was observed.
+    pub fn running(
+        &mut self,
+        snapshot: &Snapshot,
+        mut who: impl FnMut(&[u8]) -> Option<ContainerRef>,
+        sink: &mut dyn Sink,
+    ) {
+        // The containers of whoever is wanted, each asked for once; processes come in order, parents first.
+        let ids: Vec<Option<Box<[u8]>>> = snapshot
+            .processes
+            .iter()
+            .map(|process| match who(&process.cgroup) {
+                None if self.host => Some(Box::default()),
+                None => None,
+                Some(who) => {
+                    let index = self.containers.find(&who)?;
+                    let container = self.containers.get(index)?;
+                    (container.wanted != Wanted::No).then(|| container.id.clone())
+                }
+            })
+            .collect();
+        let by_process: HashMap<(u32, u64), &[u8]> = snapshot
+            .processes
+            .iter()
+            .zip(&ids)
+            .filter_map(|(process, id)| Some(((process.pid, process.start), &**id.as_ref()?)))
+            .collect();
+        let id_of = |process: &Process| by_process.get(&(process.pid, process.start)).copied();
+        snapshot.tell(now(), id_of, sink);
+    }
+
     /// So many events of a cgroup were not delivered. `cause` is the ledger's name for why.
     pub fn missed(&mut self, owner: Owner, cause: &str, n: u64, sink: &mut dyn Sink) {
         if n == 0 {
@@ -129,9 +162,9 @@ impl Intake {
     }
 
     /// Events that were lost, nobody knows whose: they count for the run, and for no image.
-    pub fn missed_of_nobody(&mut self, cause: Dropped, n: u64, sink: &mut dyn Sink) {
+    pub fn missed_of_nobody(&mut self, cause: &str, n: u64, sink: &mut dyn Sink) {
         if n > 0 {
-            let body = Body::Missed { cause: cause.name().as_bytes(), n };
+            let body = Body::Missed { cause: cause.as_bytes(), n };
             sink.event(EventRef { ts: now(), container: b"", pid: 0, start: None, body });
         }
     }
@@ -261,6 +294,6 @@ fn whole_path<'a>(body: Body<&'a [u8]>, facts: PathFacts, buffer: &'a mut Vec<u8
     }
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }

@@ -13,7 +13,9 @@
 mod containers;
 mod intake;
 mod select;
+mod source;
 
 pub use containers::{Container, Containers, Index, Owner};
 pub use intake::{Intake, PathFacts};
 pub use select::{Select, Wanted};
+pub use source::{Live, LiveError, Step, Whom};

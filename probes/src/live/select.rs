@@ -38,8 +38,7 @@ impl Select {
             return Wanted::Yes;
         }
         let id = &*container.id;
-        let by_id =
-            |word: &String| word.as_bytes() == id || word.len() >= ID_MIN && id.starts_with(word.as_bytes());
+        let by_id = |word: &String| word.as_bytes() == id || word.len() >= ID_MIN && id.starts_with(word.as_bytes());
         if self.0.iter().any(by_id) {
             return Wanted::Yes;
         }

@@ -4,15 +4,18 @@
 
 use std::time::{Duration, Instant};
 
-use grove::event::{Body, EventRef, Sink};
+use grove::event::{Body, EventRef, Exec, Sink};
 use grove::ledger::Dropped;
 
 use super::containers::{Containers, Owner};
 use super::intake::{Intake, PathFacts};
 use super::select::Select;
 use crate::kernel::{AttachError, Cause, Class, Count, HookState, Options, Probes, Record, Scope, What};
-use crate::proc::{Budget, Snapshot};
+use crate::proc::{self, Budget, Snapshot};
 use crate::workload::{self, Bundles, CGROUPS_MAX, Cgroups, ContainerRef, Resolver, Runtime, Workload};
+
+/// The program of a process that is about to run the command: named as a runtime names its own.
+const LAUNCHER: &[u8] = b"/runc:[launch]";
 
 /// How often what was not delivered is asked for. It is also asked for before a container ends.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);
@@ -150,6 +153,11 @@ impl Live {
                 let who = ContainerRef { runtime: Runtime::Unknown, id: container, pod: None, user: None };
                 let owner = intake.cgroup(0, Some(who.clone()));
                 intake.tell(&who, *workload, sink);
+                // Until it runs the command, what it does is not the command's doing: it sets up the container, so to say.
+                let exec = Exec { path: LAUNCHER, ..Exec::default() };
+                let start = proc::start_of(pid);
+                let event = EventRef { ts: super::intake::now(), container: b"", pid, start, body: Body::Exec(exec) };
+                intake.event(owner, event, PathFacts::default(), sink);
                 Ok(live(probes, Places::One(owner), intake, false))
             }
         }
@@ -168,6 +176,11 @@ impl Live {
     /// Whether a runtime is still expected to answer.
     pub fn waits(&self) -> bool {
         self.intake.waits()
+    }
+
+    /// Takes what runtimes have answered.
+    pub fn settle(&mut self, sink: &mut dyn Sink) {
+        self.intake.settle(sink);
     }
 
     /// Takes what the kernel has, and hands it on. Never waits, unless `sink` does.
@@ -231,7 +244,7 @@ impl Live {
             }
             What::CgroupGone => gone.push(record.cgroup),
         });
-        intake.missed_of_nobody(Dropped::ProbeRecord, stats.malformed, sink);
+        intake.missed_of_nobody(Dropped::ProbeRecord.name(), stats.malformed, sink);
         Step { records: stats.records, bytes: stats.bytes }
     }
 
@@ -246,8 +259,7 @@ impl Live {
             };
             match count.cgroup {
                 0 if !matches!(places, Places::One(_)) => {
-                    let body = Body::Missed { cause: cause.as_bytes(), n: count.n };
-                    sink.event(EventRef { ts: super::intake::now(), container: b"", pid: 0, start: None, body });
+                    intake.missed_of_nobody(cause, count.n, sink);
                 }
                 cgroup => {
                     let owner = places.owner(cgroup, intake);
@@ -274,7 +286,19 @@ impl Live {
             }
             Err(error) => tracing::warn!(%error, "cgroups that are there are found as they make events"),
         }
-        let _ = (budget, Snapshot::default(), sink);
+        // Whatever makes an event from now on is in the ring, so that nothing falls between the two.
+        let host = self.host;
+        let wanted = |path: &[u8]| host || Places::who(bundles, path).is_some();
+        match Snapshot::take(budget, wanted) {
+            Ok(snapshot) => {
+                let left_out = snapshot.left_out;
+                if left_out != proc::LeftOut::default() {
+                    tracing::warn!(?left_out, "not every process that runs already could be looked at");
+                }
+                self.intake.running(&snapshot, |path| Places::who(bundles, path), sink);
+            }
+            Err(error) => tracing::warn!(%error, "what runs already is not known"),
+        }
     }
 }
 

@@ -7,14 +7,26 @@
 //!
 //! Not here: what processes do, and when to ask.
 
+mod bundle;
 mod cgroup;
+mod cgroups;
+mod checks;
+mod containerd;
+mod cri;
 mod docker;
+mod file;
+mod grpc;
+mod handle;
 mod image;
 mod miss;
 mod resolver;
 mod source;
+mod storage;
 
+pub use bundle::Bundles;
 pub use cgroup::{ContainerRef, ID_MAX, Runtime, container, process_path};
+pub use cgroups::{CGROUPS_MAX, Cgroup, Cgroups, Lost, Walk};
+pub use checks::checks;
 pub use miss::Unresolved;
 pub use resolver::{Answer, Options, Resolver, Stats};
 

@@ -17,6 +17,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::mpsc;
 
 use super::Workload;
+use super::bundle::Bundles;
 use super::cgroup::ContainerRef;
 use super::miss::{Miss, Unresolved};
 use super::source::Sources;
@@ -28,6 +29,16 @@ pub struct Options {
     pub docker: Vec<PathBuf>,
     /// Sockets of Podman's service.
     pub podman: Vec<PathBuf>,
+    /// Sockets of containerd.
+    pub containerd: Vec<PathBuf>,
+    /// Sockets of runtimes of Kubernetes: containerd's again, and CRI-O's.
+    pub cri: Vec<PathBuf>,
+    /// Roots of the storage of Podman and CRI-O, which tells more often than Podman's service runs.
+    pub storage: Vec<PathBuf>,
+    /// The records of runc and crun, whose annotations may name an image.
+    pub bundles: Option<Bundles>,
+    /// Whether to look into the storage in a user's home for containers that the user runs.
+    pub users: bool,
     /// How long one request may take.
     pub request_timeout: Duration,
     /// How long a container is asked for before it is given up.
@@ -38,11 +49,23 @@ pub struct Options {
     pub cache_max: usize,
 }
 
+/// containerd's own socket, and where distributions of Kubernetes have put it.
+const CONTAINERD: [&str; 3] = [
+    "/run/containerd/containerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/var/snap/microk8s/common/run/containerd.sock",
+];
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             docker: vec!["/run/docker.sock".into()],
             podman: vec!["/run/podman/podman.sock".into()],
+            containerd: CONTAINERD.map(PathBuf::from).to_vec(),
+            cri: CONTAINERD.into_iter().chain(["/run/crio/crio.sock"]).map(PathBuf::from).collect(),
+            storage: vec!["/var/lib/containers/storage".into()],
+            bundles: Some(Bundles::default()),
+            users: true,
             request_timeout: Duration::from_secs(2),
             patience: Duration::from_secs(10),
             asks_max: 4096,
@@ -54,7 +77,16 @@ impl Default for Options {
 impl Options {
     /// The usual limits, and no runtime at all.
     pub fn none() -> Self {
-        Self { docker: Vec::new(), podman: Vec::new(), ..Self::default() }
+        Self {
+            docker: Vec::new(),
+            podman: Vec::new(),
+            containerd: Vec::new(),
+            cri: Vec::new(),
+            storage: Vec::new(),
+            bundles: None,
+            users: false,
+            ..Self::default()
+        }
     }
 }
 
@@ -107,11 +139,18 @@ impl Resolver {
         let (asks, asked) = mpsc::channel(options.asks_max.max(1));
         let (answer, answers) = bounded(options.asks_max.max(1));
         let counters = Arc::new(Counters::default());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(READERS_MAX)
+            .thread_name("grove-reader")
+            .build()?;
         let desk = Desk::new(&options, answer, Arc::clone(&counters));
-        let thread = std::thread::Builder::new()
-            .name("grove-resolver".to_owned())
-            .spawn(move || runtime.block_on(Arc::new(desk).serve(asked)))?;
+        let thread = std::thread::Builder::new().name("grove-resolver".to_owned()).spawn(move || {
+            runtime.block_on(Arc::new(desk).serve(asked));
+            // A reader may be stuck on a file system that does not answer.
+            runtime.shutdown_background();
+        })?;
         Ok(Self { asks: Some(asks), answers, counters, thread: Some(thread) })
     }
 
@@ -182,6 +221,9 @@ struct Memory {
     order: VecDeque<ContainerRef>,
     known_max: usize,
 }
+
+/// Threads that read files for it, started when there is something to read.
+const READERS_MAX: usize = 8;
 
 /// The first wait before a container is asked for again; each further one is twice as long.
 const WAIT_FIRST: Duration = Duration::from_millis(10);
