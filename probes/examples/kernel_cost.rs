@@ -107,7 +107,11 @@ fn run(
             running |= child.try_wait()?.is_none();
         }
         if let Some(p) = &mut probes {
-            got.delivered += p.drain(&mut |r| drop(std::hint::black_box(r))).records;
+            got.delivered += p
+                .drain(&mut |r| {
+                    std::hint::black_box(&r);
+                })
+                .records;
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -73,7 +73,7 @@ static __noinline int opened(struct opening *o, __u64 file)
     if (admit(&p, now, o->cgroup, CLASS_OPEN, &slot) == LEAVE)
         return 0;
     __u32 begin = walk_up(&w, TEXT_BYTES);
-    if ((w.marks & MARK_DETACHED) && (begin >= TEXT_BYTES || s->text[begin & TEXT_MASK] != '/'))
+    if ((w.marks & MARK_DETACHED) && (begin >= TEXT_BYTES - 1 || s->text[begin & TEXT_MASK] != '/'))
         return 1;
     put_opening(o, s, begin, w.marks, now, slot, &p);
     return 0;

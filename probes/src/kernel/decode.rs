@@ -1,5 +1,5 @@
 //! From the ring's bytes to records, without copying texts. The kernel side is not trusted to be well formed: every
-//! length is checked against what is there, and what does not add up is [`Malformed`].
+//! length is checked against what is there, and what does not add up is [`Malformed`](Fault::Malformed).
 //!
 //! The layout is that of `src/bpf/record.h`: texts first, then a fixed part, read from the end.
 
@@ -7,13 +7,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use grove::event::{Body, Event, Exec, Peer, Proto, SocketOp};
 
+use self::Fault::{Malformed, NoQuestion};
 use super::record::{Facts, Record, What};
 
-/// A record that does not add up.
+/// Why there is no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) enum Fault {
+    /// It does not add up: the two sides disagree.
+    Malformed,
+    /// It is well formed, but what was sent to port 53 is no DNS question.
+    NoQuestion,
+}
 
-type Result<T> = std::result::Result<T, Malformed>;
+type Result<T> = std::result::Result<T, Fault>;
 
 const TAIL: usize = 40;
 /// What `/proc/PID/stat` counts start times in: USER_HZ is 100 on every architecture that Grove knows.
@@ -163,8 +169,8 @@ impl Decoder {
         facts.server = server.get(..if v6 { 16 } else { 4 }).ok_or(Malformed)?;
         let question = rest.take(text_bytes)?;
         self.text.clear();
-        let after = write_name(question, &mut self.text)?;
-        let qtype = after.first_chunk().map(|b| u16::from_be_bytes(*b)).ok_or(Malformed)?;
+        let after = write_name(question, &mut self.text).ok_or(NoQuestion)?;
+        let qtype = after.first_chunk().map(|b| u16::from_be_bytes(*b)).ok_or(NoQuestion)?;
         Ok(Body::Dns { name: &self.text, qtype })
     }
 
@@ -257,17 +263,17 @@ fn unix_name(text: &[u8], said_bytes: usize, is_path: bool) -> Result<&[u8]> {
 
 /// Writes the labels at the start of `wire` as text, without trailing dot, and returns what follows them. What is not
 /// a letter, digit, `-` or `_` is written as `\DDD`, as in zone files, so that the name is text and its dots are dots.
-fn write_name<'a>(mut wire: &'a [u8], out: &mut Vec<u8>) -> Result<&'a [u8]> {
+fn write_name<'a>(mut wire: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
-        let (len, rest) = wire.split_first().ok_or(Malformed)?;
+        let (len, rest) = wire.split_first()?;
         if *len == 0 {
             if out.is_empty() {
                 out.push(b'.');
             }
-            return Ok(rest);
+            return Some(rest);
         }
         // No label is longer than 63 bytes; a question has no name before it that it could point to.
-        let (label, rest) = rest.split_at_checked(usize::from(*len)).filter(|_| *len < 64).ok_or(Malformed)?;
+        let (label, rest) = rest.split_at_checked(usize::from(*len)).filter(|_| *len < 64)?;
         if !out.is_empty() {
             out.push(b'.');
         }
@@ -278,8 +284,12 @@ fn write_name<'a>(mut wire: &'a [u8], out: &mut Vec<u8>) -> Result<&'a [u8]> {
             }
         }
         if out.len() > NAME_MAX {
-            return Err(Malformed);
+            return None;
         }
         wire = rest;
     }
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

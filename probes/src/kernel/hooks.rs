@@ -190,6 +190,18 @@ pub(super) enum HookError {
     Program(#[from] ProgramError),
 }
 
+impl HookError {
+    /// The kernel's answer, if it was that this is not permitted.
+    pub(super) fn refusal(&self) -> Option<&std::io::Error> {
+        match self {
+            Self::Program(ProgramError::LoadError { io_error, .. }) => Some(io_error),
+            Self::Program(ProgramError::SyscallError(e)) => Some(&e.io_error),
+            _ => None,
+        }
+        .filter(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
+    }
+}
+
 /// An error and its causes in one line, without the verifier's novel.
 fn plain(error: &ProgramError) -> String {
     use std::error::Error;

@@ -5,6 +5,8 @@ use std::io;
 use aya::maps::{HashMap, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 
+use super::capabilities;
+use super::hooks::HookError;
 use super::options::{Options, Scope};
 
 /// The programs, as `build.rs` found or built them.
@@ -27,16 +29,14 @@ pub enum AttachError {
         reason: String,
     },
     /// A capability is missing, or the kernel is locked down.
-    #[error("{what} was refused ({reason}): {missing}; run as root, or with {remedy}")]
+    #[error("{what} was refused ({reason}): {missing}; run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")]
     Refused {
         /// What was tried.
-        what: &'static str,
+        what: String,
         /// The kernel's answer.
         reason: String,
         /// What seems to be missing.
         missing: String,
-        /// What to run with.
-        remedy: &'static str,
     },
     /// A hook that nothing works without.
     #[error("hook {hook} cannot be attached: {reason}; Grove needs Linux 5.17 or newer")]
@@ -52,9 +52,6 @@ pub enum AttachError {
         /// The error in one line.
         reason: String,
     },
-    /// The clocks cannot be read.
-    #[error("the clocks cannot be compared: {0}")]
-    Clock(io::Error),
 }
 
 /// The object in the kernel, its programs not yet attached.
@@ -131,16 +128,38 @@ pub(super) fn absent(name: &str) -> AttachError {
     AttachError::Load { reason: format!("the object has no map named {name}") }
 }
 
+/// The kernel said no: for want of a capability, or for another reason that it keeps to itself.
+fn refused(what: &str, reason: &io::Error) -> AttachError {
+    let missing = match capabilities::missing() {
+        Some(names) => format!("{names} missing"),
+        None => "although the capabilities are there: kernel lockdown, seccomp or a security module".into(),
+    };
+    AttachError::Refused { what: what.into(), reason: reason.to_string(), missing }
+}
+
+/// Why a hook that nothing works without is not there.
+pub(super) fn hook_error(hook: &'static str, e: &HookError) -> AttachError {
+    match e.refusal() {
+        Some(reason) => refused(&format!("loading the program for {hook}"), reason),
+        None => AttachError::Hook { hook, reason: e.to_string() },
+    }
+}
+
+/// Bytes that the maps may take beside the ring, at most, on this host: the sizes in `src/bpf/maps.h`.
+pub(super) fn fixed_map_bytes() -> u64 {
+    const SCRATCH: u64 = 66 << 10;
+    const TOLD: u64 = 65_536 * 32;
+    const LOST_PER_CPU: u64 = 4096 * (COUNTERS as u64 * 8 + 64);
+    const TABLES: u64 = 4096 * 340 + 65_536 * 80;
+    let cpus = aya::util::nr_cpus().unwrap_or(1) as u64;
+    TOLD + TABLES + cpus * (SCRATCH + LOST_PER_CPU)
+}
+
 fn load_error(e: EbpfError) -> AttachError {
     if let EbpfError::MapError(MapError::CreateError { io_error, .. }) = &e
         && io_error.kind() == io::ErrorKind::PermissionDenied
     {
-        return AttachError::Refused {
-            what: "creating a BPF map",
-            reason: io_error.to_string(),
-            missing: "CAP_BPF is missing".into(),
-            remedy: "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
-        };
+        return refused("creating a BPF map", io_error);
     }
     AttachError::Load { reason: one_line(&e) }
 }

@@ -7,7 +7,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuHashMap, RingBuf};
 use aya::programs::Iter;
 
-use super::decode::Decoder;
+use super::decode::{Decoder, Fault};
 use super::hooks::{FLUSH, HOOKS, HookState};
 use super::load::{self, AttachError, COUNTERS};
 use super::options::{Options, Scope};
@@ -46,6 +46,8 @@ pub struct DrainStats {
     pub records: u64,
     /// Records that did not add up, and were thrown away.
     pub malformed: u64,
+    /// Packets to port 53 that looked like questions and were none.
+    pub no_question: u64,
     /// Bytes of the ring they took.
     pub bytes: u64,
 }
@@ -74,10 +76,11 @@ impl Probes {
 
         let mut hooks = Vec::with_capacity(HOOKS.len());
         for hook in HOOKS.iter().filter(|h| h.wanted(options.classes)) {
-            let failure = hook.attach(&mut bpf, &btf).err().map(|e| e.to_string());
-            if let (true, Some(reason)) = (hook.required, &failure) {
-                return Err(AttachError::Hook { hook: hook.name, reason: reason.clone() });
+            let failure = hook.attach(&mut bpf, &btf).err();
+            if let (true, Some(e)) = (hook.required, &failure) {
+                return Err(load::hook_error(hook.name, e));
             }
+            let failure = failure.map(|e| e.to_string());
             if hook.name == "io_uring_complete" && failure.is_none() {
                 control.set(CONTROL_URING, 1, 0).map_err(load::map_error)?;
             }
@@ -119,7 +122,8 @@ impl Probes {
                     }
                     sink(record);
                 }
-                Err(_) => stats.malformed += 1,
+                Err(Fault::NoQuestion) => stats.no_question += 1,
+                Err(Fault::Malformed) => stats.malformed += 1,
             }
         }
         stats

@@ -62,6 +62,16 @@ fn io_uring_that_fails() {
 }
 
 #[test]
+fn what_was_said_is_marked_and_what_was_walked_is_not() {
+    let Some(mut w) = watch(&everything()) else { return };
+    for (path, said) in [("/etc/passwd", false), ("/etc/absent", true)] {
+        let seen = w.run(&mut child(&["open", path]));
+        let open = seen.iter().find(|s| line(s).starts_with(&format!("open {path}"))).unwrap();
+        assert_eq!(open.said, said, "{path}");
+    }
+}
+
+#[test]
 fn a_failure_is_told_as_it_was_said() {
     check(&["open", "sub/../absent"], "open sub/../absent -2");
     check(&["openat2", "sub"], "open sub -21");

@@ -116,6 +116,8 @@ fn a_program_without_a_file_is_marked() {
     let exec = execs(&seen)[1];
     assert!(exec.fileless && !execs(&seen)[0].fileless);
     assert_eq!(text(&exec.path), "memfd:nameless");
+    let detached: Vec<_> = seen.iter().filter(|s| matches!(s.event.body, Body::Exec(_))).map(|s| s.detached).collect();
+    assert_eq!(detached, [false, true]);
     assert_eq!(line(seen.last().unwrap()), "exit 0");
 }
 

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use grove::event::{Body, Event};
+use grove::event::{Body, Event, Peer};
 use grove_probes::kernel::{Cause, Class, Count, Options, Probes, What};
 
 /// An event with texts of its own.
@@ -129,7 +129,11 @@ pub fn line(seen: &Seen) -> String {
         Body::Open { path, ret, .. } if *ret < 0 => format!("open {} {ret}", text(path)),
         Body::Open { path, .. } => format!("open {}", text(path)),
         Body::Socket { op, peer, port, proto, ret } => {
-            format!("{} {peer:?} {port} {} {ret}", op.name(), proto.map_or("-", |p| p.name()))
+            let peer = match peer {
+                Peer::Ip(ip) => format!("Ip({ip})"),
+                Peer::Unix(name) => format!("Unix({})", text(name)),
+            };
+            format!("{} {peer} {port} {} {ret}", op.name(), proto.map_or("-", |p| p.name()))
         }
         Body::Dns { name, qtype } => format!("dns {} {qtype}", text(name)),
         other => format!("{other:?}"),
