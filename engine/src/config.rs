@@ -154,6 +154,9 @@ variables! {
     /// Memory for the events held for one container
     hold_bytes: usize = "GROVE_HOLD_BYTES", bytes(0, 1 << 30), |_| 8 << 20;
 
+    /// Memory for what one worker holds in all; beyond it the longest wait is given up
+    hold_total_bytes: usize = "GROVE_HOLD_TOTAL_BYTES", bytes(0, 64 << 30), |_| 64 << 20;
+
     /// How long they are held, by the events' own clock
     hold_time: Duration = "GROVE_HOLD_TIME", span(Duration::ZERO, HOUR), |_| Duration::from_secs(30);
 

@@ -85,7 +85,7 @@ fn a_dry_run_registers_and_stamps_nothing() {
          open 1 /new
          open 99 /new
          exec 7<-1 /bin/new --uid=9
-         exec 2<-1 /usr/bin/runc
+         exec 9<-0 /usr/bin/runc
          fork 8<-1
          exit 2
          dns 2 example.com AAAA

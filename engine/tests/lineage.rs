@@ -527,18 +527,65 @@ fn a_relative_program_of_a_process_whose_fork_was_lost_is_resolved_against_its_p
 }
 
 #[test]
-fn a_relative_program_without_a_directory_is_ignored_and_leaves_the_process_as_it_was() {
+fn a_process_whose_relative_program_cannot_be_resolved_is_not_its_parent_s_program_any_more() {
     let ledger = check(
         "exec 1<-0 /bin/sh
+         open 1 /before
          exec 1<-0 bin/tool
          open 1 /x
-         exec 2<-0 ./tool",
+         fork 3<-1
+         open 3 /y
+         exec 3<-1 /bin/later
+         exec 2<-0 ./tool
+         exec 4<-2 /bin/below",
         "
+        /bin/later
         /bin/sh
+          - r /before
+        <unknown>
           - r /x
+          - r /y
+          /bin/below
         ",
     );
     assert_eq!(ledger.ignored(Ignored::RelativePath), 2);
+    check("exec 1<-0 /bin/sh\nexec 1<-0 bin/tool", "/bin/sh");
+}
+
+#[test]
+fn what_the_workload_runs_is_not_set_up_whatever_it_is_called() {
+    let ledger = check(
+        "exec 1<-0 /bin/app
+         fork 2<-1
+         exec 2<-1 /tmp/runc
+         open 2 /etc/shadow
+         fork 3<-2
+         exec 3<-2 conmon --cwd=/tmp
+         open 3 /x
+         exec 3<-2 rel/tool --cwd=none
+         exec 3<-2 /tmp/crun
+         open 3 /y",
+        "
+        /bin/app
+          /tmp/runc
+            - r /etc/shadow
+            /tmp/conmon
+              - r /x
+        /tmp/crun
+          - r /y
+        ",
+    );
+    assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 0);
+    // A process that the runtime puts into a running container has no past there.
+    let ledger = check(
+        "exec 1<-0 /bin/app
+         exec 7<-1 runc:[2:INIT]
+         open 7 /proc/self/attr/exec w
+         exec 7<-1 /bin/sh
+         exec 7<-1 /usr/bin/runc",
+        "/bin/app\n/bin/sh\n  /usr/bin/runc chain",
+    );
+    assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 2);
 }
 
 #[test]

@@ -27,6 +27,7 @@ GROVE_QUEUE_BATCHES 64 default 64 2 to 65536 batches Batches that one worker's q
 GROVE_BATCH_EVENTS 256 default 256 1 to 65536 events Events handed to a worker at a time
 GROVE_HOLD_EVENTS 16384 default 16384 0 to 1048576 events Events held for one container whose image is not known yet; 0 holds none
 GROVE_HOLD_BYTES 8Mi default 8Mi 0 to 1Gi bytes Memory for the events held for one container
+GROVE_HOLD_TOTAL_BYTES 64Mi default 64Mi 0 to 64Gi bytes Memory for what one worker holds in all; beyond it the longest wait is given up
 GROVE_HOLD_TIME 30s default 30s 0s to 1h How long they are held, by the events' own clock
 GROVE_PATH_FANOUT 16 default 16 1 to 65536 names Names of one shape in one directory beyond which they become a pattern
 GROVE_PEER_FANOUT 16 default 16 1 to 65536 addresses Addresses for one port beyond which they become networks

@@ -12,7 +12,6 @@ use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
@@ -171,30 +170,40 @@ struct Temporary {
 }
 
 impl Temporary {
+    /// Makes `.TARGET.N.tmp` with the first N that no writer holds. What killed writers left stands in the way there, and
+    /// so is found without listing the directory.
     fn create(dir: &Path, target: &OsStr) -> io::Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-
-        let mut prefix = OsString::from(".");
         // Names end at 255 bytes; writers of targets that begin alike get along.
         let target = target.as_bytes();
-        prefix.push(OsStr::from_bytes(target.get(..200).unwrap_or(target)));
-        prefix.push(".");
-        remove_abandoned(dir, &prefix)?;
-        loop {
-            let mut name = prefix.clone();
-            name.push(format!("{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-            let path = dir.join(name);
+        let name = |n: u32| {
+            let mut name = OsString::from(".");
+            name.push(OsStr::from_bytes(target.get(..200).unwrap_or(target)));
+            name.push(format!(".{n}.tmp"));
+            dir.join(name)
+        };
+        let mut n = 0;
+        let temporary = loop {
+            let path = name(n);
             let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && n < WRITERS_MAX => {
+                    // One that is gone by now makes no difference: what matters is that this ends.
+                    n += u32::from(!remove_abandoned(&path));
+                    continue;
+                }
                 other => other?,
             };
-            let temporary = Self { path, file, renamed: false };
-            temporary.file.lock()?;
-            // Between creation and lock another writer may have taken it for an abandoned one.
-            if temporary.file.metadata()?.nlink() > 0 {
-                return Ok(temporary);
+            file.lock()?;
+            // Between creation and lock another writer may have taken it for an abandoned one. Then what has the name
+            // now is that writer's.
+            if file.metadata()?.nlink() > 0 {
+                break Self { path, file, renamed: false };
             }
+        };
+        // Where several were killed at once, what the others left comes next.
+        while n < WRITERS_MAX && remove_abandoned(&name(n + 1)) {
+            n += 1;
         }
+        Ok(temporary)
     }
 
     fn rename(mut self, target: &Path) -> io::Result<()> {
@@ -213,30 +222,21 @@ impl Drop for Temporary {
     }
 }
 
-/// Removes the temporary files that killed writers of the same target left.
-fn remove_abandoned(dir: &Path, prefix: &OsStr) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let ours = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes()).is_some_and(is_temporary_suffix);
-        if !ours || !entry.file_type()?.is_file() {
-            continue;
-        }
-        // One that is gone by now, or not ours to open, is none of this writer's business.
-        let Ok(file) = File::open(entry.path()) else { continue };
-        if file.try_lock().is_ok() {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-    Ok(())
-}
+/// Writers that may be at work on one target at a time.
+const WRITERS_MAX: u32 = 4096;
 
-/// Whether a name ends as [`Temporary::create`] makes it: `PID-N.tmp`.
-fn is_temporary_suffix(suffix: &[u8]) -> bool {
-    let number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let Some(middle) = suffix.strip_suffix(b".tmp") else { return false };
-    let mut parts = middle.split(|b| *b == b'-');
-    matches!((parts.next(), parts.next(), parts.next()), (Some(pid), Some(n), None) if number(pid) && number(n))
+/// Removes a temporary file that no writer holds any more. False if it is held, not there, or not a file.
+fn remove_abandoned(path: &Path) -> bool {
+    let regular = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
+    let Some(file) = regular.then(|| File::open(path).ok()).flatten() else { return false };
+    if file.try_lock().is_err() {
+        return false;
+    }
+    // It may have been renamed since it was opened, and another writer's stand in its place. Once locked and in its
+    // place, only whoever locked it takes it away.
+    let inode = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    let opened = file.metadata().ok().map(inode);
+    opened.is_some() && opened == fs::symlink_metadata(path).ok().map(inode) && fs::remove_file(path).is_ok()
 }
 
 fn shown(path: &Path) -> String {
@@ -319,26 +319,34 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_writer_left_is_removed_and_nothing_else() {
+    fn what_killed_writers_left_is_removed_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str| File::create(dir.path().join(name)).unwrap();
-        let held = file(".a.json.1-2.tmp");
+        let held = file(".a.json.1.tmp");
         held.lock().unwrap();
-        for name in [
-            ".a.json.1-1.tmp",
-            ".a.json.77-0.tmp",
-            ".a.json.x-1.tmp",
-            ".a.json.1-1-1.tmp",
-            ".b.json.1-1.tmp",
-            "a.json.1-1.tmp",
-        ] {
+        for name in
+            [".a.json.0.tmp", ".a.json.2.tmp", ".a.json.3.tmp", ".a.json.x.tmp", ".b.json.0.tmp", "a.json.0.tmp"]
+        {
             file(name);
         }
+        // Whatever else has such a name is passed over.
+        fs::create_dir(dir.path().join(".c.json.0.tmp")).unwrap();
+        std::os::unix::fs::symlink("a.json.0.tmp", dir.path().join(".c.json.1.tmp")).unwrap();
+        let others = [".a.json.1.tmp", ".a.json.x.tmp", ".b.json.0.tmp", ".c.json.0.tmp", ".c.json.1.tmp"];
+
         write(&dir.path().join("a.json"), &full()).unwrap();
-        assert_eq!(
-            names(dir.path()),
-            [".a.json.1-1-1.tmp", ".a.json.1-2.tmp", ".a.json.x-1.tmp", ".b.json.1-1.tmp", "a.json", "a.json.1-1.tmp"]
-        );
+        // One stands behind one that is held: it goes with the next.
+        let left = [".a.json.2.tmp", ".a.json.3.tmp", "a.json", "a.json.0.tmp"];
+        let mut expected: Vec<&str> = others.into_iter().chain(left).collect();
+        expected.sort_unstable();
+        assert_eq!(names(dir.path()), expected);
+
+        drop(held);
+        write(&dir.path().join("a.json"), &full()).unwrap();
+        write(&dir.path().join("c.json"), &full()).unwrap();
+        expected.retain(|name| !name.starts_with(".a.json.") || *name == ".a.json.x.tmp");
+        expected.push("c.json");
+        assert_eq!(names(dir.path()), expected);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One container of a shard: waiting for its workload to be known, or bound to it and observed.
 
+use super::images::Ledgers;
 use crate::event::{EventBuf, EventRef, Stored};
 use crate::ledger::{Fate, Ignored, Ledger};
 use crate::profile::drift::{Checker, Finding};
@@ -19,7 +20,11 @@ pub(super) struct Container {
     /// It has stopped, and what came since is late: it may be let go when others are.
     pub over: bool,
     /// By recording; almost always one.
-    pub ledgers: Vec<(u16, Ledger)>,
+    pub ledgers: Ledgers,
+    /// Its number: no other container of the shard ever has it.
+    pub serial: u64,
+    /// When it was its turn last, as the shard counts turns.
+    pub turn: u64,
 }
 
 /// What is known of a container's workload.
@@ -89,6 +94,15 @@ impl Subject {
         }
     }
 
+    /// How many processes had to be forgotten, or the directory they were in.
+    pub fn processes_forgotten(&self) -> u64 {
+        match self {
+            Self::Learning(tree) => tree.processes_forgotten(),
+            Self::Checking(checker) => checker.processes_forgotten(),
+            Self::Nothing => 0,
+        }
+    }
+
     pub fn heap_bytes(&self) -> usize {
         match self {
             Self::Learning(tree) => tree.heap_bytes(),
@@ -107,12 +121,14 @@ impl Subject {
 }
 
 impl Container {
-    pub fn waiting(id: &[u8], since_ts: u64) -> Self {
+    pub fn waiting(id: &[u8], since_ts: u64, turn: u64) -> Self {
         Self {
             id: id.into(),
             state: State::Waiting { held: EventBuf::new(), since_ts },
             over: false,
             ledgers: Vec::new(),
+            serial: turn,
+            turn,
         }
     }
 

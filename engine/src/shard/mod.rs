@@ -11,9 +11,12 @@
 
 mod container;
 mod gate;
+mod images;
+mod kept;
 mod sender;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod worker;
 
 pub use container::{HOST_IMAGE, UNKNOWN_IMAGE};
@@ -138,6 +141,29 @@ pub struct Snapshot {
     pub heap_bytes: usize,
     /// Shards that failed, and how.
     pub failures: Vec<String>,
+    /// How often a limit was reached that costs no event.
+    pub limits: Limits,
+}
+
+/// How often limits were reached that cost no event but may change what is known of later ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Running containers that were taken for stopped, because a worker knew 65,536. What they did is kept.
+    pub containers_let_go: u64,
+    /// Processes that were forgotten because their container's table was full (`GROVE_PROCESSES_MAX`), and processes
+    /// whose working directory was, because those of a container took 4 MiB.
+    pub processes_forgotten: u64,
+    /// Containers whose events were not held any longer because all together held too much (`GROVE_HOLD_TOTAL_BYTES`).
+    pub holds_cut_short: u64,
+}
+
+impl Limits {
+    fn add(&mut self, other: Self) {
+        self.containers_let_go += other.containers_let_go;
+        self.processes_forgotten += other.processes_forgotten;
+        self.holds_cut_short += other.holds_cut_short;
+    }
 }
 
 /// Threads that walk trees: traced processes choose how deep those are.
@@ -170,20 +196,21 @@ impl Engine {
             batch_events: config.batch_events.max(1),
             hasher: foldhash::fast::FixedState::default(),
         });
-        let mut workers = Vec::with_capacity(count);
-        for (index, inbox) in inboxes.into_iter().enumerate() {
-            let worker = Worker::new(config, rules.clone(), mode.clone(), interner.clone());
-            let shared = shared.clone();
-            let thread = std::thread::Builder::new().name(format!("grove-shard-{index}")).stack_size(STACK_BYTES);
-            workers.push(thread.spawn(move || run(worker, &inbox, &shared, index))?);
-        }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(count)
             .stack_size(STACK_BYTES)
             .thread_name(|i| format!("grove-fold-{i}"))
             .build()
             .map_err(std::io::Error::other)?;
-        Ok(Self { shared, workers, pool, latest: Arc::default() })
+        // Dropping the engine ends the workers that have started, should one not start.
+        let mut engine = Self { shared, workers: Vec::with_capacity(count), pool, latest: Arc::default() };
+        for (index, inbox) in inboxes.into_iter().enumerate() {
+            let worker = Worker::new(config, rules.clone(), mode.clone(), interner.clone());
+            let shared = engine.shared.clone();
+            let thread = std::thread::Builder::new().name(format!("grove-shard-{index}")).stack_size(STACK_BYTES);
+            engine.workers.push(thread.spawn(move || run(worker, &inbox, &shared, index))?);
+        }
+        Ok(engine)
     }
 
     /// A sender for one producer thread; clone it for more.
@@ -255,7 +282,7 @@ impl Engine {
             ledger: *self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner),
             ..Snapshot::default()
         };
-        let mut images: BTreeMap<Arc<str>, Vec<worker::ImageView>> = BTreeMap::new();
+        let mut images: BTreeMap<Arc<str>, Vec<images::Part>> = BTreeMap::new();
         for (view, published) in views.into_iter().zip(&self.shared.shards) {
             let Some(view) = view else {
                 snapshot.ledger.add(&published.load());
@@ -267,17 +294,24 @@ impl Engine {
             snapshot.heap_bytes += view.heap_bytes;
             snapshot.findings.extend(view.findings);
             snapshot.findings_suppressed += view.findings_suppressed;
-            for (image, part) in view.images {
-                images.entry(image).or_default().push(part);
+            snapshot.limits.add(view.limits);
+            for (image, parts) in view.images {
+                images.entry(image).or_default().extend(parts);
             }
         }
-        let fold = || {
+        let fold = || -> Vec<_> {
             images
                 .into_par_iter()
-                .map(|(image, parts)| (image.clone(), Arc::new(worker::fold_image(&image, parts, &names))))
+                .map(|(image, parts)| {
+                    let (profile, lost) = images::fold_image(&image, parts, &names);
+                    (image, Arc::new(profile), lost)
+                })
                 .collect()
         };
-        snapshot.profiles = self.pool.install(fold);
+        for (image, profile, lost) in self.pool.install(fold) {
+            snapshot.profiles.insert(image, profile);
+            lost.into_iter().for_each(|lost| lost.settle(&mut snapshot.ledger, Dropped::TagsFull));
+        }
         snapshot.findings.sort_by(Finding::cmp_order);
         snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot

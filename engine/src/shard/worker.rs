@@ -1,50 +1,40 @@
 //! A shard's worker: the only writer of its containers.
 
 use super::container::{Container, State, Subject, Workload};
-use super::{Mode, counted};
+use super::images::{Images, Part, add_ledgers};
+use super::kept::Kept;
+use super::waiting::{Turn, Waiting};
+use super::{Limits, Mode, counted};
 use crate::config::Config;
 use crate::event::{Body, EventBuf, EventRef, Stored};
 use crate::intern::{Full, Interner};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
-use crate::profile::Profile;
 use crate::profile::drift::{Checker, Finding};
-use crate::tree::{ActivityTree, Rules, Tree};
+use crate::tree::{ActivityTree, Rules};
 use hashbrown::HashTable;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Containers that one shard knows at a time.
-const CONTAINERS_MAX: usize = 1 << 20;
+/// Containers that one shard knows at a time; beyond them, those that were quiet for longest are taken for stopped.
+const CONTAINERS_MAX: usize = 65_536;
 
 /// Stopped containers whose workload is remembered, in case events of theirs are still on the way.
-const STOPPED_MAX: usize = 4096;
+const STOPPED_MAX: usize = 16_384;
 
 /// Containers that have stopped and are still kept: for a workload that was never told, or for late events.
 const LINGERING_MAX: usize = 4096;
 
-/// What a shard knows of one image.
-#[derive(Clone)]
-pub(super) struct ImageView {
-    pub trees: Vec<Tree>,
-    pub ledgers: Vec<(u16, Ledger)>,
-}
-
 /// What a shard knows, as a copy for whoever asked.
 pub(super) struct ShardView {
-    pub images: Vec<(Arc<str>, ImageView)>,
+    pub images: Vec<(Arc<str>, Vec<Part>)>,
     pub findings: Vec<Finding>,
     pub ledger: Ledger,
     pub findings_suppressed: u64,
     pub containers: usize,
     pub heap_bytes: usize,
-}
-
-/// What is left of the stopped containers of one image: their trees, merged.
-struct Retired {
-    tree: Tree,
-    ledgers: Vec<(u16, Ledger)>,
+    pub limits: Limits,
 }
 
 pub(super) struct Worker {
@@ -52,12 +42,15 @@ pub(super) struct Worker {
     free: Vec<usize>,
     by_id: HashTable<usize>,
     last: usize,
-    retired: HashMap<Arc<str>, Retired>,
-    findings: Vec<Finding>,
-    findings_suppressed: u64,
+    images: Images,
+    kept: Kept,
     stopped: VecDeque<(Box<[u8]>, Workload)>,
     stopped_by_id: HashMap<Box<[u8]>, Workload>,
     lingering: VecDeque<Box<[u8]>>,
+    waiting: Waiting,
+    limits: Limits,
+    /// Goes up by one whenever the events go on with another container.
+    turns: u64,
     seen: usize,
     ledger: Ledger,
     failed: bool,
@@ -74,6 +67,7 @@ pub(super) struct Worker {
     host: bool,
     hold_events: usize,
     hold_bytes: usize,
+    hold_total_bytes: usize,
     hold_time_ns: u64,
 }
 
@@ -84,12 +78,14 @@ impl Worker {
             free: Vec::new(),
             by_id: HashTable::new(),
             last: usize::MAX,
-            retired: HashMap::new(),
-            findings: Vec::new(),
-            findings_suppressed: 0,
+            images: Images::default(),
+            kept: Kept::default(),
             stopped: VecDeque::new(),
             stopped_by_id: HashMap::new(),
             lingering: VecDeque::new(),
+            waiting: Waiting::default(),
+            limits: Limits::default(),
+            turns: 0,
             seen: 0,
             ledger: Ledger::default(),
             failed: false,
@@ -103,6 +99,7 @@ impl Worker {
             host: config.host,
             hold_events: config.hold_events,
             hold_bytes: config.hold_bytes,
+            hold_total_bytes: config.hold_total_bytes,
             hold_time_ns: u64::try_from(config.hold_time.as_nanos()).unwrap_or(u64::MAX),
         }
     }
@@ -120,11 +117,14 @@ impl Worker {
         }
         self.done = 0;
         let failure = self.guarded(|worker| {
+            let mut now = 0;
             for stored in batch.iter() {
                 worker.accounted = false;
+                now = now.max(stored.event.ts);
                 worker.event(stored);
                 worker.done += 1;
             }
+            worker.give_up_on_the_old(now);
         })?;
         self.lose(batch, self.done + usize::from(self.accounted));
         Some(failure)
@@ -160,6 +160,8 @@ impl Worker {
         let Some(Some(container)) = self.containers.get_mut(index) else { return };
         let State::Waiting { held, .. } = &mut container.state else { return };
         let held = std::mem::take(held);
+        self.end_waiting(&held);
+        let Some(Some(container)) = self.containers.get_mut(index) else { return };
         for stored in held.iter() {
             self.ledger.held -= stored.weight();
             self.ledger.settle(Fate::Dropped(cause), stored.weight());
@@ -189,16 +191,36 @@ impl Worker {
         }
         let Some(Some(container)) = self.containers.get_mut(index) else { return };
         match &mut container.state {
-            State::Bound { subject, .. } => {
-                let stop = matches!(event.body, Body::ContainerStop);
-                let fate = if stop { Fate::Lifecycle } else { subject.apply(event) };
-                self.count(index, stored, fate);
-                if stop {
-                    self.retire(index);
+            State::Bound { subject, workload } => {
+                if !matches!(event.body, Body::ContainerStop) {
+                    let fate = subject.apply(event);
+                    self.count(index, stored, fate);
+                    return;
+                }
+                // What it is may still be told, and then all of it is that workload's.
+                let lingers = workload.assumed && !event.container.is_empty();
+                if lingers {
+                    subject.forget_processes();
+                }
+                let again = std::mem::replace(&mut container.over, true);
+                self.count(index, stored, Fate::Lifecycle);
+                match (lingers, again) {
+                    (true, false) => self.linger(event.container),
+                    (true, true) => {}
+                    (false, _) => self.retire(index),
                 }
             }
-            State::Waiting { held, since_ts } => {
+            State::Waiting { held, .. } => {
+                let (first, before) = (held.is_empty(), held.heap_bytes());
                 held.push_stored(stored);
+                self.waiting.bytes += held.heap_bytes() - before;
+                if first {
+                    let turn = Turn { index, serial: container.serial };
+                    let containers = &self.containers;
+                    self.waiting.begin(turn, |turn| waits(containers, turn).is_some());
+                }
+                let Some(Some(container)) = self.containers.get_mut(index) else { return };
+                let State::Waiting { held, since_ts } = &mut container.state else { return };
                 self.ledger.received += stored.weight();
                 self.ledger.held += stored.weight();
                 self.accounted = true;
@@ -207,6 +229,7 @@ impl Worker {
                 if full || event.ts.saturating_sub(*since_ts) > self.hold_time_ns {
                     self.give_up(index);
                 }
+                self.hold_within_bounds();
                 if stop {
                     self.linger(event.container);
                 }
@@ -224,8 +247,66 @@ impl Worker {
         let Some(oldest) = self.lingering.pop_front().filter(|oldest| **oldest != *id) else { return };
         let Some(index) = self.find(&oldest) else { return };
         if matches!(self.containers.get(index), Some(Some(container)) if container.over) {
+            self.let_go(index);
+        }
+    }
+
+    /// Takes a container for stopped.
+    fn let_go(&mut self, index: usize) {
+        if matches!(self.containers.get(index), Some(Some(c)) if matches!(c.state, State::Waiting { .. })) {
             self.give_up(index);
-            self.retire(index);
+        }
+        self.retire(index);
+    }
+
+    /// Makes room by taking the eighth of the containers for stopped that were quiet for longest: that they stopped
+    /// was lost, or they do nothing. Their workloads are remembered, should they go on.
+    fn make_room(&mut self) {
+        let mut turns: Vec<u64> = self.containers.iter().flatten().map(|c| c.turn).collect();
+        let nth = turns.len() / 8;
+        if turns.is_empty() {
+            return;
+        }
+        let (_, limit, _) = turns.select_nth_unstable(nth);
+        let limit = *limit;
+        let mut let_go = 0;
+        for index in 0..self.containers.len() {
+            if matches!(self.containers.get(index), Some(Some(c)) if c.turn <= limit) {
+                self.let_go(index);
+                let_go += 1;
+            }
+        }
+        self.limits.containers_let_go += let_go;
+        tracing::warn!(containers = let_go, "too many containers: the quietest are taken for stopped");
+    }
+
+    /// Gives up on those that have waited for longest, as long as all together hold too much.
+    fn hold_within_bounds(&mut self) {
+        while self.waiting.bytes > self.hold_total_bytes {
+            let containers = &self.containers;
+            let Some(oldest) = self.waiting.oldest(|turn| waits(containers, turn).is_some()) else { return };
+            self.limits.holds_cut_short += 1;
+            self.give_up(oldest.index);
+        }
+    }
+
+    /// Gives up on those that have waited for too long. `now` is the latest time in the batch that came last.
+    fn give_up_on_the_old(&mut self, now: u64) {
+        loop {
+            let containers = &self.containers;
+            let Some(oldest) = self.waiting.oldest(|turn| waits(containers, turn).is_some()) else { return };
+            let Some(since_ts) = waits(containers, oldest) else { return };
+            if now.saturating_sub(since_ts) <= self.hold_time_ns {
+                return;
+            }
+            self.give_up(oldest.index);
+        }
+    }
+
+    /// Events that were held are not any more.
+    fn end_waiting(&mut self, held: &EventBuf) {
+        if !held.is_empty() {
+            self.waiting.end(held.heap_bytes());
         }
     }
 
@@ -241,21 +322,25 @@ impl Worker {
         }
     }
 
-    /// The container of an event, made if it is new. None if there are too many.
+    /// The container of an event, made if it is new.
     fn container(&mut self, event: &EventRef<'_>) -> Option<usize> {
         if let Some(Some(container)) = self.containers.get(self.last)
             && *container.id == *event.container
         {
             return Some(self.last);
         }
+        self.turns += 1;
         if let Some(index) = self.find(event.container) {
             self.last = index;
+            if let Some(Some(container)) = self.containers.get_mut(index) {
+                container.turn = self.turns;
+            }
             return Some(index);
         }
         if self.by_id.len() >= CONTAINERS_MAX {
-            return None;
+            self.make_room();
         }
-        let container = Container::waiting(event.container, event.ts);
+        let container = Container::waiting(event.container, event.ts, self.turns);
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -317,19 +402,28 @@ impl Worker {
                 }
             }
             State::Bound { workload, subject } if workload.assumed => {
-                let Ok(reference) = self.interner.intern(tag) else { return Fate::Dropped(Dropped::TagsFull) };
-                match subject {
-                    Subject::Learning(tree) => tree.rename_tag(&reference),
-                    // What was compared with nothing, or with the profile of the unknown, begins anew.
-                    other => match Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &told) {
-                        Ok(new) => {
-                            let (findings, suppressed) = other.findings();
-                            self.findings.extend(findings);
-                            self.findings_suppressed += suppressed;
-                            *other = new;
+                let baseline = match &self.mode {
+                    Mode::Learn => None,
+                    Mode::Check(baselines) => baselines.get(&*told.image).cloned(),
+                };
+                match std::mem::replace(subject, Subject::Nothing) {
+                    Subject::Learning(mut tree) => {
+                        let reference = self.interner.intern(tag);
+                        if let Ok(reference) = &reference {
+                            tree.rename_tag(reference);
                         }
-                        Err(Full { .. }) => return Fate::Dropped(Dropped::TagsFull),
-                    },
+                        *subject = Subject::Learning(tree);
+                        if reference.is_err() {
+                            return Fate::Dropped(Dropped::TagsFull);
+                        }
+                    }
+                    Subject::Checking(checker) => {
+                        if let Some(baseline) = baseline {
+                            let checker = checker.rebind(baseline, &told.image, &told.tag);
+                            *subject = Subject::Checking(Box::new(checker));
+                        }
+                    }
+                    Subject::Nothing => {}
                 }
                 *workload = told;
                 Fate::Lifecycle
@@ -355,13 +449,19 @@ impl Worker {
                 let tag = interner.intern(&workload.tag)?;
                 Subject::Learning(Box::new(ActivityTree::new(rules.clone(), &tag)))
             }
-            Mode::Check(baselines) => match baselines.get(&*workload.image) {
-                Some(baseline) => {
-                    let checker = Checker::new(baseline.clone(), rules, id, &workload.image, &workload.tag);
-                    Subject::Checking(Box::new(checker))
+            Mode::Check(baselines) => {
+                let Workload { image, tag, assumed } = workload;
+                match (baselines.get(&**image), assumed) {
+                    (baseline, true) => {
+                        let checker = Checker::provisional(baseline.cloned(), rules, id, image, tag);
+                        Subject::Checking(Box::new(checker))
+                    }
+                    (Some(baseline), false) => {
+                        Subject::Checking(Box::new(Checker::new(baseline.clone(), rules, id, image, tag)))
+                    }
+                    (None, false) => Subject::Nothing,
                 }
-                None => Subject::Nothing,
-            },
+            }
         })
     }
 
@@ -373,6 +473,7 @@ impl Worker {
         };
         let bound = State::Bound { workload, subject };
         let State::Waiting { held, .. } = std::mem::replace(&mut container.state, bound) else { return true };
+        self.end_waiting(&held);
         self.last = index;
         self.replaying = counted(&held);
         for stored in held.iter() {
@@ -397,21 +498,13 @@ impl Worker {
     fn retire(&mut self, index: usize) {
         let Some(container) = self.remove(index) else { return };
         let State::Bound { workload, subject } = container.state else { return };
+        let processes_forgotten = subject.processes_forgotten();
+        self.limits.processes_forgotten += processes_forgotten;
         match subject {
             Subject::Learning(tree) => {
-                let retired = self
-                    .retired
-                    .entry(workload.image.clone())
-                    .or_insert_with(|| Retired { tree: Tree::new(self.rules.clone()), ledgers: Vec::new() });
-                if retired.tree.merge(tree.tree()).is_err() {
-                    tracing::warn!(image = &*workload.image, "more tags than one tree can hold: a container is lost");
-                }
-                add_ledgers(&mut retired.ledgers, &container.ledgers);
+                self.images.retire(&workload.image, &self.rules, tree.tree(), container.ledgers, &mut self.ledger);
             }
-            Subject::Checking(checker) => {
-                self.findings.extend(checker.findings());
-                self.findings_suppressed += checker.suppressed();
-            }
+            Subject::Checking(checker) => self.kept.add(checker.findings(), checker.suppressed()),
             Subject::Nothing => {}
         }
         if self.stopped_by_id.insert(container.id.clone(), workload.clone()).is_none() {
@@ -446,23 +539,19 @@ impl Worker {
 
     /// A copy of what is known.
     pub fn view(&self) -> ShardView {
-        let mut images: HashMap<Arc<str>, ImageView> = HashMap::new();
-        for (image, retired) in &self.retired {
-            let view = ImageView { trees: vec![retired.tree.clone()], ledgers: retired.ledgers.clone() };
-            images.insert(image.clone(), view);
-        }
-        let (mut findings, mut findings_suppressed) = (self.findings.clone(), self.findings_suppressed);
+        let mut images = self.images.view();
+        let (mut findings, mut findings_suppressed) = (self.kept.findings.clone(), self.kept.suppressed);
+        let mut limits = self.limits;
         for container in self.containers.iter().flatten() {
             if let State::Bound { workload, subject } = &container.state {
                 let (found, suppressed) = subject.findings();
                 findings.extend(found);
                 findings_suppressed += suppressed;
+                limits.processes_forgotten += subject.processes_forgotten();
                 if let Subject::Learning(tree) = subject {
-                    let view = images
-                        .entry(workload.image.clone())
-                        .or_insert_with(|| ImageView { trees: Vec::new(), ledgers: Vec::new() });
-                    view.trees.push(tree.tree().clone());
-                    add_ledgers(&mut view.ledgers, &container.ledgers);
+                    let mut part = Part { tree: tree.tree().clone(), ledgers: Vec::new() };
+                    add_ledgers(&mut part.ledgers, &container.ledgers);
+                    images.entry(workload.image.clone()).or_default().push(part);
                 }
             }
         }
@@ -473,36 +562,21 @@ impl Worker {
             findings_suppressed,
             containers: self.seen,
             heap_bytes: self.containers.iter().flatten().map(Container::heap_bytes).sum::<usize>()
-                + self.retired.values().map(|r| r.tree.heap_bytes()).sum::<usize>(),
+                + self.images.heap_bytes()
+                + self.kept.heap_bytes(),
+            limits,
         }
     }
 }
 
-fn add_ledgers(into: &mut Vec<(u16, Ledger)>, from: &[(u16, Ledger)]) {
-    for (recording, ledger) in from {
-        match into.iter_mut().find(|(r, _)| r == recording) {
-            Some((_, known)) => known.add(ledger),
-            None => into.push((*recording, *ledger)),
+/// Since when a container waits and holds something, if it does.
+fn waits(containers: &[Option<Container>], turn: Turn) -> Option<u64> {
+    match containers.get(turn.index) {
+        Some(Some(Container { serial, state: State::Waiting { held, since_ts }, .. }))
+            if *serial == turn.serial && !held.is_empty() =>
+        {
+            Some(*since_ts)
         }
+        _ => None,
     }
-}
-
-/// One image's profile from what the shards know of it.
-pub(super) fn fold_image(image: &str, parts: Vec<ImageView>, recordings: &[Option<String>]) -> Profile {
-    let mut trees = parts.iter().flat_map(|part| &part.trees);
-    let Some(first) = trees.next() else { return Profile::new(image, Arc::default()) };
-    let mut profile = Profile::new(image, first.rules().clone());
-    for tree in std::iter::once(first).chain(trees) {
-        if profile.add_tree(tree).is_err() {
-            tracing::warn!(image, "more tags than one tree can hold: a container is left out of the profile");
-        }
-    }
-    let mut ledgers = Vec::new();
-    parts.iter().for_each(|part| add_ledgers(&mut ledgers, &part.ledgers));
-    for (recording, ledger) in ledgers {
-        if let Some(Some(name)) = recordings.get(recording as usize) {
-            profile.add_ledger(name, &ledger);
-        }
-    }
-    profile
 }

@@ -1,148 +1,23 @@
 //! One container's tree together with its process table: events go in, fates come out.
 
 use super::arena::ROOT;
+use super::behaviour::{Behaviour, access, behaviour, exec_flags, exec_program};
 use super::grow::socket_level;
-use super::lineage::{ExecPlace, Lineage, Pid, Place, usable_cwd};
+use super::lineage::{ExecPlace, Lineage, Pid, Place, Runs};
 use super::merge::follow;
-use super::node::{Flags, Kind, NodeId, Span};
+use super::node::{Kind, NodeId, Span};
 use super::program::{Program, literal};
-use super::socket::{Address, Family, SocketKey};
+use super::socket::SocketKey;
 use super::{Rules, Stats, Tree, TreeFull};
-use crate::event::{Body, EINPROGRESS, EventRef, Exec, Peer, SocketOp, syscall_numbers};
+use crate::event::{Body, EventRef, Exec, syscall_numbers};
 use crate::intern::TagRef;
-use crate::ledger::{Dropped, Fate, Ignored, Rejected};
-use crate::path::{dns_name, escape, labels, normalise};
+use crate::ledger::{Dropped, Fate, Ignored};
+use crate::path::labels;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Its path.
 const UNKNOWN: &str = "<unknown>";
-
-/// Longer paths are none: the kernel takes no longer ones (`PATH_MAX`).
-pub const PATH_BYTES_MAX: usize = 4096;
-
-/// What a process did, in the form that identity is decided on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Behaviour<'a> {
-    /// Opened a file.
-    File {
-        /// Normalised path.
-        path: &'a str,
-        /// [`Flags::READ`], [`Flags::WRITE`] or both.
-        access: Flags,
-    },
-    /// Asked for a name.
-    Dns {
-        /// Normalised name.
-        name: String,
-        /// Query type.
-        qtype: u16,
-    },
-    /// Connected or bound an internet socket.
-    Internet {
-        /// All but the address.
-        key: SocketKey,
-        /// The address.
-        address: Address,
-    },
-    /// Connected or bound a unix socket.
-    Unix {
-        /// All but the path.
-        key: SocketKey,
-        /// Normalised path, or the abstract name.
-        path: &'a str,
-    },
-    /// Made system calls; the numbers as in the event.
-    Syscalls(&'a [u8]),
-    /// Used a capability, or was refused it: twice the number, plus 1 if used.
-    Capability(u32),
-}
-
-/// The behaviour of an event that is neither an exec nor of the life cycle; `Err` says why there is none.
-///
-/// # Errors
-/// The event failed, its path cannot be resolved, or its name is none.
-pub fn behaviour<'a>(event: &EventRef<'a>, cwd: Option<&[u8]>, text: &'a mut String) -> Result<Behaviour<'a>, Fate> {
-    match event.body {
-        Body::Open { ret, .. } if ret < 0 => Err(Fate::Ignored(Ignored::Failed)),
-        Body::Open { path, flags, .. } => {
-            normal_path(path, cwd, event.pid, text)?;
-            Ok(Behaviour::File { path: text, access: access(flags) })
-        }
-        Body::Socket { op, ret, .. } if ret < 0 && !(op == SocketOp::Connect && ret == EINPROGRESS) => {
-            Err(Fate::Ignored(Ignored::Failed))
-        }
-        Body::Socket { op, peer: Peer::Ip(ip), port, proto, .. } => {
-            let family = if ip.is_ipv4() { Family::Inet } else { Family::Inet6 };
-            Ok(Behaviour::Internet { key: SocketKey::new(op, family, proto, port), address: Address::Host(ip) })
-        }
-        Body::Socket { op, peer: Peer::Unix(path), proto, .. } => {
-            if path.first() == Some(&b'@') && path.len() <= PATH_BYTES_MAX {
-                text.clear();
-                escape(path, text);
-            } else {
-                normal_path(path, cwd, event.pid, text)?;
-            }
-            Ok(Behaviour::Unix { key: SocketKey::new(op, Family::Unix, proto, 0), path: text })
-        }
-        Body::Dns { name, qtype } => match dns_name(name) {
-            Some(name) => Ok(Behaviour::Dns { name, qtype }),
-            None => Err(Fate::Rejected(Rejected::InvalidValue)),
-        },
-        Body::Syscalls { nrs } => Ok(Behaviour::Syscalls(nrs)),
-        Body::Capability { cap, used } => Ok(Behaviour::Capability(u32::from(cap) * 2 + u32::from(used))),
-        Body::ContainerStart { .. } | Body::ContainerStop | Body::Fork { .. } | Body::Exec(_) | Body::Exit => {
-            Err(Fate::Lifecycle)
-        }
-        Body::Missed { cause, .. } => Err(Fate::missed(cause)),
-    }
-}
-
-fn normal_path(path: &[u8], cwd: Option<&[u8]>, pid: u32, text: &mut String) -> Result<(), Fate> {
-    if path.is_empty() {
-        return Err(Fate::Rejected(Rejected::InvalidValue));
-    }
-    if path.len() > PATH_BYTES_MAX {
-        return Err(Fate::Rejected(Rejected::TooLong));
-    }
-    normalise(path, cwd, pid, text).map_err(|_| Fate::Ignored(Ignored::RelativePath))
-}
-
-fn access(flags: u32) -> Flags {
-    match flags & 3 {
-        0 => Flags::READ,
-        1 => Flags::WRITE,
-        _ => Flags::READ.or(Flags::WRITE),
-    }
-}
-
-/// The normalised program of an exec.
-///
-/// # Errors
-/// The path is relative and the working directory not known, or it is empty.
-pub fn exec_program(
-    event: &EventRef<'_>,
-    exec: &Exec<&[u8]>,
-    cwd: Option<&[u8]>,
-    rules: &Rules,
-) -> Result<Program, Fate> {
-    let mut path = String::new();
-    if exec.path.len() > PATH_BYTES_MAX {
-        return Err(Fate::Rejected(Rejected::TooLong));
-    }
-    if exec.fileless && exec.path.first() != Some(&b'/') && !exec.path.is_empty() {
-        escape(exec.path, &mut path);
-    } else {
-        let cwd = exec.cwd.map_or(cwd, usable_cwd);
-        normal_path(exec.path, cwd, event.pid, &mut path)?;
-    }
-    Ok(Program::new(&path, exec, rules.differentiate_args))
-}
-
-fn exec_flags(exec: &Exec<&[u8]>, chain: bool) -> Flags {
-    let bits = [(chain, Flags::EXEC_CHAIN), (exec.fileless, Flags::FILELESS), (exec.upper_layer, Flags::UPPER_LAYER)];
-    bits.iter().filter(|(on, _)| *on).fold(Flags::empty(), |all, (_, bit)| all.or(*bit))
-}
 
 impl Tree {
     /// The node of a behaviour below a process, and whether a learned pattern is part of its name.
@@ -351,6 +226,11 @@ impl ActivityTree {
         self.tree.heap_bytes() + self.lineage.heap_bytes()
     }
 
+    /// How many processes were forgotten because the table was full, or which directory they were in.
+    pub fn processes_forgotten(&self) -> u64 {
+        self.lineage.forgotten()
+    }
+
     /// Processes in the table.
     pub fn processes(&self) -> usize {
         self.lineage.len()
@@ -413,10 +293,7 @@ impl ActivityTree {
             Some(Place::Lost) => return Fate::Dropped(Dropped::TreeFull),
             Some(Place::At(node)) => node,
             _ => {
-                if self.tree.has_room().is_err() && self.tree.find_program(ROOT, &unknown_program()).is_none() {
-                    return Fate::Dropped(Dropped::TreeFull);
-                }
-                let unknown = self.tree.unknown();
+                let Some(unknown) = self.tree.unknown_if_room() else { return Fate::Dropped(Dropped::TreeFull) };
                 self.lineage.meet(id, unknown);
                 unknown
             }
@@ -433,11 +310,17 @@ impl ActivityTree {
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
         let (place, program) = match self.place(event, id, exec) {
             Ok(found) => found,
-            Err(fate) => return fate,
+            Err(fate) => {
+                // It does run something else now, and what it does is not its parent program's doing.
+                if fate == Fate::Ignored(Ignored::RelativePath) {
+                    self.lineage.exec(id, exec.ppid, Place::Unknown, Runs::Unknown, exec.cwd);
+                }
+                return fate;
+            }
         };
         let (parent, chain, same) = match place {
             ExecPlace::Setup => {
-                self.lineage.exec(id, exec.ppid, Place::Setup, "", exec.cwd);
+                self.lineage.exec(id, exec.ppid, Place::Setup, Runs::Runtime, exec.cwd);
                 return Fate::Ignored(Ignored::RuntimeSetup);
             }
             ExecPlace::Root => (Place::At(ROOT), false, false),
@@ -445,8 +328,12 @@ impl ActivityTree {
             ExecPlace::Same(place) => (place, false, true),
         };
         let identity = program.identity();
+        let parent = match parent {
+            Place::Unknown => self.tree.unknown_if_room().map_or(Place::Lost, Place::At),
+            known => known,
+        };
         let Place::At(parent) = parent else {
-            self.lineage.exec(id, exec.ppid, Place::Lost, &identity, exec.cwd);
+            self.lineage.exec(id, exec.ppid, Place::Lost, Runs::Program(&identity), exec.cwd);
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
@@ -457,14 +344,14 @@ impl ActivityTree {
             tree.grow_program(parent, &program)
         };
         let Ok((node, mut new, general)) = grown else {
-            self.lineage.exec(id, exec.ppid, Place::Lost, &identity, exec.cwd);
+            self.lineage.exec(id, exec.ppid, Place::Lost, Runs::Program(&identity), exec.cwd);
             return Fate::Dropped(Dropped::TreeFull);
         };
         let room = tree.has_room().is_ok();
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Kind::Uid, *uid).is_none());
         if !new && !room && new_uid.is_some() {
             // The program is known, so its process can be followed; that it ran as this user is not kept.
-            self.lineage.exec(id, exec.ppid, Place::At(node), &identity, exec.cwd);
+            self.lineage.exec(id, exec.ppid, Place::At(node), Runs::Program(&identity), exec.cwd);
             return Fate::Dropped(Dropped::TreeFull);
         }
         new |= tree.stamp_leaf(node, node, self.tag, Span::at(event.ts));
@@ -475,13 +362,13 @@ impl ActivityTree {
         if general && room {
             tree.sketch(node, &program.path);
         }
-        self.lineage.exec(id, exec.ppid, Place::At(node), &identity, exec.cwd);
+        self.lineage.exec(id, exec.ppid, Place::At(node), Runs::Program(&identity), exec.cwd);
         if new { Fate::New } else { Fate::Known }
     }
 
     /// Where an exec would put its process. Decides only.
     fn place(&self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Result<(ExecPlace<NodeId>, Program), Fate> {
-        if super::is_runtime(exec.path) {
+        if self.lineage.sets_up(id, exec.ppid, exec.path) {
             return Ok((ExecPlace::Setup, Program::default()));
         }
         let cwd = self.lineage.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
@@ -502,6 +389,11 @@ impl ActivityTree {
                 ExecPlace::Child { parent: Place::At(parent), chain } => {
                     (self.tree.find_program(self.tree.within_depth(parent), &program), chain)
                 }
+                ExecPlace::Child { parent: Place::Unknown, chain } => {
+                    let unknown = self.tree.find_program(ROOT, &unknown_program());
+                    let below = |(parent, _)| self.tree.find_program(self.tree.within_depth(parent), &program);
+                    (unknown.and_then(below), chain)
+                }
                 ExecPlace::Same(_) | ExecPlace::Child { .. } => return false,
             };
             let uid_known =
@@ -518,7 +410,7 @@ impl ActivityTree {
             Some(Place::Setup) => true,
             Some(Place::Lost) => false,
             Some(Place::At(node)) => self.tree.knows(node, &what),
-            None => {
+            Some(Place::Unknown) | None => {
                 let unknown = self.tree.find_program(ROOT, &unknown_program());
                 unknown.is_some_and(|(node, _)| self.tree.knows(node, &what))
             }
@@ -588,5 +480,13 @@ impl Tree {
                 self.process_below(leaf, &program.key).0
             }
         }
+    }
+
+    /// As [`unknown`](Self::unknown), unless it would have to be made and there is no room for it.
+    fn unknown_if_room(&mut self) -> Option<NodeId> {
+        if self.has_room().is_err() && self.find_program(ROOT, &unknown_program()).is_none() {
+            return None;
+        }
+        Some(self.unknown())
     }
 }

@@ -128,6 +128,14 @@ impl Arena {
         self.nodes.len()
     }
 
+    /// Whether all of `other` could be added: nodes, seen records and names are found by 32-bit numbers.
+    pub fn fits(&self, other: &Self) -> bool {
+        const MAX: usize = i32::MAX as usize;
+        let records = self.more.len() + other.more.len();
+        // One that is a node's first in the other tree may be a further one here.
+        self.len() + other.len() <= MAX && records + other.len() <= MAX && self.names.fits(&other.names)
+    }
+
     /// Whether so many nodes are dead that a rebuild pays for itself.
     pub fn wants_rebuild(&self) -> bool {
         self.dead > 256 && self.dead > self.nodes.len() / 4

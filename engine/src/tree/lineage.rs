@@ -4,8 +4,11 @@
 //! It knows nothing of nodes: `N` is whatever stands for a program, a node of the tree being learned or of a
 //! profile being compared with. [`Lineage::place_exec`] only decides, so a dry run uses the very same rules.
 
+use super::cwds::Cwds;
 use hashbrown::HashMap;
-use std::sync::Arc;
+use std::hash::BuildHasher;
+use std::sync::{Arc, OnceLock};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// A process, as events name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub enum Place<N> {
     At(N),
     /// Its program could not be kept: the tree was full.
     Lost,
+    /// Its program is not known, and it did nothing yet.
+    Unknown,
 }
 
 /// A process of the table.
@@ -32,16 +37,19 @@ pub enum Place<N> {
 pub struct Process<N> {
     /// What it runs.
     pub place: Place<N>,
-    /// Its own program before any generalisation: path, argv0 and, if they are identity, arguments.
-    program: Option<Arc<str>>,
+    /// Its own program before any generalisation: path, argv0 and, if they are identity, arguments; hashed, as a
+    /// table of processes keeps no long texts.
+    program: Option<Fingerprint>,
     /// Its working directory, when an exec told.
     pub cwd: Option<Arc<[u8]>>,
     ppid: Option<u32>,
     start: Option<u64>,
     /// It has exec'd since it was forked.
     execed: bool,
-    /// Its program is not known: an event other than its exec came first.
+    /// Its program is not known: an event other than its exec came first, or its path could not be resolved.
     unknown: bool,
+    /// It, or a process that it was forked from, exec'd something else than the container runtime's own program.
+    workload: bool,
     last_use: u64,
     /// Another process of the same id with an earlier start.
     older: Option<Box<Process<N>>>,
@@ -65,6 +73,17 @@ pub enum ExecPlace<N> {
     },
 }
 
+/// What a process runs after an exec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs<'a> {
+    /// The container runtime's own program.
+    Runtime,
+    /// A program, by its [`identity`](super::Program::identity).
+    Program(&'a str),
+    /// A program whose path cannot be resolved.
+    Unknown,
+}
+
 /// The process table of one container.
 #[derive(Clone, Debug)]
 pub struct Lineage<N> {
@@ -74,6 +93,16 @@ pub struct Lineage<N> {
     max: usize,
     clock: u64,
     forgotten: u64,
+    cwds: Cwds,
+}
+
+/// A program's identity in 128 bits that nobody outside of this process can predict.
+type Fingerprint = u128;
+
+fn fingerprint(program: &str) -> Fingerprint {
+    static SEED: OnceLock<u64> = OnceLock::new();
+    let seed = *SEED.get_or_init(|| std::hash::RandomState::new().hash_one(0x6c69_6e65_u32));
+    xxh3_128_with_seed(program.as_bytes(), seed)
 }
 
 /// How many processes of one id, with different start times, are kept apart.
@@ -98,7 +127,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// An empty table of at most `max` processes.
     pub fn new(max: usize) -> Self {
         let table = HashMap::with_hasher(foldhash::fast::FixedState::default());
-        Self { table, len: 0, max, clock: 0, forgotten: 0 }
+        Self { table, len: 0, max, clock: 0, forgotten: 0, cwds: Cwds::default() }
     }
 
     /// Processes in the table.
@@ -111,20 +140,22 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.len == 0
     }
 
-    /// How many processes were forgotten because the table was full.
+    /// How many processes were forgotten because the table was full, or which directory they were in.
     pub fn forgotten(&self) -> u64 {
-        self.forgotten
+        self.forgotten + self.cwds.refused()
     }
 
-    /// Bytes of heap owned, working directories and program names not included.
+    /// Bytes of heap owned.
     pub fn heap_bytes(&self) -> usize {
-        self.table.allocation_size() + (self.len - self.table.len()) * size_of::<Process<N>>()
+        let older = (self.len - self.table.len()) * size_of::<Process<N>>();
+        self.table.allocation_size() + older + self.cwds.heap_bytes()
     }
 
     /// Forgets every process: the container is gone.
     pub fn clear(&mut self) {
         self.table.clear();
         self.len = 0;
+        self.cwds = Cwds::default();
     }
 
     /// Where each process of the table stands, to be changed in place.
@@ -283,12 +314,13 @@ impl<N: Copy + PartialEq> Lineage<N> {
                 parent.last_use = clock;
                 Process {
                     place: parent.place,
-                    program: parent.program.clone(),
+                    program: parent.program,
                     cwd: parent.cwd.clone(),
                     ppid: Some(ppid),
                     start: None,
                     execed: false,
                     unknown: parent.unknown,
+                    workload: parent.workload,
                     last_use: 0,
                     older: None,
                 }
@@ -307,9 +339,12 @@ impl<N: Copy + PartialEq> Lineage<N> {
         setup
     }
 
-    /// Puts a process whose program is not known into the table.
+    /// A process whose program is not known does something: `unknown` stands for its program from now on.
     pub fn meet(&mut self, id: Pid, unknown: N) {
-        self.put(id, Process::unknown(unknown));
+        match self.find_mut(id) {
+            Some(process) => process.place = Place::At(unknown),
+            None => self.put(id, Process::unknown(unknown)),
+        }
     }
 
     /// The working directory of a process that execs: its own, or that of the parent which it must have been forked
@@ -319,9 +354,15 @@ impl<N: Copy + PartialEq> Lineage<N> {
         known.or_else(|| self.table.get(&ppid))?.cwd.as_ref()
     }
 
+    /// Whether an exec of `path` is the container runtime's doing. A process that comes from the workload is not the
+    /// runtime, whatever the file is called that it runs.
+    pub fn sets_up(&self, id: Pid, ppid: u32, path: &[u8]) -> bool {
+        is_runtime(path) && !self.find(id).is_some_and(|p| p.workload && !self.is_another(p, id, ppid))
+    }
+
     /// What an exec of `program` comes to. Decides only.
     pub fn place_exec(&self, id: Pid, ppid: u32, path: &[u8], program: &str) -> ExecPlace<N> {
-        if is_runtime(path) {
+        if self.sets_up(id, ppid, path) {
             return ExecPlace::Setup;
         }
         let Some(process) = self.find(id).filter(|p| !self.is_another(p, id, ppid)) else {
@@ -333,7 +374,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         match process.place {
             Place::Setup => ExecPlace::Root,
             _ if process.unknown => ExecPlace::Root,
-            place if process.program.as_deref() == Some(program) => ExecPlace::Same(place),
+            place if process.program == Some(fingerprint(program)) => ExecPlace::Same(place),
             place => ExecPlace::Child { parent: place, chain: process.execed },
         }
     }
@@ -344,27 +385,25 @@ impl<N: Copy + PartialEq> Lineage<N> {
         !told_apart && process.ppid.is_some_and(|on_record| on_record != ppid && self.table.contains_key(&on_record))
     }
 
-    /// Records that a process runs `program` now.
-    pub fn exec(&mut self, id: Pid, ppid: u32, place: Place<N>, program: &str, cwd: Option<&[u8]>) {
+    /// Records what a process runs now, and where that stands. Of a program whose path cannot be resolved,
+    /// [`Place::Unknown`]: its next exec makes a root of its own.
+    pub fn exec(&mut self, id: Pid, ppid: u32, place: Place<N>, runs: Runs<'_>, cwd: Option<&[u8]>) {
         let cwd = match cwd {
-            Some(cwd) => usable_cwd(cwd).map(Arc::from),
+            Some(cwd) => usable_cwd(cwd).and_then(|cwd| self.cwds.keep(cwd)),
             None => self.cwd_of_exec(id, ppid).cloned(),
         };
         let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
         let start = id.start.or(known.and_then(|p| p.start));
         let same = known.is_some();
-        let program = match known.and_then(|p| p.program.clone()).filter(|p| **p == *program) {
-            Some(same) => same,
-            None => Arc::from(program),
-        };
         let process = Process {
             place,
-            program: Some(program),
+            program: if let Runs::Program(program) = runs { Some(fingerprint(program)) } else { None },
             cwd,
             ppid: Some(ppid),
             start,
             execed: true,
-            unknown: false,
+            unknown: runs == Runs::Unknown,
+            workload: runs != Runs::Runtime,
             last_use: 0,
             older: None,
         };
@@ -388,6 +427,7 @@ impl<N> Process<N> {
             start: None,
             execed: false,
             unknown: true,
+            workload: false,
             last_use: 0,
             older: None,
         }

@@ -42,9 +42,12 @@ impl Tree {
     /// Adds all that `other` knows. O(nodes of `other`).
     ///
     /// # Errors
-    /// [`TreeFull`] when both together bear more than 65,535 tags. The byte budget is for events; a merge is
-    /// bounded by what it merges.
+    /// [`TreeFull`] when both together bear more than 65,535 tags, or have more than 4 GiB of names or 2^31 nodes; the
+    /// tree is as it was. The byte budget is for events; a merge is bounded by what it merges.
     pub fn merge(&mut self, other: &Self) -> Result<(), TreeFull> {
+        if !self.arena.fits(&other.arena) {
+            return Err(TreeFull);
+        }
         self.take(other, &Everything)?;
         self.arena.moved.clear();
         Ok(())
@@ -119,7 +122,7 @@ impl Tree {
     }
 
     /// The components of the path that ends at `leaf`, from the scope down.
-    fn names_of(&self, leaf: NodeId) -> Vec<Component<'_>> {
+    pub(super) fn names_of(&self, leaf: NodeId) -> Vec<Component<'_>> {
         let kind = self.node(leaf).kind();
         let mut names = Vec::with_capacity(16);
         let mut at = leaf;
@@ -256,5 +259,37 @@ impl<F: Fn(&str, Span) -> bool> Selection for Filter<'_, F> {
             hull.iter().filter(|(tag, span)| self.keeps(from, *tag, *span)).map(|(tag, _)| *tag).collect();
         let own = from.arena.seen(id).filter(|(tag, _)| kept.contains(tag)).collect();
         (own, !kept.is_empty() || self.pins.contains(&id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::event::{Body, EventRef};
+    use crate::intern::Interner;
+    use crate::tree::ActivityTree;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_merge_of_more_names_than_can_be_found_is_refused_and_changes_nothing() {
+        let interner = Interner::new();
+        let grown = |tag: &str, with: char| {
+            let mut tree = ActivityTree::new(Arc::default(), &interner.intern(tag).unwrap());
+            for n in 0..600 {
+                let path = format!("/{}", with.to_string().repeat(1000 + n));
+                let body = Body::Open { path: path.as_bytes(), flags: 0, ret: 0 };
+                tree.insert(&EventRef { ts: 1, container: b"c", pid: 1, start: None, body });
+            }
+            tree.tree().clone()
+        };
+        let (mut one, other) = (grown("1", 'y'), grown("2", 'z'));
+        let before = (one.structural_hash(), one.heap_bytes(), one.node_count());
+        assert!(one.name_bytes() > 600_000);
+        assert_eq!(one.merge(&other), Err(TreeFull));
+        assert_eq!((one.structural_hash(), one.heap_bytes(), one.node_count()), before);
+        let mut empty = Tree::new(Arc::default());
+        empty.merge(&one).unwrap();
+        assert_eq!(empty.structural_hash(), one.structural_hash());
     }
 }

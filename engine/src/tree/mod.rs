@@ -15,6 +15,8 @@
 mod absorb;
 mod activity;
 mod arena;
+mod behaviour;
+mod cwds;
 mod evict;
 mod grow;
 mod lineage;
@@ -22,14 +24,16 @@ mod merge;
 mod names;
 mod node;
 mod program;
+mod refresh;
 mod shapes;
 mod socket;
 mod tags;
 mod take;
 
-pub use activity::{ActivityTree, Behaviour, PATH_BYTES_MAX, behaviour, exec_program, unknown_program};
+pub use activity::{ActivityTree, unknown_program};
 pub use arena::{Children, ROOT};
-pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, is_runtime};
+pub use behaviour::{Behaviour, PATH_BYTES_MAX, behaviour, exec_program};
+pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, Runs, is_runtime};
 pub use node::{Flags, Kind, Node, NodeId, Span};
 pub use program::{Program, ProgramKey};
 pub use socket::{Address, Family, SocketKey};

@@ -15,6 +15,9 @@ pub struct Names {
     hasher: FixedState,
 }
 
+/// Bytes of all names of one tree. In this crate's own tests a size that can be reached.
+const BYTES_MAX: usize = if cfg!(test) { 1 << 20 } else { u32::MAX as usize };
+
 #[derive(Clone, Copy, Debug)]
 struct Span {
     offset: u32,
@@ -24,6 +27,11 @@ struct Span {
 impl Names {
     pub fn new(seed: u64) -> Self {
         Self { text: Vec::new(), spans: Vec::new(), index: HashTable::new(), hasher: FixedState::with_seed(seed) }
+    }
+
+    /// Whether all of `other` could be stored as well: names are found by 32-bit offsets.
+    pub fn fits(&self, other: &Self) -> bool {
+        self.text.len() + other.text.len() <= BYTES_MAX
     }
 
     /// The bytes of a name.
@@ -50,7 +58,7 @@ impl Names {
             return id;
         }
         let id = self.spans.len() as u32;
-        // A tree's byte budget is checked before it grows and is far below 4 GiB.
+        // A tree's byte budget is checked before it grows, and before a merge that both trees' names fit.
         let span = Span { offset: self.text.len() as u32, len: name.len() as u32 };
         reserve_tight(&mut self.text, name.len());
         self.text.extend_from_slice(name);

@@ -4,7 +4,7 @@ use crate::event::Exec;
 use crate::path::{components, escape};
 
 /// A program as an exec names it: its normalised path, and its key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Program {
     /// Normalised path.
     pub path: String,

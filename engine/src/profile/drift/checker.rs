@@ -1,0 +1,436 @@
+//! Following one container's processes through the tree of a profile, and noting what the profile does not have.
+//!
+//! Where the workload is not known for certain, everything distinct that the container does is noted, known or not;
+//! so when the workload is told after all, all of it is judged by the right profile, as if that had been known from
+//! the start.
+
+use super::programs::{Novel, Programs, Ran};
+use super::what::What;
+use super::{Finding, Reason};
+use crate::event::{Body, EventRef, Exec, syscall_numbers};
+use crate::ledger::{Fate, Ignored};
+use crate::tree::{
+    Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Rules, Runs, Tree, behaviour,
+    exec_program, unknown_program,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Findings kept for one container; beyond them only their number is.
+const FINDINGS_MAX: usize = 65_536;
+
+/// Behaviours kept beside them that may turn out to be findings when the workload is told.
+const CANDIDATES_MAX: usize = 16_384;
+
+/// Bytes of text in both together.
+const TEXT_BYTES_MAX: usize = 32 << 20;
+
+/// A behaviour that was noted.
+#[derive(Clone, Copy, Debug)]
+struct Noted {
+    /// When it was first done, and by which process.
+    ts: u64,
+    pid: u32,
+    count: u64,
+    /// Why it is a finding, if it is one.
+    reason: Option<Reason>,
+}
+
+/// Compares one container's events with a profile.
+pub struct Checker {
+    baseline: Arc<Tree>,
+    /// The workload is assumed: what is known is noted too, and programs are kept as they were.
+    provisional: bool,
+    /// There is a profile to compare with. Without, a provisional checker only keeps what may have to be judged.
+    compares: bool,
+    processes_max: usize,
+    lineage: Lineage<Ran>,
+    programs: Programs,
+    noted: HashMap<(Ran, What), Noted>,
+    /// Noted ones that are findings.
+    found: usize,
+    text_bytes: usize,
+    suppressed: u64,
+    /// Behaviours that could not be noted and were no findings so far.
+    unjudged: u64,
+    container: String,
+    image: Arc<str>,
+    tag: Arc<str>,
+    text: String,
+}
+
+impl Checker {
+    /// A checker of one container against the profile of its image.
+    pub fn new(baseline: Arc<Tree>, rules: &Rules, container: &[u8], image: &Arc<str>, tag: &Arc<str>) -> Self {
+        Self {
+            baseline,
+            provisional: false,
+            compares: true,
+            processes_max: rules.processes_max,
+            lineage: Lineage::new(rules.processes_max),
+            programs: Programs::default(),
+            noted: HashMap::new(),
+            found: 0,
+            text_bytes: 0,
+            suppressed: 0,
+            unjudged: 0,
+            container: String::from_utf8_lossy(container).into_owned(),
+            image: image.clone(),
+            tag: tag.clone(),
+            text: String::new(),
+        }
+    }
+
+    /// A checker of a container whose workload is assumed and may yet be [told](Self::rebind). There need not be a
+    /// profile of the assumed image; then nothing is found as long as it is assumed.
+    pub fn provisional(
+        baseline: Option<Arc<Tree>>,
+        rules: &Arc<Rules>,
+        container: &[u8],
+        image: &Arc<str>,
+        tag: &Arc<str>,
+    ) -> Self {
+        let compares = baseline.is_some();
+        let baseline = baseline.unwrap_or_else(|| Arc::new(Tree::new(rules.clone())));
+        Self { provisional: true, compares, ..Self::new(baseline, rules, container, image, tag) }
+    }
+
+    /// The workload is told: a checker against its profile that has seen all that this one has.
+    #[must_use]
+    pub fn rebind(self, baseline: Arc<Tree>, image: &Arc<str>, tag: &Arc<str>) -> Self {
+        let mut new = Self {
+            baseline,
+            provisional: false,
+            compares: true,
+            processes_max: self.processes_max,
+            lineage: Lineage::new(self.processes_max),
+            programs: Programs::default(),
+            noted: HashMap::new(),
+            found: 0,
+            text_bytes: 0,
+            suppressed: self.suppressed + self.unjudged,
+            unjudged: 0,
+            container: self.container,
+            image: image.clone(),
+            tag: tag.clone(),
+            text: self.text,
+        };
+        // Parents come before their children.
+        let mut went: Vec<Ran> = Vec::new();
+        let follow = |went: &[Ran], ran: Ran| match ran {
+            Ran::Novel(number) => went.get(number as usize).copied().unwrap_or(ran),
+            Ran::Known(_) => ran,
+        };
+        for novel in self.programs.iter() {
+            let parent = novel.parent.map(|parent| follow(&went, parent));
+            went.push(match novel.parent {
+                None if novel.program == unknown_program() => new.unknown(),
+                _ => new.below(parent, &novel.program),
+            });
+        }
+        new.lineage = self.lineage;
+        for place in new.lineage.places_mut() {
+            if let Place::At(ran) = place {
+                *ran = follow(&went, *ran);
+            }
+        }
+        let mut noted: Vec<_> = self.noted.into_iter().collect();
+        // Where not all can be kept, the earliest are.
+        noted.sort_by_key(|(_, noted)| noted.ts);
+        for ((ran, what), noted) in noted {
+            let ran = follow(&went, ran);
+            let reason = new.judge(ran, &what);
+            if reason.is_some() {
+                new.note(ran, what, Noted { reason, ..noted });
+            }
+        }
+        new
+    }
+
+    /// What was found, in order.
+    pub fn findings(&self) -> Vec<Finding> {
+        let findings = self.noted.iter().filter(|_| self.compares).filter_map(|((ran, what), noted)| {
+            let (kind, subject, detail) = what.told();
+            let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
+            Some(Finding {
+                ts: noted.ts,
+                container: self.container.clone(),
+                image: self.image.to_string(),
+                tag: self.tag.to_string(),
+                kind,
+                reason: noted.reason?,
+                pid: noted.pid,
+                lineage: self.lineage_of(by),
+                subject,
+                detail,
+                count: noted.count,
+            })
+        });
+        let mut findings: Vec<Finding> = findings.collect();
+        findings.sort_by(Finding::cmp_order);
+        findings
+    }
+
+    /// Distinct findings that were not kept, because a container has 65,536 at most; each time they were made.
+    pub fn suppressed(&self) -> u64 {
+        if self.compares { self.suppressed } else { 0 }
+    }
+
+    /// How many processes were forgotten because the table was full, or which directory they were in.
+    pub fn processes_forgotten(&self) -> u64 {
+        self.lineage.forgotten()
+    }
+
+    /// Bytes of heap owned, about.
+    pub fn heap_bytes(&self) -> usize {
+        let noted = self.noted.capacity() * size_of::<((Ran, What), Noted)>();
+        self.lineage.heap_bytes() + self.programs.heap_bytes() + noted + self.text_bytes
+    }
+
+    /// The container is gone, and its processes with it.
+    pub fn forget_processes(&mut self) {
+        self.lineage.clear();
+    }
+
+    /// Compares one event. [`Fate::New`] is drift, [`Fate::Known`] none.
+    pub fn check(&mut self, event: &EventRef<'_>) -> Fate {
+        let id = Pid { pid: event.pid, start: event.start };
+        let fate = match &event.body {
+            Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
+            Body::Missed { cause, .. } => Fate::missed(cause),
+            Body::Fork { ppid } => {
+                let unknown = self.unknown();
+                setup_or_lifecycle(self.lineage.fork(id, *ppid, || unknown))
+            }
+            Body::Exit => setup_or_lifecycle(self.lineage.exit(id)),
+            Body::Exec(exec) => self.exec(event, id, exec),
+            _ => self.behave(event, id),
+        };
+        if self.compares { fate } else { Fate::Ignored(Ignored::NoProfile) }
+    }
+
+    /// The program of the profile that a program is, if it is one.
+    fn node(&self, ran: Ran) -> Option<NodeId> {
+        match ran {
+            Ran::Known(node) => Some(node),
+            Ran::Novel(number) => self.programs.get(number)?.node,
+        }
+    }
+
+    fn unknown(&mut self) -> Ran {
+        let program = unknown_program();
+        let node = self.baseline.find_program(ROOT, &program).map(|(node, _)| node);
+        match node {
+            Some(node) if !self.provisional => Ran::Known(node),
+            node => self.novel(None, &program, node),
+        }
+    }
+
+    fn novel(&mut self, parent: Option<Ran>, program: &Program, node: Option<NodeId>) -> Ran {
+        if let Some(number) = self.programs.find(parent, program) {
+            return Ran::Novel(number);
+        }
+        let depth = parent.map_or(0, |parent| self.depth(parent)) + 1;
+        Ran::Novel(self.programs.add(Novel { parent, program: program.clone(), depth, node }))
+    }
+
+    fn behave(&mut self, event: &EventRef<'_>, id: Pid) -> Fate {
+        let process = self.lineage.touch(id);
+        let place = process.map(|p| p.place);
+        if place == Some(Place::Setup) {
+            return Fate::Ignored(Ignored::RuntimeSetup);
+        }
+        let cwd = process.and_then(|p| p.cwd.as_deref());
+        let mut text = std::mem::take(&mut self.text);
+        let fate = match behaviour(event, cwd, &mut text) {
+            Ok(what) => {
+                let ran = match place {
+                    Some(Place::At(ran)) => ran,
+                    _ => {
+                        let unknown = self.unknown();
+                        self.lineage.meet(id, unknown);
+                        unknown
+                    }
+                };
+                self.compare(event, ran, &what)
+            }
+            Err(fate) => fate,
+        };
+        self.text = text;
+        fate
+    }
+
+    fn compare(&mut self, event: &EventRef<'_>, ran: Ran, what: &Behaviour<'_>) -> Fate {
+        let known = self.node(ran).is_some_and(|node| self.baseline.knows(node, what));
+        if known && !self.provisional {
+            return Fate::Known;
+        }
+        match (what, What::of(what)) {
+            (Behaviour::Syscalls(nrs), _) => {
+                for nr in syscall_numbers(nrs) {
+                    self.tell(event, ran, What::Syscall(nr));
+                }
+            }
+            (_, Some(what)) => self.tell(event, ran, what),
+            _ => {}
+        }
+        if known { Fate::Known } else { Fate::New }
+    }
+
+    fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
+        if self.lineage.sets_up(id, exec.ppid, exec.path) {
+            self.lineage.exec(id, exec.ppid, Place::Setup, Runs::Runtime, exec.cwd);
+            return Fate::Ignored(Ignored::RuntimeSetup);
+        }
+        let cwd = self.lineage.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
+        let program = match exec_program(event, exec, cwd, self.baseline.rules()) {
+            Ok(program) => program,
+            Err(fate) => {
+                if fate == Fate::Ignored(Ignored::RelativePath) {
+                    self.lineage.exec(id, exec.ppid, Place::Unknown, Runs::Unknown, exec.cwd);
+                }
+                return fate;
+            }
+        };
+        let identity = program.identity();
+        let ran = match self.lineage.place_exec(id, exec.ppid, exec.path, &identity) {
+            ExecPlace::Same(Place::At(ran)) => ran,
+            ExecPlace::Child { parent: Place::At(parent), .. } => self.below(Some(parent), &program),
+            ExecPlace::Child { parent: Place::Unknown, .. } => {
+                let unknown = self.unknown();
+                self.below(Some(unknown), &program)
+            }
+            _ => self.below(None, &program),
+        };
+        self.lineage.exec(id, exec.ppid, Place::At(ran), Runs::Program(&identity), exec.cwd);
+
+        let told = [(exec.fileless, Reason::FilelessExec), (exec.upper_layer, Reason::UpperLayerExec)];
+        let plain = !exec.fileless && !exec.upper_layer;
+        let mut drift = false;
+        for (_, reason) in told.into_iter().chain([(plain, Reason::NewProcess)]).filter(|(is, _)| *is) {
+            if self.provisional || self.judge_exec(ran, reason).is_some() {
+                drift |= self.judge_exec(ran, reason).is_some();
+                self.tell(event, ran, What::Exec { reason, program: program.clone() });
+            }
+        }
+        if let Some(uid) = exec.uid {
+            let what = What::Uid(uid);
+            let reason = self.judge(ran, &what);
+            drift |= reason.is_some();
+            if self.provisional || reason.is_some() {
+                self.tell(event, ran, what);
+            }
+        }
+        if drift { Fate::New } else { Fate::Known }
+    }
+
+    /// Why something that a program did is a finding, if it is one.
+    fn judge(&self, ran: Ran, what: &What) -> Option<Reason> {
+        let node = self.node(ran);
+        match what {
+            What::Exec { reason, .. } => self.judge_exec(ran, *reason),
+            What::Uid(uid) => node.filter(|node| !self.runs_as(*node, *uid)).map(|_| Reason::NewBehaviour),
+            what => match node {
+                None => Some(Reason::NewProcess),
+                Some(node) => {
+                    let known = what.behaviour(|what| self.baseline.knows(node, what)).unwrap_or(true);
+                    (!known).then_some(Reason::NewBehaviour)
+                }
+            },
+        }
+    }
+
+    fn judge_exec(&self, ran: Ran, reason: Reason) -> Option<Reason> {
+        let has = |flag| self.node(ran).is_some_and(|node| self.baseline.node(node).has(flag));
+        let known = match reason {
+            Reason::FilelessExec => has(Flags::FILELESS),
+            Reason::UpperLayerExec => has(Flags::UPPER_LAYER),
+            Reason::NewProcess | Reason::NewBehaviour => self.node(ran).is_some(),
+        };
+        (!known).then_some(reason)
+    }
+
+    /// Whether a program of the profile ran under a user id. Where no ids were learned, any is as good.
+    fn runs_as(&self, node: NodeId, uid: u32) -> bool {
+        let mut uids =
+            self.baseline.children(node).map(|id| self.baseline.node(id)).filter(|n| n.kind() == Kind::Uid).peekable();
+        uids.peek().is_none() || uids.any(|n| n.name == uid)
+    }
+
+    fn below(&mut self, parent: Option<Ran>, program: &Program) -> Ran {
+        let above = match parent {
+            None => Some(ROOT),
+            Some(parent) => self.node(parent).map(|node| self.baseline.within_depth(node)),
+        };
+        let found = above.and_then(|node| self.baseline.find_program(node, program)).map(|(node, _)| node);
+        let node = found.filter(|node| self.baseline.node(*node).has(Flags::VISIBLE));
+        match node {
+            Some(node) if !self.provisional => Ran::Known(node),
+            node => {
+                // As in trees: from a certain depth on, a program stands beside the one that ran it.
+                let deep = parent.is_some_and(|parent| self.depth(parent) >= self.baseline.rules().lineage_depth);
+                let parent = if deep { parent.and_then(|parent| self.parent(parent)) } else { parent };
+                self.novel(parent, program, node)
+            }
+        }
+    }
+
+    fn parent(&self, ran: Ran) -> Option<Ran> {
+        match ran {
+            Ran::Known(node) => Some(self.baseline.parent_process(node)).filter(|id| *id != ROOT).map(Ran::Known),
+            Ran::Novel(number) => self.programs.get(number).and_then(|novel| novel.parent),
+        }
+    }
+
+    /// Programs from the root down to this one.
+    fn depth(&self, ran: Ran) -> usize {
+        match ran {
+            Ran::Novel(number) => self.programs.get(number).map_or(0, |novel| novel.depth),
+            known => std::iter::successors(Some(known), |ran| self.parent(*ran)).count(),
+        }
+    }
+
+    fn lineage_of(&self, ran: Option<Ran>) -> Vec<String> {
+        let text = |ran: Ran| match (self.node(ran), ran) {
+            (Some(node), _) => self.baseline.leaf_text(node),
+            (None, Ran::Novel(number)) => self.programs.get(number).map(|n| n.program.path.clone()).unwrap_or_default(),
+            (None, Ran::Known(_)) => String::new(),
+        };
+        let mut paths: Vec<String> = std::iter::successors(ran, |ran| self.parent(*ran)).map(text).collect();
+        paths.reverse();
+        paths
+    }
+
+    /// Notes what a program did, if it is a finding or may become one.
+    fn tell(&mut self, event: &EventRef<'_>, ran: Ran, what: What) {
+        let reason = self.judge(ran, &what);
+        if reason.is_some() || self.provisional {
+            self.note(ran, what, Noted { ts: event.ts, pid: event.pid, count: 1, reason });
+        }
+    }
+
+    fn note(&mut self, ran: Ran, what: What, new: Noted) {
+        let key = (ran, what);
+        if let Some(noted) = self.noted.get_mut(&key) {
+            noted.count += new.count;
+            if new.ts < noted.ts {
+                (noted.ts, noted.pid) = (new.ts, new.pid);
+            }
+            return;
+        }
+        let is_finding = new.reason.is_some();
+        let bytes = key.1.text_bytes();
+        let few = if is_finding { self.found < FINDINGS_MAX } else { self.noted.len() - self.found < CANDIDATES_MAX };
+        if !few || self.text_bytes + bytes > TEXT_BYTES_MAX {
+            *if is_finding { &mut self.suppressed } else { &mut self.unjudged } += new.count;
+            return;
+        }
+        self.text_bytes += bytes;
+        self.found += usize::from(is_finding);
+        self.noted.insert(key, new);
+    }
+}
+
+fn setup_or_lifecycle(setup: bool) -> Fate {
+    if setup { Fate::Ignored(Ignored::RuntimeSetup) } else { Fate::Lifecycle }
+}
