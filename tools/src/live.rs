@@ -227,6 +227,7 @@ fn kernel_options(config: &Config) -> Options {
         ring_bytes: config.ring_bytes,
         dedup: Some(config.dedup_window).filter(|window| !window.is_zero()),
         classes: classes.iter().filter(|(on, _)| !on).fold(Classes::ALL, |all, (_, class)| all.without(*class)),
+        arguments: config.differentiate_args,
         failed: config.probe_failed,
         syscall_flush: config.syscall_interval,
         shed_percent: config.shed_percent as u8,

@@ -169,11 +169,20 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
         if (!bpf_probe_read_user(s->text + to, argv, (void *)from)) {
             begin = to;
             r->argv_bytes = argv;
-            // The beginning of the arguments tells the programs of one binary apart.
-            __u64 head[4] = {};
-            bpf_probe_read_kernel(head, sizeof(head), s->text + to);
-            for (int i = 0; i < 4; i++)
-                print_add(&l, head[i]);
+            // The first tells the programs of a multi-call binary apart.
+            __u32 len = argv < PATH_MAX ? argv : PATH_MAX;
+            if (!arguments) {
+                long n = bpf_probe_read_kernel_str(s->text, 64, s->text + to);
+                len = n > 0 ? n : 0;
+            } else {
+                bpf_probe_read_kernel(s->text, len, s->text + to);
+                if (len < have) {
+                    // Arguments beyond are not compared: this process shares its descent with nobody.
+                    print_add(&l, leader->start_boottime);
+                    print_add(&l, leader->tgid);
+                }
+            }
+            print_text(&l, len);
         } else {
             marks |= MARK_ARGV_CUT;
         }

@@ -69,6 +69,7 @@ pub(super) fn load(options: &Options) -> Result<Loaded, AttachError> {
         Scope::Descendants(_) => 2,
     };
     let failed = u32::from(options.failed);
+    let arguments = u32::from(options.arguments);
     let classes = options.classes.bits();
     let window_ns = options.dedup.map_or(0, |w| u64::try_from(w.as_nanos()).unwrap_or(u64::MAX));
     let ring = u64::from(options.ring_size());
@@ -84,6 +85,7 @@ pub(super) fn load(options: &Options) -> Result<Loaded, AttachError> {
         .override_global("self", &own_pid, true)
         .override_global("scope", &scope, true)
         .override_global("failed", &failed, true)
+        .override_global("arguments", &arguments, true)
         .override_global("classes", &classes, true)
         .override_global("window_ns", &window_ns, true)
         .override_global("shed_bytes", &shed, true)

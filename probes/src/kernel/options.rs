@@ -11,6 +11,9 @@ pub struct Options {
     pub ring_bytes: usize,
     /// The window within which repeats are left out in the kernel; `None` delivers each.
     pub dedup: Option<Duration>,
+    /// Programs are told apart by their arguments (`GROVE_DIFFERENTIATE_ARGS`), so what one does with other arguments is
+    /// no repeat.
+    pub arguments: bool,
     /// What to tell about.
     pub classes: Classes,
     /// Deliver failed opens, connects and binds too.
@@ -29,6 +32,7 @@ impl Default for Options {
         Self {
             ring_bytes: 8 << 20,
             dedup: Some(Duration::from_secs(10)),
+            arguments: false,
             classes: Classes::ALL,
             failed: true,
             scope: Scope::Everything,

@@ -145,6 +145,25 @@ fn another_name_of_the_same_file_is_no_repeat() {
 }
 
 #[test]
+fn arguments_make_another_program_only_if_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().canonicalize().unwrap().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let file = file.to_str().unwrap();
+    for (arguments, times) in [(false, 1), (true, 2)] {
+        let dedup = Some(Duration::from_secs(3600));
+        let Some(mut w) = watch(&only_followed(Options { dedup, arguments, ..Options::default() })) else { return };
+        // Both by a fork of this process, whose descent is the same.
+        for n in ["1", "2"] {
+            run_unread(&mut w, &["loop", n, file]);
+        }
+        w.drain();
+        let of_file = |b: &Body<Vec<u8>>| matches!(b, Body::Open { path, .. } if text(path) == file);
+        assert_eq!(delivered(&w, of_file), times, "{arguments}");
+    }
+}
+
+#[test]
 fn only_descendants_of_whom_is_followed_are_told_about() {
     let Some(mut w) = watch(&only_followed(everything())) else { return };
     let pid = run_unread(&mut w, &["fork", "2"]);
