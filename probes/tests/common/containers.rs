@@ -126,7 +126,7 @@ fn unmount_below(dir: &Path) {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
     for point in points.filter(|point| Path::new(point).starts_with(dir)).collect::<Vec<_>>().iter().rev() {
-        let _ = Command::new("umount").args(["-l", point]).status();
+        let _ = Command::new("umount").args(["-l", point]).output();
     }
 }
 
@@ -490,4 +490,10 @@ pub fn cgroup_root() -> String {
     let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
     let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2")).expect("cgroup v2 is mounted");
     line.split(' ').nth(1).expect("a mount point").to_owned()
+}
+
+/// The directories in a directory.
+pub fn dirs_in(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
