@@ -47,7 +47,7 @@ pub(crate) struct ConvertArgs {
 }
 
 pub(crate) fn run(args: &ConvertArgs, config: &Config) -> Result<Exit, Error> {
-    let header = Header { source: None, recording: args.recording.as_deref() };
+    let header = Header { recording: args.recording.as_deref(), ..Header::default() };
     let mut trace = TraceFile::create(&args.output, header, args.container.as_deref())?;
     let stop = interrupt::flag();
     let mut outcome = Ok(());

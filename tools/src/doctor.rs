@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::teach;
 use crate::exit::{Error, Exit};
+use crate::live::kernel_options;
 use crate::terminal::{self, escape};
 
 /// The command line of `grove doctor`.
@@ -62,8 +63,9 @@ pub(crate) fn run(args: &DoctorArgs, config: &Config) -> Result<Exit, Error> {
 }
 
 fn rows(config: &Config) -> Vec<Row> {
-    let checks = grove_probes::workload::checks(&grove_probes::workload::Options::default()).into_iter();
-    let _ = config;
+    let kernel = grove_probes::kernel::checks(&kernel_options(config));
+    let runtimes = grove_probes::workload::checks(&grove_probes::workload::Options::default());
+    let checks = kernel.into_iter().chain(runtimes);
     checks
         .map(|check| Row {
             name: check.name,

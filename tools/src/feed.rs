@@ -72,7 +72,13 @@ fn one(
 
     let mut rejections = Rejections::new(&name);
     let mut on_reject = |line: u64, reject: &Reject| rejections.tell(line, reject);
-    let mut on_recording = |recording: &str| engine.recording(Some(recording)).unwrap_or(unnamed);
+    let mut on_recording = |name: &str, partial: bool| {
+        let recording = engine.recording(Some(name)).unwrap_or(unnamed);
+        if partial {
+            engine.mark_partial(recording);
+        }
+        recording
+    };
     let feed = Feed {
         decoder: &mut *decoder,
         sender: &mut sender,

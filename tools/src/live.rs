@@ -78,6 +78,11 @@ impl LiveArgs {
         Ok(())
     }
 
+    /// Whether the source cannot see all that a container does.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.source == Source::Proc
+    }
+
     /// Where events come from, for the header of a trace.
     pub(crate) fn source_name(&self) -> &'static str {
         match self.source {
@@ -215,7 +220,8 @@ fn unavailable(error: LiveError) -> Error {
     Error::Message { exit: Exit::Failed, text: format!("{error}; `grove doctor` says more") }
 }
 
-fn kernel_options(config: &Config) -> Options {
+/// What the programs in the kernel are asked to do.
+pub(crate) fn kernel_options(config: &Config) -> Options {
     let classes = [
         (config.probe_open, Class::Open),
         (config.probe_socket, Class::Socket),

@@ -71,14 +71,18 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     let record = match &args.record {
         None => None,
         Some(path) => {
-            let header = Header { source: Some(args.live.source_name()), recording: Some(&name) };
+            let header = Header { source: Some(args.live.source_name()), recording: Some(&name), partial: args.live.is_partial() };
             Some(TraceFile::create(path, header, None)?)
         }
     };
 
     let engine = Engine::start_with(config, Mode::Learn, Interner::global()).map_err(feed::start_error)?;
     let mut sender = engine.sender(Overflow::Wait);
-    sender.set_recording(engine.recording(Some(&name)).unwrap_or_default());
+    let recording = engine.recording(Some(&name)).unwrap_or_default();
+    if args.live.is_partial() {
+        engine.mark_partial(recording);
+    }
+    sender.set_recording(recording);
     let mut sink = Both { sender, record };
     let observation = Observation::start(&args.live, config, &mut sink)?;
     sink.sender.flush();

@@ -114,14 +114,17 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use grove::ledger::{Dropped, Fate};
 
     #[test]
     fn the_head_tells_rates_and_losses() {
-        let before = Ledger { received: 100, applied_new: 10, ..Ledger::default() };
-        let mut now = Ledger { received: 20_100, applied_new: 30, ..Ledger::default() };
-        now.count_many(grove::ledger::Fate::Dropped(grove::ledger::Dropped::RingFullOpen), 7);
+        let (mut before, mut now) = (Ledger::default(), Ledger::default());
+        before.count_many(Fate::New, 10);
+        now.count_many(Fate::New, 30);
+        now.count_many(Fate::Known, 19_970);
+        now.count_many(Fate::Dropped(Dropped::RingFullOpen), 7);
         let line = head(&now, &before, Duration::from_secs(2), 3);
-        assert!(line.starts_with("3 containers, 10,003 events/s, 10 new/s, 7 lost, "), "{line}");
+        assert!(line.starts_with("3 containers, 9,998 events/s, 10 new/s, 7 lost, "), "{line}");
         assert!(line.ends_with("iB"), "{line}");
     }
 }

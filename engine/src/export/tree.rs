@@ -95,6 +95,10 @@ fn learned(profile: &ProfileDoc, palette: &Palette) -> String {
     if ledger.dropped_total() == 0 {
         text.push_str("; none lost");
     }
+    if profile.partial {
+        let text_of = "partial: not all that was done could be seen";
+        text.push_str(&format!("; {}", paint(palette.warning, text_of.to_owned())));
+    }
     text
 }
 

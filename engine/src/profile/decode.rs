@@ -17,7 +17,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::cursor::{Cursor, Fault, locate, push_index, push_key};
 use super::doc::{
-    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc, TagDoc,
+    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, PARTIAL, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc, TagDoc,
     VERSION, unique,
 };
 use super::time::Time;
@@ -51,19 +51,23 @@ pub enum DecodeError {
 /// Anything that is not a version 1 profile, with the field at fault.
 pub fn decode(bytes: &[u8]) -> Result<ProfileDoc, DecodeError> {
     let mut reader = Reader { cursor: Cursor::new(bytes), open: Vec::new() };
-    let [format, version, image, tags, ledgers, processes] = reader.top()?;
+    let [format, version, image, completeness, tags, ledgers, processes] = reader.top()?;
     reader.check_format(format)?;
     reader.check_version(version)?;
     let image = reader.required("image", image, typed)?;
+    let partial = match completeness {
+        None => false,
+        some => reader.required::<String>("completeness", some, typed)? == PARTIAL,
+    };
     let tags = reader.required("tags", tags, |text| typed::<Map<_>>(text).and_then(|Map(tags)| check_tags(tags)))?;
     let ledgers = reader.required("ledgers", ledgers, |text| typed::<Map<_>>(text).map(|Map(ledgers)| ledgers))?;
     let place = processes.ok_or_else(|| reader.missing("processes"))?;
     reader.cursor.seek(place.start);
-    Ok(ProfileDoc { image, tags, ledgers, processes: reader.processes()? })
+    Ok(ProfileDoc { image, partial, tags, ledgers, processes: reader.processes()? })
 }
 
 /// The fields of a profile that are read, in the order in which [`Reader::top`] gives their places.
-const TOP: [&str; 6] = ["format", "version", "image", "tags", "ledgers", "processes"];
+const TOP: [&str; 7] = ["format", "version", "image", "completeness", "tags", "ledgers", "processes"];
 
 /// The fields of a process that are read. The first [`REQUIRED`] must be there.
 const PROCESS: [&str; 17] = [

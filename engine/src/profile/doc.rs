@@ -19,6 +19,8 @@ use crate::text::Words;
 pub const FORMAT: &str = "grove-profile";
 /// The version of the format that is written.
 pub const VERSION: u32 = 1;
+/// The value of `completeness` of a profile that is [partial](ProfileDoc::partial).
+pub const PARTIAL: &str = "partial";
 /// How deep processes may nest. No profile deeper than this is written or read.
 pub const MAX_DEPTH: usize = 1024;
 
@@ -30,6 +32,8 @@ pub type Seen = BTreeMap<String, [Time; 2]>;
 pub struct ProfileDoc {
     /// Image name without tag.
     pub image: String,
+    /// Some of it was learned from a source that cannot see all that a container does.
+    pub partial: bool,
     /// The image's versions.
     pub tags: BTreeMap<String, TagDoc>,
     /// Where the events of each recording went.

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::doc::{
     CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, Stats, SyscallDoc,
-    TagDoc, VERSION,
+    PARTIAL, TagDoc, VERSION,
 };
 use crate::ledger::Ledger;
 use crate::text::make_visible;
@@ -25,6 +25,8 @@ struct ProfileHead<'a> {
     format: &'static str,
     version: u32,
     image: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completeness: Option<&'static str>,
     tags: &'a BTreeMap<String, TagDoc>,
     stats: Stats,
     ledgers: &'a BTreeMap<String, Ledger>,
@@ -66,6 +68,7 @@ pub fn encode(doc: &ProfileDoc, mut out: impl Write) -> io::Result<()> {
         format: FORMAT,
         version: VERSION,
         image: &doc.image,
+        completeness: doc.partial.then_some(PARTIAL),
         tags: &doc.tags,
         stats: doc.stats(),
         ledgers: &doc.ledgers,

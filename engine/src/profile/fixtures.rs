@@ -236,8 +236,8 @@ pub(crate) fn arbitrary() -> impl Strategy<Value = ProfileDoc> {
         state,
     });
     let ledgers = btree_map(text(), ledger(), 0..3);
-    (text(), btree_map(name(), tag, 0..3), ledgers, vec(process(), 0..3))
-        .prop_map(|(image, tags, ledgers, processes)| ProfileDoc { image, tags, ledgers, processes })
+    (text(), any::<bool>(), btree_map(name(), tag, 0..3), ledgers, vec(process(), 0..3))
+        .prop_map(|(image, partial, tags, ledgers, processes)| ProfileDoc { image, partial, tags, ledgers, processes })
 }
 
 /// A profile of `depth` processes, each the only child of the one before.

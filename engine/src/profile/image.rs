@@ -19,6 +19,7 @@ type States = BTreeMap<String, BTreeMap<String, State>>;
 #[derive(Clone, Debug)]
 pub struct Profile {
     image: String,
+    partial: bool,
     tree: Arc<Tree>,
     ledgers: BTreeMap<String, Ledger>,
     states: States,
@@ -29,6 +30,7 @@ impl Profile {
     pub fn new(image: &str, rules: Arc<Rules>) -> Self {
         Self {
             image: image.to_owned(),
+            partial: false,
             tree: Arc::new(Tree::new(rules)),
             ledgers: BTreeMap::new(),
             states: BTreeMap::new(),
@@ -38,6 +40,16 @@ impl Profile {
     /// Image name without tag.
     pub fn image(&self) -> &str {
         &self.image
+    }
+
+    /// Whether some of it was learned from a source that cannot see all that a container does.
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
+    /// From now on it is, and nothing will make it whole.
+    pub fn set_partial(&mut self) {
+        self.partial = true;
     }
 
     /// What its processes did.
@@ -70,6 +82,7 @@ impl Profile {
     /// More tags than one tree can bear; the profile is as it was.
     pub fn merge(&mut self, other: &Self) -> Result<(), TreeFull> {
         Arc::make_mut(&mut self.tree).merge(&other.tree)?;
+        self.partial |= other.partial;
         for (recording, ledger) in &other.ledgers {
             self.ledgers.entry(recording.clone()).or_default().max(ledger);
         }
@@ -94,6 +107,7 @@ impl Profile {
         });
         ProfileDoc {
             image: self.image.clone(),
+            partial: self.partial,
             tags: tags.collect(),
             ledgers: self.ledgers.clone(),
             processes: self.tree.to_docs(),
@@ -110,6 +124,6 @@ impl Profile {
             tree.take_doc(process, &format!("processes[{i}]"), interner)?;
         }
         let states = doc.tags.iter().map(|(tag, about)| (tag.clone(), about.state.clone())).collect();
-        Ok(Self { image: doc.image.clone(), tree: Arc::new(tree), ledgers: doc.ledgers.clone(), states })
+        Ok(Self { image: doc.image.clone(), partial: doc.partial, tree: Arc::new(tree), ledgers: doc.ledgers.clone(), states })
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Both are bounded, and whatever does not fit is taken out of "applied" in the ledgers and counted as dropped.
 
+use super::Recording;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::profile::Profile;
 use crate::tree::{Rules, Tree};
@@ -100,7 +101,7 @@ pub(super) fn add_ledgers(into: &mut Ledgers, from: &[(u16, Ledger)]) {
 }
 
 /// One image's profile from what the shards know of it, and the events whose trees did not fit into it.
-pub(super) fn fold_image(image: &str, parts: Vec<Part>, recordings: &[Option<String>]) -> (Profile, Vec<Lost>) {
+pub(super) fn fold_image(image: &str, parts: Vec<Part>, recordings: &[Recording]) -> (Profile, Vec<Lost>) {
     let rules = parts.first().map(|part| part.tree.rules().clone()).unwrap_or_default();
     let mut profile = Profile::new(image, rules);
     let (mut ledgers, mut lost) = (Vec::new(), Vec::new());
@@ -112,8 +113,10 @@ pub(super) fn fold_image(image: &str, parts: Vec<Part>, recordings: &[Option<Str
         add_ledgers(&mut ledgers, &part.ledgers);
     }
     for (recording, ledger) in ledgers {
-        if let Some(Some(name)) = recordings.get(recording as usize) {
-            profile.add_ledger(name, &ledger);
+        let Some(Recording { name: Some(name), partial }) = recordings.get(recording as usize) else { continue };
+        profile.add_ledger(name, &ledger);
+        if *partial {
+            profile.set_partial();
         }
     }
     (profile, lost)

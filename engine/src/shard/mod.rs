@@ -66,6 +66,13 @@ enum Message {
     Finish(Channel<ShardView>),
 }
 
+/// What is known of a recording.
+#[derive(Clone)]
+struct Recording {
+    name: Option<String>,
+    partial: bool,
+}
+
 /// What workers and senders share.
 struct Shared {
     /// The way to each shard.
@@ -75,7 +82,7 @@ struct Shared {
     intake: Mutex<Ledger>,
     /// Each worker's ledger as of its last batch.
     shards: Vec<ArcSwap<Ledger>>,
-    recordings: Mutex<Vec<Option<String>>>,
+    recordings: Mutex<Vec<Recording>>,
     failures: Mutex<Vec<String>>,
     batch_events: usize,
     hasher: foldhash::fast::FixedState,
@@ -225,11 +232,11 @@ impl Engine {
     /// [`TooManyRecordings`] after 65,535 of them.
     pub fn recording(&self, name: Option<&str>) -> Result<u16, TooManyRecordings> {
         let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = recordings.iter().position(|r| r.is_some() && r.as_deref() == name) {
+        if let Some(known) = recordings.iter().position(|r| r.name.is_some() && r.name.as_deref() == name) {
             return Ok(known as u16);
         }
         let index = u16::try_from(recordings.len()).ok().filter(|i| *i < u16::MAX).ok_or(TooManyRecordings)?;
-        recordings.push(name.map(str::to_owned));
+        recordings.push(Recording { name: name.map(str::to_owned), partial: false });
         Ok(index)
     }
 
@@ -237,7 +244,15 @@ impl Engine {
     pub fn name_recording(&self, recording: u16, name: &str) {
         let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = recordings.get_mut(recording as usize) {
-            *slot = Some(name.to_owned());
+            slot.name = Some(name.to_owned());
+        }
+    }
+
+    /// A recording's source cannot see all that a container does: profiles that learn from it are partial.
+    pub fn mark_partial(&self, recording: u16) {
+        let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = recordings.get_mut(recording as usize) {
+            slot.partial = true;
         }
     }
 

@@ -57,6 +57,11 @@ pub trait Decoder: Send {
     fn recording(&self) -> Option<&str> {
         None
     }
+
+    /// Whether the header says that its source cannot see all that a container does.
+    fn is_partial(&self) -> bool {
+        false
+    }
 }
 
 /// What a good record was.

@@ -29,12 +29,16 @@ pub const FORMAT: &str = "grove-trace";
 /// The version of the format that this version writes, and the only one there is to read.
 pub const VERSION: u64 = 1;
 
+/// What a header's `completeness` says of a source that cannot see all that a container does.
+pub const PARTIAL: &str = "partial";
+
 /// Decodes the lines of a native trace.
 #[derive(Debug, Default)]
 pub struct NativeDecoder {
     started: bool,
     header_error: bool,
     recording: Option<String>,
+    partial: bool,
     buffers: Buffers,
 }
 
@@ -64,6 +68,7 @@ impl NativeDecoder {
             let detail = format!("found {}, expected {VERSION}: another version of Grove wrote this", raw.version);
             return Err(reject(Rejected::InvalidValue, Field::Version, detail));
         }
+        self.partial = raw.completeness == PARTIAL;
         self.recording = Some(raw.recording.to_string()).filter(|r| !r.is_empty());
         Ok(Line::Header)
     }
@@ -114,6 +119,10 @@ impl Decoder for NativeDecoder {
 
     fn recording(&self) -> Option<&str> {
         self.recording.as_deref()
+    }
+
+    fn is_partial(&self) -> bool {
+        self.partial
     }
 }
 

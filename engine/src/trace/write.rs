@@ -12,7 +12,7 @@ use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::capability::capability_name;
 use super::input::Compression;
-use super::native::{FORMAT, VERSION};
+use super::native::{FORMAT, PARTIAL, VERSION};
 use super::qtype::qtype_name;
 use crate::event::{Body, EventRef, Exec, Peer, Proto, SocketOp, syscall_numbers};
 
@@ -48,6 +48,8 @@ pub struct Header<'a> {
     pub source: Option<&'a str>,
     /// The recording's name, for ledgers: unlike that of any other recording.
     pub recording: Option<&'a str>,
+    /// What made it cannot see all that a container does.
+    pub partial: bool,
 }
 
 impl<W: Write> Writer<W> {
@@ -67,7 +69,7 @@ impl<W: Write> Writer<W> {
             }
         };
         let mut writer = Self { out, line: Vec::new() };
-        let Header { source, recording } = header;
+        let Header { source, recording, partial } = header;
         writer.write_line(&HeaderLine {
             kind: "header",
             format: FORMAT,
@@ -75,6 +77,7 @@ impl<W: Write> Writer<W> {
             source,
             recording,
             clock: "unix_ns",
+            completeness: partial.then_some(PARTIAL),
         })?;
         Ok(writer)
     }
@@ -131,6 +134,8 @@ struct HeaderLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     recording: Option<&'a str>,
     clock: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completeness: Option<&'static str>,
 }
 
 struct EventLine<'a> {

@@ -63,17 +63,23 @@ static long step_up(__u32 i, struct climb *c)
     struct walk *w = c->w;
     if (c->dentry == w->root_dentry && c->mnt == w->root_mnt)
         return end_climb(c, 0);
+    bool adrift = false;
     if (c->dentry == c->mnt_root) {
         struct mount *m = (struct mount *)(c->mnt - bpf_core_field_offset(struct mount, mnt));
         __u64 parent = 0;
         bpf_probe_read_kernel(&parent, 8, &m->mnt_parent);
         // The root of all mounts, but not the process's: outside its view.
-        if (!parent || parent == (__u64)m)
-            return end_climb(c, MARK_DETACHED);
-        bpf_probe_read_kernel(&c->dentry, 8, &m->mnt_mountpoint);
-        c->mnt = parent + bpf_core_field_offset(struct mount, mnt);
-        c->mnt_root = root_of_mount(c->mnt);
-        return 0;
+        if (!parent || parent == (__u64)m) {
+            if (c->names)
+                return end_climb(c, MARK_DETACHED);
+            // The file itself was mounted, as runc does with its own program: its name is all there is.
+            adrift = true;
+        } else {
+            bpf_probe_read_kernel(&c->dentry, 8, &m->mnt_mountpoint);
+            c->mnt = parent + bpf_core_field_offset(struct mount, mnt);
+            c->mnt_root = root_of_mount(c->mnt);
+            return 0;
+        }
     }
     struct above a;
     if (read_above(&a, c->dentry))
@@ -86,7 +92,7 @@ static long step_up(__u32 i, struct climb *c)
         return end_climb(c, MARK_CUT);
     print_add(&w->print, a.name.hash_len);
     c->names++;
-    if (a.parent == c->dentry) {
+    if (adrift || a.parent == c->dentry) {
         // A file that lies in no directory (pipe, memfd): its name is all there is.
         c->at = to;
         return end_climb(c, MARK_DETACHED);

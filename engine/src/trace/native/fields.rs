@@ -120,6 +120,7 @@ fields! {
     Source = "source": Shape::Text,
     Recording = "recording": Shape::Text,
     Clock = "clock": Shape::Text,
+    Completeness = "completeness": Shape::Text,
 }
 
 /// A set of fields.
@@ -221,6 +222,7 @@ pub(super) struct Raw<'a> {
     pub(super) format: Cow<'a, str>,
     pub(super) version: u64,
     pub(super) recording: Cow<'a, str>,
+    pub(super) completeness: Cow<'a, str>,
 }
 
 impl<'a> Raw<'a> {
@@ -332,6 +334,7 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                 Field::Format => take!(Text => raw.format),
                 Field::Version => take!(Uint(field.max()) => raw.version),
                 Field::Recording => take!(Text => raw.recording),
+                Field::Completeness => take!(Text => raw.completeness),
                 // Known, so that a wrong one is told of, and not used yet.
                 Field::Mode | Field::Inode | Field::Rcode | Field::CgroupId => {
                     take!(Uint(field.max()))

@@ -27,7 +27,7 @@ const PROCESS: Fields = EVENT.union(Fields::of(&[Field::Pid]));
 impl Kind {
     pub(super) const HEADER_REQUIRED: Fields = Fields::of(&[Field::Type, Field::Format, Field::Version]);
     pub(super) const HEADER_KNOWN: Fields =
-        Self::HEADER_REQUIRED.union(Fields::of(&[Field::Source, Field::Recording, Field::Clock]));
+        Self::HEADER_REQUIRED.union(Fields::of(&[Field::Source, Field::Recording, Field::Clock, Field::Completeness]));
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Some(match name {

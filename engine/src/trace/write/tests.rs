@@ -131,7 +131,7 @@ fn any_event() -> impl Strategy<Value = Owned> {
 }
 
 fn write_all(events: &[Owned], compression: Compression) -> Vec<u8> {
-    let header = Header { source: Some("test"), recording: Some("r") };
+    let header = Header { source: Some("test"), recording: Some("r"), partial: false };
     let mut writer = Writer::new(Vec::new(), compression, header).unwrap();
     for event in events {
         writer.event(borrow(event)).unwrap();
