@@ -24,8 +24,7 @@ pub fn learn() -> Result<String, Box<dyn Error>> {
             sender.set_recording(recording);
             scope.spawn(move || {
                 let path = b"/usr/sbin/nginx".as_slice();
-                let nginx =
-                    Exec { ppid: 0, path, argv: None, cwd: None, uid: Some(0), fileless: false, upper_layer: false };
+                let nginx = Exec { path, uid: Some(0), ..Exec::default() };
                 let bodies: [Body<&[u8]>; 3] = [
                     Body::ContainerStart { image: b"nginx", tag: b"1.27" },
                     Body::Exec(nginx),

@@ -187,6 +187,51 @@ variables! {
     /// Whether the host itself is profiled, as the container with the empty name
     host: bool = "GROVE_HOST", (), |_| false;
 
+    /// Memory of the kernel's ring of events; rounded up to a power of two
+    ring_bytes: usize = "GROVE_RING_BYTES", bytes(64 << 10, 1 << 30), |_| 8 << 20;
+
+    /// How often the ring is emptied
+    drain_interval: Duration = "GROVE_DRAIN_INTERVAL", span(Duration::from_millis(1), Duration::from_secs(1)),
+        |_| Duration::from_millis(10);
+
+    /// How full the ring may get before repeatable events are shed, in percent of it
+    shed_percent: usize = "GROVE_SHED_PERCENT", count(10, 100, "percent"), |_| 75;
+
+    /// How long the kernel leaves out what the same program has just done; 0 leaves out nothing
+    dedup_window: Duration = "GROVE_DEDUP_WINDOW", span(Duration::ZERO, HOUR), |_| Duration::from_secs(5);
+
+    /// Whether opened files are observed
+    probe_open: bool = "GROVE_PROBE_OPEN", (), |_| true;
+
+    /// Whether connected and bound sockets are observed
+    probe_socket: bool = "GROVE_PROBE_SOCKET", (), |_| true;
+
+    /// Whether DNS questions are observed
+    probe_dns: bool = "GROVE_PROBE_DNS", (), |_| true;
+
+    /// Whether system calls are observed
+    probe_syscalls: bool = "GROVE_PROBE_SYSCALLS", (), |_| true;
+
+    /// Whether uses of capabilities are observed
+    probe_capability: bool = "GROVE_PROBE_CAPABILITY", (), |_| true;
+
+    /// Whether failed attempts leave the kernel; only traces have a use for them
+    probe_failed: bool = "GROVE_PROBE_FAILED", (), |_| false;
+
+    /// How often the system calls of running processes are told
+    syscall_interval: Duration = "GROVE_SYSCALL_INTERVAL", span(Duration::from_millis(100), HOUR),
+        |_| Duration::from_secs(5);
+
+    /// Running processes looked at in /proc at the start
+    snapshot_processes: usize = "GROVE_SNAPSHOT_PROCESSES", count(0, 1 << 22, "processes"), |_| 65_536;
+
+    /// Processes looked at in /proc in a second
+    snapshot_rate: usize = "GROVE_SNAPSHOT_RATE", count(1, 1_000_000, "processes"), |_| 20_000;
+
+    /// How often profiles are written while learning goes on
+    profile_interval: Duration = "GROVE_PROFILE_INTERVAL", span(Duration::from_secs(1), Duration::from_secs(86_400)),
+        |_| Duration::from_secs(60);
+
     /// What is logged to standard error: this level and graver
     log: LogLevel = "GROVE_LOG", (), |_| LogLevel::Warn;
 
@@ -234,6 +279,11 @@ impl Variable {
     fn invalid(&self, source: &'static str, given: &OsStr, fault: Fault) -> ConfigError {
         ConfigError::Invalid { name: source, given: error::quote(given), fault, allowed: self.allowed() }
     }
+}
+
+/// A duration as variables spell it: a whole number with its unit, such as `500ms` or `2m`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    Duration::parse(text, &span(Duration::ZERO, Duration::MAX)).ok()
 }
 
 /// Where a value is from.

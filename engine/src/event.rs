@@ -89,10 +89,17 @@ pub enum Body<B> {
         /// Whether the check succeeded, that is, the capability was used.
         used: bool,
     },
+    /// Things that processes of the container did and that the source did not deliver.
+    Missed {
+        /// The ledger's name for why: a [`Dropped`](crate::ledger::Dropped) or an [`Ignored`](crate::ledger::Ignored).
+        cause: B,
+        /// How many. The ledger counts each of them as one received.
+        n: u64,
+    },
 }
 
-/// The details of an exec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The details of an exec. The default knows nothing and is there to be filled in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exec<B> {
     /// The parent's process id.
     pub ppid: u32,
@@ -100,10 +107,16 @@ pub struct Exec<B> {
     pub path: B,
     /// The arguments, each followed by a NUL byte, as in `/proc/PID/cmdline`.
     pub argv: Option<B>,
+    /// There were more arguments than the source could take.
+    pub argv_truncated: bool,
+    /// What the kernel loaded to run a script (`#!`): the path of the file that is really executed.
+    pub interpreter: Option<B>,
     /// The working directory, against which relative paths of this process are resolved.
     pub cwd: Option<B>,
     /// Effective user id.
     pub uid: Option<u32>,
+    /// Effective group id.
+    pub gid: Option<u32>,
     /// The program has no file (memfd and the like).
     pub fileless: bool,
     /// The file was written after the image was built.
@@ -173,8 +186,11 @@ impl<B> Event<B> {
                 ppid: e.ppid,
                 path: f(e.path),
                 argv: e.argv.map(&mut f),
+                argv_truncated: e.argv_truncated,
+                interpreter: e.interpreter.map(&mut f),
                 cwd: e.cwd.map(&mut f),
                 uid: e.uid,
+                gid: e.gid,
                 fileless: e.fileless,
                 upper_layer: e.upper_layer,
             }),
@@ -190,6 +206,7 @@ impl<B> Event<B> {
             Body::Dns { name, qtype } => Body::Dns { name: f(name), qtype },
             Body::Syscalls { nrs } => Body::Syscalls { nrs: f(nrs) },
             Body::Capability { cap, used } => Body::Capability { cap, used },
+            Body::Missed { cause, n } => Body::Missed { cause: f(cause), n },
         };
         Event { ts, container, pid, start, body }
     }
@@ -243,6 +260,16 @@ pub struct Stored<'a> {
     pub recording: u16,
     /// False for one that was [implied](Sink::implied).
     pub counted: bool,
+}
+
+impl Stored<'_> {
+    /// How many events the ledger counts for it.
+    pub fn weight(&self) -> u64 {
+        match self.event.body {
+            Body::Missed { n, .. } => n,
+            _ => u64::from(self.counted),
+        }
+    }
 }
 
 impl EventBuf {

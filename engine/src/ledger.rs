@@ -26,7 +26,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Why an event that is well formed changes nothing.
+    /// Why an event that is well formed changes nothing. From [`Repeat`](Ignored::Repeat) on, only live sources count.
     Ignored {
         /// The attempt itself failed (`ret` below 0).
         Failed = "failed",
@@ -42,6 +42,8 @@ reasons! {
         RelativePath = "relative_path",
         /// A record of another tool's log that tells of no behaviour.
         NoBehaviour = "no_behaviour",
+        /// What the same program had done shortly before: left out by the source, and nothing is lost by it.
+        Repeat = "repeat",
     }
 }
 
@@ -66,7 +68,7 @@ reasons! {
 }
 
 reasons! {
-    /// What a good event was lost to.
+    /// What a good event was lost to. From [`RingFullFork`](Dropped::RingFullFork) on, only live sources count.
     Dropped {
         /// The shard's queue was full and the source could not wait.
         QueueFull = "queue_full",
@@ -80,6 +82,40 @@ reasons! {
         ShardFailed = "shard_failed",
         /// The engine had been shut down.
         Shutdown = "shutdown",
+        /// The kernel's ring was full: a fork event.
+        RingFullFork = "ring_full_fork",
+        /// The kernel's ring was full: an exec event.
+        RingFullExec = "ring_full_exec",
+        /// The kernel's ring was full: an exit event.
+        RingFullExit = "ring_full_exit",
+        /// The kernel's ring was full: an open event.
+        RingFullOpen = "ring_full_open",
+        /// The kernel's ring was full: a socket event.
+        RingFullSocket = "ring_full_socket",
+        /// The kernel's ring was full: a dns event.
+        RingFullDns = "ring_full_dns",
+        /// The kernel's ring was full: a syscalls event.
+        RingFullSyscalls = "ring_full_syscalls",
+        /// The kernel's ring was full: a capability event.
+        RingFullCapability = "ring_full_capability",
+        /// The kernel's ring was nearly full, and this could best be spared: an open event.
+        ShedOpen = "shed_open",
+        /// The kernel's ring was nearly full, and this could best be spared: a socket event.
+        ShedSocket = "shed_socket",
+        /// The kernel's ring was nearly full, and this could best be spared: a dns event.
+        ShedDns = "shed_dns",
+        /// The kernel's ring was nearly full, and this could best be spared: a syscalls event.
+        ShedSyscalls = "shed_syscalls",
+        /// The kernel's ring was nearly full, and this could best be spared: a capability event.
+        ShedCapability = "shed_capability",
+        /// A table of the kernel's programs was full.
+        ProbeTable = "probe_table",
+        /// A record of the kernel's programs could not be read.
+        ProbeRecord = "probe_record",
+        /// The process was gone before it could be looked at.
+        Gone = "gone",
+        /// Lost by the source, for a reason that this version does not know.
+        Source = "source",
     }
 }
 
@@ -141,11 +177,29 @@ pub enum Fate {
     Dropped(Dropped),
 }
 
+impl Fate {
+    /// What became of events that a source did not deliver, by the name of the cause. One without a name here was
+    /// lost for a reason that this version does not know.
+    pub fn missed(cause: &[u8]) -> Self {
+        let ignored = Ignored::ALL.iter().find(|reason| reason.name().as_bytes() == cause);
+        let dropped = || Dropped::ALL.iter().find(|reason| reason.name().as_bytes() == cause);
+        match ignored {
+            Some(reason) => Self::Ignored(*reason),
+            None => Self::Dropped(dropped().copied().unwrap_or(Dropped::Source)),
+        }
+    }
+}
+
 impl Ledger {
     /// Counts an event that came in and what became of it.
     pub fn count(&mut self, fate: Fate) {
-        self.received += 1;
-        self.settle(fate, 1);
+        self.count_many(fate, 1);
+    }
+
+    /// Counts `n` events that came in and all met the same fate.
+    pub fn count_many(&mut self, fate: Fate, n: u64) {
+        self.received = self.received.saturating_add(n);
+        self.settle(fate, n);
     }
 
     /// Counts what became of `n` events that are already counted as received.
@@ -229,11 +283,21 @@ impl Ledger {
     /// The counters by group, name and value, as they are written.
     fn groups(&self) -> [(&'static str, Vec<(&'static str, u64)>); 3] {
         [
-            ("ignored", Ignored::ALL.iter().map(|r| (r.name(), self.ignored(*r))).collect()),
+            ("ignored", written(Ignored::ALL, Ignored::Repeat, |r| (r.name(), self.ignored(r)))),
             ("rejected", Rejected::ALL.iter().map(|r| (r.name(), self.rejected(*r))).collect()),
-            ("dropped", Dropped::ALL.iter().map(|r| (r.name(), self.dropped(*r))).collect()),
+            ("dropped", written(Dropped::ALL, Dropped::RingFullFork, |r| (r.name(), self.dropped(r)))),
         ]
     }
+}
+
+/// The counters of `reasons`. Those from `live` on are the business of live sources only, and left out if they are 0.
+fn written<R: Copy + Ord>(
+    reasons: &[R],
+    live: R,
+    counter: impl Fn(R) -> (&'static str, u64),
+) -> Vec<(&'static str, u64)> {
+    let counters = reasons.iter().map(|reason| (*reason, counter(*reason)));
+    counters.filter(|(reason, (_, n))| *reason < live || *n > 0).map(|(_, counter)| counter).collect()
 }
 
 struct Group(Vec<(&'static str, u64)>);
@@ -293,7 +357,7 @@ impl<'de> Deserialize<'de> for Ledger {
             ledger.settle(Fate::Rejected(*reason), n);
         }
         for (name, n) in raw.dropped {
-            let cause = Dropped::ALL.iter().find(|r| r.name() == name).unwrap_or(&Dropped::QueueFull);
+            let cause = Dropped::ALL.iter().find(|r| r.name() == name).unwrap_or(&Dropped::Source);
             ledger.settle(Fate::Dropped(*cause), n);
         }
         Ok(ledger)

@@ -39,10 +39,8 @@
 //!     ppid: 0,
 //!     path: b"/usr/sbin/nginx",
 //!     argv: Some(b"nginx\0-g\0daemon off;\0"),
-//!     cwd: None,
 //!     uid: Some(0),
-//!     fileless: false,
-//!     upper_layer: false,
+//!     ..Exec::default()
 //! }));
 //! send(Body::Open { path: b"/etc/nginx/nginx.conf", flags: 0, ret: 3 });
 //! send(Body::Open { path: b"/etc/nginx/missing.conf", flags: 0, ret: -2 });

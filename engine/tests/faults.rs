@@ -275,9 +275,7 @@ fn oversize() {
         ledger.count(fate);
         fate
     };
-    let exec = |path: &'static [u8], uid| {
-        Body::Exec(Exec { ppid: 0, path, argv: None, cwd: None, uid: Some(uid), fileless: false, upper_layer: false })
-    };
+    let exec = |path: &'static [u8], uid| Body::Exec(Exec { path, uid: Some(uid), ..Exec::default() });
     let mut full_at = None;
     assert_eq!(insert(1, 1, exec(b"/bin/app", 0)), Fate::New);
     assert_eq!(insert(1, 1, Body::Dns { name: b"example.com", qtype: 1 }), Fate::New);

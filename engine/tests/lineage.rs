@@ -479,15 +479,7 @@ fn arguments_without_end_are_cut_and_not_a_danger() {
     for differentiate_args in [false, true] {
         let rules = Rules { differentiate_args, ..Rules::default() };
         let mut tree = ActivityTree::new(Arc::new(rules), &Interner::new().intern("1").unwrap());
-        let exec = Exec {
-            ppid: 0,
-            path: b"/bin/busybox".as_slice(),
-            argv: Some(&argv),
-            cwd: None,
-            uid: None,
-            fileless: false,
-            upper_layer: false,
-        };
+        let exec = Exec { path: b"/bin/busybox".as_slice(), argv: Some(&argv), ..Exec::default() };
         tree.insert(&EventRef { ts: 1, container: b"c", pid: 1, start: None, body: Body::Exec(exec) });
         assert!(tree.heap_bytes() < 64 << 10, "{}", tree.heap_bytes());
     }
@@ -761,7 +753,7 @@ fn a_full_process_table_forgets_those_that_did_nothing_for_longest() {
         assert!(tree.processes() <= 64, "{}", tree.processes());
     };
     let path: &[u8] = b"/bin/supervisor";
-    let exec = Exec { ppid: 0, path, argv: None, cwd: None, uid: None, fileless: false, upper_layer: false };
+    let exec = Exec { path, ..Exec::default() };
     insert(1, Body::Exec(exec));
     // The supervisor does nothing but fork; its children's exits are lost.
     for pid in 2..10_000 {

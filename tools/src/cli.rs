@@ -9,11 +9,15 @@ use crate::check::CheckArgs;
 use crate::completions::CompletionsArgs;
 use crate::convert::ConvertArgs;
 use crate::diff::DiffArgs;
+use crate::doctor::DoctorArgs;
 use crate::env::EnvArgs;
 use crate::exit::Exit;
 use crate::inspect::InspectArgs;
+use crate::launch::LaunchArgs;
 use crate::merge::MergeArgs;
+use crate::record::RecordArgs;
 use crate::replay::ReplayArgs;
+use crate::run::RunArgs;
 use crate::terminal::Color;
 
 /// Learns what each container image does, and tells when one does something else
@@ -39,6 +43,12 @@ pub(crate) struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Learn profiles from this host's containers, live
+    Run(RunArgs),
+    /// Record a trace of this host's containers, or of one command
+    Record(RecordArgs),
+    /// Tell what this host can do for a live observation
+    Doctor(DoctorArgs),
     /// Learn profiles from recorded traces
     Replay(ReplayArgs),
     /// Find what traces do that profiles do not know
@@ -55,6 +65,9 @@ pub(crate) enum Command {
     Env(EnvArgs),
     /// Print a script that makes a shell complete this command line
     Completions(CompletionsArgs),
+    /// The command of a recording, before it begins
+    #[command(hide = true)]
+    Launch(LaunchArgs),
 }
 
 /// Flags that go with every subcommand.

@@ -1,22 +1,19 @@
 //! `grove convert`: from any log that Grove reads to its own trace format.
 
-use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueHint};
 use grove::config::Config;
-use grove::event::{EventRef, Sink};
 use grove::trace::FeedError;
-use grove::trace::input::Compression;
-use grove::trace::write::{Header, Writer};
+use grove::trace::write::Header;
 
 use crate::cli::teach;
 use crate::exit::{Error, Exit};
 use crate::feed::{self, Opened, Rejections, say};
 use crate::input::ReadArgs;
 use crate::interrupt;
-use crate::output::{self, Output};
+use crate::trace_file::TraceFile;
 
 /// The command line of `grove convert`.
 #[derive(Debug, Args)]
@@ -50,16 +47,8 @@ pub(crate) struct ConvertArgs {
 }
 
 pub(crate) fn run(args: &ConvertArgs, config: &Config) -> Result<Exit, Error> {
-    let compression = match args.output.extension().and_then(|e| e.to_str()) {
-        Some("gz") => Compression::Gzip,
-        Some("zst") => Compression::Zstd,
-        _ => Compression::Plain,
-    };
-    let out = BufWriter::new(Output::open(&args.output)?);
     let header = Header { source: None, recording: args.recording.as_deref() };
-    let failed = |e| output::failed(&args.output, e);
-    let writer = Writer::new(out, compression, header).map_err(failed)?;
-    let mut sink = TraceSink { writer, container: args.container.as_deref(), events: 0, error: None };
+    let mut trace = TraceFile::create(&args.output, header, args.container.as_deref())?;
     let stop = interrupt::flag();
     let mut outcome = Ok(());
     let mut opened = false;
@@ -67,30 +56,27 @@ pub(crate) fn run(args: &ConvertArgs, config: &Config) -> Result<Exit, Error> {
         match feed::open(path, &args.read, config, &stop) {
             Ok(input) => {
                 opened = true;
-                outcome = outcome.and(one(input, args.read.strict, &stop, &mut sink));
+                outcome = outcome.and(one(input, args.read.strict, &stop, &mut trace));
             }
             Err(error) => outcome = outcome.and(Err(error)),
         }
-        if sink.error.is_some() || args.read.strict && outcome.is_err() {
+        if trace.failed() || args.read.strict && outcome.is_err() {
             break;
         }
     }
-    if let Some(error) = sink.error {
-        return Err(failed(error));
-    }
     // What came before a fault is a whole trace; of nothing none is made.
     if opened {
-        let out = sink.writer.finish().map_err(failed)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error).and_then(Output::keep).map_err(failed)?;
-        say(&format!("{} events", sink.events));
+        say(&format!("{} events", trace.finish()?));
+    } else {
+        trace.abandon()?;
     }
     outcome.map(|()| Exit::Done)
 }
 
-fn one(input: Opened, strict: bool, stop: &AtomicBool, sink: &mut TraceSink<'_>) -> Result<(), Error> {
+fn one(input: Opened, strict: bool, stop: &AtomicBool, trace: &mut TraceFile) -> Result<(), Error> {
     let Opened { name, mut records, mut decoder, bar: _bar } = input;
     let mut rejections = Rejections::new(&name);
-    while sink.error.is_none() {
+    while !trace.failed() {
         let record = match records.next() {
             _ if stop.load(Ordering::Relaxed) => break,
             Ok(Some(record)) => record,
@@ -99,7 +85,7 @@ fn one(input: Opened, strict: bool, stop: &AtomicBool, sink: &mut TraceSink<'_>)
         };
         let line = record.line;
         let decoded = match record.bytes {
-            Ok(bytes) => decoder.decode(bytes, sink),
+            Ok(bytes) => decoder.decode(bytes, trace),
             Err(too_long) => Err(too_long.into()),
         };
         if let Err(reject) = decoded {
@@ -109,29 +95,6 @@ fn one(input: Opened, strict: bool, stop: &AtomicBool, sink: &mut TraceSink<'_>)
             }
         }
     }
-    decoder.finish(sink);
+    decoder.finish(trace);
     Ok(())
-}
-
-/// Writes what a decoder makes: a trace of its own has no implied events, so they become events like the others.
-struct TraceSink<'a> {
-    writer: Writer<BufWriter<Output>>,
-    container: Option<&'a str>,
-    events: u64,
-    error: Option<io::Error>,
-}
-
-impl Sink for TraceSink<'_> {
-    fn event(&mut self, event: EventRef<'_>) {
-        if self.error.is_some() {
-            return;
-        }
-        let container = self.container.map_or(event.container, str::as_bytes);
-        self.events += 1;
-        self.error = self.writer.event(EventRef { container, ..event }).err();
-    }
-
-    fn implied(&mut self, event: EventRef<'_>) {
-        self.event(event);
-    }
 }

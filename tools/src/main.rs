@@ -8,19 +8,27 @@ mod cli;
 mod completions;
 mod convert;
 mod diff;
+mod directory;
+mod doctor;
 mod env;
 mod exit;
 mod feed;
 mod input;
 mod inspect;
 mod interrupt;
+mod launch;
+mod live;
 mod logging;
 mod merge;
 mod output;
 mod profiles;
 mod progress;
+mod record;
 mod replay;
+mod run;
+mod table;
 mod terminal;
+mod trace_file;
 
 use std::process::ExitCode;
 
@@ -44,6 +52,10 @@ fn run() -> Result<Exit, Error> {
     global.override_variables(&mut config)?;
     logging::start(&config);
     match command {
+        Command::Run(args) => run::run(&args, &mut config),
+        Command::Record(args) => record::run(&args, &mut config),
+        Command::Doctor(args) => doctor::run(&args, &config),
+        Command::Launch(args) => launch::run(&args),
         Command::Replay(args) => replay::run(&args, &mut config),
         Command::Check(args) => check::run(&args, &mut config),
         Command::Inspect(args) => inspect::run(&args),

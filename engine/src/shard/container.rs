@@ -1,7 +1,7 @@
 //! One container of a shard: waiting for its workload to be known, or bound to it and observed.
 
 use super::images::Ledgers;
-use crate::event::{EventBuf, EventRef};
+use crate::event::{EventBuf, EventRef, Stored};
 use crate::ledger::{Fate, Ignored, Ledger};
 use crate::profile::drift::{Checker, Finding};
 use crate::tree::ActivityTree;
@@ -132,13 +132,15 @@ impl Container {
         }
     }
 
-    /// Counts one event in the ledger of its recording.
-    pub fn count(&mut self, recording: u16, fate: Fate) {
+    /// Counts an event in the ledger of its recording.
+    pub fn count(&mut self, stored: &Stored<'_>, fate: Fate) {
+        let (recording, weight) = (stored.recording, stored.weight());
         match self.ledgers.iter_mut().find(|(r, _)| *r == recording) {
-            Some((_, ledger)) => ledger.count(fate),
+            Some((_, ledger)) => ledger.count_many(fate, weight),
+            None if weight == 0 => {}
             None => {
                 let mut ledger = Ledger::default();
-                ledger.count(fate);
+                ledger.count_many(fate, weight);
                 self.ledgers.push((recording, ledger));
             }
         }

@@ -367,7 +367,7 @@ impl Drop for Inbox<'_> {
 }
 
 fn counted(events: &EventBuf) -> u64 {
-    events.iter().filter(|stored| stored.counted).count() as u64
+    events.iter().map(|stored| stored.weight()).sum()
 }
 
 /// A worker's life: batches and requests in order.

@@ -78,8 +78,7 @@ impl Sender {
 
     /// Counts `n` events that the source itself knows to have lost.
     pub fn lost(&mut self, cause: Dropped, n: u64) {
-        self.own.received += n;
-        self.own.settle(Fate::Dropped(cause), n);
+        self.own.count_many(Fate::Dropped(cause), n);
     }
 
     /// Hands over what was sent so far, and makes the counts public.

@@ -145,9 +145,8 @@ impl Worker {
 
     /// Counts the events of a batch from the `from`-th on as lost.
     fn lose(&mut self, batch: &EventBuf, from: usize) {
-        for _ in batch.iter().skip(from).filter(|stored| stored.counted) {
-            self.ledger.count(Fate::Dropped(Dropped::ShardFailed));
-        }
+        let lost = batch.iter().skip(from).map(|stored| stored.weight()).sum();
+        self.ledger.count_many(Fate::Dropped(Dropped::ShardFailed), lost);
     }
 
     /// Lets a container go whose state cannot be trusted; what it held is lost.
@@ -163,17 +162,22 @@ impl Worker {
         let held = std::mem::take(held);
         self.end_waiting(&held);
         let Some(Some(container)) = self.containers.get_mut(index) else { return };
-        for stored in held.iter().filter(|stored| stored.counted) {
-            self.ledger.held -= 1;
-            self.ledger.settle(Fate::Dropped(cause), 1);
-            container.count(stored.recording, Fate::Dropped(cause));
+        for stored in held.iter() {
+            self.ledger.held -= stored.weight();
+            self.ledger.settle(Fate::Dropped(cause), stored.weight());
+            container.count(&stored, Fate::Dropped(cause));
         }
     }
 
     fn event(&mut self, stored: Stored<'_>) {
         let event = &stored.event;
         if event.container.is_empty() && !self.host {
-            self.settle(stored, Fate::Ignored(Ignored::Host));
+            // What nobody knows whose it was is lost all the same.
+            let fate = match event.body {
+                Body::Missed { cause, .. } => Fate::missed(cause),
+                _ => Fate::Ignored(Ignored::Host),
+            };
+            self.settle(stored, fate);
             return;
         }
         let Some(index) = self.container(event) else {
@@ -217,10 +221,8 @@ impl Worker {
                 }
                 let Some(Some(container)) = self.containers.get_mut(index) else { return };
                 let State::Waiting { held, since_ts } = &mut container.state else { return };
-                if stored.counted {
-                    self.ledger.received += 1;
-                    self.ledger.held += 1;
-                }
+                self.ledger.received += stored.weight();
+                self.ledger.held += stored.weight();
                 self.accounted = true;
                 let full = held.len() > self.hold_events || held.text_bytes() > self.hold_bytes;
                 let stop = matches!(event.body, Body::ContainerStop) && !std::mem::replace(&mut container.over, true);
@@ -310,15 +312,13 @@ impl Worker {
 
     fn settle(&mut self, stored: Stored<'_>, fate: Fate) {
         self.accounted = true;
-        if stored.counted {
-            self.ledger.count(fate);
-        }
+        self.ledger.count_many(fate, stored.weight());
     }
 
     fn count(&mut self, index: usize, stored: Stored<'_>, fate: Fate) {
         self.settle(stored, fate);
-        if let (true, Some(Some(container))) = (stored.counted, self.containers.get_mut(index)) {
-            container.count(stored.recording, fate);
+        if let Some(Some(container)) = self.containers.get_mut(index) {
+            container.count(&stored, fate);
         }
     }
 
@@ -486,12 +486,10 @@ impl Worker {
             } else {
                 subject.apply(&stored.event)
             };
-            if stored.counted {
-                self.replaying -= 1;
-                self.ledger.held -= 1;
-                self.ledger.settle(fate, 1);
-                container.count(stored.recording, fate);
-            }
+            self.replaying -= stored.weight();
+            self.ledger.held -= stored.weight();
+            self.ledger.settle(fate, stored.weight());
+            container.count(&stored, fate);
         }
         true
     }

@@ -219,6 +219,7 @@ fn body<'s>(kind: Kind, raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Bo
         Kind::Dns => Body::Dns { name: plain(Field::Name, &raw.name)?, qtype: qtype(raw)? },
         Kind::Syscalls => Body::Syscalls { nrs: syscalls(raw, &mut buffers.lists.nrs)? },
         Kind::Capability => Body::Capability { cap: cap(raw)?, used: raw.used || !raw.present.contains(Field::Used) },
+        Kind::Missed => Body::Missed { cause: not_empty(Field::Cause, plain(Field::Cause, &raw.cause)?)?, n: raw.n },
     })
 }
 
@@ -233,8 +234,14 @@ fn exec<'s>(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Exec<&'s [u8]>
         ppid: raw.ppid as u32,
         path: not_empty(Field::Path, raw.path(path)?)?,
         argv: (given(Field::Argv) || given(Field::ArgvB64)).then_some(&lists.argv),
+        argv_truncated: raw.argv_truncated,
+        interpreter: given(Field::Interpreter)
+            .then(|| plain(Field::Interpreter, &raw.interpreter))
+            .transpose()?
+            .filter(|path| !path.is_empty()),
         cwd: (given(Field::Cwd) || given(Field::CwdB64)).then_some(cwd),
         uid: given(Field::Uid).then_some(raw.uid as u32),
+        gid: given(Field::Gid).then_some(raw.gid as u32),
         fileless: raw.fileless,
         upper_layer: raw.upper_layer,
     })

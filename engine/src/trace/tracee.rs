@@ -159,7 +159,7 @@ impl Decoder for TraceeDecoder {
                 let uid = record.user_id.and_then(|uid| u32::try_from(uid.0).ok());
                 let fileless = path.trim_start_matches('/').starts_with("memfd:");
                 let (path, argv) = (path.as_bytes(), argv.as_deref());
-                let exec = Exec { ppid, path, argv, cwd: None, uid, fileless, upper_layer: false };
+                let exec = Exec { ppid, path, argv, uid, fileless, ..Exec::default() };
                 sink.event(event(pid, start, Body::Exec(exec)));
             }
             // The child's start is given on another clock than the start of those that write the events.

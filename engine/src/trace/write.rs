@@ -92,6 +92,9 @@ impl<W: Write> Writer<W> {
         if let Body::Dns { name, .. } = event.body {
             text("name", name)?;
         }
+        if let Body::Missed { cause, .. } = event.body {
+            text("cause", cause)?;
+        }
         self.write_line(&EventLine { event, container })
     }
 
@@ -142,7 +145,7 @@ impl Serialize for EventLine<'_> {
         map.serialize_entry("ts", &event.ts)?;
         map.serialize_entry("type", kind(&event.body))?;
         map.serialize_entry("container", self.container)?;
-        if !matches!(event.body, Body::ContainerStart { .. } | Body::ContainerStop) {
+        if !matches!(event.body, Body::ContainerStart { .. } | Body::ContainerStop | Body::Missed { .. }) {
             map.serialize_entry("pid", &event.pid)?;
         }
         entry(&mut map, "start", event.start)?;
@@ -170,6 +173,7 @@ fn kind(body: &Body<&[u8]>) -> &'static str {
         Body::Dns { .. } => "dns",
         Body::Syscalls { .. } => "syscalls",
         Body::Capability { .. } => "capability",
+        Body::Missed { .. } => "missed",
     }
 }
 
@@ -215,6 +219,10 @@ fn body<M: SerializeMap>(map: &mut M, body: &Body<&[u8]>) -> Result<(), M::Error
             map.serialize_entry("cap", &capability_name(*cap))?;
             map.serialize_entry("used", used)
         }
+        Body::Missed { cause, n } => {
+            bytes(map, "cause", "", cause)?;
+            map.serialize_entry("n", n)
+        }
     }
 }
 
@@ -227,10 +235,14 @@ fn exec<M: SerializeMap>(map: &mut M, e: &Exec<&[u8]>) -> Result<(), M::Error> {
             Err(_) => map.serialize_entry("argv_b64", &Arguments(argv, true))?,
         }
     }
+    entry(map, "argv_truncated", e.argv_truncated.then_some(true))?;
+    // It tells nothing of identity, and there is no other form for one that is not UTF-8.
+    entry(map, "interpreter", e.interpreter.and_then(|path| str::from_utf8(path).ok()))?;
     if let Some(cwd) = e.cwd {
         bytes(map, "cwd", "cwd_b64", cwd)?;
     }
     entry(map, "uid", e.uid)?;
+    entry(map, "gid", e.gid)?;
     entry(map, "fileless", e.fileless.then_some(true))?;
     entry(map, "upper_layer", e.upper_layer.then_some(true))
 }

@@ -251,6 +251,7 @@ impl ActivityTree {
         let id = Pid { pid: event.pid, start: event.start };
         match &event.body {
             Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
+            Body::Missed { cause, .. } => Fate::missed(cause),
             Body::Fork { ppid } => {
                 let tree = &mut self.tree;
                 setup_or_lifecycle(self.lineage.fork(id, *ppid, || tree.unknown()))

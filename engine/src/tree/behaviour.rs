@@ -87,6 +87,7 @@ pub fn behaviour<'a>(event: &EventRef<'a>, cwd: Option<&[u8]>, text: &'a mut Str
         Body::ContainerStart { .. } | Body::ContainerStop | Body::Fork { .. } | Body::Exec(_) | Body::Exit => {
             Err(Fate::Lifecycle)
         }
+        Body::Missed { cause, .. } => Err(Fate::missed(cause)),
     }
 }
 

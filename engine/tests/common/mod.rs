@@ -5,6 +5,7 @@
 //! open 2 /etc/passwd rw         open 2 /x r fail       connect 2 10.0.0.1 443 tcp
 //! bind 2 unix /run/x.sock       dns 2 example.com A    syscalls 2 0,1,59
 //! capability 2 10               exit 2                 stop
+//! missed ring_full_open 7
 //! ```
 //!
 //! A process is `PID` or `PID@START`; `c2: ` before a line names the container (default `c1`), `host: ` the host.
@@ -45,7 +46,7 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
     let mut nrs = Vec::new();
     let word = |i: usize| words.get(i).copied().unwrap_or_else(|| panic!("`{line}` lacks word {i}"));
     let (mut pid, mut start, mut ppid) = (0, None, 0);
-    if !matches!(word(0), "start" | "stop") {
+    if !matches!(word(0), "start" | "stop" | "missed") {
         let (process, parent) = word(1).split_once("<-").unwrap_or((word(1), "0"));
         let (p, s) = process.split_once('@').map_or((process, None), |(p, s)| (p, Some(s.parse().unwrap())));
         (pid, start, ppid) = (p.parse().unwrap(), s, parent.parse().unwrap());
@@ -61,6 +62,7 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
     let body = match word(0) {
         "start" => Body::ContainerStart { image: word(1).as_bytes(), tag: word(2).as_bytes() },
         "stop" => Body::ContainerStop,
+        "missed" => Body::Missed { cause: word(1).as_bytes(), n: word(2).parse().unwrap() },
         "fork" => Body::Fork { ppid },
         "exit" => Body::Exit,
         "exec" => {
@@ -77,6 +79,7 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
                 uid: option("--uid=").map(|u| u.parse().unwrap()),
                 fileless: has("--fileless"),
                 upper_layer: has("--upper"),
+                ..Exec::default()
             })
         }
         "open" => {

@@ -66,15 +66,7 @@ impl Workload {
     }
 
     fn exec(&mut self, pid: u32, ppid: u32, path: &str) {
-        let exec = Exec {
-            ppid,
-            path: path.as_bytes(),
-            argv: None,
-            cwd: None,
-            uid: Some(0),
-            fileless: false,
-            upper_layer: false,
-        };
+        let exec = Exec { ppid, path: path.as_bytes(), uid: Some(0), ..Exec::default() };
         self.push(pid, Body::Exec(exec));
     }
 

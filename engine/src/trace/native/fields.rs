@@ -101,6 +101,9 @@ fields! {
     Arch = "arch": Shape::Text,
     Cap = "cap": Shape::UintOrName(CAPABILITY_MAX as u64),
     Used = "used": Shape::Bool,
+    Cause = "cause": Shape::Text,
+    // Not more, so that no sum of them is out of range.
+    N = "n": U32,
     Image = "image": Shape::Text,
     Tag = "tag": Shape::Text,
     Labels = "labels": Shape::TextMap,
@@ -193,6 +196,9 @@ pub(super) struct Raw<'a> {
     pub(super) flags: u64,
     pub(super) ret: i64,
     pub(super) uid: u64,
+    pub(super) gid: u64,
+    pub(super) argv_truncated: bool,
+    pub(super) interpreter: Cow<'a, str>,
     pub(super) cwd: Cow<'a, str>,
     pub(super) cwd_b64: Cow<'a, str>,
     pub(super) fileless: bool,
@@ -208,6 +214,8 @@ pub(super) struct Raw<'a> {
     pub(super) arch: Cow<'a, str>,
     pub(super) cap: UintOrName<'a>,
     pub(super) used: bool,
+    pub(super) cause: Cow<'a, str>,
+    pub(super) n: u64,
     pub(super) image: Cow<'a, str>,
     pub(super) tag: Cow<'a, str>,
     pub(super) format: Cow<'a, str>,
@@ -296,6 +304,9 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                 Field::Start => take!(Uint(field.max()) => raw.start),
                 Field::Argv => take!(Texts(&mut lists.argv)),
                 Field::Uid => take!(Uint(field.max()) => raw.uid),
+                Field::Gid => take!(Uint(field.max()) => raw.gid),
+                Field::ArgvTruncated => take!(Bool => raw.argv_truncated),
+                Field::Interpreter => take!(Text => raw.interpreter),
                 Field::Cwd => take!(Text => raw.cwd),
                 Field::Fileless => take!(Bool => raw.fileless),
                 Field::UpperLayer => take!(Bool => raw.upper_layer),
@@ -309,6 +320,8 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                 Field::Arch => take!(Text => raw.arch),
                 Field::Cap => take!(UintOr(field.max()) => raw.cap),
                 Field::Used => take!(Bool => raw.used),
+                Field::Cause => take!(Text => raw.cause),
+                Field::N => take!(Uint(field.max()) => raw.n),
                 Field::Image => take!(Text => raw.image),
                 Field::Tag => take!(Text => raw.tag),
                 Field::Labels => take!(TextMap),
@@ -320,18 +333,13 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                 Field::Version => take!(Uint(field.max()) => raw.version),
                 Field::Recording => take!(Text => raw.recording),
                 // Known, so that a wrong one is told of, and not used yet.
-                Field::Mode | Field::Gid | Field::Inode | Field::Rcode | Field::CgroupId => {
+                Field::Mode | Field::Inode | Field::Rcode | Field::CgroupId => {
                     take!(Uint(field.max()))
                 }
                 Field::Code | Field::Signal => take!(Int),
-                Field::ArgvTruncated => take!(Bool),
-                Field::Interpreter
-                | Field::Server
-                | Field::Runtime
-                | Field::Pod
-                | Field::Namespace
-                | Field::Source
-                | Field::Clock => take!(Text),
+                Field::Server | Field::Runtime | Field::Pod | Field::Namespace | Field::Source | Field::Clock => {
+                    take!(Text)
+                }
             }
         }
         Ok(())

@@ -16,6 +16,7 @@ pub(super) enum Kind {
     Dns,
     Syscalls,
     Capability,
+    Missed,
 }
 
 /// What every event must have.
@@ -41,6 +42,7 @@ impl Kind {
             "capability" => Self::Capability,
             "container_start" => Self::ContainerStart,
             "container_stop" => Self::ContainerStop,
+            "missed" => Self::Missed,
             _ => return None,
         })
     }
@@ -59,6 +61,7 @@ impl Kind {
             Self::Dns => (PROCESS, Fields::of(&[Field::Name, Field::Qtype])),
             Self::Syscalls => (PROCESS, Fields::of(&[Field::Nrs])),
             Self::Capability => (PROCESS, Fields::of(&[Field::Cap])),
+            Self::Missed => (EVENT, Fields::of(&[Field::Cause, Field::N])),
         };
         base.union(own)
     }
@@ -69,7 +72,7 @@ impl Kind {
             Self::ContainerStart => {
                 Fields::of(&[Field::Labels, Field::CgroupId, Field::Runtime, Field::Pod, Field::Namespace])
             }
-            Self::ContainerStop => Fields::of(&[]),
+            Self::ContainerStop | Self::Missed => Fields::of(&[]),
             Self::Fork => Fields::of(&[Field::Uid]),
             Self::Exec => Fields::of(&[
                 Field::PathB64,

@@ -41,6 +41,7 @@ fn show(event: Event<&[u8]>) -> String {
     match event.body {
         Body::ContainerStart { image, tag } => write!(out, "start {}:{}", s(image), s(tag)),
         Body::ContainerStop => write!(out, "stop"),
+        Body::Missed { cause, n } => write!(out, "missed {} {n}", s(cause)),
         Body::Fork { ppid } => write!(out, "fork {ppid}"),
         Body::Exec(e) => write!(
             out,
@@ -80,6 +81,7 @@ fn every_type_with_all_its_fields() {
             "1 c 0 start i:t",
         ),
         (r#"{"ts":1,"type":"container_stop","container":"c"}"#, "1 c 0 stop"),
+        (r#"{"ts":1,"type":"missed","container":"c","cause":"ring_full_open","n":7}"#, "1 c 0 missed ring_full_open 7"),
         (r#"{"ts":1,"type":"fork","container":"","pid":4294967295,"ppid":0,"uid":3}"#, "1  4294967295 fork 0"),
         (
             r#"{"ts":18446744073709551615,"type":"exec","container":"c","pid":2,"ppid":1,"path":"/bin/sh"}"#,

@@ -240,7 +240,7 @@ fn program<'a>(process: &Process, dir: Option<Descriptor<'_>>, path: &'a [u8]) -
 
 fn exec_body<'a>(ppid: u32, path: &'a [u8], argv: Option<&'a [u8]>, cwd: Option<&'a [u8]>) -> Body<&'a [u8]> {
     let fileless = path.starts_with(MEMFD);
-    Body::Exec(Exec { ppid, path, argv, cwd, uid: None, fileless, upper_layer: false })
+    Body::Exec(Exec { ppid, path, argv, cwd, fileless, ..Exec::default() })
 }
 
 /// A socket's transport, from what `-yy` says of it or from the call that made it.

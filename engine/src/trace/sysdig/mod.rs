@@ -328,7 +328,7 @@ fn program<'a>(r: &'a Record<'_>, path: &'a str, argv: Option<&'a [u8]>) -> Exec
         cwd: cwd.filter(|_| path.contains('/')),
         uid: r.uid,
         fileless: is_memfd(path),
-        upper_layer: false,
+        ..Exec::default()
     }
 }
 

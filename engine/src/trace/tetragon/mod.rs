@@ -234,7 +234,7 @@ impl TetragonDecoder {
             cwd: cwd(process).map(str::as_bytes),
             uid: process.uid.and_then(|uid| u32::try_from(uid.0).ok()),
             fileless: is_memfd(&path) || file.is_some_and(is_memfd),
-            upper_layer: false,
+            ..Exec::default()
         };
         let event = Event { ts: scene.ts, container: scene.container.as_bytes(), pid, start, body: Body::Exec(exec) };
         match told {

@@ -27,6 +27,9 @@ fn borrow(event: &Owned) -> EventRef<'_> {
             uid: e.uid,
             fileless: e.fileless,
             upper_layer: e.upper_layer,
+            argv_truncated: e.argv_truncated,
+            interpreter: e.interpreter.as_deref(),
+            gid: e.gid,
         }),
         Body::Exit => Body::Exit,
         Body::Open { path, flags, ret } => Body::Open { path: &path[..], flags: *flags, ret: *ret },
@@ -40,6 +43,7 @@ fn borrow(event: &Owned) -> EventRef<'_> {
         Body::Dns { name, qtype } => Body::Dns { name: &name[..], qtype: *qtype },
         Body::Syscalls { nrs } => Body::Syscalls { nrs: &nrs[..] },
         Body::Capability { cap, used } => Body::Capability { cap: *cap, used: *used },
+        Body::Missed { cause, n } => Body::Missed { cause: &cause[..], n: *n },
     };
     Event { ts: *ts, container, pid: *pid, start: *start, body }
 }
@@ -69,10 +73,21 @@ fn argv() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn any_exec() -> impl Strategy<Value = Exec<Vec<u8>>> {
-    let options = (prop::option::of(argv()), prop::option::of(raw()), any::<Option<u32>>());
-    (any::<(u32, bool, bool)>(), raw(), options).prop_map(|((ppid, fileless, upper_layer), path, (argv, cwd, uid))| {
-        Exec { ppid, path, argv, cwd, uid, fileless, upper_layer }
-    })
+    let options = (prop::option::of(argv()), prop::option::of(raw()), prop::option::of(utf8("/[^\0]{1,10}")));
+    (any::<(u32, [bool; 3], [Option<u32>; 2])>(), raw(), options).prop_map(
+        |((ppid, [fileless, upper_layer, argv_truncated], [uid, gid]), path, (argv, cwd, interpreter))| Exec {
+            ppid,
+            path,
+            argv,
+            argv_truncated,
+            interpreter,
+            cwd,
+            uid,
+            gid,
+            fileless,
+            upper_layer,
+        },
+    )
 }
 
 fn any_socket() -> impl Strategy<Value = Body<Vec<u8>>> {
@@ -102,13 +117,14 @@ fn any_body() -> impl Strategy<Value = Body<Vec<u8>>> {
         prop::collection::vec(any::<u32>(), 0..5)
             .prop_map(|nrs| Body::Syscalls { nrs: nrs.iter().flat_map(|n| n.to_le_bytes()).collect() }),
         (0u8..64, any::<bool>()).prop_map(|(cap, used)| Body::Capability { cap, used }),
+        (utf8("[a-z_]{1,20}"), any::<u32>()).prop_map(|(cause, n)| Body::Missed { cause, n: n.into() }),
     ]
 }
 
 fn any_event() -> impl Strategy<Value = Owned> {
     (any::<(u64, u32, Option<u64>)>(), utf8("[^\0]{0,12}"), any_body()).prop_map(
         |((ts, pid, start), container, body)| {
-            let of_container = matches!(body, Body::ContainerStart { .. } | Body::ContainerStop);
+            let of_container = matches!(body, Body::ContainerStart { .. } | Body::ContainerStop | Body::Missed { .. });
             Event { ts, container, pid: if of_container { 0 } else { pid }, start, body }
         },
     )

@@ -19,6 +19,7 @@ impl Told {
         let what = match e.body {
             Body::ContainerStart { image, tag } => format!("start {} {}", text(image), text(tag)),
             Body::ContainerStop => "stop".to_owned(),
+            Body::Missed { n, .. } => format!("missed {n}"),
             Body::Fork { ppid } => format!("fork ppid={ppid}"),
             Body::Exec(x) => format!(
                 "exec ppid={} {} [{}] cwd={} uid={}{}{}",

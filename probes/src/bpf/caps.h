@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Capabilities that were asked for. The kernel asks far more often than it acts, so each is told once for each
+// program and flush, unless repeats are wanted.
+#pragma once
+#include "process.h"
+
+struct user_namespace;
+
+enum {
+    CAP_SYS_ADMIN = 21,
+    NEW_NAMESPACES = 0x7e020080, // CLONE_NEW*
+};
+
+// Whenever memory is reserved, the kernel asks for CAP_SYS_ADMIN to know whether it may touch the last of it. That
+// is no doing of the program's, and every program would have it. Told apart by the call that is under way.
+static __always_inline bool about_memory(struct task_struct *task, int cap)
+{
+    if (cap != CAP_SYS_ADMIN)
+        return false;
+    struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+    __u64 flags = 0;
+    switch (regs->orig_ax) {
+    case (__u64)-1: // a page fault
+    case 9:         // mmap
+    case 10:        // mprotect
+    case 12:        // brk
+    case 25:        // mremap
+    case 29:        // shmget
+    case 57:        // fork
+    case 58:        // vfork
+    case 59:        // execve
+    case 319:       // memfd_create
+    case 322:       // execveat
+        return true;
+    case 56: // clone
+        return !(regs->di & NEW_NAMESPACES);
+    case 435: // clone3
+        bpf_probe_read_user(&flags, 8, (void *)regs->di);
+        return !(flags & NEW_NAMESPACES);
+    }
+    return false;
+}
+
+SEC("tp_btf/cap_capable")
+int BPF_PROG(grove_cap_capable, const struct cred *cred, struct user_namespace *target,
+             const struct user_namespace *holder, int cap, int ret)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    if (task->tgid == self || cap < 0 || cap > 63 || !task->mm || about_memory(task, cap))
+        return 0;
+    struct task_struct *leader = task->group_leader;
+    struct process *p = process_of(leader, true);
+    if (!p)
+        return 0;
+    __u64 cgroup = cgroup_of(task);
+    if (!in_scope(p, task->tgid, cgroup))
+        return 0;
+    __u64 bit = 1ull << cap;
+    __u64 *told_of = ret ? &p->refused : &p->used;
+    if (window_ns && (*told_of & bit)) {
+        count_lost(cgroup, CLASS_CAPABILITY, CAUSE_REPEAT);
+        return 0;
+    }
+    if (admit_new(cgroup, CLASS_CAPABILITY) == LEAVE)
+        return 0;
+    struct capability_record r = {};
+    tail_of(&r.tail, KIND_CAPABILITY, leader, cgroup, bpf_ktime_get_boot_ns());
+    r.tail.marks = ret ? MARK_REFUSED : 0;
+    r.tail.spare = cap;
+    if (put(&r, sizeof(r), cgroup, CLASS_CAPABILITY))
+        __sync_fetch_and_or(told_of, bit);
+    return 0;
+}

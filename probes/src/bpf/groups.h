@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Cgroups as they are made and removed, which is how containers are announced. Only the v2 hierarchy counts: its
+// ids are what every other record bears.
+#pragma once
+#include "open.h"
+
+// A cgroup made in an included one is included from its first event on.
+static __always_inline void include_below(struct cgroup *group, __u64 id)
+{
+    struct cgroup_subsys_state *above = group->self.parent;
+    if (!above)
+        return;
+    __u64 parent = above->cgroup->kn->id;
+    __u32 *mark = bpf_map_lookup_elem(&cgroups, &parent);
+    __u32 included = CGROUP_INCLUDED;
+    if (mark && *mark == CGROUP_INCLUDED)
+        bpf_map_update_elem(&cgroups, &id, &included, BPF_NOEXIST);
+}
+
+static __always_inline int group_changed(struct cgroup *group, const char *path, enum kind kind)
+{
+    struct scratch *s = my_scratch();
+    if (group->root->hierarchy_id != 0 || !s)
+        return 0;
+    struct cgroup_record *r = (void *)s->fixed;
+    __u64 id = group->kn->id;
+    if (scope == SCOPE_CGROUPS && kind == KIND_CGROUP_NEW)
+        include_below(group, id);
+    long n = bpf_probe_read_kernel_str(s->text, PATH_MAX, path);
+    __u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
+    __u32 begin = (TEXT_BYTES - len) & TEXT_MASK;
+    if (len)
+        bpf_probe_read_kernel(s->text + begin, len, s->text);
+    r->tail.at = bpf_ktime_get_boot_ns();
+    r->tail.cgroup = id;
+    r->tail.start = 0;
+    r->tail.pid = 0;
+    r->tail.text = len;
+    r->tail.kind = kind;
+    r->tail.marks = 0;
+    r->tail.spare = 0;
+    put(s->text + begin, RECORD_BYTES(begin, *r), id, CLASS_CGROUP);
+    return 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(grove_cgroup_mkdir, struct cgroup *group, const char *path)
+{
+    return group_changed(group, path, KIND_CGROUP_NEW);
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(grove_cgroup_rmdir, struct cgroup *group, const char *path)
+{
+    return group_changed(group, path, KIND_CGROUP_GONE);
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The kernel's structures, as far as the programs look into them. Only names and types count: offsets are
+// put in at load time from the running kernel's BTF (CO-RE), so this is right for any layout.
+// Not here: anything of ours.
+#pragma once
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed char __s8;
+typedef short __s16;
+typedef int __s32;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef _Bool bool;
+#define true 1
+#define false 0
+
+enum bpf_map_type {
+    BPF_MAP_TYPE_HASH = 1,
+    BPF_MAP_TYPE_ARRAY = 2,
+    BPF_MAP_TYPE_PERCPU_HASH = 5,
+    BPF_MAP_TYPE_LRU_HASH = 9,
+    BPF_MAP_TYPE_RINGBUF = 27,
+    BPF_MAP_TYPE_TASK_STORAGE = 29,
+};
+
+enum {
+    BPF_ANY = 0,
+    BPF_NOEXIST = 1,
+    BPF_F_NO_PREALLOC = 1,
+    BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
+    BPF_RB_NO_WAKEUP = 1,
+    BPF_RB_AVAIL_DATA = 0,
+};
+
+// What the kernel hands to a cgroup_skb program; its own stable interface, no CO-RE.
+struct __sk_buff {
+    __u32 len;
+    __u32 pkt_type;
+    __u32 mark;
+    __u32 queue_mapping;
+    __u32 protocol;
+};
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+    int counter;
+} atomic_t;
+
+typedef struct {
+    __u32 val;
+} kuid_t;
+
+typedef struct {
+    __u32 val;
+} kgid_t;
+
+struct kernfs_node {
+    __u64 id;
+};
+
+struct cgroup_root {
+    int hierarchy_id;
+};
+
+struct cgroup;
+
+struct cgroup_subsys_state {
+    struct cgroup *cgroup;
+    struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+    struct cgroup_subsys_state self;
+    struct kernfs_node *kn;
+    struct cgroup_root *root;
+};
+
+struct css_set {
+    struct cgroup *dfl_cgrp;
+};
+
+struct qstr {
+    __u64 hash_len;
+    const unsigned char *name;
+};
+
+struct super_block {
+    __u32 s_dev;
+    unsigned long s_magic;
+};
+
+struct inode {
+    unsigned long i_ino;
+    unsigned int i_nlink;
+    struct super_block *i_sb;
+};
+
+struct dentry {
+    struct dentry *d_parent;
+    struct qstr d_name;
+    struct inode *d_inode;
+};
+
+// Present only if overlayfs is built in: see exec.h.
+struct ovl_inode {
+    struct inode vfs_inode;
+    struct dentry *__upperdentry;
+};
+
+struct vfsmount {
+    struct dentry *mnt_root;
+};
+
+struct mount {
+    struct mount *mnt_parent;
+    struct dentry *mnt_mountpoint;
+    struct vfsmount mnt;
+};
+
+struct path {
+    struct vfsmount *mnt;
+    struct dentry *dentry;
+};
+
+struct fs_struct {
+    struct path root;
+    struct path pwd;
+};
+
+struct file {
+    struct path f_path;
+    struct inode *f_inode;
+    void *private_data;
+};
+
+struct fdtable {
+    unsigned int max_fds;
+    struct file **fd;
+};
+
+struct files_struct {
+    struct fdtable *fdt;
+};
+
+struct cred {
+    kuid_t euid;
+    kgid_t egid;
+};
+
+struct mm_struct {
+    unsigned long arg_start;
+    unsigned long arg_end;
+    struct file *exe_file;
+};
+
+struct signal_struct {
+    atomic_t live;
+    int group_exit_code;
+};
+
+struct thread_info {
+    __u32 status;
+};
+
+struct task_struct {
+    struct thread_info thread_info;
+    int pid;
+    int tgid;
+    int exit_code;
+    unsigned int flags;
+    __u64 start_boottime;
+    struct task_struct *real_parent;
+    struct task_struct *group_leader;
+    struct css_set *cgroups;
+    struct mm_struct *mm;
+    struct fs_struct *fs;
+    struct files_struct *files;
+    struct signal_struct *signal;
+    const struct cred *cred;
+};
+
+struct linux_binprm {
+    struct file *file;
+    const char *filename;
+    const char *interp;
+};
+
+struct sock {
+    __u16 sk_protocol;
+};
+
+struct socket {
+    __s16 type;
+    struct sock *sk;
+};
+
+struct filename {
+    const char *name;
+};
+
+struct open_how {
+    __u64 flags;
+};
+
+struct io_kiocb {
+    struct file *file;
+    __u8 opcode;
+    __u64 flags;
+};
+
+struct io_uring_cqe {
+    __s32 res;
+};
+
+struct io_ring_ctx;
+
+// The request's own part of an io_kiocb lies at its start.
+struct io_open {
+    int dfd;
+    __u32 file_slot;
+    struct filename *filename;
+    struct open_how how;
+};
+
+struct pt_regs {
+    unsigned long r10;
+    unsigned long r9;
+    unsigned long r8;
+    unsigned long dx;
+    unsigned long si;
+    unsigned long di;
+    unsigned long bx;
+    unsigned long cx;
+    unsigned long bp;
+    unsigned long orig_ax;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+    struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+    struct bpf_iter_meta *meta;
+    struct task_struct *task;
+};
+
+#pragma clang attribute pop

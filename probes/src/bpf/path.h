@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Paths as the process's own root has them: from a dentry upwards, over mounts, until that root. What the
+// kernel holds is walked, so no other thread can change what is read in between.
+#pragma once
+#include "process.h"
+
+// What to walk from and to, and what came of it.
+struct walk {
+    __u64 dentry;
+    __u64 mnt;
+    __u64 root_dentry;
+    __u64 root_mnt;
+    struct print print; // stands for the components
+    __u32 marks;        // what is wrong with the path
+};
+
+// A walk under way. Text grows downwards in a scratch's `text`.
+struct climb {
+    struct walk *w;
+    __u8 *text;
+    __u64 dentry;
+    __u64 mnt;
+    __u64 mnt_root;
+    __u32 at;    // where the text begins
+    __u32 floor; // it may not begin before
+    __u32 names;
+    bool done;
+};
+
+struct above {
+    __u64 parent;
+    struct qstr name;
+};
+
+static __always_inline int read_above(struct above *a, __u64 dentry)
+{
+    struct dentry *d = (struct dentry *)dentry;
+    // One read where the two fields are neighbours, as they are everywhere so far.
+    if (bpf_core_field_offset(d->d_name) == bpf_core_field_offset(d->d_parent) + 8)
+        return bpf_probe_read_kernel(a, sizeof(*a), &d->d_parent);
+    if (bpf_probe_read_kernel(&a->parent, 8, &d->d_parent))
+        return -1;
+    return bpf_probe_read_kernel(&a->name, 16, &d->d_name);
+}
+
+static __always_inline __u64 root_of_mount(__u64 mnt)
+{
+    __u64 root = 0;
+    bpf_probe_read_kernel(&root, 8, &((struct vfsmount *)mnt)->mnt_root);
+    return root;
+}
+
+static __always_inline long end_climb(struct climb *c, __u32 mark)
+{
+    c->w->marks |= mark;
+    c->done = true;
+    return 1;
+}
+
+static long step_up(__u32 i, struct climb *c)
+{
+    struct walk *w = c->w;
+    if (c->dentry == w->root_dentry && c->mnt == w->root_mnt)
+        return end_climb(c, 0);
+    if (c->dentry == c->mnt_root) {
+        struct mount *m = (struct mount *)(c->mnt - bpf_core_field_offset(struct mount, mnt));
+        __u64 parent = 0;
+        bpf_probe_read_kernel(&parent, 8, &m->mnt_parent);
+        // The root of all mounts, but not the process's: outside its view.
+        if (!parent || parent == (__u64)m)
+            return end_climb(c, MARK_DETACHED);
+        bpf_probe_read_kernel(&c->dentry, 8, &m->mnt_mountpoint);
+        c->mnt = parent + bpf_core_field_offset(struct mount, mnt);
+        c->mnt_root = root_of_mount(c->mnt);
+        return 0;
+    }
+    struct above a;
+    if (read_above(&a, c->dentry))
+        return end_climb(c, MARK_CUT);
+    __u32 len = a.name.hash_len >> 32;
+    if (len > 255 || c->at < c->floor + 256 || c->names >= COMPONENTS_MAX)
+        return end_climb(c, MARK_CUT);
+    __u32 to = (c->at - len) & TEXT_MASK;
+    if (bpf_probe_read_kernel(c->text + to, len & 255, a.name.name))
+        return end_climb(c, MARK_CUT);
+    print_add(&w->print, a.name.hash_len);
+    c->names++;
+    if (a.parent == c->dentry) {
+        // A file that lies in no directory (pipe, memfd): its name is all there is.
+        c->at = to;
+        return end_climb(c, MARK_DETACHED);
+    }
+    to = (to - 1) & TEXT_MASK;
+    c->text[to] = '/';
+    c->at = to;
+    c->dentry = a.parent;
+    return 0;
+}
+
+// Writes the path of (dentry, mnt) into this CPU's scratch so that it ends at `end`; returns where it begins.
+// A function of its own to the verifier, which so looks at it once and not once for every caller.
+__noinline __u32 walk_up(struct walk *w, __u32 end)
+{
+    struct scratch *s = my_scratch();
+    if (!w || !s || end > TEXT_BYTES)
+        return end;
+    struct climb c = {
+        .w = w,
+        .text = s->text,
+        .dentry = w->dentry,
+        .mnt = w->mnt,
+        .mnt_root = root_of_mount(w->mnt),
+        .at = end,
+        .floor = end > PATH_MAX ? end - PATH_MAX : 0,
+    };
+    w->marks = 0;
+    print_begin(&w->print);
+    bpf_loop(2 * COMPONENTS_MAX, step_up, &c, 0);
+    if (!c.done)
+        w->marks |= MARK_CUT;
+    __u32 at = c.at & (2 * TEXT_BYTES - 1);
+    if (at == end && !w->marks) {
+        at = (end - 1) & TEXT_MASK;
+        s->text[at] = '/';
+    } else if ((w->marks & MARK_CUT) && at < end && s->text[at & TEXT_MASK] == '/') {
+        at++; // what is missing in front must not look like the root
+    }
+    return at;
+}
+
+// A path as plain numbers: the verifier lets nobody calculate with pointers that it knows.
+static __always_inline void path_numbers(__u64 *dentry, __u64 *mnt, const struct path *path)
+{
+    struct path p = {};
+    bpf_probe_read_kernel(&p, sizeof(p), path);
+    *dentry = (__u64)p.dentry;
+    *mnt = (__u64)p.mnt;
+}
+
+static __always_inline void walk_from(struct walk *w, struct task_struct *task)
+{
+    path_numbers(&w->root_dentry, &w->root_mnt, &task->fs->root);
+}
+
+// The open file behind `fd`, as a number to read from; 0 if there is none.
+static __always_inline __u64 file_at(struct task_struct *task, __u32 fd)
+{
+    struct fdtable *table = task->files->fdt;
+    __u64 file = 0;
+    if (fd < table->max_fds)
+        bpf_probe_read_kernel(&file, 8, (void *)((__u64)table->fd + 8ull * fd));
+    return file;
+}
+
+struct text_print {
+    struct print sum;
+    __u64 *words;
+    __u32 len;
+};
+
+static long print_word(__u32 i, struct text_print *t)
+{
+    __u64 word = t->words[i & (PATH_MAX / 8 - 1)];
+    __u32 left = t->len - i * 8;
+    if (left < 8)
+        word &= (1ull << ((left & 7) * 8)) - 1;
+    print_add(&t->sum, word);
+    return 0;
+}
+
+// Adds the first `len` bytes of this CPU's scratch. A function of its own to the verifier: see walk_up.
+__noinline int print_text(struct print *p, __u32 len)
+{
+    struct scratch *s = my_scratch();
+    if (!p || !s || len > PATH_MAX)
+        return 0;
+    struct text_print t = {.sum = *p, .words = (__u64 *)s->text, .len = len};
+    print_add(&t.sum, len);
+    bpf_loop((len + 7) / 8, print_word, &t, 0);
+    *p = t.sum;
+    return 0;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Sockets: connect and bind, as the process said them, with the socket's own transport.
+#pragma once
+#include "open.h"
+
+enum {
+    FAMILY_UNIX = 1,
+    FAMILY_INET = 2,
+    FAMILY_INET6 = 10,
+    SOCKADDR_UN_MAX = 110,
+};
+
+struct said_address {
+    __u16 family;
+    __u16 port; // big endian
+    __u32 v4;   // of inet6: the flow label
+    __u8 v6[16];
+};
+
+struct socket_call {
+    struct task_struct *task;
+    struct task_struct *leader;
+    struct process *process;
+    __u64 cgroup;
+    __s64 ret;
+    __u64 address;
+    __u32 fd;
+    __u32 bytes;
+    bool connect;
+};
+
+static __always_inline __u8 transport_of(struct task_struct *task, __u32 fd)
+{
+    __u64 file = file_at(task, fd);
+    struct socket *socket = 0;
+    struct sock *sock = 0;
+    __u16 protocol = 0;
+    if (!file)
+        return 0;
+    bpf_probe_read_kernel(&socket, 8, &((struct file *)file)->private_data);
+    bpf_probe_read_kernel(&sock, 8, &socket->sk);
+    bpf_probe_read_kernel(&protocol, 2, &sock->sk_protocol);
+    return protocol < 256 ? protocol : 0;
+}
+
+static __noinline int socket_called(struct socket_call *c)
+{
+    struct scratch *s = my_scratch();
+    __u64 now = bpf_ktime_get_boot_ns();
+    if (!s)
+        return 0;
+    struct socket_record *r = (void *)s->fixed;
+    struct said_address a = {};
+    __u32 bytes = c->bytes > 28 ? 28 : c->bytes;
+    __u32 begin = TEXT_BYTES;
+    __u64 *address = (__u64 *)r->address;
+    struct print p;
+    struct seen *slot;
+    if (bytes < 2)
+        return 0;
+    if (bpf_probe_read_user(&a, bytes > sizeof(a) ? sizeof(a) : bytes, (void *)c->address)) {
+        // An address that cannot be read was refused for that, and names no peer.
+        if (c->ret >= 0)
+            count_lost(c->cgroup, CLASS_SOCKET, CAUSE_UNREADABLE);
+        return 0;
+    }
+    address[0] = 0;
+    address[1] = 0;
+    r->port = 0;
+    r->proto = 0;
+    print_begin(&p);
+    print_add(&p, c->cgroup);
+    print_add(&p, c->process->lineage);
+    print_add(&p, c->connect | (c->ret < 0 && c->ret != -115 ? 2 : 0) | a.family << 8);
+    if (a.family == FAMILY_INET && bytes >= 8) {
+        *(__u32 *)r->address = a.v4;
+        r->port = __builtin_bswap16(a.port);
+    } else if (a.family == FAMILY_INET6 && bytes >= 24) {
+        __builtin_memcpy(r->address, a.v6, 16);
+        r->port = __builtin_bswap16(a.port);
+    } else if (a.family == FAMILY_UNIX) {
+        __u32 len = c->bytes - 2;
+        if (len > SOCKADDR_UN_MAX - 2)
+            len = SOCKADDR_UN_MAX - 2;
+        begin = (TEXT_BYTES - SOCKADDR_UN_MAX) & TEXT_MASK;
+        __u64 *words = (__u64 *)(s->text + begin);
+        for (int i = 0; i < 13; i++)
+            words[i] = 0;
+        if (!len)
+            return 0; // autobind: the kernel makes up a name
+        if (bpf_probe_read_user(s->text + begin, len, (void *)(c->address + 2))) {
+            count_lost(c->cgroup, CLASS_SOCKET, CAUSE_UNREADABLE);
+            return 0;
+        }
+        // A path ends at its terminator, which is the reader's business; an abstract name begins with a zero byte.
+        bool is_path = s->text[begin];
+        if (!is_path)
+            s->text[begin] = '@';
+        print_add(&p, len << 1 | is_path);
+        for (int i = 0; i < 13; i++)
+            print_add(&p, words[i]);
+        r->said = len;
+        r->is_path = is_path;
+    } else {
+        // Other families are not told; AF_UNSPEC dissolves an association.
+        return 0;
+    }
+    if (a.family != FAMILY_UNIX) {
+        r->proto = transport_of(c->task, c->fd);
+        r->said = 0;
+    }
+    print_add(&p, address[0]);
+    print_add(&p, address[1]);
+    print_add(&p, r->port | (__u64)r->proto << 16);
+    if (admit(&p, now, c->cgroup, CLASS_SOCKET, &slot) == LEAVE)
+        return 0;
+    r->ret = c->ret;
+    r->family = a.family;
+    r->connect = c->connect;
+    tail_of(&r->tail, KIND_SOCKET, c->leader, c->cgroup, now);
+    r->tail.text = (TEXT_BYTES - begin) & TEXT_MASK;
+    if (put(s->text + begin, RECORD_BYTES(begin, *r), c->cgroup, CLASS_SOCKET))
+        remember(slot, &p, now);
+    return 0;
+}

@@ -1,0 +1,131 @@
+//! Whether this host can tell events, and if not, why: each thing that is needed, looked at or tried for real.
+//!
+//! Not here: container runtimes, which others look for.
+
+use std::fs;
+use std::path::Path;
+
+use aya::Btf;
+
+use super::capabilities::{self, NEEDS};
+use super::hooks::{self, HOOKS};
+use super::load;
+use super::options::Options;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// Live events are impossible without it.
+    pub required: bool,
+    /// What was found.
+    pub detail: String,
+    /// What to do if it is not; empty if it is.
+    pub remedy: String,
+}
+
+impl Check {
+    fn new(name: impl Into<String>, required: bool, found: Result<String, String>, remedy: &str) -> Self {
+        let ok = found.is_ok();
+        let detail = found.unwrap_or_else(|e| e);
+        Self { name: name.into(), ok, required, detail, remedy: if ok { String::new() } else { remedy.into() } }
+    }
+}
+
+/// Looks at everything, with these options. Programs are loaded and attached, one after the other, and detached again.
+pub fn checks(options: &Options) -> Vec<Check> {
+    let mut checks = vec![kernel(), btf(), lockdown(), pid_namespace()];
+    let have = capabilities::effective();
+    for need in &NEEDS {
+        let found =
+            if need.met(have) { Ok("there".to_string()) } else { Err(format!("missing: for {}", need.purpose)) };
+        let remedy = format!("run as root, or give the binary {} (setcap)", need.name);
+        checks.push(Check::new(need.name, need.required, found, &remedy));
+    }
+    checks.push(cgroups());
+    checks.push(memory(options));
+    try_hooks(options, &mut checks);
+    checks
+}
+
+fn kernel() -> Check {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let found = if version >= (5, 17) { Ok(release.into()) } else { Err(release.to_string()) };
+    Check::new("kernel", true, found, "use Linux 5.17 or newer")
+}
+
+fn btf() -> Check {
+    let found = Btf::from_sys_fs().map(|_| "/sys/kernel/btf/vmlinux".to_string()).map_err(|e| load::one_line(&e));
+    Check::new("btf", true, found, "use a kernel built with CONFIG_DEBUG_INFO_BTF")
+}
+
+/// In confidentiality mode no program may read the kernel's memory.
+fn lockdown() -> Check {
+    let modes = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    let mode = modes.split('[').nth(1).and_then(|m| m.split(']').next()).unwrap_or("not reported");
+    let found = if mode == "confidentiality" { Err(mode.into()) } else { Ok(mode.to_string()) };
+    Check::new("lockdown", true, found, "boot with lockdown=integrity, or without")
+}
+
+/// Elsewhere our own number is another one than the programs see, and so are those in /proc.
+fn pid_namespace() -> Check {
+    /// The inode that the kernel reserves for the initial pid namespace.
+    const INITIAL: &str = "pid:[4026531836]";
+    let own = fs::read_link("/proc/self/ns/pid").map(|l| l.display().to_string()).unwrap_or_default();
+    let found = if own == INITIAL { Ok("the initial one".to_string()) } else { Err(format!("a nested one ({own})")) };
+    Check::new("pid_namespace", true, found, "run Grove on the host, or in a container with the host's pid namespace")
+}
+
+fn cgroups() -> Check {
+    let root = hooks::cgroup_root().map(|p| p.display().to_string());
+    let v1 = Path::new("/sys/fs/cgroup/unified").exists() || Path::new("/sys/fs/cgroup/memory").exists();
+    let found = match root {
+        Some(root) if v1 => Ok(format!("hybrid, v2 at {root}")),
+        Some(root) => Ok(format!("v2 at {root}")),
+        None => Err("v1 only: containers cannot be told apart".to_string()),
+    };
+    Check::new("cgroups", true, found, "mount cgroup2 (boot with systemd.unified_cgroup_hierarchy=1)")
+}
+
+fn memory(options: &Options) -> Check {
+    let ring = u64::from(options.ring_size());
+    let fixed = load::fixed_map_bytes();
+    let need = ring + fixed;
+    let available = fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?.to_string();
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        })
+        .map_or(u64::MAX, |kib| kib * 1024);
+    let detail = format!("ring {} KiB, maps up to {} KiB of the kernel's memory", ring >> 10, fixed >> 10);
+    let found =
+        if need < available / 4 { Ok(detail) } else { Err(format!("{detail}: over a quarter of what is free")) };
+    Check::new("memory", false, found, "make the ring smaller")
+}
+
+fn try_hooks(options: &Options, checks: &mut Vec<Check>) {
+    let loaded = load::load(options);
+    let refusal = loaded.as_ref().err().map(ToString::to_string);
+    checks.push(Check::new(
+        "maps",
+        true,
+        refusal.clone().map_or(Ok("created".into()), Err),
+        "see CAP_BPF; a memory limit of the cgroup may be too low too",
+    ));
+    let mut loaded = loaded.ok();
+    for hook in HOOKS {
+        let found = match &mut loaded {
+            Some(l) => hook.attach(&mut l.bpf, &l.btf).map(|()| "attached".to_string()).map_err(|e| e.to_string()),
+            None => Err("not tried: the maps could not be created".into()),
+        };
+        let remedy = format!("without it: {}; see the capabilities and the kernel's version", hook.lost);
+        checks.push(Check::new(format!("hook {}", hook.name), hook.required, found, &remedy));
+    }
+}

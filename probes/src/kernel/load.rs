@@ -1,0 +1,179 @@
+//! Getting the object into the kernel, and saying in one line what is missing if that fails.
+
+use std::io;
+
+use aya::maps::{HashMap, MapData, MapError, PerCpuHashMap, PerCpuValues};
+use aya::{Btf, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+
+use super::capabilities;
+use super::hooks::HookError;
+use super::options::{Options, Scope};
+
+/// The programs, as `build.rs` found or built them.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/grove.bpf.o"));
+
+/// Number of counters for each cgroup: nine classes of eight causes, in `src/bpf/record.h`.
+pub(super) const COUNTERS: usize = 72;
+
+/// Why events cannot be had from the kernel.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// The kernel does not describe its types.
+    #[error(
+        "the kernel has no BTF (/sys/kernel/btf/vmlinux): {reason}; \
+         use a kernel built with CONFIG_DEBUG_INFO_BTF, as current distributions' are"
+    )]
+    NoBtf {
+        /// What went wrong.
+        reason: String,
+    },
+    /// A capability is missing, or the kernel is locked down.
+    #[error("{what} was refused ({reason}): {missing}; run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")]
+    Refused {
+        /// What was tried.
+        what: String,
+        /// The kernel's answer.
+        reason: String,
+        /// What seems to be missing.
+        missing: String,
+    },
+    /// A hook that nothing works without.
+    #[error("hook {hook} cannot be attached: {reason}; Grove needs Linux 5.17 or newer")]
+    Hook {
+        /// Its name.
+        hook: &'static str,
+        /// The kernel's answer.
+        reason: String,
+    },
+    /// The object could not be loaded for another reason.
+    #[error("the kernel programs cannot be loaded: {reason}")]
+    Load {
+        /// The error in one line.
+        reason: String,
+    },
+}
+
+/// The object in the kernel, its programs not yet attached.
+pub(super) struct Loaded {
+    pub(super) bpf: Ebpf,
+    pub(super) btf: Btf,
+}
+
+pub(super) fn load(options: &Options) -> Result<Loaded, AttachError> {
+    let btf = Btf::from_sys_fs().map_err(|e| AttachError::NoBtf { reason: e.to_string() })?;
+    let own_pid = std::process::id();
+    let scope: u32 = match options.scope {
+        Scope::Everything => 0,
+        Scope::Cgroups => 1,
+        Scope::Descendants(_) => 2,
+    };
+    let failed = u32::from(options.failed);
+    let classes = options.classes.bits();
+    let window_ns = options.dedup.map_or(0, |w| u64::try_from(w.as_nanos()).unwrap_or(u64::MAX));
+    let ring = u64::from(options.ring_size());
+    let shed = ring * u64::from(options.shed_percent.min(100)) / 100;
+    let shed_all = shed + (ring - shed) / 4 * 3;
+    let secret = secret();
+    let cpus = aya::util::nr_cpus().map_err(|(file, e)| AttachError::Load { reason: format!("{file}: {e}") })?;
+    let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
+    let bpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .allow_unsupported_maps() // task storage, which only the programs use
+        .verifier_log_level(VerifierLogLevel::DISABLE)
+        .override_global("self", &own_pid, true)
+        .override_global("scope", &scope, true)
+        .override_global("failed", &failed, true)
+        .override_global("classes", &classes, true)
+        .override_global("window_ns", &window_ns, true)
+        .override_global("shed_bytes", &shed, true)
+        .override_global("shed_all_bytes", &shed_all, true)
+        .override_global("secret", &secret, true)
+        .map_max_entries("ring", options.ring_size())
+        .map_max_entries("scratches", cpus)
+        .map_max_entries("packets", cpus)
+        .load(OBJECT)
+        .map_err(load_error)?;
+    Ok(Loaded { bpf, btf })
+}
+
+/// Two numbers that a workload cannot know: the standard library's hasher keys are random.
+fn secret() -> [u64; 2] {
+    use std::hash::{BuildHasher, RandomState};
+    [RandomState::new().hash_one(1u8), RandomState::new().hash_one(2u8)]
+}
+
+/// Key 0 exists from the start, so that counting never fails.
+pub(super) fn prepare_losses(lost: &mut PerCpuHashMap<MapData, u64, [u64; COUNTERS]>) -> Result<(), AttachError> {
+    let cpus = aya::util::nr_cpus().map_err(|(file, e)| AttachError::Load { reason: format!("{file}: {e}") })?;
+    let zero = PerCpuValues::try_from(vec![[0u64; COUNTERS]; cpus])
+        .map_err(|e| AttachError::Load { reason: e.to_string() })?;
+    lost.insert(0u64, zero, 0).map_err(map_error)
+}
+
+pub(super) fn map_error(e: MapError) -> AttachError {
+    AttachError::Load { reason: one_line(&e) }
+}
+
+/// Takes a hash map out of the object.
+pub(super) fn hash<K: aya::Pod, V: aya::Pod>(
+    bpf: &mut Ebpf,
+    name: &str,
+) -> Result<HashMap<MapData, K, V>, AttachError> {
+    let map = bpf.take_map(name).ok_or_else(|| absent(name))?;
+    HashMap::try_from(map).map_err(map_error)
+}
+
+pub(super) fn absent(name: &str) -> AttachError {
+    AttachError::Load { reason: format!("the object has no map named {name}") }
+}
+
+/// The kernel said no: for want of a capability, or for another reason that it keeps to itself.
+fn refused(what: &str, reason: &io::Error) -> AttachError {
+    let missing = match capabilities::missing() {
+        Some(names) => format!("{names} missing"),
+        None => "although the capabilities are there: kernel lockdown, seccomp or a security module".into(),
+    };
+    AttachError::Refused { what: what.into(), reason: reason.to_string(), missing }
+}
+
+/// Why a hook that nothing works without is not there.
+pub(super) fn hook_error(hook: &'static str, e: &HookError) -> AttachError {
+    match e.refusal() {
+        Some(reason) => refused(&format!("loading the program for {hook}"), reason),
+        None => AttachError::Hook { hook, reason: e.to_string() },
+    }
+}
+
+/// Bytes that the maps may take beside the ring, at most, on this host: the sizes in `src/bpf/maps.h`.
+pub(super) fn fixed_map_bytes() -> u64 {
+    const SCRATCH: u64 = 66 << 10;
+    const TOLD: u64 = 65_536 * 32;
+    const LOST_PER_CPU: u64 = 4096 * (COUNTERS as u64 * 8 + 64);
+    const TABLES: u64 = 4096 * 340 + 65_536 * 80;
+    let cpus = aya::util::nr_cpus().unwrap_or(1) as u64;
+    TOLD + TABLES + cpus * (SCRATCH + LOST_PER_CPU)
+}
+
+fn load_error(e: EbpfError) -> AttachError {
+    if let EbpfError::MapError(MapError::CreateError { io_error, .. }) = &e
+        && io_error.kind() == io::ErrorKind::PermissionDenied
+    {
+        return refused("creating a BPF map", io_error);
+    }
+    AttachError::Load { reason: one_line(&e) }
+}
+
+/// An error and its causes in one line.
+pub(super) fn one_line(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut source = e.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text.replace('\n', " ")
+}

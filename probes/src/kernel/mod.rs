@@ -1,0 +1,71 @@
+//! Events from the kernel: eBPF programs, their loader, and the decoder of what they send.
+//!
+//! [`Probes::attach`] loads the programs (`src/bpf`, one committed object) and attaches them. From then on the kernel
+//! writes records into one ring without waking anybody, and [`Probes::drain`], called on a timer, hands over what is
+//! there. What could not be delivered is counted in the kernel, and [`Probes::counts`] tells how much of what.
+//!
+//! ```no_run
+//! use grove_probes::kernel::{Options, Probes, What};
+//!
+//! let mut probes = Probes::attach(&Options::default())?;
+//! loop {
+//!     probes.drain(&mut |record| {
+//!         if let What::Event(event) = record.what {
+//!             println!("cgroup {}: {event:?}", record.cgroup);
+//!         }
+//!     });
+//!     probes.counts(&mut |count| println!("not delivered: {count:?}"));
+//!     std::thread::sleep(std::time::Duration::from_millis(10));
+//! }
+//! # #[expect(unreachable_code)]
+//! # Ok::<(), grove_probes::kernel::AttachError>(())
+//! ```
+//!
+//! # What is promised
+//!
+//! - *Identity.* `pid` is the thread-group id in the initial pid namespace, `start` when the group's leader started,
+//!   on the boot clock, in nanoseconds but rounded down to the clock ticks that `/proc/PID/stat` shows (10 ms), so that
+//!   both sources agree. It is always there, but for a DNS question whose sender is not known (then `pid` is 0).
+//! - *Time.* `ts` is the boot clock plus an offset to Unix time that is taken once, at attach: steps of the wall clock
+//!   do not reorder events.
+//! - *Order.* Records come in the order in which the kernel made room for them, across all CPUs. A fork comes before
+//!   anything that the child does, an exit after all else.
+//! - *Loss.* An event in scope is delivered, or counted once under its [`Class`] and a [`Cause`].
+//!   [`Cause::Repeat`] is not a loss: the same program, with the same ancestors, has told the same thing within the
+//!   window.
+//! - *Paths* of opened files and programs are walked in the kernel from the open file to the process's root: what the
+//!   container sees, free of races. Failed opens have only the string that the process gave, relative or not
+//!   ([`Facts::said`]).
+//! - *Nothing stays behind.* Programs live as long as [`Probes`], or as the process. Nothing is pinned.
+//!
+//! # What is not seen
+//!
+//! - 32-bit system calls (`int 0x80` and compat processes): neither their numbers nor what they open.
+//! - The kernel checks capabilities on its own account too: asking is not always doing. The most frequent such check,
+//!   for `CAP_SYS_ADMIN` whenever memory is reserved, is left out (and not counted); a program that really uses it in
+//!   one of those calls (`mmap`, `mprotect`, `brk`, `mremap`, `fork`, `execve`, …) does not exist.
+//! - Connects and binds through io_uring. Files opened into a ring's own table, or with the result suppressed, have
+//!   the name that was asked for.
+//! - DNS questions after the first of a message, and those whose message begins in the middle of a TCP segment.
+//! - The path of a script is as given to `execve`, made absolute by the working directory; symbolic links in it are
+//!   not followed. Its interpreter's path is.
+//! - What our own forks do before they execute a program: it is our doing.
+//! - A directory renamed within the window is not told about again for files that are opened below it.
+//!
+//! Not here: whose cgroup it is (`workload`), and joining both into events of containers (`live`).
+
+mod capabilities;
+mod decode;
+pub mod doctor;
+mod hooks;
+mod load;
+mod options;
+mod probes;
+mod record;
+
+pub use capabilities::drop_capabilities;
+pub use hooks::HookState;
+pub use load::AttachError;
+pub use options::{Classes, Options, Scope};
+pub use probes::{DrainStats, Probes};
+pub use record::{Cause, Class, Count, Facts, Record, What};

@@ -1,0 +1,145 @@
+//! What the kernel side tells, as callers see it. Not here: how it is written in the ring (`decode`).
+
+use grove::event::EventRef;
+
+/// One thing that happened in one cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The cgroup's id in the v2 hierarchy: the inode of its directory.
+    pub cgroup: u64,
+    /// What happened.
+    pub what: What<'a>,
+    /// What an event has no place for.
+    pub facts: Facts<'a>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What<'a> {
+    /// A process did something. The event's `container` is empty: whose cgroup it is, the caller knows.
+    Event(EventRef<'a>),
+    /// The cgroup was made.
+    CgroupNew {
+        /// Its path within the hierarchy, beginning with `/`.
+        path: &'a [u8],
+    },
+    /// The cgroup was removed. Its id is not used again.
+    CgroupGone,
+}
+
+/// What an event has no place for. All false and empty for most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts<'a> {
+    /// The path's beginning is missing: it had more than 256 components or 4 KiB. It does not begin with `/`.
+    pub cut: bool,
+    /// The path is what the process said, not what it led to: unresolved, and relative perhaps.
+    pub said: bool,
+    /// The path does not lead to the process's root: it is a name only (memfd, pipe), or begins at a mount that was
+    /// taken away.
+    pub detached: bool,
+    /// Opened through io_uring.
+    pub io_uring: bool,
+    /// Of an exec: inode of the file that is executed.
+    pub inode: u64,
+    /// Of an exit: the status as `wait(2)` has it.
+    pub status: u32,
+    /// Of a DNS question: the address it was sent to, 4 or 16 bytes.
+    pub server: &'a [u8],
+}
+
+/// Kinds of events, as they are switched on and off and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// A process was forked.
+    Fork,
+    /// A program was executed.
+    Exec,
+    /// A process ended.
+    Exit,
+    /// A file was opened.
+    Open,
+    /// A socket was connected or bound.
+    Socket,
+    /// A DNS question was asked.
+    Dns,
+    /// A set of system calls.
+    Syscalls,
+    /// A capability was checked.
+    Capability,
+    /// A cgroup was made or removed. Cannot be switched off.
+    Cgroup,
+}
+
+impl Class {
+    /// All of them, in the order of their numbers in the kernel programs.
+    pub const ALL: [Self; 9] = [
+        Self::Fork,
+        Self::Exec,
+        Self::Exit,
+        Self::Open,
+        Self::Socket,
+        Self::Dns,
+        Self::Syscalls,
+        Self::Capability,
+        Self::Cgroup,
+    ];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fork => "fork",
+            Self::Exec => "exec",
+            Self::Exit => "exit",
+            Self::Open => "open",
+            Self::Socket => "socket",
+            Self::Dns => "dns",
+            Self::Syscalls => "syscalls",
+            Self::Capability => "capability",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
+/// Why an event was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The ring had no room.
+    RingFull,
+    /// Left out so that the ring keeps room for what matters more.
+    Shed,
+    /// Told already within the window: not a loss.
+    Repeat,
+    /// The kernel side had no room to keep what the event needs.
+    MapFull,
+    /// Memory that should hold the facts could not be read.
+    Unreadable,
+}
+
+impl Cause {
+    /// All of them, in the order of their numbers in the kernel programs.
+    pub const ALL: [Self; 5] = [Self::RingFull, Self::Shed, Self::Repeat, Self::MapFull, Self::Unreadable];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::Shed => "shed",
+            Self::Repeat => "repeat",
+            Self::MapFull => "map_full",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// So many events were not delivered since the last time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Of which cgroup; 0 if that is not known.
+    pub cgroup: u64,
+    /// Of which class.
+    pub class: Class,
+    /// Why.
+    pub cause: Cause,
+    /// How many.
+    pub n: u64,
+}

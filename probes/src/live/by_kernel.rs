@@ -1,0 +1,202 @@
+//! Events from the programs in the kernel, and what those did not deliver.
+//!
+//! Not here: whose the events are (`places`, `intake`).
+
+use std::time::{Duration, Instant};
+
+use grove::event::Sink;
+use grove::ledger::{Dropped, Ignored};
+
+use super::containers::Owner;
+use super::intake::{Intake, PathFacts};
+use super::places::Places;
+use crate::kernel::{AttachError, Cause, Class, Count, HookState, Options, Probes, Record, What};
+
+/// How often what was not delivered is asked for. It is also asked for before a container ends.
+const COUNT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Where events are of: their cgroup tells, or all are of one container.
+pub(super) enum Of {
+    /// Their cgroup's container.
+    Places(Box<Places>),
+    /// This one.
+    One(Owner),
+}
+
+impl Of {
+    fn owner(&mut self, cgroup: u64, intake: &mut Intake) -> Owner {
+        match self {
+            Self::One(owner) => *owner,
+            Self::Places(places) => places.owner(cgroup, intake),
+        }
+    }
+}
+
+/// The programs in the kernel as a source.
+pub(super) struct ByKernel {
+    probes: Probes,
+    /// `None` if system calls are not observed.
+    flush_interval: Option<Duration>,
+    flushed: Instant,
+    counted: Instant,
+    /// Cgroups that are gone, whose losses are still to be told.
+    gone: Vec<u64>,
+    /// Cgroups that the kernel need not tell about any more.
+    excluded: Vec<u64>,
+    /// Whether those of the host are such.
+    host: bool,
+}
+
+impl ByKernel {
+    /// Attaches. The host's events leave the kernel if `host`.
+    ///
+    /// # Errors
+    /// One line on what is missing and what to do.
+    pub(super) fn attach(options: &Options, host: bool) -> Result<Self, AttachError> {
+        let now = Instant::now();
+        Ok(Self {
+            probes: Probes::attach(options)?,
+            flush_interval: options.classes.contains(Class::Syscalls).then_some(options.syscall_flush),
+            flushed: now,
+            counted: now,
+            gone: Vec::new(),
+            excluded: Vec::new(),
+            host,
+        })
+    }
+
+    pub(super) fn hooks(&self) -> &[HookState] {
+        self.probes.hooks()
+    }
+
+    /// These cgroups are the host's.
+    pub(super) fn host_cgroups(&mut self, cgroups: Vec<u64>) {
+        if !self.host {
+            self.excluded.extend(cgroups);
+        }
+    }
+
+    /// Takes what is there.
+    pub(super) fn step(&mut self, of: &mut Of, intake: &mut Intake, sink: &mut dyn Sink) {
+        if self.flush_interval.is_some_and(|interval| self.flushed.elapsed() >= interval) {
+            self.flush();
+        }
+        self.drain(of, intake, sink);
+        if !self.gone.is_empty() || self.counted.elapsed() >= COUNT_INTERVAL {
+            self.count(of, intake, sink);
+        }
+        for cgroup in self.excluded.drain(..) {
+            if let Err(error) = self.probes.exclude_cgroup(cgroup) {
+                tracing::debug!(cgroup, %error, "events of the host go on leaving the kernel");
+            }
+        }
+    }
+
+    /// Takes all that happened until now.
+    pub(super) fn finish(&mut self, of: &mut Of, intake: &mut Intake, sink: &mut dyn Sink) {
+        self.flush();
+        // What came while the first was on its way.
+        for _ in 0..2 {
+            self.drain(of, intake, sink);
+        }
+        self.count(of, intake, sink);
+    }
+
+    fn flush(&mut self) {
+        self.flushed = Instant::now();
+        if self.flush_interval.is_none() {
+            return;
+        }
+        if let Err(error) = self.probes.flush_syscalls() {
+            tracing::warn!(%error, "system calls of processes that sleep are told late");
+        }
+    }
+
+    fn drain(&mut self, of: &mut Of, intake: &mut Intake, sink: &mut dyn Sink) {
+        let Self { probes, gone, excluded, host, .. } = self;
+        let stats = probes.drain(&mut |record: Record<'_>| match record.what {
+            What::Event(event) => {
+                let owner = of.owner(record.cgroup, intake);
+                // Once is enough, and many come in one drain.
+                if owner == Owner::Host && !*host && excluded.last() != Some(&record.cgroup) {
+                    excluded.push(record.cgroup);
+                }
+                let facts = PathFacts { cut: record.facts.cut, detached: record.facts.detached };
+                intake.event(owner, event, facts, sink);
+            }
+            What::CgroupNew { path } => {
+                if let Of::Places(places) = of
+                    && places.made(record.cgroup, path, intake) == Owner::Host
+                    && !*host
+                {
+                    excluded.push(record.cgroup);
+                }
+            }
+            What::CgroupGone => gone.push(record.cgroup),
+        });
+        intake.missed_of_nobody(Dropped::ProbeRecord.name(), stats.malformed, sink);
+    }
+
+    /// Tells what was not delivered, and then of the containers that are gone.
+    fn count(&mut self, of: &mut Of, intake: &mut Intake, sink: &mut dyn Sink) {
+        self.counted = Instant::now();
+        self.probes.counts(&mut |count: Count| match (ledger_name(count.class, count.cause), &of) {
+            (None, _) => tracing::warn!(?count, "cgroups were made or removed unseen"),
+            (Some(cause), Of::Places(_)) if count.cgroup == 0 => intake.missed_of_nobody(cause, count.n, sink),
+            (Some(cause), _) => {
+                let owner = of.owner(count.cgroup, intake);
+                intake.missed(owner, cause, count.n, sink);
+            }
+        });
+        for cgroup in self.gone.drain(..) {
+            intake.cgroup_gone(cgroup, sink);
+        }
+    }
+}
+
+/// The ledger's name for what was not delivered; `None` if it was no event.
+fn ledger_name(class: Class, cause: Cause) -> Option<&'static str> {
+    use Dropped::{
+        ProbeRecord, ProbeTable, RingFullCapability, RingFullDns, RingFullExec, RingFullExit, RingFullFork,
+        RingFullOpen, RingFullSocket, RingFullSyscalls, ShedCapability, ShedDns, ShedOpen, ShedSocket, ShedSyscalls,
+    };
+    let dropped = match (cause, class) {
+        (_, Class::Cgroup) => return None,
+        (Cause::Repeat, _) => return Some(Ignored::Repeat.name()),
+        (Cause::MapFull, _) => ProbeTable,
+        (Cause::Unreadable, _) => ProbeRecord,
+        (_, Class::Fork) => RingFullFork,
+        (_, Class::Exec) => RingFullExec,
+        (_, Class::Exit) => RingFullExit,
+        (Cause::RingFull, Class::Open) => RingFullOpen,
+        (Cause::RingFull, Class::Socket) => RingFullSocket,
+        (Cause::RingFull, Class::Dns) => RingFullDns,
+        (Cause::RingFull, Class::Syscalls) => RingFullSyscalls,
+        (Cause::RingFull, Class::Capability) => RingFullCapability,
+        (Cause::Shed, Class::Open) => ShedOpen,
+        (Cause::Shed, Class::Socket) => ShedSocket,
+        (Cause::Shed, Class::Dns) => ShedDns,
+        (Cause::Shed, Class::Syscalls) => ShedSyscalls,
+        (Cause::Shed, Class::Capability) => ShedCapability,
+    };
+    Some(dropped.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_and_cause_is_told_apart_in_the_ledger() {
+        let mut names = std::collections::BTreeSet::new();
+        for class in Class::ALL {
+            for cause in Cause::ALL {
+                let name = ledger_name(class, cause);
+                assert_eq!(name.is_none(), class == Class::Cgroup);
+                names.extend(name);
+            }
+        }
+        // Eight classes, of which three are never shed; repeats, full tables and unreadable records once each.
+        assert_eq!(names.len(), 8 + 5 + 3);
+    }
+}

@@ -1,0 +1,302 @@
+//! Whose cgroups are: which belong to which container, and what is known of each.
+//!
+//! A container is there from its first cgroup on and until its last one is gone; what it runs may be told later than
+//! that, so one that is gone is remembered until it is. Not here: where any of this is learned from.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use grove::event::EventBuf;
+
+use super::select::Wanted;
+use crate::workload::{ContainerRef, Workload};
+
+/// Cgroups that are told apart at a time. Of those beyond, the oldest is forgotten, and looked up again.
+const CGROUPS_MAX: usize = 1 << 16;
+
+/// Containers that are gone and still remembered, in case their workload is told.
+const GONE_MAX: usize = 4096;
+
+/// Which container of the table.
+pub type Index = usize;
+
+/// Whose a cgroup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The host's own.
+    Host,
+    /// A container's.
+    Container(Index),
+}
+
+/// What is known of one container.
+#[derive(Debug)]
+pub struct Container {
+    /// As its events name it.
+    pub id: Box<[u8]>,
+    /// As its runtime knows it; `None` if only the number of its cgroup is known.
+    pub who: Option<ContainerRef>,
+    /// What it runs, once that is told.
+    pub workload: Option<Workload>,
+    /// Events of it so far.
+    pub events: u64,
+    /// Its cgroups that are there.
+    cgroups: usize,
+    /// Its last cgroup is gone.
+    pub gone: bool,
+    /// Its runtime has answered, or nobody will.
+    pub answered: bool,
+    /// Whether its events are let through.
+    pub wanted: Wanted,
+    /// Its events, as long as that is open.
+    pub held: Option<EventBuf>,
+    /// How many of them found no room.
+    pub unheld: u64,
+    /// Its processes, as long as all of them are known.
+    pub processes: Option<Processes>,
+}
+
+/// The processes of a container of which every fork and exec was seen. So one that is not among them, and does
+/// something in the container, came in from outside: it is the runtime's.
+#[derive(Debug, Default)]
+pub struct Processes {
+    known: HashSet<(u32, u64)>,
+    /// The one that was looked at last, as most events come from the same process as the one before.
+    last: (u32, u64),
+}
+
+/// Processes of one container that are told apart; with more running, none are.
+const PROCESSES_MAX: usize = 1 << 16;
+
+impl Processes {
+    /// Whether a process is among them.
+    pub fn contains(&mut self, process: (u32, u64)) -> bool {
+        let known = self.last == process || self.known.contains(&process);
+        if known {
+            self.last = process;
+        }
+        known
+    }
+
+    /// A process is there. False if there are too many.
+    pub fn add(&mut self, process: (u32, u64)) -> bool {
+        self.known.insert(process);
+        self.known.len() <= PROCESSES_MAX
+    }
+
+    /// A process is gone.
+    pub fn remove(&mut self, process: (u32, u64)) {
+        self.known.remove(&process);
+        self.last = (0, 0);
+    }
+}
+
+/// The containers of a host, and their cgroups.
+#[derive(Debug, Default)]
+pub struct Containers {
+    slots: Vec<Option<Container>>,
+    free: Vec<Index>,
+    by_id: HashMap<Box<[u8]>, Index>,
+    owners: HashMap<u64, Owner>,
+    /// The cgroups in `owners`, oldest first; some may be gone from there.
+    order: VecDeque<u64>,
+    gone: VecDeque<Box<[u8]>>,
+    seen: u64,
+}
+
+/// A container's id as its events have it. A user's own runtime may use any id: it must not pass for another's.
+pub fn event_id(who: &ContainerRef) -> Box<[u8]> {
+    match who.user {
+        None => who.id.as_bytes().into(),
+        Some(user) => format!("{}@{user}", who.id).into_bytes().into(),
+    }
+}
+
+impl Containers {
+    /// Whose a cgroup is, if that is known.
+    pub fn owner(&self, cgroup: u64) -> Option<Owner> {
+        self.owners.get(&cgroup).copied()
+    }
+
+    /// A cgroup is the host's.
+    pub fn is_host(&mut self, cgroup: u64) {
+        self.assign(cgroup, Owner::Host);
+    }
+
+    /// A cgroup is a container's. True if the container is new, or is back after it had gone.
+    pub fn is_container(&mut self, cgroup: u64, who: ContainerRef) -> (Index, bool) {
+        let id = event_id(&who);
+        let (index, new) = self.container(&id, Some(who));
+        if self.owner(cgroup) != Some(Owner::Container(index)) {
+            self.assign(cgroup, Owner::Container(index));
+            if let Some(container) = self.get_mut(index) {
+                container.cgroups += 1;
+            }
+        }
+        (index, new)
+    }
+
+    /// A cgroup that is gone before anybody could ask whose it was: its events stay apart from all others.
+    pub fn is_unknown(&mut self, cgroup: u64) -> Index {
+        let id = format!("cgroup:{cgroup}").into_bytes();
+        let (index, _) = self.container(&id, None);
+        self.assign(cgroup, Owner::Container(index));
+        index
+    }
+
+    /// The container of this id, made if it is new.
+    fn container(&mut self, id: &[u8], who: Option<ContainerRef>) -> (Index, bool) {
+        if let Some(index) = self.by_id.get(id).copied()
+            && let Some(container) = self.get_mut(index)
+        {
+            let back = std::mem::replace(&mut container.gone, false);
+            return (index, back);
+        }
+        let container = Container {
+            id: id.into(),
+            answered: who.is_none(),
+            who,
+            workload: None,
+            events: 0,
+            cgroups: 0,
+            gone: false,
+            wanted: Wanted::Yes,
+            held: None,
+            unheld: 0,
+            processes: None,
+        };
+        let index = self.free.pop().unwrap_or(self.slots.len());
+        match self.slots.get_mut(index) {
+            Some(slot) => *slot = Some(container),
+            None => self.slots.push(Some(container)),
+        }
+        self.by_id.insert(id.into(), index);
+        self.seen += 1;
+        (index, true)
+    }
+
+    fn assign(&mut self, cgroup: u64, owner: Owner) {
+        if self.owners.insert(cgroup, owner).is_none() {
+            self.order.push_back(cgroup);
+        }
+        while self.owners.len() > CGROUPS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.cgroup_gone(oldest);
+        }
+    }
+
+    /// A cgroup is gone. The container of which it was the last one, if it was.
+    pub fn cgroup_gone(&mut self, cgroup: u64) -> Option<Index> {
+        let Owner::Container(index) = self.owners.remove(&cgroup)? else { return None };
+        let container = self.get_mut(index)?;
+        container.cgroups = container.cgroups.saturating_sub(1);
+        if container.cgroups > 0 || container.who.is_none() {
+            return None;
+        }
+        container.gone = true;
+        let id = container.id.clone();
+        self.gone.push_back(id);
+        if self.gone.len() > GONE_MAX
+            && let Some(oldest) = self.gone.pop_front()
+        {
+            self.forget(&oldest);
+        }
+        Some(index)
+    }
+
+    /// Lets a container go, unless it has come back.
+    fn forget(&mut self, id: &[u8]) {
+        let Some(index) = self.by_id.get(id).copied() else { return };
+        if self.get(index).is_some_and(|container| container.gone) {
+            self.by_id.remove(id);
+            if let Some(slot) = self.slots.get_mut(index) {
+                *slot = None;
+            }
+            self.free.push(index);
+        }
+    }
+
+    /// A container.
+    pub fn get(&self, index: Index) -> Option<&Container> {
+        self.slots.get(index)?.as_ref()
+    }
+
+    /// A container.
+    pub fn get_mut(&mut self, index: Index) -> Option<&mut Container> {
+        self.slots.get_mut(index)?.as_mut()
+    }
+
+    /// The container that a runtime was asked about.
+    pub fn find(&self, who: &ContainerRef) -> Option<Index> {
+        self.by_id.get(&event_id(who)).copied()
+    }
+
+    /// All containers that are remembered.
+    pub fn iter(&self) -> impl Iterator<Item = &Container> {
+        self.slots.iter().flatten()
+    }
+
+    /// Containers seen so far.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Runtime;
+
+    fn who(id: &str) -> ContainerRef {
+        ContainerRef { runtime: Runtime::Docker, id: id.to_owned(), pod: None, user: None }
+    }
+
+    #[test]
+    fn a_container_is_gone_with_its_last_cgroup() {
+        let mut all = Containers::default();
+        let (index, new) = all.is_container(1, who("a"));
+        assert!(new);
+        assert_eq!(all.is_container(2, who("a")), (index, false));
+        // Told twice, counted once.
+        assert_eq!(all.is_container(2, who("a")), (index, false));
+        assert_eq!(all.cgroup_gone(1), None);
+        assert_eq!(all.cgroup_gone(2), Some(index));
+        assert!(all.get(index).is_some_and(|container| container.gone));
+        // Started again under its id.
+        assert_eq!(all.is_container(3, who("a")), (index, true));
+        assert_eq!((all.seen(), all.iter().count()), (1, 1));
+    }
+
+    #[test]
+    fn a_users_container_does_not_pass_for_another() {
+        let mut all = Containers::default();
+        let (root, _) = all.is_container(1, who("a"));
+        let (user, new) = all.is_container(2, ContainerRef { user: Some(1000), ..who("a") });
+        assert!(new && user != root);
+        assert_eq!(all.find(&who("a")), Some(root));
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_in_its_turn_unless_it_came_back() {
+        let mut all = Containers::default();
+        for n in 0..=GONE_MAX as u64 + 1 {
+            all.is_container(n, who(&n.to_string()));
+            all.cgroup_gone(n);
+            if n == 0 {
+                all.is_container(1 << 32, who("0"));
+            }
+        }
+        assert!(all.find(&who("0")).is_some() && all.find(&who("1")).is_none());
+        assert_eq!(all.iter().count(), GONE_MAX + 1);
+    }
+
+    #[test]
+    fn cgroups_are_bounded() {
+        let mut all = Containers::default();
+        for n in 0..CGROUPS_MAX as u64 + 10 {
+            all.is_host(n);
+        }
+        assert_eq!(all.owners.len(), CGROUPS_MAX);
+        assert_eq!((all.owner(0), all.owner(10)), (None, Some(Owner::Host)));
+    }
+}

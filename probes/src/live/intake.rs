@@ -1,0 +1,355 @@
+//! The way of one event: from the cgroup it happened in to the container it is of, and out.
+//!
+//! Not here: who makes the events (`kernel`, `proc`), and asking runtimes (`workload`).
+
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use grove::event::{Body, EventBuf, EventRef, Exec, Sink};
+use grove::ledger::{Dropped, Ignored};
+
+use super::containers::{Containers, Index, Owner, Processes};
+use super::select::{Select, Wanted};
+use crate::proc::{Process, Snapshot};
+use crate::workload::{Answer, ContainerRef, Resolver, Workload};
+
+/// Events of one container that are kept until it is known whether it is wanted.
+const OPEN_EVENTS_MAX: usize = 16_384;
+
+/// What stands for the beginning of a path of which only the end is known.
+const CUT: &[u8] = b"/(cut)/";
+
+/// What stands for the root of a path that does not lead to the process's.
+const UNREACHABLE: &[u8] = b"/(unreachable)/";
+
+/// The program of a process that came into a container from outside: named as a runtime names its own.
+const JOINED: &[u8] = b"/runc:[joined]";
+
+/// What is known of a path beside its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathFacts {
+    /// Its beginning is missing.
+    pub cut: bool,
+    /// It does not lead to the process's root.
+    pub detached: bool,
+}
+
+/// Gives events to the containers they are of.
+#[derive(Debug)]
+pub struct Intake {
+    containers: Containers,
+    /// `None` where there is nobody to ask.
+    resolver: Option<Resolver>,
+    select: Select,
+    host: bool,
+    /// To be asked about as soon as the resolver takes more.
+    unasked: Vec<ContainerRef>,
+    /// Of the host, which was not asked for; not told yet.
+    host_events: u64,
+    path: Vec<u8>,
+}
+
+impl Intake {
+    /// An intake that asks `resolver`, lets the containers of `select` through, and the host if `host`.
+    pub fn new(resolver: Option<Resolver>, select: Select, host: bool) -> Self {
+        Self {
+            containers: Containers::default(),
+            resolver,
+            select,
+            host,
+            unasked: Vec::new(),
+            host_events: 0,
+            path: Vec::new(),
+        }
+    }
+
+    /// From now on runtimes are asked.
+    pub fn ask_through(&mut self, resolver: Resolver) {
+        self.resolver = Some(resolver);
+    }
+
+    /// The containers.
+    pub fn containers(&self) -> &Containers {
+        &self.containers
+    }
+
+    /// Whose a cgroup is, if that is known.
+    pub fn owner(&self, cgroup: u64) -> Option<Owner> {
+        self.containers.owner(cgroup)
+    }
+
+    /// A cgroup and its path. Whose it is now.
+    pub fn cgroup(&mut self, cgroup: u64, who: Option<ContainerRef>) -> Owner {
+        let Some(who) = who else {
+            self.containers.is_host(cgroup);
+            return Owner::Host;
+        };
+        let (index, new) = self.containers.is_container(cgroup, who.clone());
+        if new {
+            self.decide(index);
+            self.ask(who);
+        }
+        Owner::Container(index)
+    }
+
+    /// A cgroup was made just now. If it is the first of a container, all that the container does will be seen.
+    pub fn new_cgroup(&mut self, cgroup: u64, who: Option<ContainerRef>) -> Owner {
+        let known = who.as_ref().is_some_and(|who| self.containers.find(who).is_some());
+        let owner = self.cgroup(cgroup, who);
+        if let (false, Owner::Container(index)) = (known, owner)
+            && let Some(container) = self.containers.get_mut(index)
+        {
+            container.processes = Some(Processes::default());
+        }
+        owner
+    }
+
+    /// A cgroup of which nothing can be learned any more.
+    pub fn lost_cgroup(&mut self, cgroup: u64) -> Owner {
+        let index = self.containers.is_unknown(cgroup);
+        self.decide(index);
+        Owner::Container(index)
+    }
+
+    /// A cgroup is gone; with the last one of a container, the container is.
+    pub fn cgroup_gone(&mut self, cgroup: u64, sink: &mut dyn Sink) {
+        if let Some(index) = self.containers.cgroup_gone(cgroup) {
+            self.emit(index, now(), Body::ContainerStop, sink);
+        }
+    }
+
+    /// An event of a process in a cgroup of `owner`.
+    pub fn event(&mut self, owner: Owner, event: EventRef<'_>, facts: PathFacts, sink: &mut dyn Sink) {
+        let index = match owner {
+            Owner::Host if !self.host => {
+                self.host_events += 1;
+                return;
+            }
+            Owner::Host => None,
+            Owner::Container(index) => Some(index),
+        };
+        let mut path = std::mem::take(&mut self.path);
+        let event = EventRef { body: whole_path(event.body, facts, &mut path), ..event };
+        match index {
+            None => sink.event(event),
+            Some(index) => {
+                self.meet(index, &event, sink);
+                self.forward(index, event, sink);
+            }
+        }
+        self.path = path;
+    }
+
+    /// Processes that ran before anything was observed.
+    pub fn running(
+        &mut self,
+        snapshot: &Snapshot,
+        mut who: impl FnMut(&[u8]) -> Option<ContainerRef>,
+        sink: &mut dyn Sink,
+    ) {
+        // The containers of whoever is wanted, each asked for once; processes come in order, parents first.
+        let ids: Vec<Option<Box<[u8]>>> = snapshot
+            .processes
+            .iter()
+            .map(|process| match who(&process.cgroup) {
+                None if self.host => Some(Box::default()),
+                None => None,
+                Some(who) => {
+                    let index = self.containers.find(&who)?;
+                    let container = self.containers.get(index)?;
+                    (container.wanted != Wanted::No).then(|| container.id.clone())
+                }
+            })
+            .collect();
+        let by_process: HashMap<(u32, u64), &[u8]> = snapshot
+            .processes
+            .iter()
+            .zip(&ids)
+            .filter_map(|(process, id)| Some(((process.pid, process.start), &**id.as_ref()?)))
+            .collect();
+        let id_of = |process: &Process| by_process.get(&(process.pid, process.start)).copied();
+        snapshot.tell(now(), id_of, sink);
+    }
+
+    /// So many events of a cgroup were not delivered. `cause` is the ledger's name for why.
+    pub fn missed(&mut self, owner: Owner, cause: &str, n: u64, sink: &mut dyn Sink) {
+        if n == 0 {
+            return;
+        }
+        let body = Body::Missed { cause: cause.as_bytes(), n };
+        let lineage = [Dropped::RingFullFork, Dropped::RingFullExec, Dropped::ProbeTable, Dropped::ProbeRecord];
+        if let Owner::Container(index) = owner
+            && lineage.iter().any(|lost| lost.name() == cause)
+            && let Some(container) = self.containers.get_mut(index)
+        {
+            // Who was forked unseen must not pass for the runtime's.
+            container.processes = None;
+        }
+        match owner {
+            Owner::Host if !self.host => self.host_events += n,
+            Owner::Host => sink.event(EventRef { ts: now(), container: b"", pid: 0, start: None, body }),
+            Owner::Container(index) => self.emit(index, now(), body, sink),
+        }
+    }
+
+    /// Events that were lost, nobody knows whose: they count for the run, and for no image.
+    pub fn missed_of_nobody(&mut self, cause: &str, n: u64, sink: &mut dyn Sink) {
+        if n > 0 {
+            let body = Body::Missed { cause: cause.as_bytes(), n };
+            sink.event(EventRef { ts: now(), container: b"", pid: 0, start: None, body });
+        }
+    }
+
+    /// Takes what runtimes have answered since, asks again where it could not, and tells of the host's events.
+    pub fn settle(&mut self, sink: &mut dyn Sink) {
+        while let Some(answer) = self.resolver.as_ref().and_then(|resolver| resolver.answers().try_recv().ok()) {
+            self.answer(answer, sink);
+        }
+        while let (Some(resolver), Some(who)) = (&self.resolver, self.unasked.last()) {
+            if !resolver.ask(who.clone()) {
+                break;
+            }
+            self.unasked.pop();
+        }
+        let n = std::mem::take(&mut self.host_events);
+        if n > 0 {
+            let body = Body::Missed { cause: Ignored::Host.name().as_bytes(), n };
+            sink.event(EventRef { ts: now(), container: b"", pid: 0, start: None, body });
+        }
+    }
+
+    /// Whether a runtime is still expected to answer.
+    pub fn waits(&self) -> bool {
+        let open = |container: &super::Container| container.who.is_some() && !container.answered;
+        self.resolver.is_some() && self.containers.iter().any(open)
+    }
+
+    /// What a container runs, from whoever knows.
+    pub fn tell(&mut self, who: &ContainerRef, workload: Workload, sink: &mut dyn Sink) {
+        let Some(index) = self.containers.find(who) else { return };
+        let Some(container) = self.containers.get_mut(index) else { return };
+        container.workload = Some(workload.clone());
+        container.answered = true;
+        self.decide(index);
+        let body = Body::ContainerStart { image: workload.image.as_bytes(), tag: workload.tag.as_bytes() };
+        self.emit(index, now(), body, sink);
+        self.release(index, sink);
+    }
+
+    fn answer(&mut self, answer: Answer, sink: &mut dyn Sink) {
+        let Answer { container: who, result } = answer;
+        match result {
+            Ok(workload) => self.tell(&who, workload, sink),
+            Err(unresolved) => {
+                tracing::warn!(container = who.id, runtime = %who.runtime, %unresolved, "image unknown");
+                let index = self.containers.find(&who);
+                if let Some(container) = index.and_then(|index| self.containers.get_mut(index)) {
+                    container.answered = true;
+                }
+            }
+        }
+    }
+
+    /// Looks at who makes an event. A process that came into the container from outside, and has run no program in
+    /// it, is the runtime's, which is told before it does anything.
+    fn meet(&mut self, index: Index, event: &EventRef<'_>, sink: &mut dyn Sink) {
+        let Some(container) = self.containers.get_mut(index) else { return };
+        let (Some(processes), Some(start)) = (&mut container.processes, event.start) else { return };
+        let process = (event.pid, start);
+        let whole = match event.body {
+            Body::Fork { .. } | Body::Exec(_) => processes.add(process),
+            Body::Exit => {
+                processes.remove(process);
+                true
+            }
+            _ if processes.contains(process) => true,
+            _ => {
+                let whole = processes.add(process);
+                let body = Body::Exec(Exec { path: JOINED, ..Exec::default() });
+                self.forward(index, EventRef { body, ..*event }, sink);
+                whole
+            }
+        };
+        if let Some(container) = self.containers.get_mut(index).filter(|_| !whole) {
+            container.processes = None;
+        }
+    }
+
+    fn ask(&mut self, who: ContainerRef) {
+        if self.resolver.as_ref().is_some_and(|resolver| !resolver.ask(who.clone())) {
+            self.unasked.push(who);
+        }
+    }
+
+    fn decide(&mut self, index: Index) {
+        if let Some(container) = self.containers.get_mut(index) {
+            container.wanted = self.select.wants(container);
+        }
+    }
+
+    /// Something of a container that no process did.
+    fn emit(&mut self, index: Index, ts: u64, body: Body<&[u8]>, sink: &mut dyn Sink) {
+        let event = EventRef { ts, container: b"", pid: 0, start: None, body };
+        self.forward(index, event, sink);
+    }
+
+    /// Hands an event of a container on, if the container is wanted.
+    fn forward(&mut self, index: Index, event: EventRef<'_>, sink: &mut dyn Sink) {
+        let Some(container) = self.containers.get_mut(index) else { return };
+        container.events += 1;
+        let event = EventRef { container: &container.id, ..event };
+        match container.wanted {
+            Wanted::Yes => sink.event(event),
+            Wanted::No => {}
+            Wanted::Open => {
+                let held = container.held.get_or_insert_default();
+                if held.len() < OPEN_EVENTS_MAX {
+                    held.push(event, true);
+                } else {
+                    container.unheld += 1;
+                }
+            }
+        }
+    }
+
+    /// Lets go of what was kept of a container until it was known whether it is wanted.
+    fn release(&mut self, index: Index, sink: &mut dyn Sink) {
+        let Some(container) = self.containers.get_mut(index) else { return };
+        if container.wanted == Wanted::Open {
+            return;
+        }
+        let held = container.held.take().unwrap_or_else(EventBuf::new);
+        let unheld = std::mem::take(&mut container.unheld);
+        if container.wanted == Wanted::Yes {
+            held.iter().for_each(|stored| sink.event(stored.event));
+            self.missed(Owner::Container(index), Dropped::QueueFull.name(), unheld, sink);
+        }
+    }
+}
+
+/// A body whose path, where the kernel knows only a part of it, says so, and cannot pass for a relative one.
+fn whole_path<'a>(body: Body<&'a [u8]>, facts: PathFacts, buffer: &'a mut Vec<u8>) -> Body<&'a [u8]> {
+    let before = match facts {
+        PathFacts { detached: true, .. } => UNREACHABLE,
+        PathFacts { cut: true, .. } => CUT,
+        PathFacts { .. } => return body,
+    };
+    let path = match body {
+        Body::Open { path, .. } => path,
+        Body::Exec(exec) if !exec.fileless => exec.path,
+        _ => return body,
+    };
+    buffer.clear();
+    buffer.extend_from_slice(before);
+    buffer.extend_from_slice(path.strip_prefix(b"/").unwrap_or(path));
+    let path = &**buffer;
+    match body {
+        Body::Open { flags, ret, .. } => Body::Open { path, flags, ret },
+        Body::Exec(exec) => Body::Exec(Exec { path, ..exec }),
+        other => other,
+    }
+}
+
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}

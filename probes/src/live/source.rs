@@ -1,0 +1,234 @@
+//! A running host, or a running command, as a source of events: the one loop body of every live command.
+//!
+//! Not here: the timer that calls it, and what becomes of the events.
+
+use std::collections::HashSet;
+use std::hash::RandomState;
+use std::io;
+
+use grove::event::{Body, EventRef, Exec, Sink};
+
+use super::by_kernel::{self, ByKernel};
+use super::by_proc::{self, ByProc};
+use super::containers::Containers;
+use super::intake::{Intake, PathFacts, now};
+use super::places::Places;
+use super::select::Select;
+use crate::kernel::{AttachError, HookState, Options, Scope};
+use crate::proc::{self, Budget, ConnectorError, Snapshot};
+use crate::workload::{self, ContainerRef, Resolver, Runtime, Workload};
+
+/// Where events come from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// Programs in the kernel. Their scope is chosen here.
+    Kernel(Box<Options>),
+    /// The process connector, with so large a buffer in the kernel.
+    Proc {
+        /// In bytes.
+        receive_bytes: usize,
+    },
+}
+
+/// Whom to observe.
+#[derive(Clone, Debug)]
+pub enum Whom {
+    /// Containers, and the host itself if asked for.
+    Containers {
+        /// Which of them.
+        select: Select,
+        /// Whether the host is one of them.
+        host: bool,
+        /// How to ask what they run.
+        resolver: Box<workload::Options>,
+        /// How much of what runs already is looked at.
+        budget: Budget,
+    },
+    /// A process that is about to run a program, and its descendants: one synthetic container.
+    Command {
+        /// The process.
+        pid: u32,
+        /// The container's id.
+        container: String,
+        /// What it counts as.
+        workload: Box<Workload>,
+    },
+}
+
+/// Why there are no live events.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LiveError {
+    /// The programs cannot be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The process connector cannot be listened to.
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
+    /// Cgroups cannot be looked up.
+    #[error("cgroups cannot be looked up: {0}")]
+    Cgroups(io::Error),
+    /// There is no thread for asking runtimes.
+    #[error("a thread cannot be started: {0}; raise the limit of threads")]
+    Thread(io::Error),
+}
+
+/// The program of a process that is about to run the command: named as a runtime names its own.
+const LAUNCHER: &[u8] = b"/runc:[launch]";
+
+/// A running host, or a running command, as a source of events.
+pub struct Live {
+    source: Source,
+    intake: Intake,
+}
+
+enum Source {
+    Kernel(Box<ByKernel>, by_kernel::Of),
+    Proc(Box<ByProc>),
+}
+
+impl Live {
+    /// Attaches, and tells `sink` of what runs already.
+    ///
+    /// # Errors
+    /// One line on what is missing and what to do.
+    pub fn attach(origin: &Origin, whom: Whom, sink: &mut dyn Sink) -> Result<Self, LiveError> {
+        match whom {
+            Whom::Containers { select, host, resolver, budget } => {
+                Self::of_containers(origin, Intake::new(None, select, host), host, *resolver, budget, sink)
+            }
+            Whom::Command { pid, container, workload } => Self::of_command(origin, pid, container, *workload, sink),
+        }
+    }
+
+    fn of_containers(
+        origin: &Origin,
+        mut intake: Intake,
+        host: bool,
+        resolver: workload::Options,
+        budget: Budget,
+        sink: &mut dyn Sink,
+    ) -> Result<Self, LiveError> {
+        // Whatever makes an event from now on is told, so that nothing falls between that and the look around.
+        let places = || Places::open().map(Box::new).map_err(LiveError::Cgroups);
+        let mut around = places()?;
+        let source = match origin {
+            Origin::Kernel(options) => {
+                let options = Options { scope: Scope::Everything, ..(**options).clone() };
+                let mut kernel = Box::new(ByKernel::attach(&options, host)?);
+                intake.ask_through(Resolver::start(resolver).map_err(LiveError::Thread)?);
+                kernel.host_cgroups(around.look_around(&mut intake));
+                intake.running(&running(&around, budget, host), |path| around.who(path), sink);
+                Source::Kernel(kernel, by_kernel::Of::Places(around))
+            }
+            Origin::Proc { receive_bytes } => {
+                let of = by_proc::Of::Places(places()?, RandomState::new());
+                let proc = ByProc::open(*receive_bytes, of)?;
+                intake.ask_through(Resolver::start(resolver).map_err(LiveError::Thread)?);
+                around.look_around(&mut intake);
+                intake.running(&running(&around, budget, host), |path| around.who(path), sink);
+                Source::Proc(Box::new(proc))
+            }
+        };
+        Ok(Self { source, intake })
+    }
+
+    fn of_command(
+        origin: &Origin,
+        pid: u32,
+        container: String,
+        workload: Workload,
+        sink: &mut dyn Sink,
+    ) -> Result<Self, LiveError> {
+        let mut intake = Intake::new(None, Select::default(), false);
+        let who = ContainerRef { runtime: Runtime::Unknown, id: container, pod: None, user: None };
+        let owner = intake.cgroup(0, Some(who.clone()));
+        let source = match origin {
+            Origin::Kernel(options) => {
+                let options = Options { scope: Scope::Descendants(pid), ..(**options).clone() };
+                Source::Kernel(Box::new(ByKernel::attach(&options, false)?), by_kernel::Of::One(owner))
+            }
+            Origin::Proc { receive_bytes } => {
+                let of = by_proc::Of::Descendants(owner, HashSet::from([pid]));
+                Source::Proc(Box::new(ByProc::open(*receive_bytes, of)?))
+            }
+        };
+        intake.tell(&who, workload, sink);
+        // Until it runs the command, what it does is not the command's doing: it sets up the container, so to say.
+        let body = Body::Exec(Exec { path: LAUNCHER, ..Exec::default() });
+        let event = EventRef { ts: now(), container: b"", pid, start: proc::start_of(pid), body };
+        intake.event(owner, event, PathFacts::default(), sink);
+        Ok(Self { source, intake })
+    }
+
+    /// Every hook in the kernel, attached or not; none where there are no programs in it.
+    pub fn hooks(&self) -> &[HookState] {
+        match &self.source {
+            Source::Kernel(kernel, _) => kernel.hooks(),
+            Source::Proc(_) => &[],
+        }
+    }
+
+    /// The containers.
+    pub fn containers(&self) -> &Containers {
+        self.intake.containers()
+    }
+
+    /// Whether a runtime is still expected to answer.
+    pub fn waits(&self) -> bool {
+        self.intake.waits()
+    }
+
+    /// Takes what runtimes have answered.
+    pub fn settle(&mut self, sink: &mut dyn Sink) {
+        self.intake.settle(sink);
+    }
+
+    /// Takes what has happened since, and hands it on. Never waits, unless `sink` does.
+    ///
+    /// # Errors
+    /// The source is gone.
+    pub fn step(&mut self, sink: &mut dyn Sink) -> io::Result<()> {
+        self.intake.settle(sink);
+        match &mut self.source {
+            Source::Kernel(kernel, of) => {
+                kernel.step(of, &mut self.intake, sink);
+                Ok(())
+            }
+            Source::Proc(proc) => proc.step(&mut self.intake, sink),
+        }
+    }
+
+    /// The last step: nothing of what happened until now is left in the kernel.
+    ///
+    /// # Errors
+    /// The source is gone.
+    pub fn finish(mut self, sink: &mut dyn Sink) -> io::Result<()> {
+        let outcome = match &mut self.source {
+            Source::Kernel(kernel, of) => {
+                kernel.finish(of, &mut self.intake, sink);
+                Ok(())
+            }
+            Source::Proc(proc) => proc.step(&mut self.intake, sink),
+        };
+        self.intake.settle(sink);
+        outcome
+    }
+}
+
+/// The processes that run in containers, and on the host if it is observed.
+fn running(places: &Places, budget: Budget, host: bool) -> Snapshot {
+    match Snapshot::take(budget, |path| host || places.who(path).is_some()) {
+        Ok(snapshot) => {
+            let left_out = snapshot.left_out;
+            if left_out != proc::LeftOut::default() {
+                tracing::warn!(?left_out, "not every process that runs already could be looked at");
+            }
+            snapshot
+        }
+        Err(error) => {
+            tracing::warn!(%error, "what runs already is not known");
+            Snapshot::default()
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The storage of Podman and CRI-O on disk: which image a container was made from, without any service running.
+//!
+//! Not here: their APIs.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::cgroup::ContainerRef;
+use super::file::{read_json, read_names};
+use super::miss::Miss;
+use super::{Workload, image};
+
+/// A storage's root, such as `/var/lib/containers/storage`.
+#[derive(Clone, Debug)]
+pub(super) struct Storage {
+    root: PathBuf,
+}
+
+/// One of the list in `containers.json`.
+#[derive(Deserialize)]
+struct Container {
+    id: String,
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    image: String,
+    /// JSON again, in the runtime's own terms.
+    #[serde(default)]
+    metadata: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct Metadata {
+    image_name: String,
+    image_id: String,
+    name: String,
+    pod_name: String,
+    namespace: String,
+}
+
+/// One of the list in `images.json`.
+#[derive(Deserialize)]
+struct Image {
+    id: String,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+}
+
+impl Storage {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The storage of a user who runs containers without being root.
+    pub(super) fn of_user(uid: u32) -> Option<Self> {
+        let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+        let home = passwd.lines().find_map(|line| {
+            let mut fields = line.split(':').skip(2);
+            let is_user = fields.next()?.parse() == Ok(uid);
+            is_user.then(|| fields.nth(2)).flatten()
+        })?;
+        Some(Self::new(Path::new(home).join(".local/share/containers/storage")))
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What the container runs.
+    pub(super) fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
+        // One directory for each storage driver: `overlay-containers`, `vfs-containers`, …
+        let names = read_names(&self.root);
+        let drivers = names.iter().filter_map(|name| name.strip_suffix("-containers"));
+        let mut miss = Miss::Absent;
+        for driver in drivers {
+            miss = miss.or(Miss::NotKnown);
+            let dir = self.root.join(format!("{driver}-containers"));
+            // Those that remove themselves when they end may be in a file of their own.
+            for list in ["containers.json", "volatile-containers.json"] {
+                match read_json::<Vec<Container>>(&dir.join(list)) {
+                    Ok(all) => {
+                        if let Some(container) = all.into_iter().find(|c| c.id == who.id) {
+                            return self.workload(driver, container);
+                        }
+                    }
+                    Err(other) => miss = miss.or(other),
+                }
+            }
+        }
+        Err(miss)
+    }
+
+    fn workload(&self, driver: &str, container: Container) -> Result<Workload, Miss> {
+        let told: Metadata = serde_json::from_str(&container.metadata).unwrap_or_default();
+        let id = if told.image_id.is_empty() { container.image } else { told.image_id };
+        if id.is_empty() && told.image_name.is_empty() {
+            return Err(Miss::NoImage);
+        }
+        let named = image::is_named(&told.image_name) && !image::is_id_of(&told.image_name, &id);
+        let reference = if named { Some(told.image_name) } else { self.name_of(driver, &id) };
+        let image_id = (!id.is_empty()).then(|| image::with_algorithm(&id));
+        let workload = Workload::of_image(reference.as_ref().or(image_id.as_ref()).map_or("", String::as_str));
+        let set = |text: String| (!text.is_empty()).then_some(text);
+        Ok(Workload {
+            image_id,
+            name: set(told.name).or_else(|| container.names.into_iter().next()),
+            pod: set(told.pod_name),
+            namespace: set(told.namespace),
+            ..workload
+        })
+    }
+
+    /// A name of the image, of several the first in alphabetical order that is not by digest.
+    fn name_of(&self, driver: &str, id: &str) -> Option<String> {
+        let list = self.root.join(format!("{driver}-images/images.json"));
+        let images: Vec<Image> = read_json(&list).ok()?;
+        let names = images.into_iter().find(|image| image.id == id)?.names.unwrap_or_default();
+        names.into_iter().filter(|name| image::is_named(name)).min_by_key(|name| (name.contains('@'), name.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cgroup::Runtime;
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_storage_knows_its_containers() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Storage::new(dir.path().to_owned());
+        let write = |at: &str, text: &str| {
+            let file = dir.path().join(at);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        let find = |id: &str| {
+            let who = ContainerRef { runtime: Runtime::Podman, id: id.to_owned(), pod: None, user: None };
+            storage.find(&who).map(|w| (w.image, w.tag, w.name.unwrap_or_default(), w.pod.unwrap_or_default()))
+        };
+        let told = |image: &str, tag: &str, name: &str, pod: &str| {
+            Ok((image.to_owned(), tag.to_owned(), name.to_owned(), pod.to_owned()))
+        };
+        assert_eq!(find("a1"), Err(Miss::Absent));
+        write("vfs-images/images.json", r#"[{"id":"ee","names":["z@sha256:1","y:2","y:1"]},{"id":"ff","names":null}]"#);
+        write(
+            "vfs-containers/containers.json",
+            r#"[{"id":"a1","names":["web"],"image":"ee","metadata":"{\"image-name\":\"localhost/bb:1\",\"image-id\":\"ee\",\"name\":\"w\"}"},
+                {"id":"a2","names":["web"],"image":"ee","metadata":"{\"image-name\":\"ee\",\"image-id\":\"ee\"}"},
+                {"id":"a3","image":"ff","metadata":"{}"},
+                {"id":"a4","image":"gg","metadata":"{"},
+                {"id":"a5","metadata":"","extra":[{"x":1}]},
+                {"id":"a6","image":"ee","metadata":"{\"pod-name\":\"p\",\"namespace\":\"n\",\"image-name\":\"q/r\"}"}]"#,
+        );
+        assert_eq!(find("a1"), told("localhost/bb", "1", "w", ""));
+        assert_eq!(find("a2"), told("y", "1", "web", ""), "by its id, so by the image's names");
+        assert_eq!(find("a3"), told("sha256:ff", "latest", "", ""), "an image without a name");
+        assert_eq!(find("a4"), told("sha256:gg", "latest", "", ""), "what is no metadata");
+        assert_eq!(find("a5"), Err(Miss::NoImage));
+        assert_eq!(find("a6"), told("q/r", "latest", "", "p"));
+        assert_eq!(find("a7"), Err(Miss::NotKnown));
+
+        write("overlay-containers/volatile-containers.json", r#"[{"id":"a7","metadata":"{\"image-name\":\"v:7\"}"}]"#);
+        assert_eq!(find("a7"), told("v", "7", "", ""));
+        write("overlay-containers/containers.json", &"[".repeat(100_000));
+        assert!(matches!(find("a8"), Err(Miss::Unreachable(_))), "a broken list may hide it");
+        assert_eq!(find("a1"), told("localhost/bb", "1", "w", ""), "but not those of another");
+    }
+
+    #[test]
+    fn a_pipe_or_an_endless_file_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("overlay-containers/containers.json");
+        fs::create_dir_all(list.parent().unwrap()).unwrap();
+        let who = ContainerRef { runtime: Runtime::Podman, id: "a".to_owned(), pod: None, user: None };
+        let storage = Storage::new(dir.path().to_owned());
+        assert!(std::process::Command::new("mkfifo").arg(&list).status().unwrap().success());
+        assert!(matches!(storage.find(&who), Err(Miss::Unreachable(_))));
+        fs::remove_file(&list).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &list).unwrap();
+        assert!(matches!(storage.find(&who), Err(Miss::Unreachable(_))));
+        fs::remove_file(&list).unwrap();
+        fs::File::create(&list).unwrap().set_len(super::super::file::FILE_BYTES_MAX + 1).unwrap();
+        assert!(matches!(storage.find(&who), Err(Miss::Unreachable(_))));
+    }
+}

@@ -1,0 +1,120 @@
+//! Sets of system calls; capabilities.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use grove::event::{Body, syscall_numbers};
+
+use crate::support::*;
+
+const PAUSE: u32 = 34;
+const EXECVE: u32 = 59;
+const EXIT_GROUP: u32 = 231;
+
+fn calls(seen: &[Seen]) -> Vec<BTreeSet<u32>> {
+    let set = |s: &Seen| match &s.event.body {
+        Body::Syscalls { nrs } => Some(syscall_numbers(nrs).collect()),
+        _ => None,
+    };
+    seen.iter().filter_map(set).collect()
+}
+
+#[test]
+fn calls_are_told_at_exec_and_exit_for_the_program_that_made_them() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let helper = child_path().to_str().unwrap();
+    let seen = w.run(&mut child(&["exec", helper, "exit", "0"]));
+    let sets = calls(&seen);
+    assert_eq!(sets.len(), 2, "{sets:?}");
+    assert!(sets[0].contains(&EXECVE) && !sets[0].contains(&EXIT_GROUP), "{sets:?}");
+    assert!(!sets[1].contains(&EXECVE) && sets[1].contains(&EXIT_GROUP), "{sets:?}");
+    // Every set comes before what ends its program.
+    let order: Vec<_> = lines(&seen).iter().filter_map(|l| l.split([' ', '{']).next().map(String::from)).collect();
+    let ends: Vec<_> = order.iter().filter(|l| ["exec", "Syscalls", "exit"].contains(&l.as_str())).collect();
+    assert_eq!(ends, ["exec", "Syscalls", "exec", "Syscalls", "exit"]);
+}
+
+#[test]
+fn a_flush_tells_of_the_call_that_a_process_sleeps_in() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let mut running = child(&["pause"]).spawn().unwrap();
+    let pid = running.id();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    w.drain();
+    assert!(calls(&w.of(pid)).is_empty());
+    w.probes.flush_syscalls().unwrap();
+    w.drain();
+    let sets = calls(&w.of(pid));
+    assert!(sets.len() == 1 && sets[0].contains(&PAUSE), "{sets:?}");
+    // Told once: the next set is of what came since, which is only that it still sleeps.
+    w.probes.flush_syscalls().unwrap();
+    w.drain();
+    assert_eq!(calls(&w.of(pid))[1..], [BTreeSet::from([PAUSE])]);
+    running.kill().unwrap();
+    w.finish(running);
+}
+
+#[test]
+fn the_calls_that_strace_sees_are_told() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let Ok(version) = Command::new("strace").arg("-V").output() else {
+        assert!(std::env::var_os("CI").is_none_or(|v| v != "1"), "CI needs strace");
+        eprintln!("SKIPPED: strace is not installed");
+        return;
+    };
+    assert!(version.status.success());
+    let log = tempfile::NamedTempFile::new().unwrap();
+    // Raw numbers, so that no table of names is needed.
+    w.run(
+        Command::new("strace")
+            .args(["-qq", "-n", "-o"])
+            .arg(log.path())
+            .arg(child_path())
+            .args(["exit", "0", "traced"]),
+    );
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let expected: BTreeSet<u32> =
+        text.lines().filter_map(|l| l.strip_prefix('[')?.split(']').next()?.trim().parse().ok()).collect();
+    assert!(expected.len() > 10, "{text}");
+    let ours = |s: &&Seen| matches!(&s.event.body, Body::Exec(e) if e.argv.as_ref().is_some_and(|a| a.ends_with(b"\0traced\0") && !a.starts_with(b"strace")));
+    let traced = w.seen.iter().find(ours).unwrap().event.pid;
+    let of = w.of(traced);
+    let told: BTreeSet<u32> = calls(&of).into_iter().flatten().collect();
+    let missing: Vec<_> = expected.difference(&told).collect();
+    assert!(missing.is_empty(), "{missing:?} of {:#?}", lines(&of));
+}
+
+fn capabilities(seen: &[Seen]) -> BTreeSet<(u8, bool)> {
+    let one = |s: &Seen| match s.event.body {
+        Body::Capability { cap, used } => Some((cap, used)),
+        _ => None,
+    };
+    seen.iter().filter_map(one).collect()
+}
+
+#[test]
+fn capabilities_are_told_as_used_or_refused() {
+    const SYS_CHROOT: u8 = 18;
+    const SETUID: u8 = 7;
+    let Some(mut w) = watch(&everything()) else { return };
+    let told = capabilities(&w.run(&mut child(&["chroot", "/"])));
+    assert!(told.contains(&(SYS_CHROOT, true)) && !told.contains(&(SYS_CHROOT, false)), "{told:?}");
+    let helper = child_path().to_str().unwrap();
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", helper, "chroot", "/"];
+    let seen = w.run(Command::new("setpriv").args(nobody));
+    // Two programs of one process: setpriv used what the helper lacked.
+    let at = seen.iter().rposition(|s| matches!(s.event.body, Body::Exec(_))).unwrap();
+    assert!(capabilities(&seen[..at]).contains(&(SETUID, true)));
+    let told = capabilities(&seen[at..]);
+    assert!(told.contains(&(SYS_CHROOT, false)) && !told.contains(&(SYS_CHROOT, true)), "{told:?}");
+}
+
+#[test]
+fn reserving_memory_uses_no_capability() {
+    const SYS_ADMIN: u8 = 21;
+    let Some(mut w) = watch(&everything()) else { return };
+    let told = capabilities(&w.run(&mut child(&["fork", "1"])));
+    assert!(!told.iter().any(|(cap, _)| *cap == SYS_ADMIN), "{told:?}");
+    let told = capabilities(&w.run(Command::new("unshare").args(["--uts", "true"])));
+    assert!(told.contains(&(SYS_ADMIN, true)), "{told:?}");
+}

@@ -1,0 +1,332 @@
+//! What is not delivered is counted, exactly; repeats; who is told about; what is left behind.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use grove::event::Body;
+use grove_probes::kernel::{AttachError, Cause, Class, Classes, Options, Probes, Scope};
+
+use crate::support::*;
+
+/// Only this thread's children, so that other tests' doings count for nothing.
+fn only_followed(options: Options) -> Options {
+    Options { scope: Scope::Descendants(u32::MAX), ..options }
+}
+
+/// Starts the helper stopped, follows it, and lets it run to its end without draining.
+fn run_unread(w: &mut Watch, args: &[&str]) -> u32 {
+    let helper = child_path().to_str().unwrap();
+    let mut shell = Command::new("sh");
+    let mut running = shell.args(["-c", "kill -STOP $$; exec \"$@\"", "sh", helper]).args(args).spawn().unwrap();
+    let pid = running.id();
+    let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    while !state().contains(") T ") {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    w.probes.follow(pid).unwrap();
+    assert!(Command::new("kill").args(["-CONT", &pid.to_string()]).status().unwrap().success());
+    assert!(running.wait().unwrap().success());
+    pid
+}
+
+fn delivered(w: &Watch, is: impl Fn(&Body<Vec<u8>>) -> bool) -> u64 {
+    w.seen.iter().filter(|s| is(&s.event.body)).count() as u64
+}
+
+#[test]
+fn with_a_small_ring_loss_is_exact_and_processes_are_lost_last() {
+    const FILES: u64 = 20_000;
+    const FORKS: u64 = 200;
+    let options = only_followed(Options { ring_bytes: 256 << 10, ..everything() });
+    let Some(mut w) = watch(&options) else { return };
+    run_unread(&mut w, &["flood", &FILES.to_string(), "/nowhere"]);
+    // The ring is as full of opens as it gets; these find room all the same.
+    run_unread(&mut w, &["fork", &FORKS.to_string()]);
+    w.drain();
+    let absent = |b: &Body<Vec<u8>>| matches!(b, Body::Open { path, .. } if text(path).starts_with("/nowhere/"));
+    let told = delivered(&w, absent);
+    let other_opens = delivered(&w, |b| matches!(b, Body::Open { .. })) - told;
+    let lost = w.counted(Class::Open, Cause::Shed) + w.counted(Class::Open, Cause::RingFull);
+    assert!(told > 0 && told < FILES, "{told}");
+    // Opens of the loader are among the lost ones once the ring is full: its own and the second program's.
+    let all_opens = FILES + opens_of_the_loader(&mut watch(&only_followed(everything())).unwrap());
+    assert_eq!(told + other_opens + lost, all_opens, "{:?}", w.counts);
+    assert_eq!(w.counted(Class::Open, Cause::RingFull), 0);
+    assert_eq!(delivered(&w, |b| matches!(b, Body::Fork { .. })), FORKS);
+    assert_eq!(delivered(&w, |b| matches!(b, Body::Exit)), FORKS + 2);
+    assert!(w.counts.iter().all(|c| c.cgroup != 0), "every loss is of a known cgroup: {:?}", w.counts);
+}
+
+/// How many files the same two programs open that are not the flood's.
+fn opens_of_the_loader(w: &mut Watch) -> u64 {
+    run_unread(w, &["flood", "0", "/nowhere"]);
+    run_unread(w, &["fork", "1"]);
+    w.drain();
+    assert!(w.counts.iter().all(|c| c.n == 0), "{:?}", w.counts);
+    delivered(w, |b| matches!(b, Body::Open { .. }))
+}
+
+#[test]
+fn a_full_ring_loses_processes_too_and_says_so() {
+    const FORKS: u64 = 3000;
+    let options = only_followed(Options { ring_bytes: 4096, ..everything() });
+    let Some(mut w) = watch(&options) else { return };
+    run_unread(&mut w, &["fork", &FORKS.to_string()]);
+    w.drain();
+    for (class, told) in [
+        (Class::Fork, delivered(&w, |b| matches!(b, Body::Fork { .. }))),
+        (
+            Class::Exit,
+            delivered(&w, |b| matches!(b, Body::Exit)) - u64::from(w.seen.iter().any(|s| line(s) == "never")),
+        ),
+    ] {
+        let of_the_parent = u64::from(class == Class::Exit);
+        assert_eq!(told + w.counted(class, Cause::RingFull), FORKS + of_the_parent, "{class:?}");
+        assert!(w.counted(class, Cause::RingFull) > 0);
+    }
+}
+
+#[test]
+fn repeats_are_left_out_and_counted_but_never_the_first() {
+    const LOOPS: u64 = 1000;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().canonicalize().unwrap().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let file = file.to_str().unwrap();
+    let of_file = |b: &Body<Vec<u8>>| matches!(b, Body::Open { path, .. } if text(path) == file);
+    let loops = LOOPS.to_string();
+
+    let options = only_followed(Options { dedup: Some(Duration::from_secs(3600)), ..Options::default() });
+    let Some(mut w) = watch(&options) else { return };
+    run_unread(&mut w, &["loop", &loops, file]);
+    w.drain();
+    assert_eq!(delivered(&w, of_file), 1);
+    assert!(w.counted(Class::Open, Cause::Repeat) >= LOOPS - 1);
+    // A second process of the same program and descent tells nothing new; another access mode does.
+    run_unread(&mut w, &["loop", &loops, file]);
+    run_unread(&mut w, &["open", file, "2"]);
+    w.drain();
+    let modes: Vec<_> = w
+        .seen
+        .iter()
+        .filter_map(|s| {
+            if let Body::Open { flags, .. } = s.event.body { of_file(&s.event.body).then_some(flags) } else { None }
+        })
+        .collect();
+    assert_eq!(modes.iter().filter(|f| **f & 3 == 2).count(), 1, "{modes:?}");
+    assert!(modes.len() <= 3, "{modes:?}");
+
+    let mut w = watch(&only_followed(everything())).unwrap();
+    run_unread(&mut w, &["loop", &loops, file]);
+    w.drain();
+    assert_eq!(delivered(&w, of_file), LOOPS);
+    assert_eq!(w.counted(Class::Open, Cause::Repeat), 0);
+}
+
+#[test]
+fn another_name_of_the_same_file_is_no_repeat() {
+    let options = only_followed(Options { dedup: Some(Duration::from_secs(3600)), ..Options::default() });
+    let Some(mut w) = watch(&options) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    std::fs::write(dir.join("one"), "x").unwrap();
+    std::fs::hard_link(dir.join("one"), dir.join("two")).unwrap();
+    for name in ["one", "two", "one", "two"] {
+        run_unread(&mut w, &["open", dir.join(name).to_str().unwrap()]);
+    }
+    w.drain();
+    for name in ["one", "two"] {
+        assert!(
+            delivered(&w, |b| matches!(b, Body::Open { path, .. } if text(path) == dir.join(name).to_str().unwrap()))
+                >= 1
+        );
+    }
+}
+
+#[test]
+fn only_descendants_of_whom_is_followed_are_told_about() {
+    let Some(mut w) = watch(&only_followed(everything())) else { return };
+    let pid = run_unread(&mut w, &["fork", "2"]);
+    let stranger = Command::new(child_path()).arg("exit").spawn().unwrap();
+    let stranger_pid = stranger.id();
+    assert!(w.finish(stranger).is_empty());
+    let told: std::collections::BTreeSet<_> = w.seen.iter().map(|s| s.event.pid).collect();
+    assert!(told.len() == 3 && told.contains(&pid) && !told.contains(&stranger_pid), "{told:?}");
+}
+
+#[test]
+fn classes_that_are_switched_off_are_silent() {
+    let options = Options { classes: Classes::only(&[Class::Exec]), ..everything() };
+    let Some(mut w) = watch(&options) else { return };
+    let seen = lines(&w.run(&mut child(&["open", "/etc/passwd"])));
+    assert_eq!(seen, [format!("exec {}", child_path().display())]);
+    assert!(!w.probes.hooks().iter().any(|h| h.name == "sys_exit"));
+}
+
+/// A cgroup that is removed again.
+struct Group(std::path::PathBuf);
+
+impl Group {
+    fn new(name: &str) -> Self {
+        let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].into_iter().map(Path::new);
+        let root = root.into_iter().find(|p| p.join("cgroup.procs").exists()).unwrap();
+        let path = root.join(format!("grove-{name}-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn id(&self) -> u64 {
+        std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&self.0).unwrap())
+    }
+
+    fn sub(&self) -> Self {
+        let path = self.0.join("sub");
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// Runs the helper in it.
+    fn run(&self, w: &mut Watch, args: &[&str]) -> Vec<Seen> {
+        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
+        w.run(Command::new("sh").args(["-c", &enter, "sh", child_path().to_str().unwrap()]).args(args))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn cgroups_come_and_go_and_events_bear_their_ids() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let group = Group::new("life");
+    let (id, name) = (group.id(), group.0.file_name().unwrap().to_str().unwrap().to_string());
+    let seen = group.run(&mut w, &["open", "/etc/passwd"]);
+    drop(group);
+    w.drain();
+    let of: Vec<_> = w.groups.iter().filter(|(g, _)| *g == id).map(|(_, path)| path.as_deref().map(text)).collect();
+    assert_eq!(of, [Some(format!("/{name}")), None]);
+    let passwd = seen.iter().find(|s| line(s) == "open /etc/passwd").unwrap();
+    assert_eq!(passwd.cgroup, id);
+}
+
+#[test]
+fn only_included_cgroups_and_those_made_below_them_are_told_about() {
+    let Some(mut w) = watch(&Options { scope: Scope::Cgroups, ..everything() }) else { return };
+    let group = Group::new("included");
+    assert!(group.run(&mut w, &["exit"]).is_empty());
+    w.probes.include_cgroup(group.id()).unwrap();
+    assert!(!group.run(&mut w, &["exit"]).is_empty());
+    let sub = group.sub();
+    let seen = sub.run(&mut w, &["exit"]);
+    assert!(seen.iter().any(|s| s.cgroup == sub.id()), "{:?}", lines(&seen));
+    assert!(w.seen.iter().all(|s| [group.id(), sub.id()].contains(&s.cgroup)));
+    w.probes.exclude_cgroup(group.id()).unwrap();
+    assert!(group.run(&mut w, &["exit"]).is_empty());
+}
+
+#[test]
+fn an_excluded_cgroup_is_not_told_about() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let group = Group::new("excluded");
+    w.probes.exclude_cgroup(group.id()).unwrap();
+    let seen = group.run(&mut w, &["open", "/etc/passwd"]);
+    assert!(!lines(&seen).contains(&"open /etc/passwd".into()));
+}
+
+/// Programs of ours in the kernel, by their names.
+fn programs() -> usize {
+    let list = Command::new("bpftool").args(["prog", "list"]).output().unwrap();
+    String::from_utf8_lossy(&list.stdout).matches("name grove_fork").count()
+}
+
+#[test]
+fn killing_the_process_leaves_nothing_attached() {
+    const HOLD: &str = "GROVE_TEST_HOLD";
+    let Some(w) = watch(&everything()) else { return };
+    if std::env::var_os(HOLD).is_some() {
+        println!("attached");
+        std::thread::sleep(Duration::from_secs(60));
+        return;
+    }
+    drop(w);
+    if Command::new("bpftool").arg("version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none_or(|v| v != "1"), "CI needs bpftool");
+        eprintln!("SKIPPED: bpftool is not installed");
+        return;
+    }
+    let name = "loss::killing_the_process_leaves_nothing_attached";
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(HOLD, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let own_maps = |pid: u32| Path::new(&format!("/proc/{pid}/fd")).exists();
+    let mut out = std::io::BufReader::new(holder.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("attached") {
+        assert_ne!(std::io::BufRead::read_line(&mut out, &mut text).unwrap(), 0, "{text}");
+    }
+    let ids = ids_of(holder.id());
+    assert!(ids.len() >= 10 && own_maps(holder.id()), "{ids:?}");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    // Freed after a grace period.
+    for _ in 0..100 {
+        if ids.iter().all(|id| !alive(*id)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("{ids:?} outlive their process; {} programs", programs());
+}
+
+/// Ids of the programs that a process holds.
+fn ids_of(pid: u32) -> Vec<u32> {
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    fds.filter_map(|fd| {
+        let info = std::fs::read_to_string(fd.unwrap().path()).ok()?;
+        info.lines().find_map(|l| l.strip_prefix("prog_id:")?.trim().parse().ok())
+    })
+    .collect()
+}
+
+fn alive(program: u32) -> bool {
+    Command::new("bpftool").args(["prog", "show", "id", &program.to_string()]).output().unwrap().status.success()
+}
+
+#[test]
+fn a_missing_capability_is_named() {
+    let Some(w) = watch(&everything()) else { return };
+    drop(w);
+    let name = "loss::a_missing_capability_is_named_inside";
+    for (drop, expected) in [("-bpf,-sys_admin", "CAP_BPF"), ("-perfmon,-sys_admin", "CAP_PERFMON")] {
+        let out = Command::new("setpriv")
+            .args([&format!("--bounding-set={drop}"), "--inh-caps=-all"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env("GROVE_TEST_REFUSED", "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let line = text.lines().find(|l| l.contains("refused:")).unwrap_or_else(|| panic!("{text}"));
+        assert!(line.contains(expected), "{line}");
+    }
+}
+
+/// What the test above looks at: alone it only says that attaching works.
+#[test]
+fn a_missing_capability_is_named_inside() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    match Probes::attach(&everything()) {
+        Ok(_) => assert!(std::env::var_os("GROVE_TEST_REFUSED").is_none()),
+        Err(e @ AttachError::Refused { .. }) => println!("refused: {e}"),
+        Err(e) => panic!("{e}"),
+    }
+}

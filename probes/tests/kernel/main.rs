@@ -1,0 +1,9 @@
+//! The kernel side on the kernel that this runs on: something is done by a child process, and has to be told.
+
+mod calls;
+mod files;
+mod loss;
+mod object;
+mod processes;
+mod sockets;
+mod support;

@@ -1,0 +1,63 @@
+//! The committed object and what is said about this host.
+
+use std::process::Command;
+
+use grove_probes::kernel::doctor;
+
+use crate::support::*;
+
+#[test]
+fn the_committed_object_is_what_its_sources_say() {
+    if Command::new("clang-19").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none_or(|v| v != "1"), "CI needs clang-19, llvm-19 and libbpf-dev");
+        eprintln!("SKIPPED: clang-19 is not installed");
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bpf/verify.sh");
+    let out = Command::new(script).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
+fn the_doctor_finds_this_host_fit() {
+    if watch(&everything()).is_none() {
+        return;
+    }
+    let checks = doctor::checks(&everything());
+    for name in ["kernel", "btf", "CAP_BPF", "cgroups", "memory", "maps", "hook sys_exit", "hook cgroup_skb/egress"] {
+        let check = checks.iter().find(|c| c.name == name).unwrap_or_else(|| panic!("{name} is not among {checks:#?}"));
+        assert!(check.ok && check.remedy.is_empty() && !check.detail.is_empty(), "{check:?}");
+    }
+}
+
+#[test]
+fn the_doctor_names_what_an_unprivileged_user_lacks() {
+    if watch(&everything()).is_none() {
+        return;
+    }
+    // A thread's capabilities are its own: this one gives up all it does not need, and then lacks them.
+    let thread = std::thread::spawn(|| {
+        let kept = grove_probes::kernel::drop_capabilities().unwrap();
+        assert!(kept.contains(&"CAP_BPF") && !kept.contains(&"CAP_SYS_ADMIN"), "{kept:?}");
+        doctor::checks(&everything())
+    });
+    let checks = thread.join().unwrap();
+    let lacking: Vec<_> = checks.iter().filter(|c| !c.ok).collect();
+    assert!(lacking.iter().any(|c| c.name == "CAP_NET_ADMIN" && !c.remedy.is_empty()), "{lacking:#?}");
+    assert!(lacking.iter().all(|c| !c.required), "{lacking:#?}");
+}
+
+#[test]
+fn attached_programs_work_on_after_capabilities_are_dropped() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let thread = std::thread::spawn(move || {
+        grove_probes::kernel::drop_capabilities().unwrap();
+        let seen = lines(&w.run(&mut child(&["open", "/etc/passwd"])));
+        assert!(seen.contains(&"open /etc/passwd".into()), "{seen:?}");
+        w.probes.flush_syscalls().unwrap();
+        w.probes.exclude_cgroup(1).unwrap();
+        w.probes.follow(1).unwrap();
+        w.drain();
+    });
+    thread.join().unwrap();
+}

@@ -1,0 +1,162 @@
+//! Fork, exec, exit.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use grove::event::{Body, Exec};
+
+use crate::support::*;
+
+fn execs(seen: &[Seen]) -> Vec<&Exec<Vec<u8>>> {
+    seen.iter().filter_map(|s| if let Body::Exec(e) = &s.event.body { Some(e) } else { None }).collect()
+}
+
+#[test]
+fn a_process_executes_and_exits() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let seen = w.run(&mut child(&["exit", "3"]));
+    // What it did before its exec, as a fork of ours, is not told.
+    assert!(matches!(seen[0].event.body, Body::Exec(_)), "{:?}", lines(&seen));
+    let exec = execs(&seen)[0];
+    assert_eq!(text(&exec.path), child_path().to_str().unwrap());
+    assert_eq!(exec.ppid, std::process::id());
+    assert_eq!(exec.argv.as_deref(), Some(format!("{}\0exit\x003\0", child_path().display()).as_bytes()));
+    assert_eq!((exec.uid, exec.gid, exec.argv_truncated, exec.fileless), (Some(0), Some(0), false, false));
+    assert_eq!(text(exec.cwd.as_ref().unwrap()), std::env::current_dir().unwrap().to_str().unwrap());
+    assert_eq!(line(seen.last().unwrap()), "exit 768");
+    // One start time for all, and in order.
+    let start = seen[0].event.start.unwrap();
+    assert!(seen.iter().all(|s| s.event.start == Some(start)));
+    assert!(seen.is_sorted_by_key(|s| s.event.ts));
+}
+
+#[test]
+fn start_and_time_agree_with_the_rest_of_the_system() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let unix_ns = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+    let before = unix_ns();
+    let mut running = child(&["pause"]).spawn().unwrap();
+    let pid = running.id();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let ticks: u64 = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
+    running.kill().unwrap();
+    let seen = w.finish(running);
+    assert_eq!(seen[0].event.start, Some(ticks * 10_000_000));
+    assert!((before..unix_ns()).contains(&seen[0].event.ts));
+    assert_eq!(line(seen.last().unwrap()), "exit 9");
+}
+
+#[test]
+fn forks_are_told_before_what_the_child_does_and_threads_are_not() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let parent = w.run(&mut child(&["fork", "3"]))[0].event.clone();
+    let forked: Vec<_> = w.seen.iter().filter(|s| s.event.body == Body::Fork { ppid: parent.pid }).cloned().collect();
+    assert_eq!(forked.len(), 3);
+    for fork in forked {
+        let of = w.of(fork.event.pid);
+        assert_eq!(line(&of[0]), "fork");
+        assert_eq!(line(of.last().unwrap()), "exit 0");
+        assert!(of.iter().all(|s| s.event.start == fork.event.start && s.event.start >= parent.start));
+    }
+    let threaded = lines(&w.run(&mut child(&["thread"])));
+    assert!(!threaded.contains(&"fork".into()), "{threaded:?}");
+    assert_eq!(threaded.iter().filter(|l| l.starts_with("exit")).count(), 1);
+}
+
+#[test]
+fn a_chain_of_execs_is_one_process() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let helper = child_path().to_str().unwrap();
+    let seen = w.run(Command::new("/bin/sh").args(["-c", &format!("exec {helper} exec {helper} exit 0")]));
+    let paths: Vec<_> = execs(&seen).iter().map(|e| text(&e.path)).collect();
+    let sh = fs::canonicalize("/bin/sh").unwrap();
+    assert_eq!(paths, [sh.to_str().unwrap(), helper, helper]);
+    assert!(seen.iter().all(|s| s.event.start == seen[0].event.start));
+}
+
+#[test]
+fn an_exec_from_another_thread_is_of_the_process() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let seen = w.run(&mut child(&["thread-exec", child_path().to_str().unwrap()]));
+    assert_eq!(execs(&seen).len(), 2);
+    assert!(seen.iter().all(|s| s.event.start == seen[0].event.start), "{:?}", lines(&seen));
+    assert_eq!(line(seen.last().unwrap()), "exit 0");
+    // The set that the old leader kept is told, before the program that took its place.
+    let at = seen.iter().rposition(|s| matches!(s.event.body, Body::Exec(_))).unwrap();
+    let clone3_or_clone = |nrs: &[u8]| grove::event::syscall_numbers(nrs).any(|n| n == 435 || n == 56);
+    assert!(
+        seen[..at].iter().any(|s| matches!(&s.event.body, Body::Syscalls { nrs } if clone3_or_clone(nrs))),
+        "{:?}",
+        lines(&seen)
+    );
+}
+
+#[test]
+fn a_script_is_told_with_its_interpreter() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("script");
+    fs::write(&script, "#!/bin/sh -e\nexit 4\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let seen = w.run(Command::new(&script).arg("arg"));
+    let exec = execs(&seen)[0];
+    assert_eq!(text(&exec.path), script.to_str().unwrap());
+    let sh = fs::canonicalize("/bin/sh").unwrap();
+    assert_eq!(text(exec.interpreter.as_ref().unwrap()), sh.to_str().unwrap());
+    assert_eq!(text(exec.argv.as_ref().unwrap()), format!("/bin/sh\0-e\0{}\0arg\0", script.display()));
+    assert_eq!(line(seen.last().unwrap()), "exit 1024");
+}
+
+#[test]
+fn a_program_without_a_file_is_marked() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let seen = w.run(&mut child(&["memfd", child_path().to_str().unwrap()]));
+    let exec = execs(&seen)[1];
+    assert!(exec.fileless && !execs(&seen)[0].fileless);
+    assert_eq!(text(&exec.path), "memfd:nameless");
+    let detached: Vec<_> = seen.iter().filter(|s| matches!(s.event.body, Body::Exec(_))).map(|s| s.detached).collect();
+    assert_eq!(detached, [false, true]);
+    assert_eq!(line(seen.last().unwrap()), "exit 0");
+}
+
+#[test]
+fn arguments_are_told_up_to_eight_kib() {
+    let Some(mut w) = watch(&everything()) else { return };
+    for (bytes, cut) in [(5000, false), (20_000, true)] {
+        let long = "a".repeat(bytes);
+        let seen = w.run(&mut child(&["exit", "0", &long]));
+        let exec = execs(&seen)[0];
+        let argv = exec.argv.as_ref().unwrap();
+        assert_eq!(exec.argv_truncated, cut);
+        if cut {
+            assert_eq!(argv.len(), 8192);
+        } else {
+            assert!(argv.ends_with(format!("\0{long}\0").as_bytes()));
+        }
+    }
+}
+
+#[test]
+fn a_file_on_the_upper_layer_is_marked() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().canonicalize().unwrap();
+    // On a tmpfs, since an overlay may be below already, and seen by these processes only.
+    let script = format!(
+        "mount -t tmpfs none {at} && cd {at} && mkdir lower upper work merged && cp {helper} lower/image \
+         && mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged \
+         && cp merged/image merged/later && merged/image exit && merged/later exit",
+        at = at.display(),
+        helper = child_path().display(),
+    );
+    let seen = w.run(Command::new("unshare").args(["--mount", "sh", "-c", &script]));
+    assert_eq!(seen.last().map(line), Some("exit 0".into()));
+    let marks: Vec<_> = execs(&w.seen)
+        .iter()
+        .filter(|e| e.path.ends_with(b"/merged/image") || e.path.ends_with(b"/merged/later"))
+        .map(|e| (e.path.ends_with(b"later"), e.upper_layer))
+        .collect();
+    assert_eq!(marks, [(false, false), (true, true)], "of the image, written later");
+}

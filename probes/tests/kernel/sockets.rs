@@ -1,0 +1,104 @@
+//! Connects, binds, DNS questions.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
+
+use crate::support::*;
+
+#[track_caller]
+fn check(w: &mut Watch, args: &[&str], expected: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let _listening = UnixListener::bind(dir.path().join("listening")).unwrap();
+    let told = lines(&w.run(child(args).current_dir(dir.path())));
+    assert!(told.contains(&expected.to_string()), "{expected} is not in {told:#?}");
+}
+
+#[test]
+fn connect_and_bind_of_every_family() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp6 = TcpListener::bind("[::1]:0").unwrap();
+    let port = tcp.local_addr().unwrap().port().to_string();
+    let port6 = tcp6.local_addr().unwrap().port().to_string();
+    let w = &mut w;
+    check(w, &["connect", "inet", "stream", "127.0.0.1", &port], &format!("connect Ip(127.0.0.1) {port} tcp 0"));
+    check(w, &["connect", "inet6", "stream", "::1", &port6], &format!("connect Ip(::1) {port6} tcp 0"));
+    check(w, &["connect", "inet", "dgram", "127.0.0.2", "9"], "connect Ip(127.0.0.2) 9 udp 0");
+    check(w, &["connect", "inet", "stream", "127.0.0.1", "1"], "connect Ip(127.0.0.1) 1 tcp -111");
+    check(w, &["connect", "unix", "stream", "listening", "0"], "connect Unix(listening) 0 - 0");
+    check(w, &["connect", "unix", "stream", "absent", "0"], "connect Unix(absent) 0 - -2");
+    check(w, &["connect", "unix", "stream", "@nobody", "0"], "connect Unix(@nobody) 0 - -111");
+    check(w, &["bind", "inet", "stream", "127.0.0.1", "0"], "bind Ip(127.0.0.1) 0 tcp 0");
+    check(w, &["bind", "inet6", "dgram", "::1", "0"], "bind Ip(::1) 0 udp 0");
+    check(w, &["bind", "unix", "dgram", "made", "0"], "bind Unix(made) 0 - 0");
+    check(w, &["bind", "unix", "stream", "@made", "0"], "bind Unix(@made) 0 - 0");
+    let long = "s".repeat(107);
+    check(w, &["bind", "unix", "stream", &long, "0"], &format!("bind Unix({long}) 0 - 0"));
+}
+
+#[test]
+fn a_connect_under_way_is_told_with_its_result() {
+    let Some(mut w) = watch(&everything()) else { return };
+    // A queue of one that is never emptied: further connects have to wait.
+    let full = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&full, 0).unwrap();
+    let port = full.local_addr().unwrap().port().to_string();
+    let args = ["connect", "inet", "stream-nonblock", "127.0.0.1", &port];
+    check(&mut w, &args, &format!("connect Ip(127.0.0.1) {port} tcp -115"));
+}
+
+/// A question for `name`: the message, whoever it is sent to.
+fn question(name: &str, qtype: u16) -> Vec<u8> {
+    let mut message = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        message.push(label.len() as u8);
+        message.extend(label.as_bytes());
+    }
+    message.push(0);
+    message.extend(qtype.to_be_bytes());
+    message.extend([0, 1]);
+    message
+}
+
+/// Sends `message` to port 53 from a child, by bash's own sockets, and returns what was told.
+fn ask(w: &mut Watch, transport: &str, server: &str, message: &[u8]) -> Vec<String> {
+    let bytes: String = message.iter().map(|b| format!("\\x{b:02x}")).collect();
+    let script = format!("exec 3<>/dev/{transport}/{server}/53 && printf '{bytes}' >&3");
+    let seen = w.run(std::process::Command::new("bash").args(["-c", &script]));
+    assert_eq!(seen.last().map(line), Some("exit 0".into()));
+    lines(&seen)
+}
+
+#[test]
+fn dns_questions_over_both_transports_and_families() {
+    let Some(mut w) = watch(&everything()) else { return };
+    for server in ["127.0.0.1", "::1"] {
+        let udp = UdpSocket::bind((server, 53)).unwrap();
+        let told = ask(&mut w, "udp", server, &question("www.Example.com", 28));
+        assert!(told.contains(&"dns www.Example.com 28".into()), "{told:?}");
+        udp.recv(&mut [0; 512]).unwrap();
+
+        let tcp = TcpListener::bind((server, 53)).unwrap();
+        let message = question("tcp.example.com", 1);
+        let framed: Vec<u8> = (message.len() as u16).to_be_bytes().into_iter().chain(message).collect();
+        let told = ask(&mut w, "tcp", server, &framed);
+        assert_eq!(told.iter().filter(|l| *l == "dns tcp.example.com 1").count(), 1, "{told:?}");
+        let (mut stream, _) = tcp.accept().unwrap();
+        stream.read_exact(&mut [0; 14]).unwrap();
+        stream.flush().unwrap();
+    }
+}
+
+#[test]
+fn packets_to_port_53_that_ask_nothing_are_left_alone() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let udp = UdpSocket::bind("127.0.0.3:53").unwrap();
+    let mut answer = question("answer.example.com", 1);
+    answer[2] |= 0x80;
+    for message in [&b"short"[..], &answer] {
+        let told = ask(&mut w, "udp", "127.0.0.3", message);
+        assert!(!told.iter().any(|l| l.starts_with("dns")), "{told:?}");
+        udp.recv(&mut [0; 512]).unwrap();
+    }
+}

@@ -1,0 +1,145 @@
+//! What the tests of the kernel side share: a real kernel is asked, so they need root and BTF. Without those they say
+//! so and pass, except in CI.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use grove::event::{Body, Event, Peer};
+use grove_probes::kernel::{Cause, Class, Count, Options, Probes, What};
+
+/// An event with texts of its own.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub cgroup: u64,
+    pub event: Event<Vec<u8>>,
+    pub cut: bool,
+    pub said: bool,
+    pub detached: bool,
+    pub status: u32,
+}
+
+/// Attached programs, everything they told, and everything they counted.
+pub struct Watch {
+    pub probes: Probes,
+    pub seen: Vec<Seen>,
+    pub groups: Vec<(u64, Option<Vec<u8>>)>,
+    pub counts: Vec<Count>,
+    pub malformed: u64,
+}
+
+/// Attaches, or says why the test is skipped.
+pub fn watch(options: &Options) -> Option<Watch> {
+    let root = rustix::process::geteuid().is_root();
+    let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
+    if !(root && btf) {
+        assert!(std::env::var_os("CI").is_none_or(|v| v != "1"), "CI must run this: root {root}, BTF {btf}");
+        eprintln!("SKIPPED: needs root ({root}) and kernel BTF ({btf})");
+        return None;
+    }
+    let probes = Probes::attach(options).unwrap();
+    let refused: Vec<_> = probes.hooks().iter().filter(|h| !h.attached()).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    Some(Watch { probes, seen: Vec::new(), groups: Vec::new(), counts: Vec::new(), malformed: 0 })
+}
+
+/// Options that deliver every event: for tests of what is told, not of what is left out.
+pub fn everything() -> Options {
+    Options { dedup: None, ..Options::default() }
+}
+
+impl Watch {
+    pub fn drain(&mut self) {
+        let (seen, groups) = (&mut self.seen, &mut self.groups);
+        let stats = self.probes.drain(&mut |r| match r.what {
+            What::Event(e) => {
+                let event = e.map(<[u8]>::to_vec);
+                let f = r.facts;
+                let (cut, said, detached, status) = (f.cut, f.said, f.detached, f.status);
+                seen.push(Seen { cgroup: r.cgroup, event, cut, said, detached, status });
+            }
+            What::CgroupNew { path } => groups.push((r.cgroup, Some(path.to_vec()))),
+            What::CgroupGone => groups.push((r.cgroup, None)),
+        });
+        self.malformed += stats.malformed;
+        assert_eq!(self.malformed, 0);
+        let counts = &mut self.counts;
+        self.probes.counts(&mut |c| counts.push(c));
+    }
+
+    /// Runs it to its end and returns what it did; its children's doings are in `seen`.
+    pub fn run(&mut self, command: &mut Command) -> Vec<Seen> {
+        let child = command.stdin(Stdio::null()).spawn().unwrap();
+        self.finish(child)
+    }
+
+    pub fn finish(&mut self, mut child: Child) -> Vec<Seen> {
+        let pid = child.id();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut over = false;
+        // Its exit is in the ring before its parent can wait for it; one look after that sees everything.
+        while !over {
+            over = child.try_wait().unwrap().is_some();
+            self.drain();
+            assert!(Instant::now() < deadline, "{pid} does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.of(pid)
+    }
+
+    pub fn of(&self, pid: u32) -> Vec<Seen> {
+        self.seen.iter().filter(|s| s.event.pid == pid).cloned().collect()
+    }
+
+    /// How many of a class were counted for a cause.
+    pub fn counted(&self, class: Class, cause: Cause) -> u64 {
+        self.counts.iter().filter(|c| c.class == class && c.cause == cause).map(|c| c.n).sum()
+    }
+}
+
+/// The helper that does one thing.
+pub fn child(args: &[&str]) -> Command {
+    let mut command = Command::new(child_path());
+    command.args(args);
+    command
+}
+
+pub fn child_path() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("child-{}", std::process::id()));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel/child.c");
+        let built = Command::new("cc").args(["-O1", "-pthread", "-o"]).arg(&out).arg(source).status().unwrap();
+        assert!(built.success(), "tests/kernel/child.c does not compile");
+        out
+    })
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A line for each event: what tests compare.
+pub fn line(seen: &Seen) -> String {
+    match &seen.event.body {
+        Body::Fork { .. } => "fork".into(),
+        Body::Exec(e) => format!("exec {}", text(&e.path)),
+        Body::Exit => format!("exit {}", seen.status),
+        Body::Open { path, ret, .. } if *ret < 0 => format!("open {} {ret}", text(path)),
+        Body::Open { path, .. } => format!("open {}", text(path)),
+        Body::Socket { op, peer, port, proto, ret } => {
+            let peer = match peer {
+                Peer::Ip(ip) => format!("Ip({ip})"),
+                Peer::Unix(name) => format!("Unix({})", text(name)),
+            };
+            format!("{} {peer} {port} {} {ret}", op.name(), proto.map_or("-", |p| p.name()))
+        }
+        Body::Dns { name, qtype } => format!("dns {} {qtype}", text(name)),
+        other => format!("{other:?}"),
+    }
+}
+
+pub fn lines(seen: &[Seen]) -> Vec<String> {
+    seen.iter().map(line).collect()
+}

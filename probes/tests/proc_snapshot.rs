@@ -1,0 +1,195 @@
+//! The snapshot of running processes, of real ones started for it.
+
+#[path = "common/containers.rs"]
+mod containers;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use containers::Runc;
+use grove::event::{Body, EventBuf};
+use grove_probes::proc::{ARGV_MAX, Budget, LeftOut, Process, Snapshot, TICK_NS};
+
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    fn find(&self, snapshot: &Snapshot) -> Process {
+        let found = snapshot.processes.iter().find(|process| process.pid == self.0.id());
+        found.unwrap_or_else(|| panic!("{} is not in it", self.0.id())).clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn everything() -> Snapshot {
+    Snapshot::take(Budget::default(), |_| true).unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_process_is_told_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    let program = dir.join("my sleep) R (deleted)");
+    fs::copy("/bin/sleep", &program).unwrap();
+    let sleeper = Running::start(Command::new(&program).arg0("other name").arg("100").arg("0").current_dir(&dir));
+    containers::wait_for("the exec", || {
+        let exe = fs::read_link(format!("/proc/{}/exe", sleeper.0.id()));
+        exe.is_ok_and(|exe| exe == program).then_some(())
+    });
+    let seen = sleeper.find(&everything());
+    assert_eq!(text(&seen.exe), program.to_str().unwrap());
+    assert_eq!((seen.deleted, seen.fileless, seen.argv_cut), (false, false, false));
+    assert_eq!(text(&seen.argv), ["other name", "100", "0", ""].join("\0"));
+    assert_eq!(seen.cwd.as_deref().map(text), Some(dir.to_str().unwrap().to_owned()));
+    assert_eq!(seen.ppid, std::process::id());
+    assert_eq!(seen.uid, Some(fs::metadata("/proc/self").unwrap().uid()));
+
+    // The same process, whose file is gone.
+    fs::remove_file(&program).unwrap();
+    let again = sleeper.find(&everything());
+    assert_eq!(again, Process { deleted: true, ..seen });
+}
+
+#[test]
+fn a_start_is_nanoseconds_since_boot_in_ticks() {
+    let uptime_ns = || {
+        let text = fs::read_to_string("/proc/uptime").unwrap();
+        (text.split(' ').next().unwrap().parse::<f64>().unwrap() * 1e9) as u64
+    };
+    let before = uptime_ns();
+    let sleeper = Running::start(Command::new("sleep").arg("100"));
+    let after = uptime_ns();
+    let start = sleeper.find(&everything()).start;
+    assert_eq!(start % TICK_NS, 0);
+    assert!(before.saturating_sub(TICK_NS) <= start && start <= after + TICK_NS, "{before} {start} {after}");
+}
+
+#[test]
+fn arguments_are_cut_at_their_limit() {
+    let long = "x".repeat(2 * ARGV_MAX);
+    let sleeper = Running::start(Command::new("sh").args(["-c", "sleep 100; exit", &long]));
+    containers::wait_for("the exec", || {
+        let exe = fs::read_link(format!("/proc/{}/exe", sleeper.0.id()));
+        exe.is_ok_and(|exe| !exe.ends_with("grove")).then_some(())
+    });
+    let seen = containers::wait_for("the arguments", || {
+        let seen = sleeper.find(&everything());
+        seen.argv.starts_with(b"sh\0").then_some(seen)
+    });
+    assert!(seen.argv_cut);
+    assert_eq!(seen.argv.len(), ARGV_MAX + 1, "and the byte that ends the last");
+    assert_eq!(seen.argv.last(), Some(&0));
+}
+
+#[test]
+fn only_what_is_wanted_is_read_and_no_more_than_allowed() {
+    let _sleepers: Vec<Running> = (0..5).map(|_| Running::start(Command::new("sleep").arg("100"))).collect();
+    let nothing = Snapshot::take(Budget::default(), |_| false).unwrap();
+    assert!(nothing.processes.is_empty());
+    assert_eq!(nothing.left_out, LeftOut::default());
+
+    let few = Snapshot::take(Budget { processes_max: 3, ..Budget::default() }, |_| true).unwrap();
+    assert_eq!(few.processes.len(), 3);
+    assert!(few.left_out.over_budget >= 3, "{:?}", few.left_out);
+
+    // At least 64 processes have to be there for the rate to be looked at.
+    let _more: Vec<Running> = (0..64).map(|_| Running::start(Command::new("sleep").arg("100"))).collect();
+    let began = Instant::now();
+    let slow = Snapshot::take(Budget { per_second: 200, ..Budget::default() }, |_| true).unwrap();
+    assert!(slow.processes.len() > 64);
+    assert!(began.elapsed() >= Duration::from_millis(64 * 1000 / 200), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_containers_processes_come_with_their_lineage_and_paths_of_their_own() {
+    if !containers::have(&Runc::NEEDS) {
+        return;
+    }
+    let mut runc = Runc::new();
+    let id = format!("grove-test-{}", std::process::id());
+    runc.start(&id, &["/bin/sh", "-c", "cd /tmp; (sleep 100; true) & wait"], &[]);
+    let wanted = format!("/{id}");
+    let take = || Snapshot::take(Budget::default(), |cgroup| cgroup == wanted.as_bytes()).unwrap();
+    let snapshot = containers::wait_for("the container's processes", || {
+        let snapshot = take();
+        (snapshot.processes.iter().filter(|p| p.argv.starts_with(b"sleep\0")).count() == 1).then_some(snapshot)
+    });
+    assert_eq!(snapshot.left_out, LeftOut::default());
+    let first = runc.pid(&id);
+    let mut told = EventBuf::new();
+    snapshot.tell(1, |_| Some(b"c1"), &mut told);
+    let lines: Vec<String> = told
+        .iter()
+        .map(|stored| {
+            assert!(!stored.counted && stored.event.container == b"c1" && stored.event.start.is_some());
+            let name = |pid: u32| match snapshot.processes.iter().position(|p| p.pid == pid) {
+                Some(at) => at.to_string(),
+                None => "outside".to_owned(),
+            };
+            let pid = name(stored.event.pid);
+            match stored.event.body {
+                Body::Fork { ppid } => format!("{pid} forked of {}", name(ppid)),
+                Body::Exec(exec) => {
+                    let (path, argv, cwd) = (text(exec.path), text(exec.argv.unwrap()), text(exec.cwd.unwrap()));
+                    let argv0 = argv.split('\0').next().unwrap();
+                    format!("{pid} of {} runs {path} as {argv0} in {cwd}, uid {}", name(exec.ppid), exec.uid.unwrap())
+                }
+                _ => panic!("{stored:?}"),
+            }
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "0 of outside runs /bin/busybox as /bin/sh in /tmp, uid 0",
+            "1 forked of 0",
+            "1 of 0 runs /bin/busybox as /bin/sh in /tmp, uid 0",
+            "2 forked of 1",
+            "2 of 1 runs /bin/busybox as sleep in /tmp, uid 0",
+        ]
+    );
+    assert_eq!(snapshot.processes[0].pid, first);
+}
+
+#[test]
+fn processes_that_come_and_go_are_never_mixed_up() {
+    // Each of these runs `sleep` with its own pid for an argument: whatever is read must agree with itself.
+    let stop = Instant::now() + Duration::from_secs(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while Instant::now() < stop {
+                let status =
+                    Command::new("sh").args(["-c", "sh -c 'exec sleep 0.$$' & exec sh -c 'exec true $$'"]).status();
+                assert!(status.unwrap().success());
+            }
+        });
+        let mut seen = 0;
+        while Instant::now() < stop {
+            for process in everything().processes {
+                let argv = text(&process.argv);
+                if let Some(pid) = argv.strip_prefix("sleep\0").and_then(|rest| rest.strip_prefix("0.")) {
+                    seen += 1;
+                    assert_eq!(pid.trim_end_matches('\0'), process.pid.to_string());
+                    assert!(text(&process.exe).ends_with("sleep") || text(&process.exe).ends_with("coreutils"));
+                }
+            }
+        }
+        assert!(seen > 0, "some were caught");
+    });
+}

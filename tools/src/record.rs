@@ -1,0 +1,57 @@
+//! `grove record`: from a live host to a trace.
+
+use std::ops::ControlFlow as Flow;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use grove::config::Config;
+use grove::trace::write::Header;
+use grove_probes::live::Live;
+
+use crate::cli::teach;
+use crate::exit::{Error, Exit};
+use crate::feed::say;
+use crate::live::{LiveArgs, Observation, random_name};
+use crate::trace_file::TraceFile;
+
+/// The command line of `grove record`.
+#[derive(Debug, Args)]
+#[command(after_help = teach(
+    "Grove's own event trace, JSON Lines, to --output; `grove replay` learns from it what `grove run` would have learned.",
+    &[
+        ("grove record --output web.jsonl.zst --container web", "one container, until interrupted"),
+        ("grove record --output all.jsonl.zst --for 5m", "all containers, for five minutes"),
+        ("grove record --output build.jsonl.zst -- cargo build", "a command and all that it runs"),
+    ],
+    &[
+        (Exit::Done, "written"),
+        (Exit::Failed, "the kernel gives no events, or the file cannot be written"),
+        (Exit::BadInput, "wrong usage, a bad GROVE_* variable included"),
+    ],
+))]
+pub(crate) struct RecordArgs {
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+
+    /// File for the trace, compressed as its suffix says (.gz, .zst); `-` is standard output
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+
+    /// What the header calls the recording [default: a random name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) recording: Option<String>,
+}
+
+pub(crate) fn run(args: &RecordArgs, config: &mut Config) -> Result<Exit, Error> {
+    args.live.override_variables(config)?;
+    let name = args.recording.clone().unwrap_or_else(random_name);
+    let header = Header { source: Some(args.live.source_name()), recording: Some(&name) };
+    let mut trace = TraceFile::create(&args.output, header, None)?;
+    let observation = Observation::start(&args.live, config, &mut trace)?;
+    // A full disk ends it at once, not after an hour of recording nothing.
+    let full = |_: &Live, trace: &mut TraceFile| if trace.failed() { Flow::Break(()) } else { Flow::Continue(()) };
+    let ended = observation.run(&mut trace, full)?;
+    say(&format!("{} events", trace.finish()?));
+    ended.tell();
+    Ok(Exit::Done)
+}

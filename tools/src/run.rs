@@ -1,0 +1,195 @@
+//! `grove run`: from a live host to profiles.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use clap::{Args, ValueHint};
+use grove::config::Config;
+use grove::event::{EventRef, Sink};
+use grove::intern::Interner;
+use grove::shard::{Engine, Mode, Overflow, Sender, Snapshot};
+use grove::trace::write::Header;
+use grove_probes::live::Live;
+
+use crate::cli::teach;
+use crate::directory::{Directory, describe};
+use crate::exit::{Error, Exit};
+use crate::feed::{self, say};
+use crate::live::{LiveArgs, Observation, random_name};
+use crate::table::Table;
+use crate::trace_file::TraceFile;
+
+/// The command line of `grove run`.
+#[derive(Debug, Args)]
+#[command(after_help = teach(
+    "nothing on standard output; on standard error a table of what goes on, or a line now and then if that is no \
+     terminal. One file for each image, IMAGE.profile.json, written every GROVE_PROFILE_INTERVAL and at the end. What \
+     a file knows already stays known.",
+    &[
+        ("grove run --output /var/lib/grove", "learn from all containers of this host, until interrupted"),
+        ("grove run --for 10m --container nginx", "from those of one image, for ten minutes"),
+        ("grove run --output profiles -- ./server --port 8080", "from one command and all that it runs"),
+    ],
+    &[
+        (Exit::Done, "the profiles are written"),
+        (Exit::Failed, "the kernel gives no events, or a file cannot be written"),
+        (Exit::BadInput, "wrong usage, a bad GROVE_* variable included"),
+    ],
+))]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+
+    /// Directory for the profiles; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "profiles", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+
+    /// Also write the events to this trace, as `grove record` does
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) record: Option<PathBuf>,
+
+    /// Worker threads; overrides GROVE_WORKERS
+    #[arg(long, value_name = "N")]
+    workers: Option<String>,
+
+    /// Write the ledger, that is where every event went, to this file as JSON; `-` is standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) stats: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
+    args.live.override_variables(config)?;
+    if let Some(workers) = &args.workers {
+        config.set_flag("--workers", "GROVE_WORKERS", workers)?;
+    }
+    let config = &*config;
+    let directory = Directory::continuing(&args.output)?;
+    let name = random_name();
+    let record = match &args.record {
+        None => None,
+        Some(path) => {
+            let header = Header { source: Some(args.live.source_name()), recording: Some(&name) };
+            Some(TraceFile::create(path, header, None)?)
+        }
+    };
+
+    let engine = Engine::start_with(config, Mode::Learn, Interner::global()).map_err(feed::start_error)?;
+    let mut sender = engine.sender(Overflow::Wait);
+    sender.set_recording(engine.recording(Some(&name)).unwrap_or_default());
+    let mut sink = Both { sender, record };
+    let observation = Observation::start(&args.live, config, &mut sink)?;
+    sink.sender.flush();
+
+    let mut table = Table::start();
+    let (stop_writing, stopped) = mpsc::channel();
+    let (ended, mut keeper) = thread::scope(|scope| {
+        let keeper = Keeper { directory, config, outcome: Ok(()) };
+        let writer: ScopedJoinHandle<'_, Keeper<'_>> = scope.spawn(|| keeper.keep(&engine, stopped));
+        let each = |live: &Live, sink: &mut Both| {
+            sink.sender.flush();
+            table.update(live, &engine);
+            if sink.record.as_ref().is_some_and(TraceFile::failed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let ended = observation.run(&mut sink, each);
+        drop(stop_writing);
+        (ended, writer.join())
+    });
+    drop(table);
+    let Both { sender, record } = sink;
+    drop(sender);
+    let snapshot = engine.shutdown();
+    let mut outcome = match &mut keeper {
+        Ok(keeper) => {
+            keeper.write(&snapshot, true);
+            std::mem::replace(&mut keeper.outcome, Ok(()))
+        }
+        Err(_) => Err(Error::failed("the thread that writes profiles failed", "please report it")),
+    };
+    summarise(&snapshot);
+    if let Some(record) = record {
+        outcome = outcome.and(record.finish().map(drop));
+    }
+    outcome.and(feed::write_stats(args.stats.as_deref(), &snapshot.ledger))?;
+    feed::failures(&snapshot)?;
+    ended?.tell();
+    Ok(Exit::Done)
+}
+
+/// Events go into the engine, and into a trace if one was asked for.
+struct Both {
+    sender: Sender,
+    record: Option<TraceFile>,
+}
+
+impl Sink for Both {
+    fn event(&mut self, event: EventRef<'_>) {
+        if let Some(record) = &mut self.record {
+            record.event(event);
+        }
+        self.sender.event(event);
+    }
+
+    fn implied(&mut self, event: EventRef<'_>) {
+        if let Some(record) = &mut self.record {
+            record.implied(event);
+        }
+        self.sender.implied(event);
+    }
+}
+
+/// Writes profiles now and then, on a thread of its own: the ring has to be emptied meanwhile.
+struct Keeper<'a> {
+    directory: Directory,
+    config: &'a Config,
+    outcome: Result<(), Error>,
+}
+
+impl Keeper<'_> {
+    fn keep(mut self, engine: &Engine, stopped: Receiver<()>) -> Self {
+        let interval: Duration = self.config.profile_interval;
+        while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            let snapshot = engine.snapshot();
+            self.write(&snapshot, false);
+        }
+        self
+    }
+
+    /// Writes all profiles. Only the outcome of the last time counts: what fails now may work then.
+    fn write(&mut self, snapshot: &Snapshot, last: bool) {
+        self.outcome = Ok(());
+        for profile in snapshot.profiles.values() {
+            match self.directory.write(profile, self.config) {
+                Ok(path) if last => say(&describe(&path, profile)),
+                Ok(_) => {}
+                Err(error) => {
+                    if !last {
+                        tracing::warn!(?error, image = profile.image(), "a profile cannot be written");
+                    }
+                    let before = std::mem::replace(&mut self.outcome, Ok(()));
+                    self.outcome = before.and(Err(error));
+                }
+            }
+        }
+    }
+}
+
+fn summarise(snapshot: &Snapshot) {
+    let ledger = &snapshot.ledger;
+    say(&format!(
+        "{} events of {} containers: {} new, {} known, {} of the life cycle, {} ignored, {} lost",
+        ledger.received,
+        snapshot.containers,
+        ledger.applied_new,
+        ledger.applied_known,
+        ledger.lifecycle,
+        ledger.ignored_total(),
+        ledger.dropped_total(),
+    ));
+}
