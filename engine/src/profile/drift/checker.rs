@@ -197,7 +197,8 @@ impl Checker {
         let id = Pid { pid: event.pid, start: event.start };
         let fate = match &event.body {
             Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
-            Body::Missed { cause, .. } => Fate::missed(cause),
+            // What was lost is lost, whatever there is to compare with.
+            Body::Missed { cause, .. } => return Fate::missed(cause),
             Body::Fork { ppid } => {
                 let unknown = self.unknown();
                 setup_or_lifecycle(self.lineage.fork(id, *ppid, || unknown))
