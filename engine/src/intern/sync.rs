@@ -43,7 +43,7 @@ pub mod order {
     pub const POP: Ordering = Acquire;
     /// A slot was taken from a free list. Pairs with [`PUSH`]; and whoever sees it gone sees also what had been put on
     /// other lists before, or it could take all lists to have been empty at once.
-    pub const TAKE: Ordering = if fault::TAKE_UNSAID { Acquire } else { AcqRel };
+    pub const TAKE: Ordering = if fault::TAKE_UNSAID || fault::FULL_SEEN_ONCE { Acquire } else { AcqRel };
     /// A slot's successor in the free list. If it is old, the tag of the head has changed and the swap fails.
     pub const NEXT: Ordering = Relaxed;
     /// A number that is handed out, and tells nothing about other memory.
@@ -98,7 +98,7 @@ pub mod fault {
     pub const FRESH_TORN: bool = cfg!(mutant = "fresh_torn");
     /// One slot more than the limit is given out.
     pub const LIMIT_PLUS_ONE: bool = cfg!(mutant = "limit_plus_one");
-    /// The interner says that it is full after one look at each free list.
+    /// The interner says that it is full after one look at each free list, and taking a slot says nothing.
     pub const FULL_SEEN_ONCE: bool = cfg!(mutant = "full_seen_once");
     /// Taking a slot says nothing of what was put on other lists before.
     pub const TAKE_UNSAID: bool = cfg!(mutant = "take_unsaid");
