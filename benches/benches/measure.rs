@@ -142,7 +142,7 @@ impl<I: Interning> Contestant for I {
 }
 
 /// Image tags as registries have them, of 40 bytes.
-pub fn texts(prefix: &str, n: usize) -> Vec<String> {
+fn texts(prefix: &str, n: usize) -> Vec<String> {
     (0..n)
         .map(|i| format!("{prefix}-1.{}.{}-build.{:020}", i % 40, i % 7, i * 7919))
         .map(|t| format!("{t:.<40}"))

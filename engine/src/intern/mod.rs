@@ -177,8 +177,8 @@ impl Interner {
         self.house.inner.counters.bytes()
     }
 
-    /// Bytes of heap reserved for slots: 128 for each, and at most twice as many slots, or 64, as there ever were
-    /// tags at once.
+    /// Bytes of heap reserved for slots: 128 for each, and at most twice as many slots, or 64, as the stripes of threads
+    /// ever had tags at once.
     pub fn slot_bytes(&self) -> usize {
         self.house.inner.slots.heap_bytes()
     }
