@@ -100,7 +100,7 @@ fn nor_does_one_over_what_was_really_recorded() {
     }
     let interner = Interner::new();
     let mut some = EventBuf::new();
-    events.iter().step_by(events.len() / 8).for_each(|stored| some.push_stored(stored));
+    events.iter().step_by(2).for_each(|stored| some.push_stored(stored));
     let trees = [grown(&interner, "3.14", &some)];
     check_dry_run(&interner, &trees, &events, 4 * events.len());
 }
