@@ -52,7 +52,7 @@ pub(super) mod map {
     use std::hash::{BuildHasherDefault, Hash, Hasher};
 
     /// Room for this many tags from the start: a map that is growing answers more slowly.
-    const ROOM: usize = 4096;
+    const ROOM: usize = 2048;
     /// Entries that each writer moves while the map grows: few enough not to be felt, enough to be done soon.
     const MOVED: usize = 512;
     /// Entries that a thread removes before it makes sure that nobody reads them, which interrupts all processors.
