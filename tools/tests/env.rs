@@ -38,10 +38,33 @@ GROVE_LINEAGE_DEPTH 256 default 256 2 to 1024 nodes Longest lineage in an activi
 GROVE_PROCESSES_MAX 65536 default 65536 16 to 4194304 processes Running processes tracked in one container
 GROVE_RECORD_BYTES 4Mi default 4Mi 1Ki to 1Gi bytes Longest record of a trace; longer ones are rejected
 GROVE_HOST true environment false true or false Whether the host itself is profiled, as the container with the empty name
+GROVE_RING_BYTES 8Mi default 8Mi 64Ki to 1Gi bytes Memory of the kernel's ring of events; rounded up to a power of two
+GROVE_DRAIN_INTERVAL 10ms default 10ms 1ms to 1s How often the ring is emptied
+GROVE_SHED_PERCENT 75 default 75 10 to 100 percent How full the ring may get before repeatable events are shed, in percent of it
+GROVE_DEDUP_WINDOW 5s default 5s 0s to 1h How long the kernel leaves out what the same program has just done; 0 leaves out nothing
+GROVE_PROBE_OPEN true default true true or false Whether opened files are observed
+GROVE_PROBE_SOCKET true default true true or false Whether connected and bound sockets are observed
+GROVE_PROBE_DNS true default true true or false Whether DNS questions are observed
+GROVE_PROBE_SYSCALLS true default true true or false Whether system calls are observed
+GROVE_PROBE_CAPABILITY true default true true or false Whether uses of capabilities are observed
+GROVE_PROBE_FAILED false default false true or false Whether failed attempts leave the kernel; only traces have a use for them
+GROVE_SYSCALL_INTERVAL 5s default 5s 100ms to 1h How often the system calls of running processes are told
+GROVE_SNAPSHOT_PROCESSES 65536 default 65536 0 to 4194304 processes Running processes looked at in /proc at the start
+GROVE_SNAPSHOT_RATE 20000 default 20000 1 to 1000000 processes Processes looked at in /proc in a second
+GROVE_DOCKER_SOCKETS /run/docker.sock default /run/docker.sock absolute paths Sockets of Docker, asked which image a container runs
+GROVE_PODMAN_SOCKETS /run/podman/podman.sock default /run/podman/podman.sock absolute paths Sockets of Podman's service
+GROVE_CONTAINERD_SOCKETS {containerd} default {containerd} absolute paths Sockets of containerd
+GROVE_CRI_SOCKETS {containerd}:/run/crio/crio.sock default {containerd}:/run/crio/crio.sock absolute paths Sockets of the container runtimes of Kubernetes (CRI)
+GROVE_CONTAINER_STORAGE /var/lib/containers/storage default /var/lib/containers/storage absolute paths Storage of Podman and CRI-O, which tells where no service runs
+GROVE_PROFILE_INTERVAL 1m default 1m 1s to 24h How often profiles are written while learning goes on
 GROVE_LOG warn default warn off, error, warn, info, debug, trace What is logged to standard error: this level and graver
 GROVE_LOG_FORMAT text default text text, json How log lines are written
 "
     .replace("{workers}", &default_here("GROVE_WORKERS"))
+    .replace(
+        "{containerd}",
+        "/run/containerd/containerd.sock:/run/k3s/containerd/containerd.sock:/var/snap/microk8s/common/run/containerd.sock",
+    )
     .replace("{tree}", &default_here("GROVE_TREE_BYTES"));
     assert_eq!(words(&ended.stdout), expected);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));

@@ -11,6 +11,8 @@ mod command;
 mod doctor;
 mod loss;
 mod podman;
+mod proc;
+mod runc;
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
