@@ -24,6 +24,8 @@ say "tests"
 cargo test --workspace --locked
 say "models of the interner, every interleaving"
 loom-tests/run.sh
+say "faults that the models must find"
+loom-tests/kill.sh
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 say "the README's first command"

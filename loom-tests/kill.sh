@@ -4,8 +4,12 @@
 #
 #   loom-tests/kill.sh [fault...]
 #
-# A fault must be found in the pass that explores every interleaving (rmw_loads). The plain pass, in which loom
-# skips those where a thread reads an atomic and then writes it, finds fewer; the table shows which.
+# A fault must be found in both passes: in the plain one, in which loom skips the interleavings where a thread reads
+# an atomic and then writes it, and in the one in which there are no plain reads (rmw_loads). One cannot be:
+#
+# take_unsaid   It lets a thread read an old value of a free list's head. A read-modify-write reads the last one by
+#               definition, so where all reads are such the fault changes nothing. The plain pass must find it, and
+#               the other must not.
 set -eu
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${LOOM_TARGET_DIR:-target/loom}"
@@ -16,7 +20,6 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 all=0
 killed=0
-both=0
 
 # What follows is worth nothing if the models fail without a fault.
 for pass in plain rmw_loads; do
@@ -42,10 +45,12 @@ for fault in $faults; do
         fi
         eval "$pass=$verdict"
     done
-    [ "$rmw_loads" != killed ] || killed=$((killed + 1))
-    [ "$plain$rmw_loads" != killedkilled ] || both=$((both + 1))
+    case $fault in
+        take_unsaid) expected=killed/survives ;;
+        *) expected=killed/killed ;;
+    esac
+    [ "$plain/$rmw_loads" != $expected ] || killed=$((killed + 1))
     printf '%-24s %-10s %-10s %s\n' "$fault" "$plain" "$rmw_loads" "$by"
 done
-echo "in both passes $both of $all"
 echo "killed $killed of $all"
 [ "$all" -gt 0 ] && [ "$killed" -eq "$all" ]

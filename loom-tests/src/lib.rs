@@ -1,10 +1,14 @@
 //! Models of Grove's lock-free parts: the shipping source, tried in every interleaving of a few threads.
 //!
-//! `run.sh` runs them in both passes, `kill.sh` shows that they find every fault they are about. A model is here
-//! only if there is something to model: the shards hand events over through crossbeam's channel and queue and
-//! publish snapshots through arc-swap, and have no atomics of their own.
+//! `run.sh` runs them in both passes, `kill.sh` shows that they find every fault they are about, in each.
 //!
-//! Not for: the map, which is papaya's own business, and anything that takes more than three threads to go wrong.
+//! A model is here only if there is something of ours to model. The interner is the one part with atomics that decide
+//! anything. The shards have none: batches go through crossbeam's bounded channel, behind a gate whose one sending end
+//! arc-swap hands out and takes away at shutdown (`shard/gate.rs`); they are recycled through crossbeam's `ArrayQueue`;
+//! ledgers and snapshots are published through arc-swap.
+//!
+//! Not for: the map, which is papaya's own business, the counters, which only count, and anything that takes more than
+//! four threads to go wrong.
 #![cfg(all(loom, test))]
 
 #[path = "../../engine/src/intern/mod.rs"]

@@ -10,6 +10,11 @@ fn slot(id: TagId) -> u32 {
     id.get() as u32
 }
 
+/// Threads are numbered and dealt out to two stripes: the next one uses the slots again that this one gives back.
+fn next_of_this_stripe() {
+    spawn(|| {}).join().unwrap();
+}
+
 #[test]
 fn an_id_never_means_the_next_tenant() {
     check("an_id_never_means_the_next_tenant", &["slot used again", "another slot", "still there"], |seen| {
@@ -77,6 +82,7 @@ fn no_free_slot_is_handed_out_twice() {
     check("no_free_slot_is_handed_out_twice", &["first", "second", "one that was away"], |seen| {
         let interner = Interner::with_limit(3);
         drop((interner.intern("a").unwrap(), interner.intern("b").unwrap()));
+        next_of_this_stripe();
         let other = interner.clone();
         let thread = spawn(move || other.intern("c").unwrap());
         // Takes both free slots and gives the first one back: the head is where it was, what follows is not.
@@ -190,6 +196,55 @@ fn a_panic_before_the_tag_is_added_leaves_nothing() {
         thread.join().unwrap();
         drop(b);
         drop(interner.intern("a").unwrap());
+        interner.assert_idle();
+    });
+}
+
+#[test]
+fn a_slot_that_changes_lists_is_found() {
+    check("a_slot_that_changes_lists_is_found", &["the one that came", "the one that went"], |seen| {
+        let interner = Interner::with_limit(2);
+        let z = interner.intern("a").unwrap();
+        // A thread of the other stripe leaves a slot on its list; the one after it is of this stripe, then of that.
+        let other = interner.clone();
+        spawn(move || drop(other.intern("b").unwrap())).join().unwrap();
+        let place = slot(z.id());
+        let other = interner.clone();
+        let thread = spawn(move || other.intern("c").unwrap());
+        // First a slot comes to one list, then the other list's goes: one is free at any time.
+        drop(z);
+        let other = interner.clone();
+        let w = spawn(move || other.intern("d").unwrap()).join().unwrap();
+        let c = thread.join().unwrap();
+        assert_eq!((c.text(), w.text()), ("c", "d"));
+        seen.note(slot(c.id()) == place, "the one that came");
+        seen.note(slot(c.id()) != place, "the one that went");
+        drop((c, w));
+        interner.assert_idle();
+    });
+}
+
+#[test]
+fn a_guess_is_not_taken_for_the_tag() {
+    check("a_guess_is_not_taken_for_the_tag", &["still there", "gone", "another text there"], |seen| {
+        let interner = Interner::with_limit(2);
+        let a = interner.intern("a").unwrap();
+        let old = a.id();
+        next_of_this_stripe();
+        let other = interner.clone();
+        let thread = spawn(move || {
+            drop(a);
+            other.intern("b").unwrap()
+        });
+        // This thread remembers where "a" was. In the models every text has the same hash.
+        let again = interner.intern("a").unwrap();
+        let b = thread.join().unwrap();
+        assert_eq!((again.text(), b.text()), ("a", "b"));
+        assert_eq!((interner.lookup("a"), interner.lookup("b")), (Some(again.id()), Some(b.id())));
+        seen.note(again.id() == old, "still there");
+        seen.note(again.id() != old, "gone");
+        seen.note(slot(b.id()) == slot(old), "another text there");
+        drop((again, b));
         interner.assert_idle();
     });
 }

@@ -16,3 +16,17 @@ pub struct Check {
     /// What to do about it; empty if it is well.
     pub remedy: String,
 }
+
+impl Check {
+    /// What was `found`, or what is wrong; the remedy only if something is.
+    pub(crate) fn new(
+        name: impl Into<String>,
+        required: bool,
+        found: Result<String, String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        let ok = found.is_ok();
+        let detail = found.unwrap_or_else(|e| e);
+        Self { name: name.into(), ok, required, detail, remedy: if ok { String::new() } else { remedy.into() } }
+    }
+}

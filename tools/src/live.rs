@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use grove::config::{Config, ConfigError};
-use grove::event::Sink;
+use grove::event::{EventBuf, Sink};
 use grove_probes::kernel::{Class, Classes, Options};
 use grove_probes::live::{Live, LiveError, Origin, Select, Whom};
 use grove_probes::proc::Budget;
@@ -119,11 +119,13 @@ pub(crate) struct Ended {
 }
 
 impl Observation {
-    /// Attaches, tells `sink` what runs already, and lets the command begin if there is one.
+    /// Attaches, gives up the privileges that are not needed any more, and lets the command begin if there is one.
+    /// Also the events of what runs already. To be called before there are other threads: those that come later have
+    /// the fewer privileges too.
     ///
     /// # Errors
     /// One line on what is missing and what to do.
-    pub(crate) fn start(args: &LiveArgs, config: &Config, sink: &mut dyn Sink) -> Result<Self, Error> {
+    pub(crate) fn start(args: &LiveArgs, config: &Config) -> Result<(Self, EventBuf), Error> {
         let stop = interrupt::flag();
         let origin = match args.source {
             Source::Bpf => Origin::Kernel(Box::new(kernel_options(config))),
@@ -151,7 +153,8 @@ impl Observation {
                 Whom::Command { pid, container: "command".to_owned(), workload }
             }
         };
-        let live = Live::attach(&origin, whom, sink).map_err(unavailable)?;
+        let mut before = EventBuf::new();
+        let live = Live::attach(&origin, whom, give_up_privileges, &mut before).map_err(unavailable)?;
         for hook in live.hooks().iter().filter(|hook| !hook.attached()) {
             let why = hook.failure.as_deref().unwrap_or_default();
             say(&format!("note: not seen: {}; {} is not to be had: {}", hook.lost, hook.name, escape(why)));
@@ -160,7 +163,7 @@ impl Observation {
         if let Some(command) = &mut command {
             command.begin().map_err(|e| Error::failed(format_args!("the command cannot begin: {e}"), "try again"))?;
         }
-        Ok(Self { live, command, stop, until, interval: config.drain_interval })
+        Ok((Self { live, command, stop, until, interval: config.drain_interval }, before))
     }
 
     /// Hands on what has happened until it is over, or `each`, which is called after every step, breaks it off.
@@ -209,6 +212,13 @@ impl Ended {
         if let Some(status) = self.status.filter(|status| !status.success()) {
             say(&format!("note: the command ended with {status}"));
         }
+    }
+}
+
+fn give_up_privileges() {
+    match grove_probes::kernel::drop_capabilities() {
+        Ok(kept) => tracing::debug!(?kept, "other capabilities are given up"),
+        Err(error) => tracing::warn!(%error, "capabilities that are not needed cannot be given up"),
     }
 }
 

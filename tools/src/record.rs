@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use grove::config::Config;
+use grove::event::Sink;
 use grove::trace::write::Header;
 use grove_probes::live::Live;
 
@@ -45,9 +46,11 @@ pub(crate) struct RecordArgs {
 pub(crate) fn run(args: &RecordArgs, config: &mut Config) -> Result<Exit, Error> {
     args.live.override_variables(config)?;
     let name = args.recording.clone().unwrap_or_else(random_name);
-    let header = Header { source: Some(args.live.source_name()), recording: Some(&name), partial: args.live.is_partial() };
+    let header =
+        Header { source: Some(args.live.source_name()), recording: Some(&name), partial: args.live.is_partial() };
     let mut trace = TraceFile::create(&args.output, header, None)?;
-    let observation = Observation::start(&args.live, config, &mut trace)?;
+    let (observation, before) = Observation::start(&args.live, config)?;
+    before.iter().for_each(|stored| trace.event(stored.event));
     // A full disk ends it at once, not after an hour of recording nothing.
     let full = |_: &Live, trace: &mut TraceFile| if trace.failed() { Flow::Break(()) } else { Flow::Continue(()) };
     let ended = observation.run(&mut trace, full)?;

@@ -71,11 +71,16 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     let record = match &args.record {
         None => None,
         Some(path) => {
-            let header = Header { source: Some(args.live.source_name()), recording: Some(&name), partial: args.live.is_partial() };
+            let header = Header {
+                source: Some(args.live.source_name()),
+                recording: Some(&name),
+                partial: args.live.is_partial(),
+            };
             Some(TraceFile::create(path, header, None)?)
         }
     };
 
+    let (observation, before) = Observation::start(&args.live, config)?;
     let engine = Engine::start_with(config, Mode::Learn, Interner::global()).map_err(feed::start_error)?;
     let mut sender = engine.sender(Overflow::Wait);
     let recording = engine.recording(Some(&name)).unwrap_or_default();
@@ -84,7 +89,7 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     }
     sender.set_recording(recording);
     let mut sink = Both { sender, record };
-    let observation = Observation::start(&args.live, config, &mut sink)?;
+    before.iter().for_each(|stored| sink.event(stored.event));
     sink.sender.flush();
 
     let mut table = Table::start();

@@ -4,8 +4,16 @@
 //! modelled, and one atomic word that is read, set if empty and emptied if unchanged has exactly the contract
 //! that the protocol relies on, without orderings that papaya does not promise. `tests` holds both to it.
 
+use super::text::Text;
 use super::word::TagId;
 use std::sync::Arc;
+
+/// A text and its hash, which is computed once for all that is done with it.
+#[derive(Clone, Copy)]
+pub(super) struct Hashed<'a> {
+    pub hash: u64,
+    pub text: &'a str,
+}
 
 /// A map from texts to ids, used through [`Entries`].
 pub(super) trait Index {
@@ -21,11 +29,11 @@ pub(super) trait Index {
 /// who get it.
 pub(super) trait Entries {
     /// The id of a text.
-    fn get(&self, text: &str) -> Option<TagId>;
+    fn get(&self, text: Hashed<'_>) -> Option<TagId>;
     /// Adds an entry; false if the text has one.
-    fn insert(&self, text: Arc<str>, id: TagId) -> bool;
+    fn insert(&self, text: Text, hash: u64, id: TagId) -> bool;
     /// Removes this very entry; nothing if the text has none, or another id.
-    fn remove(&self, text: &str, id: TagId);
+    fn remove(&self, text: Hashed<'_>, id: TagId);
     /// All entries, in no order.
     fn all(&self) -> Vec<(Arc<str>, TagId)>;
 }
@@ -38,26 +46,75 @@ pub(super) type Chosen = registers::Registers;
 #[cfg(not(loom))]
 pub(super) mod map {
     use super::super::sync::fault;
-    use super::{Arc, Entries, Index, TagId};
-    use papaya::{HashMap, HashMapRef, LocalGuard, ResizeMode};
+    use super::{Arc, Entries, Hashed, Index, TagId, Text};
+    use papaya::{Equivalent, HashMap, HashMapRef, LocalGuard, ResizeMode};
     use seize::Collector;
-
-    type Hash = foldhash::fast::RandomState;
+    use std::hash::{BuildHasherDefault, Hash, Hasher};
 
     /// Room for this many tags from the start: a map that is growing answers more slowly.
-    const ROOM: usize = 4096;
+    const ROOM: usize = 2048;
     /// Entries that each writer moves while the map grows: few enough not to be felt, enough to be done soon.
     const MOVED: usize = 512;
     /// Entries that a thread removes before it makes sure that nobody reads them, which interrupts all processors.
-    const BATCH: usize = 512;
+    const BATCH: usize = 2048;
+
+    /// A text in the map.
+    struct Key {
+        hash: u64,
+        text: Text,
+    }
+
+    impl Hash for Key {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            state.write_u64(self.hash);
+        }
+    }
+
+    impl Hash for Hashed<'_> {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            state.write_u64(self.hash);
+        }
+    }
+
+    impl PartialEq for Key {
+        fn eq(&self, other: &Self) -> bool {
+            self.text.bytes() == other.text.bytes()
+        }
+    }
+
+    impl Eq for Key {}
+
+    impl Equivalent<Key> for Hashed<'_> {
+        fn equivalent(&self, key: &Key) -> bool {
+            self.hash == key.hash && key.text.is(self.text)
+        }
+    }
+
+    /// Takes the hash that is there.
+    #[derive(Clone, Default)]
+    pub struct AsItIs(u64);
+
+    impl Hasher for AsItIs {
+        fn write(&mut self, _: &[u8]) {}
+
+        fn write_u64(&mut self, hash: u64) {
+            self.0 = hash;
+        }
+
+        fn finish(&self) -> u64 {
+            self.0
+        }
+    }
+
+    type Hashes = BuildHasherDefault<AsItIs>;
 
     /// papaya.
-    pub struct Map(HashMap<Arc<str>, TagId, Hash>);
+    pub struct Map(HashMap<Key, TagId, Hashes>);
 
     impl Map {
         pub fn new(limit: usize) -> Self {
             let map = HashMap::builder()
-                .hasher(Hash::default())
+                .hasher(Hashes::default())
                 .capacity(limit.min(ROOM))
                 .resize_mode(ResizeMode::Incremental(MOVED))
                 .collector(Collector::new().batch_size(BATCH));
@@ -66,7 +123,7 @@ pub(super) mod map {
     }
 
     /// The map while this thread keeps what it reads.
-    pub struct Pinned<'a>(HashMapRef<'a, Arc<str>, TagId, Hash, LocalGuard<'a>>);
+    pub struct Pinned<'a>(HashMapRef<'a, Key, TagId, Hashes, LocalGuard<'a>>);
 
     impl Index for Map {
         type Entries<'a> = Pinned<'a>;
@@ -77,21 +134,21 @@ pub(super) mod map {
     }
 
     impl Entries for Pinned<'_> {
-        fn get(&self, text: &str) -> Option<TagId> {
-            self.0.get(text).copied()
+        fn get(&self, text: Hashed<'_>) -> Option<TagId> {
+            self.0.get(&text).copied()
         }
 
-        fn insert(&self, text: Arc<str>, id: TagId) -> bool {
-            self.0.try_insert(text, id).is_ok()
+        fn insert(&self, text: Text, hash: u64, id: TagId) -> bool {
+            self.0.try_insert(Key { hash, text }, id).is_ok()
         }
 
-        fn remove(&self, text: &str, id: TagId) {
+        fn remove(&self, text: Hashed<'_>, id: TagId) {
             // `Err` is an entry that has another id: its text has been interned anew.
-            let _ = self.0.remove_if(text, |_, found| *found == id || fault::REMOVE_ANY_ID);
+            let _ = self.0.remove_if(&text, |_, found| *found == id || fault::REMOVE_ANY_ID);
         }
 
         fn all(&self) -> Vec<(Arc<str>, TagId)> {
-            self.0.iter().map(|(text, id)| (text.clone(), *id)).collect()
+            self.0.iter().map(|(key, id)| (key.text.shared(), *id)).collect()
         }
     }
 }
@@ -99,7 +156,7 @@ pub(super) mod map {
 #[cfg(any(loom, test))]
 pub(super) mod registers {
     use super::super::sync::{AtomicU64, fault};
-    use super::{Arc, Entries, Index, TagId};
+    use super::{Arc, Entries, Hashed, Index, TagId, Text};
     use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
     /// The texts there can be: one letter each.
@@ -129,16 +186,16 @@ pub(super) mod registers {
     }
 
     impl Entries for &Registers {
-        fn get(&self, text: &str) -> Option<TagId> {
-            TagId::from_number(self.of(text)?.load(Acquire))
+        fn get(&self, text: Hashed<'_>) -> Option<TagId> {
+            TagId::from_number(self.of(text.text)?.load(Acquire))
         }
 
-        fn insert(&self, text: Arc<str>, id: TagId) -> bool {
-            if &*text == PANICS {
+        fn insert(&self, text: Text, _: u64, id: TagId) -> bool {
+            if text.is(PANICS) {
                 // Without the message of a panic, of which a model makes thousands.
                 std::panic::resume_unwind(Box::new(PANICS));
             }
-            let register = self.of(&text).expect("a text that models use");
+            let register = self.of(text.as_str()).expect("a text that models use");
             // A strong exchange would be the same here; loom's weak one does not fail without cause.
             loop {
                 match register.compare_exchange_weak(0, id.get(), AcqRel, Acquire) {
@@ -149,8 +206,8 @@ pub(super) mod registers {
             }
         }
 
-        fn remove(&self, text: &str, id: TagId) {
-            let Some(register) = self.of(text) else { return };
+        fn remove(&self, text: Hashed<'_>, id: TagId) {
+            let Some(register) = self.of(text.text) else { return };
             if fault::REMOVE_ANY_ID {
                 return register.store(0, Release);
             }
@@ -162,7 +219,8 @@ pub(super) mod registers {
         }
 
         fn all(&self) -> Vec<(Arc<str>, TagId)> {
-            TEXTS.iter().filter_map(|text| Some((Arc::from(*text), self.get(text)?))).collect()
+            let id = |text: &str| TagId::from_number(self.of(text)?.load(Acquire));
+            TEXTS.iter().filter_map(|text| Some((Arc::from(*text), id(text)?))).collect()
         }
     }
 }

@@ -23,21 +23,28 @@
 //! Not for: paths, arguments and other strings of a tree, which are private to it (`tree::names`).
 
 mod index;
+mod recent;
 mod slot;
 mod stats;
 mod sync;
+mod text;
 mod word;
 
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-use index::{Chosen, Entries, Index};
+use index::{Chosen, Entries, Hashed, Index};
+use recent::Recent;
 use slot::Slots;
 use stats::Counters;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
+use std::hash::BuildHasher;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use sync::fault;
+use sync::{STRIPES, fault};
+use text::Text;
 
 pub use slot::TagRef;
 pub use stats::Stats;
@@ -59,7 +66,13 @@ pub const DEFAULT_LIMIT: usize = 1 << 20;
 /// It lives until its last handle and its last tag have gone, in whichever order.
 #[derive(Clone)]
 pub struct Interner {
+    house: Arc<House>,
+}
+
+/// What the handles of an interner have in common.
+struct House {
     inner: Arc<Inner>,
+    shares: [Arc<Share>; STRIPES],
 }
 
 struct Inner {
@@ -67,6 +80,17 @@ struct Inner {
     slots: Slots,
     counters: Counters,
     limit: usize,
+    hasher: sync::Hash,
+    /// Of this interner, and of no other in the process.
+    number: u64,
+}
+
+/// A stake in an interner: what lives in it holds one of a few, that of the thread that brought it in, so that
+/// threads do not meet at one count whenever a tag comes or goes.
+#[repr(align(128))]
+struct Share {
+    inner: Arc<Inner>,
+    stripe: usize,
 }
 
 impl Interner {
@@ -82,13 +106,18 @@ impl Interner {
 
     /// As if every slot had had `generation` tenants before.
     fn starting_at(limit: usize, generation: u32) -> Self {
-        let inner = Inner {
+        // Numbers, which say nothing about other memory. 0 is nobody's.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let inner = Arc::new(Inner {
             index: Chosen::new(limit),
             slots: Slots::new(limit, generation),
             counters: Counters::default(),
             limit,
-        };
-        Self { inner: Arc::new(inner) }
+            hasher: sync::Hash::default(),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+        });
+        let shares = std::array::from_fn(|stripe| Arc::new(Share { inner: inner.clone(), stripe }));
+        Self { house: Arc::new(House { inner, shares }) }
     }
 
     /// The one interner of this process.
@@ -100,7 +129,11 @@ impl Interner {
     /// A batch of operations, which costs less than as many single ones. Entries removed meanwhile by anyone
     /// are not freed before it ends, so it is to be short.
     pub fn session(&self) -> Session<'_> {
-        Session { inner: &self.inner, entries: self.inner.index.pin(), hits: Cell::new(0) }
+        let House { inner, shares } = &*self.house;
+        let (stripe, recent) = recent::own();
+        let [first, ..] = shares;
+        let share = shares.get(stripe).unwrap_or(first);
+        Session { inner, share, recent, entries: OnceCell::new(), done: Cell::default() }
     }
 
     /// A reference to the tag `text`, which lives from now until its last reference is dropped.
@@ -119,7 +152,7 @@ impl Interner {
 
     /// One more reference to a tag of which someone holds one.
     pub fn retain(&self, id: TagId) -> Option<TagRef> {
-        self.inner.slots.get(id.index())?.retain(id)
+        self.house.inner.slots.get(id.index())?.retain(id)
     }
 
     /// The text of an id that someone holds.
@@ -129,7 +162,7 @@ impl Interner {
 
     /// How many tags are held. Exact when nobody is interning.
     pub fn len(&self) -> usize {
-        self.inner.counters.tags()
+        self.house.inner.counters.tags()
     }
 
     /// Whether no tag is held.
@@ -137,28 +170,29 @@ impl Interner {
         self.len() == 0
     }
 
-    /// Bytes of heap that the texts of the tags held take, exact when nobody is interning. The slots, which are
-    /// used again but not given back, are [`slot_bytes`](Self::slot_bytes).
+    /// Bytes of heap that the tags held take, exact when nobody is interning: for each its entry in the index, 64, and
+    /// its text if that is longer than 46 bytes. The slots, which are used again but not given back, are
+    /// [`slot_bytes`](Self::slot_bytes).
     pub fn bytes(&self) -> usize {
-        self.inner.counters.bytes()
+        self.house.inner.counters.bytes()
     }
 
-    /// Bytes of heap reserved for slots: 64 for each, and at most twice as many slots, or 64, as there ever were
-    /// tags at once.
+    /// Bytes of heap reserved for slots: 128 for each, and at most twice as many slots, or 64, as the stripes of threads
+    /// ever had tags at once.
     pub fn slot_bytes(&self) -> usize {
-        self.inner.slots.heap_bytes()
+        self.house.inner.slots.heap_bytes()
     }
 
     /// What was done so far.
     pub fn stats(&self) -> Stats {
-        self.inner.counters.stats()
+        self.house.inner.counters.stats()
     }
 
     /// Every tag held with its id and number of references, for diagnosis; sorted by text.
     pub fn dump(&self) -> Vec<(Arc<str>, TagId, u64)> {
-        let entries = self.inner.index.pin().all().into_iter();
+        let entries = self.house.inner.index.pin().all().into_iter();
         let mut all: Vec<_> =
-            entries.filter_map(|(text, id)| Some((text, id, u64::from(self.inner.references(id)?)))).collect();
+            entries.filter_map(|(text, id)| Some((text, id, u64::from(self.house.inner.references(id)?)))).collect();
         all.sort();
         all
     }
@@ -172,11 +206,15 @@ impl Default for Interner {
 
 impl fmt::Debug for Interner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interner").field("len", &self.len()).field("limit", &self.inner.limit).finish()
+        f.debug_struct("Interner").field("len", &self.len()).field("limit", &self.house.inner.limit).finish()
     }
 }
 
 impl Inner {
+    fn hashed<'a>(&self, text: &'a str) -> Hashed<'a> {
+        Hashed { hash: self.hasher.hash_one(text), text }
+    }
+
     /// The references to a tag that is held.
     fn references(&self, id: TagId) -> Option<u32> {
         let word = self.slots.get(id.index())?.word();
@@ -184,7 +222,7 @@ impl Inner {
     }
 
     /// Removes the entry of a tag that has no references left, if nobody has done so.
-    fn forget(&self, text: &str, id: TagId) {
+    fn forget(&self, text: Hashed<'_>, id: TagId) {
         if !fault::REMOVE_NOTHING {
             self.index.pin().remove(text, id);
         }
@@ -193,65 +231,104 @@ impl Inner {
 
 /// Operations on an [`Interner`] that share the cost of entering it. Of one thread.
 pub struct Session<'a> {
-    inner: &'a Arc<Inner>,
-    entries: <Chosen as Index>::Entries<'a>,
-    hits: Cell<u64>,
+    inner: &'a Inner,
+    share: &'a Arc<Share>,
+    /// None when this thread is ending and has given it up.
+    recent: Option<Rc<Recent>>,
+    /// Pinned when it is first asked.
+    entries: OnceCell<<Chosen as Index>::Entries<'a>>,
+    done: Cell<Stats>,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     /// See [`Interner::intern`].
     ///
     /// # Errors
     /// [`Full`], likewise.
     pub fn intern(&self, text: &str) -> Result<TagRef, Full> {
+        let hashed = self.inner.hashed(text);
+        if let Some(tag) = self.again(hashed) {
+            self.count(Stats { hits: 1, ..Stats::default() });
+            return Ok(tag);
+        }
+        self.find_or_add(hashed)
+    }
+
+    fn count(&self, more: Stats) {
+        self.done.set(self.done.get() + more);
+    }
+
+    fn entries(&self) -> &<Chosen as Index>::Entries<'a> {
+        self.entries.get_or_init(|| self.inner.index.pin())
+    }
+
+    /// A tag that this thread has found before, if it is still there: a tag that can be gained and has this text is
+    /// the one that the index has, for no two are alive and an id that was in the index is of no tag that was not.
+    fn again(&self, hashed: Hashed<'_>) -> Option<TagRef> {
+        let recent = self.recent.as_ref()?;
+        let (id, guess) = recent.get(self.inner.number, hashed.hash)?;
+        let gained = self.inner.slots.get(id.index()).and_then(|slot| slot.retain_if(id, guess));
+        let Some((tag, references)) = gained else {
+            recent.forget(hashed.hash);
+            return None;
+        };
+        if references != guess {
+            recent.put(self.inner.number, hashed.hash, id, references);
+        }
+        (tag.is(hashed.text) || fault::RECENT_UNCHECKED).then_some(tag)
+    }
+
+    fn find_or_add(&self, hashed: Hashed<'_>) -> Result<TagRef, Full> {
+        let entries = self.entries();
         let mut done = Stats::default();
         let mut mine: Option<TagRef> = None;
-        loop {
-            if let Some(id) = self.entries.get(text) {
+        let tag = loop {
+            if let Some(id) = entries.get(hashed) {
                 if let Some(tag) = self.inner.slots.get(id.index()).and_then(|slot| slot.retain(id)) {
                     // One reference to each; had this thread made one of its own, it drops it unused.
                     if fault::RESERVED_LOST {
                         std::mem::forget(mine);
                     }
-                    self.hits.set(self.hits.get() + 1);
-                    if done != Stats::default() {
-                        self.inner.counters.add(done);
-                    }
-                    return Ok(tag);
+                    done.hits = 1;
+                    break tag;
                 }
                 // It is dying. Whoever dropped it may be anywhere; its entry is removed for it.
                 done.revivals = 1;
                 if !fault::WAIT_FOR_DYING {
-                    self.entries.remove(text, id);
+                    entries.remove(hashed, id);
                 }
                 continue;
             }
             let tag = match mine.take() {
                 Some(tag) => tag,
-                None => self.settle(text)?,
+                None => self.settle(hashed)?,
             };
-            if self.entries.insert(tag.shared_text(), tag.id()) || fault::LOST_RACE_IGNORED {
+            if entries.insert(tag.copied_text(), hashed.hash, tag.id()) || fault::LOST_RACE_IGNORED {
                 done.misses = 1;
-                self.inner.counters.add(done);
-                return Ok(tag);
+                break tag;
             }
             done.retries += 1;
             mine = Some(tag);
+        };
+        self.count(done);
+        if let Some(recent) = &self.recent {
+            recent.put(self.inner.number, hashed.hash, tag.id(), 1);
         }
+        Ok(tag)
     }
 
     /// A new tag that is in no index yet. Dropped, also by a panic, it leaves nothing behind.
-    #[cold]
-    fn settle(&self, text: &str) -> Result<TagRef, Full> {
-        let vacant = self.inner.slots.reserve().ok_or(Full { limit: self.inner.limit })?;
-        let text: Arc<str> = Arc::from(text);
-        self.inner.counters.came(stats::bytes_of(&text));
-        Ok(vacant.settle(text, self.inner.clone()))
+    fn settle(&self, hashed: Hashed<'_>) -> Result<TagRef, Full> {
+        let stripe = self.share.stripe;
+        let vacant = self.inner.slots.reserve(stripe).ok_or(Full { limit: self.inner.limit })?;
+        let text = Text::new(hashed.text);
+        self.inner.counters.came(stripe, stats::bytes_of(&text));
+        Ok(vacant.settle(text, hashed.hash, self.share.clone()))
     }
 
     /// See [`Interner::lookup`].
     pub fn lookup(&self, text: &str) -> Option<TagId> {
-        let id = self.entries.get(text)?;
+        let id = self.entries().get(self.inner.hashed(text))?;
         if fault::LOOKUP_COUNTS {
             std::mem::forget(self.inner.slots.get(id.index())?.retain(id));
         }
@@ -261,9 +338,7 @@ impl Session<'_> {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
-        if self.hits.get() > 0 {
-            self.inner.counters.add(Stats { hits: self.hits.get(), ..Stats::default() });
-        }
+        self.inner.counters.add(self.share.stripe, self.done.get());
     }
 }
 
@@ -289,9 +364,10 @@ impl Interner {
 
     /// Fails unless no tag is held, nothing of any tag is left, and every slot can be used again.
     pub fn assert_idle(&self) {
-        assert_eq!(self.inner.index.pin().all(), []);
+        assert_eq!(self.house.inner.index.pin().all(), []);
         assert_eq!((self.len(), self.bytes()), (0, 0));
-        assert_eq!(Arc::strong_count(&self.inner), 1, "a tenant keeps its house");
-        self.inner.slots.assert_idle();
+        let held = self.house.shares.iter().filter(|share| Arc::strong_count(share) > 1).count();
+        assert_eq!((held, Arc::strong_count(&self.house.inner)), (0, 1 + STRIPES), "a tenant keeps its house");
+        self.house.inner.slots.assert_idle();
     }
 }

@@ -12,26 +12,30 @@
 //! Not for: which text is which tag; that is the index.
 #![allow(unsafe_code)]
 
-use super::sync::{AtomicPtr, AtomicU32, AtomicU64, UnsafeCell, fault, order};
+use super::index::Hashed;
+use super::sync::{AtomicPtr, AtomicU32, AtomicU64, STRIPES, UnsafeCell, fault, order};
+use super::text::Text;
 use super::word::{Head, TagId, Word};
-use super::{Inner, stats};
+use super::{Share, stats};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 /// Slots of the first bucket, which is there from the start. Every further one doubles.
 const FIRST: u32 = if cfg!(loom) { 2 } else { 64 };
-/// Buckets beyond the first: enough for every slot that can be numbered.
-const MORE: usize = if cfg!(loom) { 3 } else { 26 };
+/// Enough buckets for every slot that can be numbered.
+const BUCKETS: usize = if cfg!(loom) { 4 } else { 27 };
 
-/// What lives in a slot.
+/// What lives in a slot. The text comes first: it lies on one cache line with the slot's word.
+#[repr(C)]
 pub(super) struct Tenant {
-    text: Arc<str>,
+    text: Text,
+    hash: u64,
     /// Keeps the slots, this one among them, while anyone lives in them.
-    owner: Arc<Inner>,
+    owner: Arc<Share>,
 }
 
-/// A place for one tag. Alone on its cache line: counting one tag does not disturb its neighbours.
-#[repr(align(64))]
+/// A place for one tag. Alone on its cache lines: counting one tag does not disturb its neighbours.
+#[repr(C, align(128))]
 pub(super) struct Slot {
     word: AtomicU64,
     /// While on the free list: the number of the next free slot, from 1; 0 at its end.
@@ -64,16 +68,27 @@ impl Slot {
 
     /// A reference to the tenant `id`, unless it has gone or is going.
     pub(super) fn retain(&self, id: TagId) -> Option<TagRef> {
-        let mut word = self.word();
+        self.gain(id, self.word()).map(|(tag, _)| tag)
+    }
+
+    /// As [`retain`](Self::retain), without a look before: `guess` is how many references there may be. Other than
+    /// a look it takes the word for writing at once, so that a word that threads contend for moves once, not twice.
+    /// Also returns how many references there were.
+    pub(super) fn retain_if(&self, id: TagId, guess: u32) -> Option<(TagRef, u32)> {
+        self.gain(id, Word::new(id.generation(), guess.max(1)))
+    }
+
+    /// Raises a count that is, or may be, `word`.
+    fn gain(&self, id: TagId, mut word: Word) -> Option<(TagRef, u32)> {
         while word.is_live(id.generation()) {
             assert!(word.references() < Word::REFERENCES_MAX, "references to a tag are lost without being dropped");
             let more = word.0 + Word::ONE;
             if fault::RETAIN_TORN {
                 self.word.store(more, order::REFUSED);
-                return Some(TagRef { slot: NonNull::from(self), id });
+                return Some((TagRef { slot: NonNull::from(self), id }, word.references()));
             }
             match self.word.compare_exchange_weak(word.0, more, order::RETAIN, order::REFUSED) {
-                Ok(_) => return Some(TagRef { slot: NonNull::from(self), id }),
+                Ok(_) => return Some((TagRef { slot: NonNull::from(self), id }, word.references())),
                 Err(found) => word = Word(found),
             }
         }
@@ -95,16 +110,17 @@ impl Slot {
 pub(super) struct Vacant<'a> {
     slots: &'a Slots,
     slot: &'a Slot,
+    stripe: usize,
 }
 
 impl Vacant<'_> {
     /// Moves a tenant in and returns the first reference to it. Its id is known to nobody yet.
-    pub(super) fn settle(self, text: Arc<str>, owner: Arc<Inner>) -> TagRef {
+    pub(super) fn settle(self, text: Text, hash: u64, owner: Arc<Share>) -> TagRef {
         let slot = self.slot;
         // It is lived in from here on; it comes back when its tenant leaves.
         std::mem::forget(self);
         // SAFETY: a `Vacant` is the only access to its slot's cell.
-        slot.tenant.with_mut(|tenant| unsafe { *tenant = Some(Tenant { text, owner }) });
+        slot.tenant.with_mut(|tenant| unsafe { *tenant = Some(Tenant { text, hash, owner }) });
         let generation = slot.word().generation();
         slot.word.store(Word::new(generation, 1).0, order::PUBLISH);
         TagRef { slot: NonNull::from(slot), id: TagId::new(slot.index, generation) }
@@ -113,19 +129,20 @@ impl Vacant<'_> {
 
 impl Drop for Vacant<'_> {
     fn drop(&mut self) {
-        self.slots.push(self.slot);
+        self.slots.push(self.slot, self.stripe);
     }
 }
 
 /// All slots of an interner.
 pub(super) struct Slots {
-    free: Apart<AtomicU64>,
+    /// A free list for each stripe of threads.
+    free: [Apart<AtomicU64>; STRIPES],
     /// Slots below this have been given out at least once.
     fresh: Apart<AtomicU32>,
     /// Slots from this on are not: the limit, and one for every slot that is used up.
     ceiling: AtomicU32,
-    first: Box<[Slot]>,
-    more: [AtomicPtr<Slot>; MORE],
+    /// The first is there from the start, but not apart: which bucket a slot is in cannot be foreseen.
+    buckets: [AtomicPtr<Slot>; BUCKETS],
     /// The generation of a slot's first tenant.
     generation: u32,
 }
@@ -151,11 +168,12 @@ impl Slots {
     pub(super) fn new(limit: usize, generation: u32) -> Self {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX).min(Word::SLOTS_MAX);
         Self {
-            free: Apart(AtomicU64::new(0)),
+            free: std::array::from_fn(|_| Apart(AtomicU64::new(0))),
             fresh: Apart(AtomicU32::new(0)),
             ceiling: AtomicU32::new(limit.saturating_add(u32::from(fault::LIMIT_PLUS_ONE))),
-            first: bucket(0, generation),
-            more: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            buckets: std::array::from_fn(|k| {
+                AtomicPtr::new(if k == 0 { Box::into_raw(bucket(0, generation)).cast() } else { ptr::null_mut() })
+            }),
             generation,
         }
     }
@@ -163,8 +181,7 @@ impl Slots {
     /// Slot `index`, if it has ever been given out and this thread can know.
     pub(super) fn get(&self, index: u32) -> Option<&Slot> {
         let (k, offset) = locate(index);
-        let Some(more) = k.checked_sub(1) else { return self.first.get(offset) };
-        let start = self.more.get(more)?.load(order::BUCKET);
+        let start = self.buckets.get(k)?.load(order::BUCKET);
         // SAFETY: a bucket that is not null has `FIRST << k` slots, more than `offset`; they were written before
         // the pointer (`GROW`, `BUCKET`) and are freed only with `self`.
         (!start.is_null()).then(|| unsafe { &*start.add(offset) })
@@ -173,14 +190,14 @@ impl Slots {
     /// Slot `index`, its bucket made if need be.
     fn make(&self, index: u32) -> Option<&Slot> {
         let (k, _) = locate(index);
-        if let Some(more) = k.checked_sub(1).and_then(|k| self.more.get(k))
-            && more.load(order::BUCKET).is_null()
+        if let Some(place) = self.buckets.get(k)
+            && place.load(order::BUCKET).is_null()
         {
             let mine = Box::into_raw(bucket(k, self.generation));
             let null = ptr::null_mut();
             if fault::BUCKET_TORN {
-                more.swap(mine.cast(), order::GROW);
-            } else if more.compare_exchange(null, mine.cast(), order::GROW, order::REFUSED).is_err() {
+                place.swap(mine.cast(), order::GROW);
+            } else if place.compare_exchange(null, mine.cast(), order::GROW, order::REFUSED).is_err() {
                 // SAFETY: it comes from `into_raw` just above, and nobody else has seen it.
                 drop(unsafe { Box::from_raw(mine) });
             }
@@ -188,44 +205,69 @@ impl Slots {
         self.get(index)
     }
 
-    /// A slot for a new tenant: one that was used before if there is one. None at the limit.
-    pub(super) fn reserve(&self) -> Option<Vacant<'_>> {
+    /// A slot for a new tenant: one that was used before in this stripe, or a new one, or another stripe's. None at the
+    /// limit.
+    pub(super) fn reserve(&self, stripe: usize) -> Option<Vacant<'_>> {
+        let taken = |slot| Vacant { slots: self, slot, stripe };
         loop {
-            // Read first: if all had been given out before the free list was seen empty, all were taken then.
-            let fresh = self.fresh.0.load(order::NUMBER);
-            if let Some(slot) = self.pop() {
-                return Some(Vacant { slots: self, slot });
+            if let Some(slot) = self.pop(self.list(stripe)) {
+                return Some(taken(slot));
             }
-            if fresh >= self.ceiling.load(order::NUMBER).min(Word::SLOTS_MAX) {
+            let fresh = self.fresh.0.load(order::NUMBER);
+            if self.has(fresh) {
+                if fault::FRESH_TORN {
+                    self.fresh.0.store(fresh + 1, order::NUMBER);
+                } else if self.fresh.0.compare_exchange_weak(fresh, fresh + 1, order::NUMBER, order::NUMBER).is_err() {
+                    continue;
+                }
+                return self.make(fresh).map(taken);
+            }
+            let seen = self.heads();
+            if let Some((list, _)) = self.free.iter().zip(seen).find(|(_, head)| head.first() > 0) {
+                if let Some(slot) = self.pop(&list.0) {
+                    return Some(taken(slot));
+                }
+            } else if !self.has(self.fresh.0.load(order::NUMBER)) && (fault::FULL_SEEN_ONCE || self.heads() == seen) {
+                // A slot that went from a list not yet seen to one seen before has left a mark on both (`TAKE`): none
+                // did, so between the two looks all slots were taken.
                 return None;
             }
-            if fault::FRESH_TORN {
-                self.fresh.0.store(fresh + 1, order::NUMBER);
-            } else if self.fresh.0.compare_exchange_weak(fresh, fresh + 1, order::NUMBER, order::NUMBER).is_err() {
-                continue;
-            }
-            return self.make(fresh).map(|slot| Vacant { slots: self, slot });
         }
     }
 
-    fn pop(&self) -> Option<&Slot> {
-        let mut head = Head(self.free.0.load(order::POP));
+    /// Whether slot `fresh` may be given out.
+    fn has(&self, fresh: u32) -> bool {
+        fresh < self.ceiling.load(order::NUMBER).min(Word::SLOTS_MAX)
+    }
+
+    fn list(&self, stripe: usize) -> &AtomicU64 {
+        let [first, ..] = &self.free;
+        &self.free.get(stripe).unwrap_or(first).0
+    }
+
+    fn heads(&self) -> [Head; STRIPES] {
+        std::array::from_fn(|stripe| Head(self.list(stripe).load(order::POP)))
+    }
+
+    fn pop(&self, list: &AtomicU64) -> Option<&Slot> {
+        let mut head = Head(list.load(order::POP));
         loop {
             let slot = self.get(head.first().checked_sub(1)?)?;
             let rest = head.with_first(slot.next.load(order::NEXT));
-            match self.free.0.compare_exchange_weak(head.0, rest.0, order::POP, order::POP) {
+            match list.compare_exchange_weak(head.0, rest.0, order::TAKE, order::POP) {
                 Ok(_) => return Some(slot),
                 Err(found) => head = Head(found),
             }
         }
     }
 
-    fn push(&self, slot: &Slot) {
-        let mut head = Head(self.free.0.load(order::GLANCE));
+    fn push(&self, slot: &Slot, stripe: usize) {
+        let list = self.list(stripe);
+        let mut head = Head(list.load(order::GLANCE));
         loop {
             slot.next.store(head.first(), order::NEXT);
             let longer = head.with_first(slot.number());
-            match self.free.0.compare_exchange_weak(head.0, longer.0, order::PUSH, order::GLANCE) {
+            match list.compare_exchange_weak(head.0, longer.0, order::PUSH, order::GLANCE) {
                 Ok(_) => return,
                 Err(found) => head = Head(found),
             }
@@ -233,11 +275,11 @@ impl Slots {
     }
 
     /// A tenant has left: the slot is free for one of the next generation, or used up for good.
-    fn vacate(&self, slot: &Slot) {
+    fn vacate(&self, slot: &Slot, stripe: usize) {
         match slot.word().vacated() {
             Some(next) => {
                 slot.word.store(next.0, order::PRIVATE);
-                self.push(slot);
+                self.push(slot, stripe);
             }
             // The limit is on tags, not on slots: another slot takes its place.
             None => {
@@ -248,9 +290,8 @@ impl Slots {
 
     /// Bytes of all buckets.
     pub(super) fn heap_bytes(&self) -> usize {
-        let more = self.more.iter().enumerate().filter(|(_, b)| !b.load(order::BUCKET).is_null());
-        let slots: usize = more.map(|(k, _)| (FIRST as usize) << (k + 1)).sum();
-        (slots + FIRST as usize) * size_of::<Slot>()
+        let made = self.buckets.iter().enumerate().filter(|(_, start)| !start.load(order::BUCKET).is_null());
+        made.map(|(k, _)| (FIRST as usize) << k).sum::<usize>() * size_of::<Slot>()
     }
 
     /// Fails unless every slot that was ever given out is free exactly once, or used up, and empty.
@@ -258,11 +299,13 @@ impl Slots {
     pub(super) fn assert_idle(&self) {
         let given = self.fresh.0.load(order::NUMBER);
         let mut free = vec![0; given as usize];
-        let mut next = Head(self.free.0.load(order::POP)).first();
-        while let Some(index) = next.checked_sub(1) {
-            free[index as usize] += 1;
-            assert_eq!(free[index as usize], 1, "slot {index} is on the free list twice");
-            next = self.get(index).expect("a free slot exists").next.load(order::NEXT);
+        for head in self.heads() {
+            let mut next = head.first();
+            while let Some(index) = next.checked_sub(1) {
+                free[index as usize] += 1;
+                assert_eq!(free[index as usize], 1, "slot {index} is on a free list twice");
+                next = self.get(index).expect("a free slot exists").next.load(order::NEXT);
+            }
         }
         for (index, times) in free.iter().enumerate() {
             let slot = self.get(index as u32).expect("a slot that was given out exists");
@@ -277,11 +320,11 @@ impl Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        for (k, more) in self.more.iter().enumerate() {
-            let start = more.load(order::BUCKET);
+        for (k, place) in self.buckets.iter().enumerate() {
+            let start = place.load(order::BUCKET);
             if !start.is_null() {
-                let slots = ptr::slice_from_raw_parts_mut(start, (FIRST as usize) << (k + 1));
-                // SAFETY: the pointer and this length are those of the box that `make` took apart; it is freed
+                let slots = ptr::slice_from_raw_parts_mut(start, (FIRST as usize) << k);
+                // SAFETY: the pointer and this length are those of the box that was taken apart; it is freed
                 // once, here, when nobody else has `self`.
                 drop(unsafe { Box::from_raw(slots) });
             }
@@ -322,12 +365,22 @@ impl TagRef {
     /// The tag's text.
     pub fn text(&self) -> &str {
         // Somebody lives here while there are references.
-        self.tenant().map_or("", |tenant| &tenant.text)
+        self.tenant().map_or("", |tenant| tenant.text.as_str())
+    }
+
+    /// Whether this is the tag's text.
+    pub(super) fn is(&self, text: &str) -> bool {
+        self.tenant().is_some_and(|tenant| tenant.text.is(text))
     }
 
     /// The tag's text, to be kept beyond this reference.
     pub(super) fn shared_text(&self) -> Arc<str> {
-        self.tenant().map_or_else(|| Arc::from(""), |tenant| tenant.text.clone())
+        self.tenant().map_or_else(|| Arc::from(""), |tenant| tenant.text.shared())
+    }
+
+    /// The tag's text, for its entry in the index.
+    pub(super) fn copied_text(&self) -> Text {
+        self.tenant().map_or_else(|| Text::new(""), |tenant| tenant.text.clone())
     }
 }
 
@@ -356,15 +409,17 @@ impl TagRef {
         if fault::FREE_TOO_EARLY
             && let Some(tenant) = self.tenant()
         {
-            tenant.owner.slots.push(slot);
+            tenant.owner.inner.slots.push(slot, tenant.owner.stripe);
         }
         // SAFETY: the count went from one to zero, which happens once in a generation, and zero is terminal: no
         // reference is left, all reads under them are over (`LAST`), and none will be gained.
-        let Some(Tenant { text, owner }) = slot.tenant.with_mut(|tenant| unsafe { (*tenant).take() }) else { return };
-        owner.forget(&text, self.id);
-        owner.counters.left(stats::bytes_of(&text));
+        let Some(tenant) = slot.tenant.with_mut(|tenant| unsafe { (*tenant).take() }) else { return };
+        let Tenant { text, hash, owner } = tenant;
+        let Share { inner, stripe } = &*owner;
+        inner.forget(Hashed { hash, text: text.as_str() }, self.id);
+        inner.counters.left(*stripe, stats::bytes_of(&text));
         if !fault::FREE_TOO_EARLY {
-            owner.slots.vacate(slot);
+            inner.slots.vacate(slot, *stripe);
         }
         // `owner` goes last: the slots, this one too, may go with it.
     }

@@ -1,13 +1,15 @@
 //! What the interner has done, counted so that threads do not wait for each other's cache lines.
 //!
-//! Every thread adds to one of a few stripes, each on cache lines of its own; a reader sums them up. A sum is
+//! Every thread adds to one of a few stripes, each on cache lines of its own, and a tag is taken off where it was
+//! added; a reader sums them up. A sum is
 //! exact when nobody is interning. The counters decide nothing, so the models leave them out: they are `std`'s
 //! atomics in every build.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-const STRIPES: usize = 16;
+use super::sync::STRIPES;
+use super::text::Text;
+use super::word::TagId;
+use std::ops::Add;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What an interner has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,19 @@ pub struct Stats {
     pub retries: u64,
 }
 
+impl Add for Stats {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            hits: self.hits + more.hits,
+            misses: self.misses + more.misses,
+            revivals: self.revivals + more.revivals,
+            retries: self.retries + more.retries,
+        }
+    }
+}
+
 #[derive(Default)]
 #[repr(align(128))]
 struct Stripe {
@@ -29,7 +44,7 @@ struct Stripe {
     misses: AtomicU64,
     revivals: AtomicU64,
     retries: AtomicU64,
-    /// Came minus left, modulo 2^64: one stripe may be below zero, the sum is not.
+    /// Came minus left.
     tags: AtomicU64,
     bytes: AtomicU64,
 }
@@ -39,30 +54,24 @@ pub(super) struct Counters {
     stripes: [Stripe; STRIPES],
 }
 
-/// Bytes of heap that the text of a tag takes: the text behind the two counts of an [`Arc`].
-pub(super) fn bytes_of(text: &Arc<str>) -> usize {
-    (2 * size_of::<usize>() + text.len()).next_multiple_of(align_of::<usize>())
-}
+/// Bytes of an entry in the index.
+const ENTRY: usize = size_of::<u64>() + size_of::<Text>() + size_of::<TagId>();
 
-fn own_stripe() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
-    }
-    // A thread that is ending and has lost its own uses another's.
-    OWN.try_with(|own| *own).unwrap_or(0)
+/// Bytes of heap that a tag of this text takes, apart from its slot.
+pub(super) fn bytes_of(text: &Text) -> usize {
+    ENTRY + text.heap_bytes()
 }
 
 impl Counters {
-    #[allow(clippy::indexing_slicing)] // the remainder of a division by the length
-    fn own(&self) -> &Stripe {
-        &self.stripes[own_stripe() % STRIPES]
+    fn of(&self, stripe: usize) -> &Stripe {
+        let [first, ..] = &self.stripes;
+        self.stripes.get(stripe).unwrap_or(first)
     }
 
     // All relaxed: sums, which say nothing about other memory.
 
-    pub(super) fn add(&self, done: Stats) {
-        let own = self.own();
+    pub(super) fn add(&self, stripe: usize, done: Stats) {
+        let own = self.of(stripe);
         for (counter, n) in [
             (&own.hits, done.hits),
             (&own.misses, done.misses),
@@ -75,14 +84,14 @@ impl Counters {
         }
     }
 
-    pub(super) fn came(&self, bytes: usize) {
-        let own = self.own();
+    pub(super) fn came(&self, stripe: usize, bytes: usize) {
+        let own = self.of(stripe);
         own.tags.fetch_add(1, Ordering::Relaxed);
         own.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn left(&self, bytes: usize) {
-        let own = self.own();
+    pub(super) fn left(&self, stripe: usize, bytes: usize) {
+        let own = self.of(stripe);
         own.tags.fetch_sub(1, Ordering::Relaxed);
         own.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
     }

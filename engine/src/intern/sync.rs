@@ -12,7 +12,7 @@
 /// The orderings, and why they suffice. There is no `SeqCst`: no step compares two different atomics.
 pub mod order {
     use super::fault;
-    use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
+    use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 
     const fn unless(broken: bool, ordering: Ordering) -> Ordering {
         if broken { Relaxed } else { ordering }
@@ -39,8 +39,11 @@ pub mod order {
     pub const PRIVATE: Ordering = Relaxed;
     /// A slot was put on the free list. All that was done to it was done before.
     pub const PUSH: Ordering = unless(fault::PUSH_RELAXED, Release);
-    /// The head of the free list was read, or a slot taken from it: pairs with [`PUSH`].
+    /// The head of a free list was read: pairs with [`PUSH`] and [`TAKE`].
     pub const POP: Ordering = Acquire;
+    /// A slot was taken from a free list. Pairs with [`PUSH`]; and whoever sees it gone sees also what had been put on
+    /// other lists before, or it could take all lists to have been empty at once.
+    pub const TAKE: Ordering = if fault::TAKE_UNSAID || fault::FULL_SEEN_ONCE { Acquire } else { AcqRel };
     /// A slot's successor in the free list. If it is old, the tag of the head has changed and the swap fails.
     pub const NEXT: Ordering = Relaxed;
     /// A number that is handed out, and tells nothing about other memory.
@@ -95,6 +98,12 @@ pub mod fault {
     pub const FRESH_TORN: bool = cfg!(mutant = "fresh_torn");
     /// One slot more than the limit is given out.
     pub const LIMIT_PLUS_ONE: bool = cfg!(mutant = "limit_plus_one");
+    /// The interner says that it is full after one look at each free list, and taking a slot says nothing.
+    pub const FULL_SEEN_ONCE: bool = cfg!(mutant = "full_seen_once");
+    /// Taking a slot says nothing of what was put on other lists before.
+    pub const TAKE_UNSAID: bool = cfg!(mutant = "take_unsaid");
+    /// A tag that this thread found before is taken for another text of the same hash.
+    pub const RECENT_UNCHECKED: bool = cfg!(mutant = "recent_unchecked");
     /// A slot that was taken and not used is not given back.
     pub const RESERVED_LOST: bool = cfg!(mutant = "reserved_lost");
     /// A bucket is published before its slots.
@@ -103,12 +112,25 @@ pub mod fault {
     pub const BUCKET_TORN: bool = cfg!(mutant = "bucket_torn");
 }
 
+/// Threads are dealt out to this many stripes of what they would otherwise contend for.
+pub const STRIPES: usize = if cfg!(loom) { 2 } else { 8 };
+
 #[cfg(not(loom))]
 pub use plain::*;
 
 #[cfg(not(loom))]
 mod plain {
     pub use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+    pub use std::thread_local;
+
+    /// Tags are chosen by others: their hashes are to be of this process alone.
+    pub type Hash = foldhash::fast::RandomState;
+
+    /// The number of this thread, from 0, which is asked once.
+    pub fn thread_number() -> usize {
+        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    }
 
     /// A cell whose contents the protocol guards, in the shape of loom's.
     #[derive(Debug, Default)]
@@ -135,7 +157,17 @@ pub use modelled::*;
 #[cfg(loom)]
 mod modelled {
     pub use loom::cell::UnsafeCell;
+    pub use loom::thread_local;
     use std::sync::atomic::Ordering;
+
+    /// The same in every execution.
+    pub type Hash = foldhash::fast::FixedState;
+
+    /// The number of this thread, from 0, which is asked once.
+    pub fn thread_number() -> usize {
+        let id = format!("{:?}", loom::thread::current().id());
+        id.bytes().filter(u8::is_ascii_digit).fold(0, |n, digit| 10 * n + usize::from(digit - b'0'))
+    }
 
     macro_rules! number {
         ($name:ident, $int:ty) => {

@@ -17,8 +17,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::cursor::{Cursor, Fault, locate, push_index, push_key};
 use super::doc::{
-    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, PARTIAL, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc, TagDoc,
-    VERSION, unique,
+    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, PARTIAL, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc,
+    TagDoc, VERSION, unique,
 };
 use super::time::Time;
 use crate::text::Visible;

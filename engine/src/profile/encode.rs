@@ -13,8 +13,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::doc::{
-    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, Stats, SyscallDoc,
-    PARTIAL, TagDoc, VERSION,
+    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, PARTIAL, ProcessDoc, ProfileDoc, Seen, SocketDoc, Stats,
+    SyscallDoc, TagDoc, VERSION,
 };
 use crate::ledger::Ledger;
 use crate::text::make_visible;

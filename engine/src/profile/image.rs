@@ -124,6 +124,12 @@ impl Profile {
             tree.take_doc(process, &format!("processes[{i}]"), interner)?;
         }
         let states = doc.tags.iter().map(|(tag, about)| (tag.clone(), about.state.clone())).collect();
-        Ok(Self { image: doc.image.clone(), partial: doc.partial, tree: Arc::new(tree), ledgers: doc.ledgers.clone(), states })
+        Ok(Self {
+            image: doc.image.clone(),
+            partial: doc.partial,
+            tree: Arc::new(tree),
+            ledgers: doc.ledgers.clone(),
+            states,
+        })
     }
 }

@@ -1,19 +1,19 @@
 //! The way into one shard's queue, and how it is closed without losing sight of a message.
 //!
 //! A bounded channel keeps what is in it when its receiver goes, for as long as a sender lives: whatever was sent
-//! while the worker ended would be neither applied nor counted. So senders pass a gate. The worker, when it ends for
-//! whatever reason, closes the gate and empties the queue until nobody is in the gate any more.
+//! while the worker ended would be neither applied nor counted. So there is one sending end, in the gate, borrowed for
+//! each message. The worker, when it ends for whatever reason, takes it away and receives until the channel says that
+//! nobody has it any more. The channel and `ArcSwapOption` do all of it; there are no atomics here.
 //!
 //! Not here: what is sent (`sender`), and what becomes of it (`worker`).
 
+use arc_swap::ArcSwapOption;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The sending side of a shard's queue.
 pub(super) struct Gate<T> {
-    queue: Sender<T>,
-    closed: AtomicBool,
-    inside: AtomicUsize,
+    /// None once it is closed.
+    queue: ArcSwapOption<Sender<T>>,
 }
 
 /// Why a message was not taken; it comes back.
@@ -26,39 +26,28 @@ pub(super) enum Refused<T> {
 
 impl<T> Gate<T> {
     pub fn new(queue: Sender<T>) -> Self {
-        Self { queue, closed: AtomicBool::new(false), inside: AtomicUsize::new(0) }
+        Self { queue: ArcSwapOption::from_pointee(queue) }
     }
 
     /// Puts a message into the queue. One that was taken is received or [left over](Self::close), never lost.
     pub fn send(&self, message: T, wait: bool) -> Result<(), Refused<T>> {
-        // SeqCst, here and in `close`: of "I am inside" and "it is closed" at least one is seen by the other side.
-        self.inside.fetch_add(1, Ordering::SeqCst);
-        let outcome = if self.closed.load(Ordering::SeqCst) {
-            Err(Refused::Closed(message))
-        } else if wait {
-            self.queue.send(message).map_err(|e| Refused::Closed(e.into_inner()))
-        } else {
-            self.queue.try_send(message).map_err(|e| match e {
+        // Borrowed until the message is in the queue: for that long the channel is not done with.
+        let queue = self.queue.load();
+        match queue.as_deref() {
+            None => Err(Refused::Closed(message)),
+            Some(queue) if wait => queue.send(message).map_err(|e| Refused::Closed(e.into_inner())),
+            Some(queue) => queue.try_send(message).map_err(|e| match e {
                 TrySendError::Full(message) => Refused::Full(message),
                 TrySendError::Disconnected(message) => Refused::Closed(message),
-            })
-        };
-        self.inside.fetch_sub(1, Ordering::SeqCst);
-        outcome
+            }),
+        }
     }
 
     /// Closes the gate and gives everything that is, or still gets, into the queue to `left_over`. Those who wait for
-    /// room get in by that.
-    pub fn close(&self, queue: &Receiver<T>, mut left_over: impl FnMut(T)) {
-        self.closed.store(true, Ordering::SeqCst);
-        loop {
-            let nobody = self.inside.load(Ordering::SeqCst) == 0;
-            queue.try_iter().for_each(&mut left_over);
-            if nobody {
-                return;
-            }
-            std::thread::yield_now();
-        }
+    /// room get in by that. Returns when the last one who borrowed the sending end is through.
+    pub fn close(&self, queue: &Receiver<T>, left_over: impl FnMut(T)) {
+        self.queue.store(None);
+        queue.iter().for_each(left_over);
     }
 }
 

@@ -11,29 +11,7 @@ use super::capabilities::{self, NEEDS};
 use super::hooks::{self, HOOKS};
 use super::load;
 use super::options::Options;
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// What.
-    pub name: String,
-    /// Whether it is as it should be.
-    pub ok: bool,
-    /// Live events are impossible without it.
-    pub required: bool,
-    /// What was found.
-    pub detail: String,
-    /// What to do if it is not; empty if it is.
-    pub remedy: String,
-}
-
-impl Check {
-    fn new(name: impl Into<String>, required: bool, found: Result<String, String>, remedy: &str) -> Self {
-        let ok = found.is_ok();
-        let detail = found.unwrap_or_else(|e| e);
-        Self { name: name.into(), ok, required, detail, remedy: if ok { String::new() } else { remedy.into() } }
-    }
-}
+use crate::check::Check;
 
 /// Looks at everything, with these options. Programs are loaded and attached, one after the other, and detached again.
 pub fn checks(options: &Options) -> Vec<Check> {

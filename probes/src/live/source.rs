@@ -88,16 +88,27 @@ enum Source {
 }
 
 impl Live {
-    /// Attaches, and tells `sink` of what runs already.
+    /// Attaches, and tells `sink` of what runs already. `attached` is called in between, before any thread is started:
+    /// from there on [fewer privileges](crate::kernel::drop_capabilities) will do.
     ///
     /// # Errors
     /// One line on what is missing and what to do.
-    pub fn attach(origin: &Origin, whom: Whom, sink: &mut dyn Sink) -> Result<Self, LiveError> {
+    pub fn attach(
+        origin: &Origin,
+        whom: Whom,
+        attached: impl FnOnce(),
+        sink: &mut dyn Sink,
+    ) -> Result<Self, LiveError> {
         match whom {
             Whom::Containers { select, host, resolver, budget } => {
-                Self::of_containers(origin, Intake::new(None, select, host), host, *resolver, budget, sink)
+                let intake = Intake::new(None, select, host);
+                Self::of_containers(origin, intake, host, *resolver, budget, attached, sink)
             }
-            Whom::Command { pid, container, workload } => Self::of_command(origin, pid, container, *workload, sink),
+            Whom::Command { pid, container, workload } => {
+                let live = Self::of_command(origin, pid, container, *workload, sink)?;
+                attached();
+                Ok(live)
+            }
         }
     }
 
@@ -107,6 +118,7 @@ impl Live {
         host: bool,
         resolver: workload::Options,
         budget: Budget,
+        attached: impl FnOnce(),
         sink: &mut dyn Sink,
     ) -> Result<Self, LiveError> {
         // Whatever makes an event from now on is told, so that nothing falls between that and the look around.
@@ -116,6 +128,7 @@ impl Live {
             Origin::Kernel(options) => {
                 let options = Options { scope: Scope::Everything, ..(**options).clone() };
                 let mut kernel = Box::new(ByKernel::attach(&options, host)?);
+                attached();
                 intake.ask_through(Resolver::start(resolver).map_err(LiveError::Thread)?);
                 kernel.host_cgroups(around.look_around(&mut intake));
                 intake.running(&running(&around, budget, host), |path| around.who(path), sink);
@@ -124,6 +137,7 @@ impl Live {
             Origin::Proc { receive_bytes } => {
                 let of = by_proc::Of::Places(places()?, RandomState::new());
                 let proc = ByProc::open(*receive_bytes, of)?;
+                attached();
                 intake.ask_through(Resolver::start(resolver).map_err(LiveError::Thread)?);
                 around.look_around(&mut intake);
                 intake.running(&running(&around, budget, host), |path| around.who(path), sink);

@@ -8,8 +8,7 @@ use crate::tree::{Rules, Tree};
 use std::sync::Arc;
 
 fn exec(ts: u64, pid: u32, path: &str) -> EventRef<'_> {
-    let exec =
-        Exec { ppid: 0, path: path.as_bytes(), argv: None, cwd: None, uid: None, fileless: false, upper_layer: false };
+    let exec = Exec { path: path.as_bytes(), ..Exec::default() };
     EventRef { ts, container: b"c", pid, start: None, body: Body::Exec(exec) }
 }
 

@@ -1,0 +1,131 @@
+//! What this thread found last: by the hash of a text the id that it had, as a guess.
+//!
+//! A guess is worth nothing until the slot's word has confirmed that the tag is alive and its text that it is the
+//! right one. So nothing here has to be kept up to date, nothing is held alive by it, and a thread that finds the same
+//! tags again and again goes straight to their slots, past the index.
+//!
+//! Not for: knowing that a text is *not* there. That only the index can say.
+
+use super::sync::{self, STRIPES};
+use super::word::TagId;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Guesses for one range of hashes; one cache line.
+const WAYS: usize = 4;
+/// Sets in the beginning, 2 KiB, and at most, 128 KiB for each thread that interns thousands of tags. Powers of two.
+const SETS: usize = if cfg!(loom) { 1 } else { 32 };
+const SETS_MAX: usize = if cfg!(loom) { 1 } else { 2048 };
+
+/// Of so many that find no room in their set one takes another's place.
+const OUTSIDE: usize = 8;
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Set {
+    /// The half of the hash that does not choose the set, made odd; 0 where there is no guess.
+    tags: [Cell<u32>; WAYS],
+    /// How many references there were.
+    references: [Cell<u32>; WAYS],
+    ids: [Cell<Option<TagId>>; WAYS],
+}
+
+/// The guesses of one thread.
+pub(super) struct Recent {
+    /// The interner whose ids these are: only an id that was in its index may be tried.
+    of: Cell<u64>,
+    sets: Box<[Set]>,
+    /// How many guesses have found no room.
+    outside: Cell<usize>,
+}
+
+sync::thread_local! {
+    static OWN: (usize, RefCell<Rc<Recent>>) =
+        (sync::thread_number() % STRIPES, RefCell::new(Rc::new(Recent::new(SETS))));
+}
+
+/// This thread's stripe and its guesses. A thread that is ending has given them up and uses another's stripe.
+pub(super) fn own() -> (usize, Option<Rc<Recent>>) {
+    let of_thread = |(stripe, recent): &(usize, RefCell<Rc<Recent>>)| {
+        let mut recent = recent.borrow_mut();
+        if recent.is_crowded() {
+            *recent = Rc::new(Recent::new(2 * recent.sets.len()));
+        }
+        (*stripe, Some(recent.clone()))
+    };
+    OWN.try_with(of_thread).unwrap_or((0, None))
+}
+
+fn tag(hash: u64) -> u32 {
+    // In the models every text is taken for every other, so that what confirms a guess is seen to be needed.
+    if cfg!(loom) { 1 } else { (hash >> 32) as u32 | 1 }
+}
+
+impl Set {
+    /// Which of the guesses is for this tag. Without branches: which it is cannot be foreseen.
+    fn way(&self, tag: u32) -> usize {
+        let ways = self.tags.iter().enumerate();
+        let equal = ways.fold(0_u32, |found, (way, known)| found | u32::from(known.get() == tag) << way);
+        equal.trailing_zeros() as usize
+    }
+
+    fn set(&self, way: usize, tag: u32, id: Option<TagId>, references: u32) {
+        if let (Some(t), Some(i), Some(r)) = (self.tags.get(way), self.ids.get(way), self.references.get(way)) {
+            t.set(tag);
+            i.set(id);
+            r.set(references);
+        }
+    }
+}
+
+impl Recent {
+    fn new(sets: usize) -> Self {
+        Self { of: Cell::new(0), sets: (0..sets).map(|_| Set::default()).collect(), outside: Cell::new(0) }
+    }
+
+    /// Whether it has no room for what this thread finds. A larger one begins empty: these are but guesses.
+    fn is_crowded(&self) -> bool {
+        self.sets.len() < SETS_MAX && self.outside.get() > 8 * self.sets.len()
+    }
+
+    fn set(&self, hash: u64) -> Option<&Set> {
+        self.sets.get(hash as usize & (self.sets.len() - 1))
+    }
+
+    /// The id that a text of this hash had in interner `of`, and how many references.
+    pub fn get(&self, of: u64, hash: u64) -> Option<(TagId, u32)> {
+        if self.of.get() != of {
+            return None;
+        }
+        let set = self.set(hash)?;
+        let way = set.way(tag(hash));
+        Some((set.ids.get(way)?.get()?, set.references.get(way)?.get()))
+    }
+
+    /// A text of this hash has this id in interner `of`.
+    pub fn put(&self, of: u64, hash: u64, id: TagId, references: u32) {
+        if self.of.replace(of) != of {
+            self.sets.iter().for_each(|set| (0..WAYS).for_each(|way| set.set(way, 0, None, 0)));
+        }
+        let Some(set) = self.set(hash) else { return };
+        let known = set.way(tag(hash));
+        let free = set.way(0);
+        let mut way = [known, free].into_iter().find(|way| *way < WAYS);
+        if way.is_none() {
+            let outside = self.outside.get();
+            self.outside.set(outside.wrapping_add(1));
+            // Most stay outside, or those that come once would drive out those that come often.
+            way = outside.is_multiple_of(OUTSIDE).then_some(outside / OUTSIDE % WAYS);
+        }
+        if let Some(way) = way {
+            set.set(way, tag(hash), Some(id), references);
+        }
+    }
+
+    /// The guess was wrong.
+    pub fn forget(&self, hash: u64) {
+        if let Some(set) = self.set(hash) {
+            set.set(set.way(tag(hash)), 0, None, 0);
+        }
+    }
+}

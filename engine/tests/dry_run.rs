@@ -1,0 +1,163 @@
+//! What is only looked at stays as it was: a dry run over a million events changes neither trees nor interner, and an
+//! event that is rejected, on its way in or by the worker that knows more, leaves no tag behind.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "common/workload.rs"]
+mod workload;
+
+use grove::config::Config;
+use grove::event::{Body, EventBuf, EventRef};
+use grove::intern::{Interner, Stats};
+use grove::ledger::Rejected;
+use grove::shard::{Engine, Mode, Overflow};
+use grove::trace::Decoder;
+use grove::trace::native::NativeDecoder;
+use grove::trace::tracee::TraceeDecoder;
+use grove::tree::{ActivityTree, Rules};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use workload::Workload;
+
+/// Events that the dry runs see together.
+const EVENTS: usize = 1_000_000;
+
+/// Programs of the two tags that are learned, and as many that are not.
+const PROGRAMS: usize = 120;
+
+/// All that an interner can be asked: what it holds, how often, under which ids, in how many bytes; what it has done.
+type Held = (Vec<(Arc<str>, u64, u64)>, usize, usize, usize, Stats);
+
+fn held(interner: &Interner) -> Held {
+    let tags = interner.dump().into_iter().map(|(text, id, references)| (text, id.get(), references)).collect();
+    (tags, interner.len(), interner.bytes(), interner.slot_bytes(), interner.stats())
+}
+
+/// Asks `trees` about `events`, again and again, `count` times in all. Returns how many were known.
+fn dry_run(trees: &[ActivityTree], events: &EventBuf, count: usize) -> usize {
+    let asked = std::iter::repeat_with(|| events.iter()).flatten().take(count);
+    asked.zip(trees.iter().cycle()).filter(|(stored, tree)| tree.contains(&stored.event)).count()
+}
+
+/// A dry run that must find some events known and others not, and change nothing.
+fn check_dry_run(interner: &Interner, trees: &[ActivityTree], events: &EventBuf, count: usize) {
+    let hashes = || trees.iter().map(|tree| tree.tree().structural_hash()).collect::<Vec<_>>();
+    let sizes = || trees.iter().map(|tree| (tree.stats(), tree.heap_bytes(), tree.processes())).collect::<Vec<_>>();
+    let before = (held(interner), hashes(), sizes());
+    let known = dry_run(trees, events, count);
+    assert!(known > count / 100 && known < count - count / 100, "{known} of {count} were known");
+    assert_eq!(before, (held(interner), hashes(), sizes()));
+    assert!(trees.iter().all(|tree| tree.tree().tags_add_up()));
+}
+
+fn grown(interner: &Interner, tag: &str, events: &EventBuf) -> ActivityTree {
+    let mut tree = ActivityTree::new(Arc::new(Rules::default()), &interner.intern(tag).unwrap());
+    for stored in events.iter() {
+        tree.insert(&stored.event);
+    }
+    tree
+}
+
+#[test]
+fn a_dry_run_over_a_million_events_changes_nothing() {
+    let interner = Interner::new();
+    let trees = [
+        grown(&interner, "1.27.0", &Workload::default().lives(0, PROGRAMS).events),
+        grown(&interner, "1.27.1", &Workload::default().lives(0, PROGRAMS / 2).events),
+    ];
+    let traffic = Workload::default().lives(0, 2 * PROGRAMS).traffic(PROGRAMS, 100_000);
+    check_dry_run(&interner, &trees, &traffic.events, EVENTS);
+
+    // The check would see it if anything did change.
+    let [mut first, _] = trees;
+    let before = first.tree().structural_hash();
+    for stored in Workload::default().lives(PROGRAMS, PROGRAMS + 1).events.iter() {
+        first.insert(&stored.event);
+    }
+    assert_ne!(before, first.tree().structural_hash());
+}
+
+/// A recording's path, or `None` after saying that it is absent; under CI it must be there.
+fn capture(name: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let path = std::env::var_os("GROVE_CAPTURES").map_or_else(beside, PathBuf::from).join(name);
+    if !path.exists() {
+        assert!(std::env::var_os("CI").is_none(), "no recording at {}", path.display());
+        println!("skipped: no recording at {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn nor_does_one_over_what_was_really_recorded() {
+    let Some(path) = capture("dns/tracee-net_packet_dns.jsonl.gz") else { return };
+    let mut log = Vec::new();
+    flate2::read::MultiGzDecoder::new(std::fs::File::open(path).unwrap()).read_to_end(&mut log).unwrap();
+    let (mut decoder, mut events) = (TraceeDecoder::new(), EventBuf::new());
+    for line in log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        decoder.decode(line, &mut events).unwrap();
+    }
+    let interner = Interner::new();
+    let mut some = EventBuf::new();
+    events.iter().step_by(2).for_each(|stored| some.push_stored(stored));
+    let trees = [grown(&interner, "3.14", &some)];
+    check_dry_run(&interner, &trees, &events, 4 * events.len());
+}
+
+/// A record for every reason to reject one, each naming a tag that must not be learned of.
+const REJECTED: [(&str, Rejected); 6] = [
+    (r#"{"ts":9,"type":"container_start","container":"c9","image":"i","tag":"bad-1""#, Rejected::Malformed),
+    (r#"{"ts":9,"type":"container_start","container":"c9","tag":"bad-2"}"#, Rejected::MissingField),
+    (r#"{"ts":9,"type":"container_start","container":"c9","image":7,"tag":"bad-3"}"#, Rejected::WrongType),
+    (r#"{"ts":-9,"type":"container_start","container":"c9","image":"i","tag":"bad-4"}"#, Rejected::InvalidValue),
+    (
+        r#"{"ts":9,"type":"container_start","container":"c9","image":"i","tag":"bad-5","ts":9}"#,
+        Rejected::DuplicateField,
+    ),
+    // Too long a record never gets as far as a decoder; what is left of it is no object.
+    (r#"{"ts":9,"type":"container_start","container":"c9","image":"i","tag":"bad-6"#, Rejected::Malformed),
+];
+
+#[test]
+fn a_rejected_event_leaves_no_tag() {
+    let interner = Interner::new();
+    let config = Config { workers: 2, batch_events: 1, ..Config::default() };
+    let engine = Engine::start_with(&config, Mode::Learn, interner.clone()).unwrap();
+    let mut sender = engine.sender(Overflow::Wait);
+    let start = |container: &'static str, image: &'static str, tag: &'static [u8]| EventRef {
+        ts: 1,
+        container: container.as_bytes(),
+        pid: 0,
+        start: None,
+        body: Body::ContainerStart { image: image.as_bytes(), tag },
+    };
+    sender.send(start("c1", "shop", b"1.0"));
+    sender.send(start("c2", "shop", b"2.0"));
+    sender.flush();
+    engine.snapshot();
+    let before = held(&interner);
+    assert_eq!(before.0.len(), 2);
+
+    let mut decoder = NativeDecoder::new();
+    for (record, reason) in REJECTED {
+        let reject = decoder.decode(record.as_bytes(), &mut sender).unwrap_err();
+        assert_eq!(reject.reason, reason, "{record}");
+        sender.reject(reject.reason);
+    }
+    // Late: only the worker knows that the container has a workload, or what a tag may be.
+    sender.send(start("c1", "shop", b"late-1"));
+    sender.send(start("c2", "other", b"late-2"));
+    sender.send(start("c3", "shop", b"late-\xff"));
+    sender.flush();
+    let ledger = engine.snapshot().ledger;
+    assert_eq!(ledger.rejected(Rejected::ConflictingWorkload), 2, "{ledger:?}");
+    assert!(ledger.rejected(Rejected::InvalidValue) >= 2, "{ledger:?}");
+    assert_eq!(held(&interner), before);
+    for tag in ["bad-1", "bad-2", "bad-3", "bad-4", "bad-5", "bad-6", "late-1", "late-2"] {
+        assert_eq!(interner.lookup(tag), None, "{tag}");
+    }
+    drop(sender);
+    drop(engine.shutdown());
+    assert_eq!((interner.len(), interner.bytes()), (0, 0), "nothing is held once engine and snapshots have gone");
+}
