@@ -228,6 +228,22 @@ variables! {
     /// Processes looked at in /proc in a second
     snapshot_rate: usize = "GROVE_SNAPSHOT_RATE", count(1, 1_000_000, "processes"), |_| 20_000;
 
+    /// Sockets of Docker, asked which image a container runs
+    docker_sockets: Vec<String> = "GROVE_DOCKER_SOCKETS", (), |_| vec!["/run/docker.sock".to_owned()];
+
+    /// Sockets of Podman's service
+    podman_sockets: Vec<String> = "GROVE_PODMAN_SOCKETS", (), |_| vec!["/run/podman/podman.sock".to_owned()];
+
+    /// Sockets of containerd
+    containerd_sockets: Vec<String> = "GROVE_CONTAINERD_SOCKETS", (), |_| CONTAINERD.map(str::to_owned).to_vec();
+
+    /// Sockets of the container runtimes of Kubernetes (CRI)
+    cri_sockets: Vec<String> = "GROVE_CRI_SOCKETS", (),
+        |_| CONTAINERD.into_iter().chain(["/run/crio/crio.sock"]).map(str::to_owned).collect();
+
+    /// Storage of Podman and CRI-O, which tells where no service runs
+    container_storage: Vec<String> = "GROVE_CONTAINER_STORAGE", (), |_| vec!["/var/lib/containers/storage".to_owned()];
+
     /// How often profiles are written while learning goes on
     profile_interval: Duration = "GROVE_PROFILE_INTERVAL", span(Duration::from_secs(1), Duration::from_secs(86_400)),
         |_| Duration::from_secs(60);
@@ -238,6 +254,13 @@ variables! {
     /// How log lines are written
     log_format: LogFormat = "GROVE_LOG_FORMAT", (), |_| LogFormat::Text;
 }
+
+/// containerd's own socket, and where distributions of Kubernetes have put it.
+const CONTAINERD: [&str; 3] = [
+    "/run/containerd/containerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/var/snap/microk8s/common/run/containerd.sock",
+];
 
 /// 1/32 of memory in whole MiB, within bounds; the middle of them where the memory is not known.
 fn tree_bytes(host: Host) -> usize {

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &DoctorArgs, config: &Config) -> Result<Exit, Error> {
 
 fn rows(config: &Config) -> Vec<Row> {
     let kernel = grove_probes::kernel::doctor::checks(&kernel_options(config));
-    let runtimes = grove_probes::workload::checks(&grove_probes::workload::Options::default());
+    let runtimes = grove_probes::workload::checks(&grove_probes::workload::Options::of(config));
     let checks = kernel.into_iter().chain(runtimes);
     checks
         .map(|check| Row {

@@ -136,7 +136,7 @@ impl Observation {
             None => Whom::Containers {
                 select: Select::new(args.container.clone()),
                 host: config.host,
-                resolver: Box::default(),
+                resolver: Box::new(grove_probes::workload::Options::of(config)),
                 budget: Budget {
                     processes_max: config.snapshot_processes,
                     per_second: u32::try_from(config.snapshot_rate).unwrap_or(u32::MAX),

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use grove::config::Config;
 use tokio::sync::mpsc;
 
 use super::Workload;
@@ -49,21 +50,23 @@ pub struct Options {
     pub cache_max: usize,
 }
 
-/// containerd's own socket, and where distributions of Kubernetes have put it.
-const CONTAINERD: [&str; 3] = [
-    "/run/containerd/containerd.sock",
-    "/run/k3s/containerd/containerd.sock",
-    "/var/snap/microk8s/common/run/containerd.sock",
-];
-
 impl Default for Options {
+    /// The defaults of the `GROVE_*` variables.
     fn default() -> Self {
+        Self::of(&Config::default())
+    }
+}
+
+impl Options {
+    /// Where a configuration says that runtimes are, and the usual limits.
+    pub fn of(config: &Config) -> Self {
+        let paths = |paths: &[String]| paths.iter().map(PathBuf::from).collect();
         Self {
-            docker: vec!["/run/docker.sock".into()],
-            podman: vec!["/run/podman/podman.sock".into()],
-            containerd: CONTAINERD.map(PathBuf::from).to_vec(),
-            cri: CONTAINERD.into_iter().chain(["/run/crio/crio.sock"]).map(PathBuf::from).collect(),
-            storage: vec!["/var/lib/containers/storage".into()],
+            docker: paths(&config.docker_sockets),
+            podman: paths(&config.podman_sockets),
+            containerd: paths(&config.containerd_sockets),
+            cri: paths(&config.cri_sockets),
+            storage: paths(&config.container_storage),
             bundles: Some(Bundles::default()),
             users: true,
             request_timeout: Duration::from_secs(2),
@@ -72,9 +75,7 @@ impl Default for Options {
             cache_max: 4096,
         }
     }
-}
 
-impl Options {
     /// The usual limits, and no runtime at all.
     pub fn none() -> Self {
         Self {

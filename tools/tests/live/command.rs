@@ -1,0 +1,161 @@
+//! One command and all that it runs, held against what strace saw of the same.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::{alone, containers, grove, ok, profile};
+
+/// A crate of nothing but a library and a program.
+fn small_crate(dir: &Path) {
+    fs::create_dir_all(dir.join("src")).unwrap();
+    fs::write(dir.join("Cargo.toml"), "[package]\nname = \"small\"\nversion = \"0.1.0\"\nedition = \"2024\"\n")
+        .unwrap();
+    fs::write(dir.join("src/main.rs"), "fn main() { println!(\"{}\", 6 * 7); }\n").unwrap();
+}
+
+fn build(dir: &Path, target: &str) -> Vec<String> {
+    let manifest = dir.join("Cargo.toml");
+    let target = dir.join(target);
+    ["cargo", "build", "--offline", "--quiet", "--manifest-path", &manifest.to_string_lossy(), "--target-dir"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain([target.to_string_lossy().into_owned()])
+        .collect()
+}
+
+/// A path with its links followed, as the kernel has it.
+fn real(path: &str) -> String {
+    fs::canonicalize(path).map_or_else(|_| path.to_owned(), |path| path.to_string_lossy().into_owned())
+}
+
+#[test]
+fn every_program_that_strace_saw_is_there_and_a_replay_gives_the_same_profile() {
+    if !containers::have(&[("strace", "strace")]) {
+        return;
+    }
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    small_crate(dir.path());
+    let (trace, live, again) = (dir.path().join("t.jsonl.zst"), dir.path().join("live"), dir.path().join("again"));
+
+    let mut run = grove();
+    run.args(["run", "--output"]).arg(&live).arg("--record").arg(&trace).arg("--").args(build(dir.path(), "a"));
+    ok(&run.output().unwrap());
+    ok(&grove().arg("replay").arg("--output").arg(&again).arg(&trace).output().unwrap());
+    let file = "cargo.profile.json";
+    let (live, again) = (fs::read(live.join(file)).unwrap(), fs::read(again.join(file)).unwrap());
+    assert!(live == again, "learning live and from the trace of the same differ");
+
+    let log = dir.path().join("strace.log");
+    let traced = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=execve,execveat", "-e", "status=successful", "-o"])
+        .arg(&log)
+        .args(build(dir.path(), "b"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    ok(&traced);
+    let log = fs::read_to_string(&log).unwrap();
+    let seen: BTreeSet<String> = log
+        .lines()
+        .filter(|line| line.contains("execve(") && line.ends_with("= 0"))
+        .filter_map(|line| line.split('"').nth(1))
+        .map(|path| real(path).replace(&*dir.path().join("b").to_string_lossy(), "TARGET"))
+        .collect();
+    let profile = profile(&dir.path().join("live").join(file));
+    let told: BTreeSet<String> = crate::processes(&profile)
+        .iter()
+        .map(|process| {
+            real(process["path"].as_str().unwrap()).replace(&*dir.path().join("a").to_string_lossy(), "TARGET")
+        })
+        .collect();
+    // The linker at least, beside cargo and rustc.
+    assert!(seen.len() >= 4, "{seen:?}");
+    let missing: Vec<_> = seen.difference(&told).collect();
+    assert!(missing.is_empty(), "{missing:?} of {seen:?}; told {told:?}");
+    assert!(told.iter().all(|path| !path.contains("unknown") && !path.contains("grove")), "{told:?}");
+}
+
+#[test]
+fn what_opens_what_is_what_strace_saw() {
+    if !containers::have(&[("strace", "strace")]) {
+        return;
+    }
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("data"), "x\n").unwrap();
+    let script = format!(
+        "cd {}; cat data /etc/hostname ./../{}/data > out; ln -s out link; grep -q x link; ls /nowhere; exit 0",
+        dir.path().display(),
+        dir.path().file_name().unwrap().to_string_lossy(),
+    );
+    let command = ["bash", "-c", &script];
+    let out = dir.path().join("profiles");
+    ok(&grove().args(["run", "--output"]).arg(&out).arg("--").args(command).output().unwrap());
+    let profile = profile(&out.join("bash.profile.json"));
+    let told: BTreeSet<String> = crate::processes(&profile)
+        .iter()
+        .flat_map(|process| process["files"].as_array().unwrap())
+        .map(|file| file["path"].as_str().unwrap().to_owned())
+        .collect();
+    fs::remove_file(dir.path().join("link")).unwrap();
+    let log = dir.path().join("strace.log");
+    let traced = Command::new("strace")
+        .args(["-f", "-qq", "-y", "-e", "trace=openat,open,creat", "-e", "status=successful", "-o"])
+        .arg(&log)
+        .args(command)
+        .output()
+        .unwrap();
+    ok(&traced);
+    // With -y every descriptor that is returned has its path.
+    let log = fs::read_to_string(&log).unwrap();
+    let seen: BTreeSet<String> = log
+        .lines()
+        .filter_map(|line| line.rsplit_once('<')?.1.strip_suffix('>'))
+        .filter(|path| path.starts_with('/') && !path.starts_with("/proc/"))
+        .map(str::to_owned)
+        .collect();
+    assert!(seen.len() > 5, "{seen:?}");
+    let missing: Vec<_> = seen.difference(&told).collect();
+    assert!(missing.is_empty(), "{missing:?}; told {told:?}");
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_told() {
+    if !containers::have(&[]) {
+        return;
+    }
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let output =
+        grove().arg("record").arg("--output").arg(dir.path().join("t")).args(["--", "/no/such/program"]).output();
+    let told = crate::text(&output.unwrap().stderr);
+    assert!(told.contains("cannot run /no/such/program"), "{told}");
+}
+
+#[test]
+fn time_ends_a_command_and_what_it_did_is_there() {
+    if !containers::have(&[]) {
+        return;
+    }
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = grove();
+    run.args(["run", "--for", "1s", "--output"]).arg(dir.path()).args(["--image", "waiter", "--tag", "7", "--"]);
+    let output = run.args(["bash", "-c", "cat /etc/hostname; sleep 100"]).output().unwrap();
+    ok(&output);
+    assert!(crate::text(&output.stderr).contains("the command ended with"), "{}", crate::text(&output.stderr));
+    let profile = profile(&dir.path().join("waiter.profile.json"));
+    assert!(profile["tags"]["7"].is_object());
+    // System calls of a process that sleeps are told at the end.
+    let sleep = crate::processes(&profile).into_iter().find(|p| p["path"].as_str().unwrap().ends_with("/sleep"));
+    assert!(
+        sleep.unwrap()["syscalls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|call| call["name"] == "execve" || call["nr"].is_u64())
+    );
+}
