@@ -3,9 +3,11 @@
 //! The command is started as a copy of this program that stops itself; once somebody observes it, it is continued and
 //! becomes the command. So nothing of what the command does is missed, and nothing else is taken for its doing.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 
 use clap::Args;
@@ -44,6 +46,9 @@ impl Launched {
     /// # Errors
     /// There is no process to be had.
     pub(crate) fn start(command: &[OsString]) -> io::Result<Self> {
+        if !command.first().is_some_and(|program| can_be_run(program)) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "no such program"));
+        }
         let mut child = Command::new("/proc/self/exe").arg(SUBCOMMAND).arg("--").args(command).spawn()?;
         let stopped = match pid(&child) {
             Some(pid) => waitpid(Some(pid), WaitOptions::UNTRACED).map_err(io::Error::from),
@@ -104,6 +109,16 @@ impl Drop for Launched {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Whether there is a program of this name, as a shell would look for it.
+fn can_be_run(program: &OsStr) -> bool {
+    let is_program =
+        |path: &Path| path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    if program.as_encoded_bytes().contains(&b'/') {
+        return is_program(Path::new(program));
+    }
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| is_program(&dir.join(program))))
 }
 
 fn pid(child: &Child) -> Option<Pid> {

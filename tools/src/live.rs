@@ -143,8 +143,12 @@ impl Observation {
                 },
             },
             Some(program) => {
-                let launched = Launched::start(&args.command)
-                    .map_err(|e| Error::failed(format_args!("cannot start {}: {e}", program.display()), "check it"))?;
+                let launched = Launched::start(&args.command).map_err(|e| {
+                    Error::failed(
+                        format_args!("cannot run {}: {e}", program.display()),
+                        "check its name and permissions",
+                    )
+                })?;
                 let pid = launched.pid();
                 command = Some(launched);
                 let name = std::path::Path::new(program).file_name().unwrap_or(program);
@@ -196,12 +200,12 @@ impl Observation {
             next = (next + self.interval).max(Instant::now());
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
         }
+        self.live.finish(sink).map_err(gone)?;
         let awaited = Instant::now() + ANSWERS_AWAITED;
         while self.live.waits() && Instant::now() < awaited {
             std::thread::sleep(self.interval);
             self.live.settle(sink);
         }
-        self.live.finish(sink).map_err(gone)?;
         Ok(Ended { status })
     }
 }

@@ -89,7 +89,10 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     }
     sender.set_recording(recording);
     let mut sink = Both { sender, record };
-    before.iter().for_each(|stored| sink.event(stored.event));
+    for stored in before.iter() {
+        if stored.counted { sink.event(stored.event) } else { sink.implied(stored.event) }
+    }
+    drop(before);
     sink.sender.flush();
 
     let mut table = Table::start();

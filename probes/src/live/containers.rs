@@ -3,7 +3,7 @@
 //! A container is there from its first cgroup on and until its last one is gone; what it runs may be told later than
 //! that, so one that is gone is remembered until it is. Not here: where any of this is learned from.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use grove::event::EventBuf;
 
@@ -59,7 +59,8 @@ pub struct Container {
 /// something in the container, came in from outside: it is the runtime's.
 #[derive(Debug, Default)]
 pub struct Processes {
-    known: HashSet<(u32, u64)>,
+    /// When each started, by its id.
+    known: HashMap<u32, u64>,
     /// The one that was looked at last, as most events come from the same process as the one before.
     last: (u32, u64),
 }
@@ -70,22 +71,29 @@ const PROCESSES_MAX: usize = 1 << 16;
 impl Processes {
     /// Whether a process is among them.
     pub fn contains(&mut self, process: (u32, u64)) -> bool {
-        let known = self.last == process || self.known.contains(&process);
+        let known = self.last == process || self.known.get(&process.0) == Some(&process.1);
         if known {
             self.last = process;
         }
         known
     }
 
+    /// Whether a process of this id is among them.
+    pub fn has_pid(&self, pid: u32) -> bool {
+        self.known.contains_key(&pid)
+    }
+
     /// A process is there. False if there are too many.
-    pub fn add(&mut self, process: (u32, u64)) -> bool {
-        self.known.insert(process);
+    pub fn add(&mut self, (pid, start): (u32, u64)) -> bool {
+        self.known.insert(pid, start);
         self.known.len() <= PROCESSES_MAX
     }
 
     /// A process is gone.
     pub fn remove(&mut self, process: (u32, u64)) {
-        self.known.remove(&process);
+        if self.known.get(&process.0) == Some(&process.1) {
+            self.known.remove(&process.0);
+        }
         self.last = (0, 0);
     }
 }
@@ -138,8 +146,12 @@ impl Containers {
     /// A cgroup that is gone before anybody could ask whose it was: its events stay apart from all others.
     pub fn is_unknown(&mut self, cgroup: u64) -> Index {
         let id = format!("cgroup:{cgroup}").into_bytes();
-        let (index, _) = self.container(&id, None);
+        let (index, new) = self.container(&id, None);
         self.assign(cgroup, Owner::Container(index));
+        if let Some(container) = self.get_mut(index).filter(|_| new) {
+            container.gone = true;
+            self.forget_later(id.into());
+        }
         index
     }
 
@@ -195,13 +207,17 @@ impl Containers {
         }
         container.gone = true;
         let id = container.id.clone();
+        self.forget_later(id);
+        Some(index)
+    }
+
+    fn forget_later(&mut self, id: Box<[u8]>) {
         self.gone.push_back(id);
         if self.gone.len() > GONE_MAX
             && let Some(oldest) = self.gone.pop_front()
         {
             self.forget(&oldest);
         }
-        Some(index)
     }
 
     /// Lets a container go, unless it has come back.
@@ -229,6 +245,11 @@ impl Containers {
     /// The container that a runtime was asked about.
     pub fn find(&self, who: &ContainerRef) -> Option<Index> {
         self.by_id.get(&event_id(who)).copied()
+    }
+
+    /// The container whose events have this id.
+    pub fn of_id(&self, id: &[u8]) -> Option<Index> {
+        self.by_id.get(id).copied()
     }
 
     /// All containers that are remembered.

@@ -34,6 +34,17 @@ pub struct PathFacts {
     pub detached: bool,
 }
 
+/// Who makes an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Met {
+    /// A process whose beginning was seen, or nobody can tell.
+    Known,
+    /// A process that came from outside.
+    Joined,
+    /// The event is a fork by such a process.
+    ForkedByJoined,
+}
+
 /// Gives events to the containers they are of.
 #[derive(Debug)]
 pub struct Intake {
@@ -133,8 +144,18 @@ impl Intake {
         match index {
             None => sink.event(event),
             Some(index) => {
-                self.meet(index, &event, sink);
-                self.forward(index, event, sink);
+                let joined = EventRef { body: Body::Exec(Exec { path: JOINED, ..Exec::default() }), ..event };
+                match self.meet(index, &event) {
+                    Met::Known => self.forward(index, event, true, sink),
+                    Met::Joined => {
+                        self.forward(index, joined, true, sink);
+                        self.forward(index, event, true, sink);
+                    }
+                    Met::ForkedByJoined => {
+                        self.forward(index, event, true, sink);
+                        self.forward(index, joined, true, sink);
+                    }
+                }
             }
         }
         self.path = path;
@@ -147,28 +168,28 @@ impl Intake {
         mut who: impl FnMut(&[u8]) -> Option<ContainerRef>,
         sink: &mut dyn Sink,
     ) {
-        // The containers of whoever is wanted, each asked for once; processes come in order, parents first.
-        let ids: Vec<Option<Box<[u8]>>> = snapshot
+        let owners: Vec<Option<Owner>> = snapshot
             .processes
             .iter()
             .map(|process| match who(&process.cgroup) {
-                None if self.host => Some(Box::default()),
-                None => None,
-                Some(who) => {
-                    let index = self.containers.find(&who)?;
-                    let container = self.containers.get(index)?;
-                    (container.wanted != Wanted::No).then(|| container.id.clone())
-                }
+                None => self.host.then_some(Owner::Host),
+                Some(who) => self.containers.find(&who).map(Owner::Container),
             })
             .collect();
-        let by_process: HashMap<(u32, u64), &[u8]> = snapshot
+        let ids: HashMap<(u32, u64), Box<[u8]>> = snapshot
             .processes
             .iter()
-            .zip(&ids)
-            .filter_map(|(process, id)| Some(((process.pid, process.start), &**id.as_ref()?)))
+            .zip(&owners)
+            .filter_map(|(process, owner)| {
+                let id = match owner.as_ref()? {
+                    Owner::Host => Box::default(),
+                    Owner::Container(index) => self.containers.get(*index)?.id.clone(),
+                };
+                Some(((process.pid, process.start), id))
+            })
             .collect();
-        let id_of = |process: &Process| by_process.get(&(process.pid, process.start)).copied();
-        snapshot.tell(now(), id_of, sink);
+        let id_of = |process: &Process| ids.get(&(process.pid, process.start)).map(|id| &**id);
+        snapshot.tell(now(), id_of, &mut Implied { intake: self, sink });
     }
 
     /// So many events of a cgroup were not delivered. `cause` is the ledger's name for why.
@@ -245,34 +266,41 @@ impl Intake {
                 let index = self.containers.find(&who);
                 if let Some(container) = index.and_then(|index| self.containers.get_mut(index)) {
                     container.answered = true;
+                    if container.wanted == Wanted::Open {
+                        // Nobody can tell any more that it is one that was asked for.
+                        (container.wanted, container.held, container.unheld) = (Wanted::No, None, 0);
+                    }
                 }
             }
         }
     }
 
     /// Looks at who makes an event. A process that came into the container from outside, and has run no program in
-    /// it, is the runtime's, which is told before it does anything.
-    fn meet(&mut self, index: Index, event: &EventRef<'_>, sink: &mut dyn Sink) {
-        let Some(container) = self.containers.get_mut(index) else { return };
-        let (Some(processes), Some(start)) = (&mut container.processes, event.start) else { return };
+    /// it, is the runtime's, and so is one that it forks: it is told as such before it does anything.
+    fn meet(&mut self, index: Index, event: &EventRef<'_>) -> Met {
+        let Some(container) = self.containers.get_mut(index) else { return Met::Known };
+        let (Some(processes), Some(start)) = (&mut container.processes, event.start) else { return Met::Known };
         let process = (event.pid, start);
-        let whole = match event.body {
-            Body::Fork { .. } | Body::Exec(_) => processes.add(process),
-            Body::Exit => {
-                processes.remove(process);
-                true
+        let (met, whole) = match event.body {
+            Body::Fork { ppid } => {
+                let met = if processes.has_pid(ppid) { Met::Known } else { Met::ForkedByJoined };
+                (met, processes.add(process))
             }
-            _ if processes.contains(process) => true,
-            _ => {
-                let whole = processes.add(process);
-                let body = Body::Exec(Exec { path: JOINED, ..Exec::default() });
-                self.forward(index, EventRef { body, ..*event }, sink);
-                whole
+            Body::Exec(_) => (Met::Known, processes.add(process)),
+            _ if processes.contains(process) => {
+                if matches!(event.body, Body::Exit) {
+                    processes.remove(process);
+                }
+                return Met::Known;
             }
+            // It was among them no longer than this event takes.
+            Body::Exit => return Met::Joined,
+            _ => (Met::Joined, processes.add(process)),
         };
-        if let Some(container) = self.containers.get_mut(index).filter(|_| !whole) {
+        if !whole {
             container.processes = None;
         }
+        met
     }
 
     fn ask(&mut self, who: ContainerRef) {
@@ -290,23 +318,23 @@ impl Intake {
     /// Something of a container that no process did.
     fn emit(&mut self, index: Index, ts: u64, body: Body<&[u8]>, sink: &mut dyn Sink) {
         let event = EventRef { ts, container: b"", pid: 0, start: None, body };
-        self.forward(index, event, sink);
+        self.forward(index, event, true, sink);
     }
 
     /// Hands an event of a container on, if the container is wanted.
-    fn forward(&mut self, index: Index, event: EventRef<'_>, sink: &mut dyn Sink) {
+    fn forward(&mut self, index: Index, event: EventRef<'_>, counted: bool, sink: &mut dyn Sink) {
         let Some(container) = self.containers.get_mut(index) else { return };
         container.events += 1;
         let event = EventRef { container: &container.id, ..event };
         match container.wanted {
-            Wanted::Yes => sink.event(event),
+            Wanted::Yes => hand_on(event, counted, sink),
             Wanted::No => {}
             Wanted::Open => {
                 let held = container.held.get_or_insert_default();
                 if held.len() < OPEN_EVENTS_MAX {
-                    held.push(event, true);
+                    held.push(event, counted);
                 } else {
-                    container.unheld += 1;
+                    container.unheld += u64::from(counted);
                 }
             }
         }
@@ -321,8 +349,31 @@ impl Intake {
         let held = container.held.take().unwrap_or_else(EventBuf::new);
         let unheld = std::mem::take(&mut container.unheld);
         if container.wanted == Wanted::Yes {
-            held.iter().for_each(|stored| sink.event(stored.event));
+            held.iter().for_each(|stored| hand_on(stored.event, stored.counted, sink));
             self.missed(Owner::Container(index), Dropped::QueueFull.name(), unheld, sink);
+        }
+    }
+}
+
+fn hand_on(event: EventRef<'_>, counted: bool, sink: &mut dyn Sink) {
+    if counted { sink.event(event) } else { sink.implied(event) }
+}
+
+/// Takes what is told of processes that run already, on its way to their containers.
+struct Implied<'a> {
+    intake: &'a mut Intake,
+    sink: &'a mut dyn Sink,
+}
+
+impl Sink for Implied<'_> {
+    fn event(&mut self, event: EventRef<'_>) {
+        self.implied(event);
+    }
+
+    fn implied(&mut self, event: EventRef<'_>) {
+        match self.intake.containers.of_id(event.container) {
+            Some(index) => self.intake.forward(index, event, false, self.sink),
+            None => self.sink.implied(event),
         }
     }
 }

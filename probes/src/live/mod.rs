@@ -5,8 +5,8 @@
 //! [`proc`](crate::proc) what was running before all this began. Whoever owns a `Live` calls [`step`](Live::step) on a
 //! timer; it never waits. Events of one container come out in the order in which the kernel made them.
 //!
-//! What was not delivered comes out too, as [`Missed`](grove::event::Body::Missed) of its container, so that a ledger that counts what comes
-//! out of here balances with what the kernel saw.
+//! What was not delivered comes out too, as [`Missed`](grove::event::Body::Missed) of its container, so that a ledger
+//! that counts what comes out of here balances with what the kernel saw.
 //!
 //! Not here: what becomes of the events, and for how long.
 

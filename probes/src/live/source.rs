@@ -121,25 +121,30 @@ impl Live {
         attached: impl FnOnce(),
         sink: &mut dyn Sink,
     ) -> Result<Self, LiveError> {
-        // Whatever makes an event from now on is told, so that nothing falls between that and the look around.
+        // What runs is looked at twice: before anything is told, for those that end meanwhile, and after, for those that
+        // began meanwhile.
         let places = || Places::open().map(Box::new).map_err(LiveError::Cgroups);
         let mut around = places()?;
         let source = match origin {
             Origin::Kernel(options) => {
                 let options = Options { scope: Scope::Everything, ..(**options).clone() };
+                let before = running(&around, budget, host);
                 let mut kernel = Box::new(ByKernel::attach(&options, host)?);
                 attached();
                 intake.ask_through(Resolver::start(resolver).map_err(LiveError::Thread)?);
                 kernel.host_cgroups(around.look_around(&mut intake));
+                intake.running(&before, |path| around.who(path), sink);
                 intake.running(&running(&around, budget, host), |path| around.who(path), sink);
                 Source::Kernel(kernel, by_kernel::Of::Places(around))
             }
             Origin::Proc { receive_bytes } => {
                 let of = by_proc::Of::Places(places()?, RandomState::new());
+                let before = running(&around, budget, host);
                 let proc = ByProc::open(*receive_bytes, of)?;
                 attached();
                 intake.ask_through(Resolver::start(resolver).map_err(LiveError::Thread)?);
                 around.look_around(&mut intake);
+                intake.running(&before, |path| around.who(path), sink);
                 intake.running(&running(&around, budget, host), |path| around.who(path), sink);
                 Source::Proc(Box::new(proc))
             }
@@ -217,7 +222,7 @@ impl Live {
     ///
     /// # Errors
     /// The source is gone.
-    pub fn finish(mut self, sink: &mut dyn Sink) -> io::Result<()> {
+    pub fn finish(&mut self, sink: &mut dyn Sink) -> io::Result<()> {
         let outcome = match &mut self.source {
             Source::Kernel(kernel, of) => {
                 kernel.finish(of, &mut self.intake, sink);

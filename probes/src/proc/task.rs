@@ -171,12 +171,12 @@ fn below(root: &[u8], path: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Parent and start time.
 /// When a process started, in nanoseconds of the boot clock, as coarse as `/proc` tells; `None` if it is gone.
 pub fn start_of(pid: u32) -> Option<u64> {
     stat(pid).ok().map(|stat| stat.start)
 }
 
+/// Parent and start time.
 pub(super) fn stat(pid: u32) -> Result<Stat, Missed> {
     parse_stat(&read_file(pid, "stat", FILE_MAX)?).ok_or(Missed::Gone)
 }

@@ -131,8 +131,10 @@ fn a_command_that_cannot_be_run_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let output =
         grove().arg("record").arg("--output").arg(dir.path().join("t")).args(["--", "/no/such/program"]).output();
-    let told = crate::text(&output.unwrap().stderr);
+    let output = output.unwrap();
+    let told = crate::text(&output.stderr);
     assert!(told.contains("cannot run /no/such/program"), "{told}");
+    assert_eq!((output.status.code(), told.lines().count()), (Some(1), 1));
 }
 
 #[test]

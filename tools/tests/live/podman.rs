@@ -76,6 +76,8 @@ fn a_container_that_runs_already_is_met_in_the_middle() {
     ok(&grove().arg("replay").arg("--output").arg(dir.path()).arg(&trace).output().unwrap());
     let profile = profile(&dir.path().join("localhost_bb.profile.json"));
     let roots = profile["processes"].as_array().unwrap();
+    // A process that ended while all this began is known by nothing but its end.
+    let roots: Vec<_> = roots.iter().filter(|root| root["path"] != "<unknown>").collect();
     let names: Vec<_> =
         roots.iter().map(|root| (&root["path"], &root["argv0"], &root["syscalls"], &root["files"])).collect();
     assert_eq!(roots.len(), 1, "{names:?}");
