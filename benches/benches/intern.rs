@@ -2,6 +2,7 @@
 //!
 //!     cargo bench -p grove-benches --bench intern             a table
 //!     cargo bench -p grove-benches --bench intern -- --json   the same as JSON
+//!     ... -- --only hits/100000                               a part of it: also churn, tail, bytes
 //!
 //! Every cell is the median of rounds in which the contestants take turns, so that what else the machine does
 //! falls on all of them. `thread_local` is the limit: a map and plain counts of one thread, shared with nobody.
@@ -36,10 +37,11 @@ fn main() {
         Box::new(counted::StringCache),
         Box::new(uncounted::Lasso::default()),
     ];
-    if let Some(at) = std::env::args().position(|arg| arg == "--bytes") {
-        return measure::print_bytes(&contestants, &std::env::args().nth(at + 1).unwrap());
+    let after = |option: &str| std::env::args().skip_while(|arg| arg != option).nth(1);
+    if let Some(name) = after("--bytes") {
+        return measure::print_bytes(&contestants, &name);
     }
-    let report = Report::measure(&contestants, if quick { 1 } else { 7 });
+    let report = Report::measure(&contestants, if quick { 1 } else { 7 }, &after("--only").unwrap_or_default());
     if json {
         println!("{}", sonic_rs::to_string_pretty(&report).unwrap());
     } else {

@@ -369,7 +369,7 @@ impl TagRef {
     }
 
     /// Whether this is the tag's text.
-    pub(super) fn is(&self, text: &str) -> bool {
+    pub fn is(&self, text: &str) -> bool {
         self.tenant().is_some_and(|tenant| tenant.text.is(text))
     }
 
