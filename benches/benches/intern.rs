@@ -22,10 +22,8 @@ use measure::{Contestant, Report};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
-    let json = std::env::args().any(|arg| arg == "--json");
-    let quick = std::env::args().any(|arg| arg == "--quick");
-    let contestants: Vec<Box<dyn Contestant>> = vec![
+fn contestants() -> Vec<Box<dyn Contestant>> {
+    vec![
         Box::new(uncounted::ThreadLocal),
         Box::new(grove::TreeLocal::default()),
         Box::new(grove::Grove::default()),
@@ -36,12 +34,17 @@ fn main() {
         Box::new(counted::ArcIntern),
         Box::new(counted::StringCache),
         Box::new(uncounted::Lasso::default()),
-    ];
+    ]
+}
+
+fn main() {
+    let json = std::env::args().any(|arg| arg == "--json");
+    let quick = std::env::args().any(|arg| arg == "--quick");
     let after = |option: &str| std::env::args().skip_while(|arg| arg != option).nth(1);
     if let Some(name) = after("--bytes") {
-        return measure::print_bytes(&contestants, &name);
+        return measure::print_bytes(&contestants(), &name);
     }
-    let report = Report::measure(&contestants, if quick { 1 } else { 7 }, &after("--only").unwrap_or_default());
+    let report = Report::measure(contestants, if quick { 1 } else { 7 }, &after("--only").unwrap_or_default());
     if json {
         println!("{}", sonic_rs::to_string_pretty(&report).unwrap());
     } else {

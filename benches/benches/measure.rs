@@ -203,26 +203,29 @@ fn in_turn<'a>(
 
 impl Report {
     /// All of it, or what `only` names: `hits/100000/2`, `churn`, `tail`, `bytes`.
-    pub fn measure(all: &[Box<dyn Contestant>], rounds: usize, only: &str) -> Self {
+    /// Each part has contestants of its own, so that none begins with what another part has left in it.
+    pub fn measure(contestants: fn() -> Vec<Box<dyn Contestant>>, rounds: usize, only: &str) -> Self {
         let wanted = |part: &str| part.starts_with(only);
         let mut hits: BTreeMap<String, BTreeMap<String, Row>> = BTreeMap::new();
         for n in [16, 1_000, 100_000] {
             let texts = texts("hit", n);
             for threads in [1, 2, 4].into_iter().filter(|threads| wanted(&format!("hits/{n}/{threads}"))) {
-                let row = in_turn(all.iter(), rounds, |c| c.operations(&texts, threads, true));
+                let row = in_turn(contestants().iter(), rounds, |c| c.operations(&texts, threads, true));
                 hits.entry(n.to_string()).or_default().insert(threads.to_string(), row);
             }
         }
         let texts_1000 = texts("churn", 1_000);
-        let freeing = || all.iter().filter(|c| c.frees());
         let churning = [1, 2].into_iter().filter(|threads| wanted(&format!("churn/{threads}")));
         let churn = churning.map(|threads| {
-            let row = in_turn(freeing(), rounds, |c| c.operations(&texts_1000, threads, false));
+            let all = contestants();
+            let freeing = all.iter().filter(|c| c.frees());
+            let row = in_turn(freeing, rounds, |c| c.operations(&texts_1000, threads, false));
             (threads.to_string(), row)
         });
         let churn = churn.collect();
         let others = texts("other", 1_000);
-        let sharing = freeing().filter(|c| c.shared() && wanted("tail"));
+        let all = contestants();
+        let sharing = all.iter().filter(|c| c.frees() && c.shared() && wanted("tail"));
         let tail_p999 = in_turn(sharing, rounds, |c| c.tail(&texts_1000, &others));
         let sharing = all.iter().filter(|c| c.shared() && wanted("bytes"));
         let bytes_per_tag = sharing.map(|c| (c.name(), bytes(c.name()))).collect();

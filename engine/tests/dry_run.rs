@@ -206,7 +206,9 @@ fn a_record_that_is_too_long_leaves_tags_and_trees_as_they_were() {
     let header = r#"{"type":"header","format":"grove-trace","version":1,"source":"test","clock":"unix_ns"}"#;
     let learned = [header, &start("c1", "1.0"), exec, &open("/etc/shop.conf")].join("\n");
     assert_eq!(feed(&engine, &mut workloads, &learned), []);
-    let (before, (hashes, ledger)) = (held(&interner), trees());
+    // A snapshot waits for what was fed.
+    let (hashes, ledger) = trees();
+    let before = held(&interner);
     assert_eq!((before.0.len(), hashes.len()), (1, 1));
 
     let long = [
