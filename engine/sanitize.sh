@@ -23,7 +23,7 @@ for sanitizer in ${*:-address thread}; do
         *) echo "usage: engine/sanitize.sh [address | thread]..." >&2; exit 2 ;;
     esac
     export RUSTFLAGS="-Zsanitizer=$sanitizer $flags"
-    export ASAN_OPTIONS=detect_leaks=1 TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/engine/tests/thread_sanitizer.txt"
+    export ASAN_OPTIONS=detect_leaks=1 TSAN_OPTIONS=halt_on_error=1
     tests --lib -- intern::
     STRESS_OPERATIONS=2000000 tests --test interner_stress
     echo "$sanitizer: clean"

@@ -345,3 +345,20 @@ fn guesses_are_of_one_interner_and_move_to_a_larger_table() {
     drop(in_other);
     other.assert_idle();
 }
+
+#[test]
+fn an_interner_that_was_large_goes_on_with_few_tags() {
+    // The map has grown, and moves its entries while tags come and go.
+    let interner = Interner::new();
+    let many: Vec<String> = (0..100_000).map(|n| format!("1.{n}")).collect();
+    for _ in 0..3 {
+        drop(many.iter().map(|text| interner.intern(text).unwrap()).collect::<Vec<_>>());
+        assert_eq!(interner.len(), 0);
+        for text in many.iter().take(1_000).cycle().take(200_000) {
+            assert_eq!(interner.intern(text).unwrap().text(), text);
+        }
+    }
+    let stats = interner.stats();
+    assert_eq!((stats.hits, stats.misses, stats.revivals), (0, 900_000, 0));
+    interner.assert_idle();
+}
