@@ -23,29 +23,52 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The models of a pass, with a fault if one is named. The build is the same for all.
-models() {
-    LOOM_PASS=$1 LOOM_MUTANTS=1 LOOM_MUTANT=${2:-} timeout 120 cargo test --quiet -p grove-loom-tests --lib >"$work/out" 2>&1
-}
+# One build for each pass; a fault is named when it runs.
+for pass in rmw_loads plain; do
+    LOOM_PASS=$pass LOOM_MUTANTS=1 cargo test -p grove-loom-tests --lib --no-run >"$work/out" 2>&1 ||
+        { cat "$work/out" >&2; exit 1; }
+    cp "$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$work/out")" "$work/$pass.models"
+done
 
-for pass in plain rmw_loads; do
-    LOOM_PASS=$pass LOOM_MUTANTS=1 cargo test --quiet -p grove-loom-tests --lib --no-run
-    # What follows is worth nothing if the models fail without a fault.
-    models $pass || { cat "$work/out" >&2; echo "the models fail without a fault" >&2; exit 1; }
+# `$work/models PASS [FAULT]` writes its verdict and the first model that failed; the others then stop. Processes side by
+# side, of one thread each: every execution maps and unmaps stacks, for which threads of one process wait for each other.
+cat >"$work/models" <<'END'
+#!/bin/sh
+set -u
+cd "$(dirname "$0")"
+status=0
+LOOM_MUTANT=${2:-} timeout 200 "./$1.models" --quiet --test-threads=1 >"${2:-none}.$1.out" 2>&1 || status=$?
+by=$(sed -n 's/^    [a-z]*::\([a-z_]*\)$/\1/p' "${2:-none}.$1.out" | head -1)
+case $status in
+    0) verdict=survives ;;
+    124) verdict=too-long ;;
+    101) verdict=killed ;;
+    # A panic while another one unwinds ends the process.
+    134) verdict=killed by=${by:-'(the process ends)'} ;;
+    *) verdict=broken ;;
+esac
+[ $verdict != killed ] || grep -q ' panicked at ' "${2:-none}.$1.out" || verdict=broken
+echo "$verdict" >"${2:-none}.$1"
+[ -z "$by" ] || echo "$by" >"${2:-none}.by"
+END
+chmod +x "$work/models"
+
+# Those that take longest first.
+{
+    echo rmw_loads
+    case $faults in *take_unsaid*) echo 'rmw_loads take_unsaid' ;; esac
     for fault in $faults; do
-        status=0
-        models $pass "$fault" || status=$?
-        # The first model that failed; the others then stop.
-        by=$(sed -n "s/^thread '[a-z]*::\([a-z_]*\)'.* panicked at .*/\1/p" "$work/out" | head -1)
-        case $status/$by in
-            0/*) verdict=survives ;;
-            124/*) verdict=too-long ;;
-            101/?*) verdict=killed ;;
-            *) verdict=broken ;;
-        esac
-        echo "$verdict" >"$work/$fault.$pass"
-        [ -z "$by" ] || echo "$by" >"$work/$fault.by"
+        [ $fault = take_unsaid ] || echo "rmw_loads $fault"
     done
+    for fault in '' $faults; do
+        echo "plain $fault"
+    done
+} | xargs -P "$(nproc)" -L 1 "$work/models"
+
+# What follows is worth nothing if the models fail without a fault.
+for pass in plain rmw_loads; do
+    [ "$(cat "$work/none.$pass")" = survives ] ||
+        { cat "$work/none.$pass.out" >&2; echo "the models fail without a fault" >&2; exit 1; }
 done
 
 all=0
