@@ -60,7 +60,8 @@ chmod +x "$work/models"
     for fault in $faults; do
         [ $fault = take_unsaid ] || echo "rmw_loads $fault"
     done
-    for fault in '' $faults; do
+    echo plain
+    for fault in $faults; do
         echo "plain $fault"
     done
 } | xargs -P "$(nproc)" -L 1 "$work/models"
