@@ -1,9 +1,9 @@
-//! Turns the environment into `cfg`s of this crate alone, so that a pass or a mutant rebuilds nothing else:
-//! `LOOM_PASS` is `plain` or `rmw_loads` (without it there are no models), `LOOM_MUTANT` names a fault.
+//! Turns the environment into `cfg`s of this crate alone, so that a pass rebuilds nothing else: `LOOM_PASS` is `plain` or
+//! `rmw_loads` (without it there are no models); with `LOOM_MUTANTS` faults can be switched on when the models run.
 
 fn main() {
     println!("cargo::rerun-if-env-changed=LOOM_PASS");
-    println!("cargo::rerun-if-env-changed=LOOM_MUTANT");
+    println!("cargo::rerun-if-env-changed=LOOM_MUTANTS");
     match std::env::var("LOOM_PASS").as_deref() {
         Ok("plain") => println!("cargo::rustc-cfg=loom"),
         Ok("rmw_loads") => {
@@ -13,7 +13,7 @@ fn main() {
         Ok(other) => panic!("LOOM_PASS is plain or rmw_loads, not {other}"),
         Err(_) => {}
     }
-    if let Ok(mutant) = std::env::var("LOOM_MUTANT") {
-        println!("cargo::rustc-cfg=mutant=\"{mutant}\"");
+    if std::env::var_os("LOOM_MUTANTS").is_some() {
+        println!("cargo::rustc-cfg=mutants");
     }
 }

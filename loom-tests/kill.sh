@@ -1,6 +1,6 @@
 #!/bin/sh
 # Switches every fault of `engine/src/intern/sync.rs` on, one at a time, and sees that the models find it.
-# A fault that does not build is not killed, nor is one whose run takes too long.
+# A fault whose run takes too long is not killed.
 #
 #   loom-tests/kill.sh [fault...]
 #
@@ -13,44 +13,78 @@
 set -eu
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${LOOM_TARGET_DIR:-target/loom}"
-unset LOOM_MAX_PREEMPTIONS LOOM_MAX_BRANCHES LOOM_MAX_PERMUTATIONS LOOM_MAX_DURATION LOOM_CHECKPOINT_FILE
+unset LOOM_MAX_PREEMPTIONS LOOM_MAX_BRANCHES LOOM_MAX_PERMUTATIONS LOOM_MAX_DURATION LOOM_CHECKPOINT_FILE LOOM_MUTANT
 
-faults=${*:-$(sed -n 's/.*cfg!(mutant = "\([a-z_]*\)").*/\1/p' engine/src/intern/sync.rs)}
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
-all=0
-killed=0
+list=$(sed -n '/^    faults! {/,/^    }/s/^        \([a-z_]*\),$/\1/p' engine/src/intern/sync.rs)
+faults=${*:-$list}
+for fault in $faults; do
+    printf '%s\n' "$list" | grep -qx "$fault" || { echo "no such fault: $fault" >&2; exit 2; }
+done
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# One build for each pass; a fault is named when it runs.
+for pass in rmw_loads plain; do
+    LOOM_PASS=$pass LOOM_MUTANTS=1 cargo test -p grove-loom-tests --lib --no-run >"$work/out" 2>&1 ||
+        { cat "$work/out" >&2; exit 1; }
+    cp "$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$work/out")" "$work/$pass.models"
+done
+
+# `$work/models PASS [FAULT]` writes its verdict and the first model that failed; the others then stop. Processes side by
+# side, of one thread each: every execution maps and unmaps stacks, for which threads of one process wait for each other.
+cat >"$work/models" <<'END'
+#!/bin/sh
+set -u
+cd "$(dirname "$0")"
+status=0
+LOOM_MUTANT=${2:-} timeout 200 "./$1.models" --quiet --test-threads=1 >"${2:-none}.$1.out" 2>&1 || status=$?
+by=$(sed -n 's/^    [a-z]*::\([a-z_]*\)$/\1/p' "${2:-none}.$1.out" | head -1)
+case $status in
+    0) verdict=survives ;;
+    124) verdict=too-long ;;
+    101) verdict=killed ;;
+    # A panic while another one unwinds ends the process.
+    134) verdict=killed by=${by:-'(the process ends)'} ;;
+    *) verdict=broken ;;
+esac
+[ $verdict != killed ] || grep -q ' panicked at ' "${2:-none}.$1.out" || verdict=broken
+echo "$verdict" >"${2:-none}.$1"
+[ -z "$by" ] || echo "$by" >"${2:-none}.by"
+END
+chmod +x "$work/models"
+
+# Those that take longest first.
+{
+    echo rmw_loads
+    case $faults in *take_unsaid*) echo 'rmw_loads take_unsaid' ;; esac
+    for fault in $faults; do
+        [ $fault = take_unsaid ] || echo "rmw_loads $fault"
+    done
+    echo plain
+    for fault in $faults; do
+        echo "plain $fault"
+    done
+} | xargs -P "$(nproc)" -L 1 "$work/models"
 
 # What follows is worth nothing if the models fail without a fault.
 for pass in plain rmw_loads; do
-    LOOM_PASS=$pass cargo test --quiet -p grove-loom-tests --lib >"$out" 2>&1 ||
-        { cat "$out" >&2; echo "the models fail without a fault" >&2; exit 1; }
+    [ "$(cat "$work/none.$pass")" = survives ] ||
+        { cat "$work/none.$pass.out" >&2; echo "the models fail without a fault" >&2; exit 1; }
 done
 
+all=0
+killed=0
 printf '%-24s %-10s %-10s %s\n' fault plain rmw_loads 'killed by'
 for fault in $faults; do
     all=$((all + 1))
-    plain=- rmw_loads=- by=
-    for pass in plain rmw_loads; do
-        if ! LOOM_PASS=$pass LOOM_MUTANT=$fault cargo test --quiet -p grove-loom-tests --lib --no-run >"$out" 2>&1; then
-            verdict=unbuilt
-        elif LOOM_PASS=$pass LOOM_MUTANT=$fault timeout 120 cargo test --quiet -p grove-loom-tests --lib >"$out" 2>&1; then
-            verdict=survives
-        elif [ $? -eq 124 ]; then
-            verdict=too-long
-        else
-            verdict=killed
-            # The first model that failed; the others then stop.
-            by=$(sed -n "s/^thread '[a-z]*::\([a-z_]*\)'.* panicked at .*/\1/p" "$out" | head -1)
-        fi
-        eval "$pass=$verdict"
-    done
+    plain=$(cat "$work/$fault.plain")
+    rmw_loads=$(cat "$work/$fault.rmw_loads")
     case $fault in
         take_unsaid) expected=killed/survives ;;
         *) expected=killed/killed ;;
     esac
     [ "$plain/$rmw_loads" != $expected ] || killed=$((killed + 1))
-    printf '%-24s %-10s %-10s %s\n' "$fault" "$plain" "$rmw_loads" "$by"
+    printf '%-24s %-10s %-10s %s\n' "$fault" "$plain" "$rmw_loads" "$(cat "$work/$fault.by" 2>/dev/null || true)"
 done
 echo "killed $killed of $all"
 [ "$all" -gt 0 ] && [ "$killed" -eq "$all" ]

@@ -3,12 +3,10 @@
 # or did not witness what it is about; and if there are none.
 #
 #   loom-tests/run.sh
-#
-# LOOM_MUTANT=name switches a fault on (see kill.sh, which does).
 set -eu
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${LOOM_TARGET_DIR:-target/loom}"
-unset LOOM_MAX_PREEMPTIONS LOOM_MAX_BRANCHES LOOM_MAX_PERMUTATIONS LOOM_MAX_DURATION LOOM_CHECKPOINT_FILE
+unset LOOM_MAX_PREEMPTIONS LOOM_MAX_BRANCHES LOOM_MAX_PERMUTATIONS LOOM_MAX_DURATION LOOM_CHECKPOINT_FILE LOOM_MUTANTS LOOM_MUTANT
 
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT

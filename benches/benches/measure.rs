@@ -12,7 +12,7 @@ const BATCH: usize = 64;
 const OPERATIONS: usize = 256 * 1024;
 const TAGS_OF_BYTES: usize = 100_000;
 
-/// Something that interns. `touch` is one intern and one release.
+/// Something that interns. `touch` is one intern and one release for each text; with it goes its index among all.
 pub trait Interning: Sync {
     /// What one thread keeps between batches.
     type Local<'a>
@@ -23,7 +23,7 @@ pub trait Interning: Sync {
     fn name(&self) -> &'static str;
     fn local<'a>(&'a self, texts: &'a [String]) -> Self::Local<'a>;
     fn hold(&self, text: &str) -> Self::Held;
-    fn touch<'a>(&'a self, local: &mut Self::Local<'a>, batch: impl Iterator<Item = &'a String>);
+    fn touch<'a>(&'a self, local: &mut Self::Local<'a>, batch: impl Iterator<Item = (usize, &'a String)>);
     /// Whether it gives anything back, so that churn means something.
     fn frees(&self) -> bool {
         true
@@ -89,7 +89,7 @@ impl<I: Interning> Contestant for I {
                         start.wait();
                         let from = Instant::now();
                         for batch in order.chunks(BATCH) {
-                            self.touch(&mut local, batch.iter().map(|at| &texts[*at]));
+                            self.touch(&mut local, batch.iter().map(|at| (*at, &texts[*at])));
                         }
                         elapsed = from.elapsed().as_nanos() as f64;
                     }
@@ -112,8 +112,9 @@ impl<I: Interning> Contestant for I {
             scope.spawn(|| {
                 let mut local = self.local(others);
                 while !done.load(Ordering::Relaxed) {
-                    for batch in others.chunks(BATCH) {
-                        self.touch(&mut local, batch.iter());
+                    let mut all = others.iter().enumerate().peekable();
+                    while all.peek().is_some() {
+                        self.touch(&mut local, all.by_ref().take(BATCH));
                     }
                 }
             });
@@ -122,7 +123,7 @@ impl<I: Interning> Contestant for I {
                 .iter()
                 .map(|at| {
                     let from = Instant::now();
-                    self.touch(&mut local, std::iter::once(&texts[*at]));
+                    self.touch(&mut local, std::iter::once((*at, &texts[*at])));
                     from.elapsed().as_nanos() as u64
                 })
                 .collect();
@@ -190,8 +191,10 @@ fn in_turn<'a>(
 ) -> Row {
     let all: Vec<_> = all.collect();
     let mut samples: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
-    for _ in 0..rounds {
-        for contestant in &all {
+    for round in 0..rounds {
+        // Another one begins each time.
+        let (last, first) = all.split_at(round % all.len().max(1));
+        for contestant in first.iter().chain(last) {
             samples.entry(contestant.name()).or_default().push(measure(contestant.as_ref()));
         }
     }
@@ -199,26 +202,34 @@ fn in_turn<'a>(
 }
 
 impl Report {
-    pub fn measure(all: &[Box<dyn Contestant>], rounds: usize) -> Self {
+    /// All of it, or what `only` names: `hits/100000/2`, `churn`, `tail`, `bytes`.
+    /// Each part has contestants of its own, so that none begins with what another part has left in it.
+    pub fn measure(contestants: fn() -> Vec<Box<dyn Contestant>>, rounds: usize, only: &str) -> Self {
+        let wanted = |part: &str| part.starts_with(only);
         let mut hits: BTreeMap<String, BTreeMap<String, Row>> = BTreeMap::new();
         for n in [16, 1_000, 100_000] {
             let texts = texts("hit", n);
-            for threads in [1, 2, 4] {
-                let row = in_turn(all.iter(), rounds, |c| c.operations(&texts, threads, true));
+            for threads in [1, 2, 4].into_iter().filter(|threads| wanted(&format!("hits/{n}/{threads}"))) {
+                let row = in_turn(contestants().iter(), rounds, |c| c.operations(&texts, threads, true));
                 hits.entry(n.to_string()).or_default().insert(threads.to_string(), row);
             }
         }
         let texts_1000 = texts("churn", 1_000);
-        let freeing = || all.iter().filter(|c| c.frees());
-        let churn = [1, 2].map(|threads| {
-            let row = in_turn(freeing(), rounds, |c| c.operations(&texts_1000, threads, false));
+        let churning = [1, 2].into_iter().filter(|threads| wanted(&format!("churn/{threads}")));
+        let churn = churning.map(|threads| {
+            let all = contestants();
+            let freeing = all.iter().filter(|c| c.frees());
+            let row = in_turn(freeing, rounds, |c| c.operations(&texts_1000, threads, false));
             (threads.to_string(), row)
         });
+        let churn = churn.collect();
         let others = texts("other", 1_000);
-        let sharing = freeing().filter(|c| c.shared());
+        let all = contestants();
+        let sharing = all.iter().filter(|c| c.frees() && c.shared() && wanted("tail"));
         let tail_p999 = in_turn(sharing, rounds, |c| c.tail(&texts_1000, &others));
-        let bytes_per_tag = all.iter().filter(|c| c.shared()).map(|c| (c.name(), bytes(c.name()))).collect();
-        Self { hits, churn: churn.into_iter().collect(), tail_p999, bytes_per_tag }
+        let sharing = all.iter().filter(|c| c.shared() && wanted("bytes"));
+        let bytes_per_tag = sharing.map(|c| (c.name(), bytes(c.name()))).collect();
+        Self { hits, churn, tail_p999, bytes_per_tag }
     }
 
     pub fn print(&self) {

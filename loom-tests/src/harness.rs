@@ -23,7 +23,7 @@ struct FailedOnPanic;
 
 impl Drop for FailedOnPanic {
     fn drop(&mut self) {
-        if std::thread::panicking() && option_env!("LOOM_MUTANT").is_some() {
+        if std::thread::panicking() && cfg!(mutants) {
             FAILED.store(true, Relaxed);
         }
     }

@@ -248,3 +248,29 @@ fn a_guess_is_not_taken_for_the_tag() {
         interner.assert_idle();
     });
 }
+
+#[test]
+fn a_guess_is_of_one_interner() {
+    check("a_guess_is_of_one_interner", &["this one", "the other"], |seen| {
+        // This thread remembers which id the text has in one interner. In the next the same id comes to the same text.
+        let first = Interner::with_limit(1);
+        let old = first.intern("a").unwrap().id();
+        let second = Interner::with_limit(2);
+        let other = second.clone();
+        let thread = spawn(move || {
+            let a = other.intern("a").unwrap();
+            (a.id(), a)
+        });
+        // Were it tried there, a tag would be had that is not in the index yet, and perhaps never will be.
+        let a = second.intern("a").unwrap();
+        assert_eq!(second.lookup("a"), Some(a.id()));
+        let (there, b) = thread.join().unwrap();
+        assert_eq!((a.text(), b.text(), there), ("a", "a", a.id()));
+        let retries = second.stats().retries;
+        seen.note(retries == 0 && a.id() == old, "the other");
+        seen.note(a.id() != old, "this one");
+        drop((a, b));
+        first.assert_idle();
+        second.assert_idle();
+    });
+}

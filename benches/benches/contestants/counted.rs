@@ -30,8 +30,8 @@ impl Interning for ArcIntern {
         internment::ArcIntern::from(text)
     }
 
-    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = &'a String>) {
-        for text in batch {
+    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
+        for (_, text) in batch {
             black_box(self.hold(text));
         }
     }
@@ -54,8 +54,8 @@ impl Interning for StringCache {
         string_cache::DefaultAtom::from(text)
     }
 
-    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = &'a String>) {
-        for text in batch {
+    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
+        for (_, text) in batch {
             black_box(self.hold(text));
         }
     }
@@ -125,9 +125,9 @@ impl Interning for PapayaArc {
         Self::intern(&self.0.pin(), text)
     }
 
-    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = &'a String>) {
+    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
         let pin = self.0.pin();
-        for text in batch {
+        for (_, text) in batch {
             Self::release(&pin, &black_box(Self::intern(&pin, text)));
         }
     }
@@ -167,8 +167,8 @@ impl Interning for DashmapArc {
         self.intern(text)
     }
 
-    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = &'a String>) {
-        for text in batch {
+    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
+        for (_, text) in batch {
             self.release(black_box(self.intern(text)));
         }
     }
@@ -198,8 +198,8 @@ impl Interning for Mutexed {
         }
     }
 
-    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = &'a String>) {
-        for text in batch {
+    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
+        for (_, text) in batch {
             self.hold(text);
             let mut map = self.0.lock().unwrap();
             let uses = map.get_mut(text.as_str()).unwrap();

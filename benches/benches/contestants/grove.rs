@@ -2,6 +2,7 @@
 
 use crate::measure::Interning;
 use grove::intern::{Interner, TagRef};
+use grove::tree::LocalTags;
 use std::hint::black_box;
 
 /// With a session for each batch, as the engine uses it.
@@ -22,9 +23,9 @@ impl Interning for Grove {
         self.0.intern(text).unwrap()
     }
 
-    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = &'a String>) {
+    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
         let session = self.0.session();
-        for text in batch {
+        for (_, text) in batch {
             black_box(session.intern(text).unwrap());
         }
     }
@@ -48,39 +49,59 @@ impl Interning for GroveSingle {
         self.0.intern(text).unwrap()
     }
 
-    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = &'a String>) {
-        for text in batch {
+    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
+        for (_, text) in batch {
             black_box(self.0.intern(text).unwrap());
         }
     }
 }
 
-/// A tree's own index of texts, one reference to the interner for each, and plain counts: the second level.
-/// (An event does less: its container's tree knows the number of its tag already.)
+/// What an event does: the trees that a thread has, each with one reference per tag. An event comes with its container,
+/// of which the tree and its number for the tag are known since the container started; that this is still the tag's
+/// text is looked at, which an event does not even do; then the record is counted, and here discounted again.
 #[derive(Default)]
 pub struct TreeLocal(Interner);
 
+/// A tree has at most 65,535 tags.
+const TAGS_OF_TREE: usize = 50_000;
+
+/// The trees of one thread, and for each container its tree and the tree's number of its tag.
+pub struct Trees {
+    trees: Vec<LocalTags>,
+    containers: Vec<(u16, u16)>,
+}
+
 impl Interning for TreeLocal {
-    type Local<'a> = hashbrown::HashMap<&'a str, (TagRef, u32), foldhash::fast::RandomState>;
+    type Local<'a> = Trees;
     type Held = TagRef;
 
     fn name(&self) -> &'static str {
         "tree_local"
     }
 
-    fn local<'a>(&'a self, texts: &'a [String]) -> Self::Local<'a> {
-        texts.iter().map(|text| (text.as_str(), (self.hold(text), 0))).collect()
+    fn local<'a>(&'a self, texts: &'a [String]) -> Trees {
+        let mut own = Trees { trees: Vec::new(), containers: Vec::new() };
+        for some in texts.chunks(TAGS_OF_TREE) {
+            let mut tags = LocalTags::default();
+            let numbers = some.iter().map(|text| tags.own(&self.hold(text)).unwrap());
+            own.containers.extend(numbers.map(|number| (own.trees.len() as u16, number)));
+            own.trees.push(tags);
+        }
+        own
     }
 
     fn hold(&self, text: &str) -> TagRef {
         self.0.intern(text).unwrap()
     }
 
-    fn touch<'a>(&'a self, local: &mut Self::Local<'a>, batch: impl Iterator<Item = &'a String>) {
-        for text in batch {
-            let (_, uses) = local.get_mut(text.as_str()).unwrap();
-            *black_box(&mut *uses) += 1;
-            *black_box(uses) -= 1;
+    fn touch<'a>(&'a self, own: &mut Trees, batch: impl Iterator<Item = (usize, &'a String)>) {
+        for (container, text) in batch {
+            let (tree, number) = own.containers[container];
+            let tags = &mut own.trees[usize::from(tree)];
+            let is_it = tags.get(number).is_some_and(|tag| tag.is(text));
+            let number = if is_it { number } else { tags.find(text).unwrap() };
+            black_box(&mut *tags).used(number);
+            black_box(tags).unused(number);
         }
     }
 

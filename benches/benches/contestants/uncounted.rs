@@ -21,8 +21,8 @@ impl Interning for ThreadLocal {
 
     fn hold(&self, _: &str) {}
 
-    fn touch<'a>(&'a self, local: &mut Self::Local<'a>, batch: impl Iterator<Item = &'a String>) {
-        for text in batch {
+    fn touch<'a>(&'a self, local: &mut Self::Local<'a>, batch: impl Iterator<Item = (usize, &'a String)>) {
+        for (_, text) in batch {
             let uses = local.get_mut(text.as_str()).unwrap();
             *black_box(&mut *uses) += 1;
             *black_box(uses) -= 1;
@@ -56,8 +56,8 @@ impl Interning for Lasso {
         self.0.get_or_intern(text)
     }
 
-    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = &'a String>) {
-        for text in batch {
+    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
+        for (_, text) in batch {
             black_box(self.0.get_or_intern(text));
         }
     }

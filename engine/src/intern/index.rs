@@ -144,7 +144,7 @@ pub(super) mod map {
 
         fn remove(&self, text: Hashed<'_>, id: TagId) {
             // `Err` is an entry that has another id: its text has been interned anew.
-            let _ = self.0.remove_if(&text, |_, found| *found == id || fault::REMOVE_ANY_ID);
+            let _ = self.0.remove_if(&text, |_, found| *found == id || fault::remove_any_id());
         }
 
         fn all(&self) -> Vec<(Arc<str>, TagId)> {
@@ -208,7 +208,7 @@ pub(super) mod registers {
 
         fn remove(&self, text: Hashed<'_>, id: TagId) {
             let Some(register) = self.of(text.text) else { return };
-            if fault::REMOVE_ANY_ID {
+            if fault::remove_any_id() {
                 return register.store(0, Release);
             }
             while let Err(found) = register.compare_exchange_weak(id.get(), 0, AcqRel, Acquire) {

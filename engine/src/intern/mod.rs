@@ -130,7 +130,7 @@ impl Interner {
     /// are not freed before it ends, so it is to be short.
     pub fn session(&self) -> Session<'_> {
         let House { inner, shares } = &*self.house;
-        let (stripe, recent) = recent::own();
+        let (stripe, recent) = recent::own(inner.number);
         let [first, ..] = shares;
         let share = shares.get(stripe).unwrap_or(first);
         Session { inner, share, recent, entries: OnceCell::new(), done: Cell::default() }
@@ -218,12 +218,12 @@ impl Inner {
     /// The references to a tag that is held.
     fn references(&self, id: TagId) -> Option<u32> {
         let word = self.slots.get(id.index())?.word();
-        (word.is_live(id.generation()) || fault::LOOKUP_DYING).then(|| word.references())
+        (word.is_live(id.generation()) || fault::lookup_dying()).then(|| word.references())
     }
 
     /// Removes the entry of a tag that has no references left, if nobody has done so.
     fn forget(&self, text: Hashed<'_>, id: TagId) {
-        if !fault::REMOVE_NOTHING {
+        if !fault::remove_nothing() {
             self.index.pin().remove(text, id);
         }
     }
@@ -266,16 +266,16 @@ impl<'a> Session<'a> {
     /// the one that the index has, for no two are alive and an id that was in the index is of no tag that was not.
     fn again(&self, hashed: Hashed<'_>) -> Option<TagRef> {
         let recent = self.recent.as_ref()?;
-        let (id, guess) = recent.get(self.inner.number, hashed.hash)?;
+        let (id, guess) = recent.get(hashed.hash)?;
         let gained = self.inner.slots.get(id.index()).and_then(|slot| slot.retain_if(id, guess));
         let Some((tag, references)) = gained else {
             recent.forget(hashed.hash);
             return None;
         };
         if references != guess {
-            recent.put(self.inner.number, hashed.hash, id, references);
+            recent.put(hashed.hash, id, references);
         }
-        (tag.is(hashed.text) || fault::RECENT_UNCHECKED).then_some(tag)
+        (tag.is(hashed.text) || fault::recent_unchecked()).then_some(tag)
     }
 
     fn find_or_add(&self, hashed: Hashed<'_>) -> Result<TagRef, Full> {
@@ -286,7 +286,7 @@ impl<'a> Session<'a> {
             if let Some(id) = entries.get(hashed) {
                 if let Some(tag) = self.inner.slots.get(id.index()).and_then(|slot| slot.retain(id)) {
                     // One reference to each; had this thread made one of its own, it drops it unused.
-                    if fault::RESERVED_LOST {
+                    if fault::reserved_lost() {
                         std::mem::forget(mine);
                     }
                     done.hits = 1;
@@ -294,7 +294,7 @@ impl<'a> Session<'a> {
                 }
                 // It is dying. Whoever dropped it may be anywhere; its entry is removed for it.
                 done.revivals = 1;
-                if !fault::WAIT_FOR_DYING {
+                if !fault::wait_for_dying() {
                     entries.remove(hashed, id);
                 }
                 continue;
@@ -303,7 +303,7 @@ impl<'a> Session<'a> {
                 Some(tag) => tag,
                 None => self.settle(hashed)?,
             };
-            if entries.insert(tag.copied_text(), hashed.hash, tag.id()) || fault::LOST_RACE_IGNORED {
+            if entries.insert(tag.copied_text(), hashed.hash, tag.id()) || fault::lost_race_ignored() {
                 done.misses = 1;
                 break tag;
             }
@@ -312,7 +312,7 @@ impl<'a> Session<'a> {
         };
         self.count(done);
         if let Some(recent) = &self.recent {
-            recent.put(self.inner.number, hashed.hash, tag.id(), 1);
+            recent.put(hashed.hash, tag.id(), 1);
         }
         Ok(tag)
     }
@@ -329,7 +329,7 @@ impl<'a> Session<'a> {
     /// See [`Interner::lookup`].
     pub fn lookup(&self, text: &str) -> Option<TagId> {
         let id = self.entries().get(self.inner.hashed(text))?;
-        if fault::LOOKUP_COUNTS {
+        if fault::lookup_counts() {
             std::mem::forget(self.inner.slots.get(id.index())?.retain(id));
         }
         self.inner.references(id).map(|_| id)

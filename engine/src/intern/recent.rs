@@ -6,16 +6,19 @@
 //!
 //! Not for: knowing that a text is *not* there. That only the index can say.
 
-use super::sync::{self, STRIPES};
+use super::sync::{self, STRIPES, fault};
 use super::word::TagId;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Guesses for one range of hashes; one cache line.
 const WAYS: usize = 4;
-/// Sets in the beginning, 2 KiB, and at most, 128 KiB for each thread that interns thousands of tags. Powers of two.
+/// Sets in the beginning, 2 KiB, and at most, 2 MiB for a thread that interns a hundred thousand tags: a guess that is
+/// not there costs four cache misses, one after the other, where one that is there costs one. Powers of two.
 const SETS: usize = if cfg!(loom) { 1 } else { 32 };
-const SETS_MAX: usize = if cfg!(loom) { 1 } else { 2048 };
+const SETS_MAX: usize = if cfg!(loom) { 1 } else { 32 << 10 };
+/// A table that is crowded is followed by one of so many times its sets.
+const GROWTH: usize = 4;
 
 /// Of so many that find no room in their set one takes another's place.
 const OUTSIDE: usize = 8;
@@ -23,17 +26,17 @@ const OUTSIDE: usize = 8;
 #[derive(Default)]
 #[repr(align(64))]
 struct Set {
-    /// The half of the hash that does not choose the set, made odd; 0 where there is no guess.
+    /// The upper half of the hash, made odd; 0 where there is no guess. It also chooses the set.
     tags: [Cell<u32>; WAYS],
     /// How many references there were.
     references: [Cell<u32>; WAYS],
     ids: [Cell<Option<TagId>>; WAYS],
 }
 
-/// The guesses of one thread.
+/// The guesses of one thread about one interner.
 pub(super) struct Recent {
-    /// The interner whose ids these are: only an id that was in its index may be tried.
-    of: Cell<u64>,
+    /// The interner whose ids these are, and no other's: only an id that was in its index may be tried.
+    of: u64,
     sets: Box<[Set]>,
     /// How many guesses have found no room.
     outside: Cell<usize>,
@@ -41,15 +44,21 @@ pub(super) struct Recent {
 
 sync::thread_local! {
     static OWN: (usize, RefCell<Rc<Recent>>) =
-        (sync::thread_number() % STRIPES, RefCell::new(Rc::new(Recent::new(SETS))));
+        (sync::thread_number() % STRIPES, RefCell::new(Rc::new(Recent::new(NOBODY, SETS))));
 }
 
-/// This thread's stripe and its guesses. A thread that is ending has given them up and uses another's stripe.
-pub(super) fn own() -> (usize, Option<Rc<Recent>>) {
+/// The number of no interner.
+const NOBODY: u64 = 0;
+
+/// This thread's stripe and its guesses about interner `of`. A thread that goes to another interner begins anew, and
+/// one that is ending has given up both and uses another's stripe.
+pub(super) fn own(of: u64) -> (usize, Option<Rc<Recent>>) {
     let of_thread = |(stripe, recent): &(usize, RefCell<Rc<Recent>>)| {
         let mut recent = recent.borrow_mut();
-        if recent.is_crowded() {
-            *recent = Rc::new(Recent::new(2 * recent.sets.len()));
+        if recent.of != of && !fault::recent_of_any() {
+            *recent = Rc::new(Recent::new(of, SETS));
+        } else if recent.is_crowded() {
+            *recent = Rc::new(recent.larger());
         }
         (*stripe, Some(recent.clone()))
     };
@@ -79,36 +88,47 @@ impl Set {
 }
 
 impl Recent {
-    fn new(sets: usize) -> Self {
-        Self { of: Cell::new(0), sets: (0..sets).map(|_| Set::default()).collect(), outside: Cell::new(0) }
+    fn new(of: u64, sets: usize) -> Self {
+        Self { of, sets: (0..sets).map(|_| Set::default()).collect(), outside: Cell::new(0) }
     }
 
-    /// Whether it has no room for what this thread finds. A larger one begins empty: these are but guesses.
+    /// Whether it has no room for what this thread finds.
     fn is_crowded(&self) -> bool {
-        self.sets.len() < SETS_MAX && self.outside.get() > 8 * self.sets.len()
+        self.sets.len() < SETS_MAX && self.outside.get() > 2 * WAYS * self.sets.len()
     }
 
-    fn set(&self, hash: u64) -> Option<&Set> {
-        self.sets.get(hash as usize & (self.sets.len() - 1))
-    }
-
-    /// The id that a text of this hash had in interner `of`, and how many references.
-    pub fn get(&self, of: u64, hash: u64) -> Option<(TagId, u32)> {
-        if self.of.get() != of {
-            return None;
+    fn larger(&self) -> Self {
+        let more = Self::new(self.of, (GROWTH * self.sets.len()).min(SETS_MAX));
+        for set in &self.sets {
+            for ((tag, id), references) in set.tags.iter().zip(&set.ids).zip(&set.references) {
+                if id.get().is_some() {
+                    more.note(tag.get(), id.get(), references.get());
+                }
+            }
         }
-        let set = self.set(hash)?;
-        let way = set.way(tag(hash));
+        more
+    }
+
+    fn set(&self, tag: u32) -> Option<&Set> {
+        self.sets.get((tag >> 1) as usize & (self.sets.len() - 1))
+    }
+
+    /// The id that a text of this hash had, and how many references.
+    pub fn get(&self, hash: u64) -> Option<(TagId, u32)> {
+        let tag = tag(hash);
+        let set = self.set(tag)?;
+        let way = set.way(tag);
         Some((set.ids.get(way)?.get()?, set.references.get(way)?.get()))
     }
 
-    /// A text of this hash has this id in interner `of`.
-    pub fn put(&self, of: u64, hash: u64, id: TagId, references: u32) {
-        if self.of.replace(of) != of {
-            self.sets.iter().for_each(|set| (0..WAYS).for_each(|way| set.set(way, 0, None, 0)));
-        }
-        let Some(set) = self.set(hash) else { return };
-        let known = set.way(tag(hash));
+    /// A text of this hash has this id.
+    pub fn put(&self, hash: u64, id: TagId, references: u32) {
+        self.note(tag(hash), Some(id), references);
+    }
+
+    fn note(&self, tag: u32, id: Option<TagId>, references: u32) {
+        let Some(set) = self.set(tag) else { return };
+        let known = set.way(tag);
         let free = set.way(0);
         let mut way = [known, free].into_iter().find(|way| *way < WAYS);
         if way.is_none() {
@@ -118,14 +138,15 @@ impl Recent {
             way = outside.is_multiple_of(OUTSIDE).then_some(outside / OUTSIDE % WAYS);
         }
         if let Some(way) = way {
-            set.set(way, tag(hash), Some(id), references);
+            set.set(way, tag, id, references);
         }
     }
 
     /// The guess was wrong.
     pub fn forget(&self, hash: u64) {
-        if let Some(set) = self.set(hash) {
-            set.set(set.way(tag(hash)), 0, None, 0);
+        let tag = tag(hash);
+        if let Some(set) = self.set(tag) {
+            set.set(set.way(tag), 0, None, 0);
         }
     }
 }

@@ -83,11 +83,11 @@ impl Slot {
         while word.is_live(id.generation()) {
             assert!(word.references() < Word::REFERENCES_MAX, "references to a tag are lost without being dropped");
             let more = word.0 + Word::ONE;
-            if fault::RETAIN_TORN {
+            if fault::retain_torn() {
                 self.word.store(more, order::REFUSED);
                 return Some((TagRef { slot: NonNull::from(self), id }, word.references()));
             }
-            match self.word.compare_exchange_weak(word.0, more, order::RETAIN, order::REFUSED) {
+            match self.word.compare_exchange_weak(word.0, more, order::retain(), order::REFUSED) {
                 Ok(_) => return Some((TagRef { slot: NonNull::from(self), id }, word.references())),
                 Err(found) => word = Word(found),
             }
@@ -97,9 +97,9 @@ impl Slot {
 
     /// Gives up one reference; true for the last.
     fn release(&self) -> bool {
-        let before = Word(self.word.fetch_sub(Word::ONE, order::RELEASE));
-        let last = if fault::LAST_SEEN_LATE { self.word().references() == 0 } else { before.references() == 1 };
-        if last && !fault::LAST_WITHOUT_ACQUIRE {
+        let before = Word(self.word.fetch_sub(Word::ONE, order::release()));
+        let last = if fault::last_seen_late() { self.word().references() == 0 } else { before.references() == 1 };
+        if last && !fault::last_without_acquire() {
             self.word.load(order::LAST);
         }
         last
@@ -122,7 +122,7 @@ impl Vacant<'_> {
         // SAFETY: a `Vacant` is the only access to its slot's cell.
         slot.tenant.with_mut(|tenant| unsafe { *tenant = Some(Tenant { text, hash, owner }) });
         let generation = slot.word().generation();
-        slot.word.store(Word::new(generation, 1).0, order::PUBLISH);
+        slot.word.store(Word::new(generation, 1).0, order::publish());
         TagRef { slot: NonNull::from(slot), id: TagId::new(slot.index, generation) }
     }
 }
@@ -170,7 +170,7 @@ impl Slots {
         Self {
             free: std::array::from_fn(|_| Apart(AtomicU64::new(0))),
             fresh: Apart(AtomicU32::new(0)),
-            ceiling: AtomicU32::new(limit.saturating_add(u32::from(fault::LIMIT_PLUS_ONE))),
+            ceiling: AtomicU32::new(limit.saturating_add(u32::from(fault::limit_plus_one()))),
             buckets: std::array::from_fn(|k| {
                 AtomicPtr::new(if k == 0 { Box::into_raw(bucket(0, generation)).cast() } else { ptr::null_mut() })
             }),
@@ -181,9 +181,9 @@ impl Slots {
     /// Slot `index`, if it has ever been given out and this thread can know.
     pub(super) fn get(&self, index: u32) -> Option<&Slot> {
         let (k, offset) = locate(index);
-        let start = self.buckets.get(k)?.load(order::BUCKET);
+        let start = self.buckets.get(k)?.load(order::bucket());
         // SAFETY: a bucket that is not null has `FIRST << k` slots, more than `offset`; they were written before
-        // the pointer (`GROW`, `BUCKET`) and are freed only with `self`.
+        // the pointer (`grow`, `bucket`) and are freed only with `self`.
         (!start.is_null()).then(|| unsafe { &*start.add(offset) })
     }
 
@@ -191,13 +191,13 @@ impl Slots {
     fn make(&self, index: u32) -> Option<&Slot> {
         let (k, _) = locate(index);
         if let Some(place) = self.buckets.get(k)
-            && place.load(order::BUCKET).is_null()
+            && place.load(order::bucket()).is_null()
         {
             let mine = Box::into_raw(bucket(k, self.generation));
             let null = ptr::null_mut();
-            if fault::BUCKET_TORN {
-                place.swap(mine.cast(), order::GROW);
-            } else if place.compare_exchange(null, mine.cast(), order::GROW, order::REFUSED).is_err() {
+            if fault::bucket_torn() {
+                place.swap(mine.cast(), order::grow());
+            } else if place.compare_exchange(null, mine.cast(), order::grow(), order::REFUSED).is_err() {
                 // SAFETY: it comes from `into_raw` just above, and nobody else has seen it.
                 drop(unsafe { Box::from_raw(mine) });
             }
@@ -215,7 +215,7 @@ impl Slots {
             }
             let fresh = self.fresh.0.load(order::NUMBER);
             if self.has(fresh) {
-                if fault::FRESH_TORN {
+                if fault::fresh_torn() {
                     self.fresh.0.store(fresh + 1, order::NUMBER);
                 } else if self.fresh.0.compare_exchange_weak(fresh, fresh + 1, order::NUMBER, order::NUMBER).is_err() {
                     continue;
@@ -227,8 +227,8 @@ impl Slots {
                 if let Some(slot) = self.pop(&list.0) {
                     return Some(taken(slot));
                 }
-            } else if !self.has(self.fresh.0.load(order::NUMBER)) && (fault::FULL_SEEN_ONCE || self.heads() == seen) {
-                // A slot that went from a list not yet seen to one seen before has left a mark on both (`TAKE`): none
+            } else if !self.has(self.fresh.0.load(order::NUMBER)) && (fault::full_seen_once() || self.heads() == seen) {
+                // A slot that went from a list not yet seen to one seen before has left a mark on both (`take`): none
                 // did, so between the two looks all slots were taken.
                 return None;
             }
@@ -254,7 +254,7 @@ impl Slots {
         loop {
             let slot = self.get(head.first().checked_sub(1)?)?;
             let rest = head.with_first(slot.next.load(order::NEXT));
-            match list.compare_exchange_weak(head.0, rest.0, order::TAKE, order::POP) {
+            match list.compare_exchange_weak(head.0, rest.0, order::take(), order::POP) {
                 Ok(_) => return Some(slot),
                 Err(found) => head = Head(found),
             }
@@ -267,7 +267,7 @@ impl Slots {
         loop {
             slot.next.store(head.first(), order::NEXT);
             let longer = head.with_first(slot.number());
-            match list.compare_exchange_weak(head.0, longer.0, order::PUSH, order::GLANCE) {
+            match list.compare_exchange_weak(head.0, longer.0, order::push(), order::GLANCE) {
                 Ok(_) => return,
                 Err(found) => head = Head(found),
             }
@@ -290,7 +290,7 @@ impl Slots {
 
     /// Bytes of all buckets.
     pub(super) fn heap_bytes(&self) -> usize {
-        let made = self.buckets.iter().enumerate().filter(|(_, start)| !start.load(order::BUCKET).is_null());
+        let made = self.buckets.iter().enumerate().filter(|(_, start)| !start.load(order::bucket()).is_null());
         made.map(|(k, _)| (FIRST as usize) << k).sum::<usize>() * size_of::<Slot>()
     }
 
@@ -321,7 +321,7 @@ impl Slots {
 impl Drop for Slots {
     fn drop(&mut self) {
         for (k, place) in self.buckets.iter().enumerate() {
-            let start = place.load(order::BUCKET);
+            let start = place.load(order::bucket());
             if !start.is_null() {
                 let slots = ptr::slice_from_raw_parts_mut(start, (FIRST as usize) << k);
                 // SAFETY: the pointer and this length are those of the box that was taken apart; it is freed
@@ -339,7 +339,7 @@ pub struct TagRef {
 }
 
 // SAFETY: a reference gives shared access to a text that does not change, and to atomics. Whichever thread gives
-// up the last one moves the tenant out, after all others have finished (`RELEASE`, `LAST`); `Tenant` is `Send`.
+// up the last one moves the tenant out, after all others have finished (`release`, `LAST`); `Tenant` is `Send`.
 unsafe impl Send for TagRef {}
 // SAFETY: as above.
 unsafe impl Sync for TagRef {}
@@ -352,8 +352,8 @@ impl TagRef {
     }
 
     fn tenant(&self) -> Option<&Tenant> {
-        // SAFETY: the cell is written only by `settle`, before this reference was made (`PUBLISH`, `RETAIN`), and
-        // by the one who gives up the last reference, which comes after this one (`RELEASE`, `LAST`).
+        // SAFETY: the cell is written only by `settle`, before this reference was made (`publish`, `retain`), and
+        // by the one who gives up the last reference, which comes after this one (`release`, `LAST`).
         self.slot().tenant.with(|tenant| unsafe { (*tenant).as_ref() })
     }
 
@@ -369,7 +369,7 @@ impl TagRef {
     }
 
     /// Whether this is the tag's text.
-    pub(super) fn is(&self, text: &str) -> bool {
+    pub fn is(&self, text: &str) -> bool {
         self.tenant().is_some_and(|tenant| tenant.text.is(text))
     }
 
@@ -406,7 +406,7 @@ impl TagRef {
     /// Moves the tenant out. To be called once, by the one who gave up the last reference.
     fn tear_down(&self) {
         let slot = self.slot();
-        if fault::FREE_TOO_EARLY
+        if fault::free_too_early()
             && let Some(tenant) = self.tenant()
         {
             tenant.owner.inner.slots.push(slot, tenant.owner.stripe);
@@ -418,7 +418,7 @@ impl TagRef {
         let Share { inner, stripe } = &*owner;
         inner.forget(Hashed { hash, text: text.as_str() }, self.id);
         inner.counters.left(*stripe, stats::bytes_of(&text));
-        if !fault::FREE_TOO_EARLY {
+        if !fault::free_too_early() {
             inner.slots.vacate(slot, *stripe);
         }
         // `owner` goes last: the slots, this one too, may go with it.

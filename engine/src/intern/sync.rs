@@ -5,111 +5,156 @@
 //! an atomic and then writes the same one, so a second pass (`loom_rmw_loads`) makes every load a
 //! read-modify-write that changes nothing, and every store a swap.
 //!
-//! Every ordering the protocol uses is a constant in [`order`], with the fact it relies on. Every fault that is
-//! feared is a constant in [`fault`], false unless a build of the models sets its `cfg`; so a fault costs
-//! the program nothing, and the places where the protocol could go wrong can be listed.
+//! Every ordering the protocol uses has a name in [`order`], with the fact it relies on. Every fault that is feared
+//! has one in [`fault`], which is false unless a build of the models (`cfg(mutants)`) is told to switch it on; so a fault
+//! costs the program nothing, and the places where the protocol could go wrong can be listed.
 
 /// The orderings, and why they suffice. There is no `SeqCst`: no step compares two different atomics.
 pub mod order {
     use super::fault;
     use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
 
-    const fn unless(broken: bool, ordering: Ordering) -> Ordering {
+    fn unless(broken: bool, ordering: Ordering) -> Ordering {
         if broken { Relaxed } else { ordering }
     }
 
     /// A look at a word that a compare-and-swap confirms afterwards, or whose answer may be old when it is given.
     pub const GLANCE: Ordering = Relaxed;
-    /// A reference was gained. Pairs with [`PUBLISH`], which every later change of the count, being a
+    /// A reference was gained. Pairs with [`publish`], which every later change of the count, being a
     /// read-modify-write, carries on: the text written before it can be read.
-    pub const RETAIN: Ordering = unless(fault::RETAIN_RELAXED, Acquire);
+    #[inline]
+    pub fn retain() -> Ordering {
+        unless(fault::retain_relaxed(), Acquire)
+    }
     /// A reference was not gained: nothing will be read.
     pub const REFUSED: Ordering = Relaxed;
     /// One more reference by one who holds one: nothing is learnt by it.
     pub const CLONE: Ordering = Relaxed;
     /// The tenant has moved in. Its text is written before; whoever gains a reference sees it.
-    pub const PUBLISH: Ordering = unless(fault::PUBLISH_RELAXED, Release);
+    #[inline]
+    pub fn publish() -> Ordering {
+        unless(fault::publish_relaxed(), Release)
+    }
     /// A reference is given up: all that was read under it was read before. Pairs with [`LAST`].
-    pub const RELEASE: Ordering = unless(fault::RELEASE_RELAXED, Release);
+    #[inline]
+    pub fn release() -> Ordering {
+        unless(fault::release_relaxed(), Release)
+    }
     /// The last reference was given up, and the word is read once more: as zero, which is terminal, the end of a
-    /// chain of read-modify-writes that each [`RELEASE`] is part of. So all that was read under any reference was
+    /// chain of read-modify-writes that each [`release`] is part of. So all that was read under any reference was
     /// read before the tenant is moved out. (A fence would do as well, but ThreadSanitizer knows of none.)
     pub const LAST: Ordering = Acquire;
-    /// The word of a slot that nobody else may touch. Whoever takes the slot learns of it through [`PUSH`].
+    /// The word of a slot that nobody else may touch. Whoever takes the slot learns of it through [`push`].
     pub const PRIVATE: Ordering = Relaxed;
     /// A slot was put on the free list. All that was done to it was done before.
-    pub const PUSH: Ordering = unless(fault::PUSH_RELAXED, Release);
-    /// The head of a free list was read: pairs with [`PUSH`] and [`TAKE`].
+    #[inline]
+    pub fn push() -> Ordering {
+        unless(fault::push_relaxed(), Release)
+    }
+    /// The head of a free list was read: pairs with [`push`] and [`take`].
     pub const POP: Ordering = Acquire;
-    /// A slot was taken from a free list. Pairs with [`PUSH`]; and whoever sees it gone sees also what had been put on
+    /// A slot was taken from a free list. Pairs with [`push`]; and whoever sees it gone sees also what had been put on
     /// other lists before, or it could take all lists to have been empty at once.
-    pub const TAKE: Ordering = if fault::TAKE_UNSAID || fault::FULL_SEEN_ONCE { Acquire } else { AcqRel };
+    #[inline]
+    pub fn take() -> Ordering {
+        if fault::take_unsaid() || fault::full_seen_once() { Acquire } else { AcqRel }
+    }
     /// A slot's successor in the free list. If it is old, the tag of the head has changed and the swap fails.
     pub const NEXT: Ordering = Relaxed;
     /// A number that is handed out, and tells nothing about other memory.
     pub const NUMBER: Ordering = Relaxed;
-    /// A bucket of slots was made. Its slots are written before; pairs with [`BUCKET`].
-    pub const GROW: Ordering = unless(fault::BUCKET_RELAXED, Release);
+    /// A bucket of slots was made. Its slots are written before; pairs with [`bucket`].
+    #[inline]
+    pub fn grow() -> Ordering {
+        unless(fault::bucket_relaxed(), Release)
+    }
     /// A bucket was found: its slots are there.
-    pub const BUCKET: Ordering = unless(fault::BUCKET_RELAXED, Acquire);
+    #[inline]
+    pub fn bucket() -> Ordering {
+        unless(fault::bucket_relaxed(), Acquire)
+    }
 }
 
-/// The faults that the models must find, each by the name of its `cfg`. `loom-tests/kill.sh` reads this list.
+/// The faults that the models must find. Each is a function that says whether it is switched on: in the program never; in
+/// a build of the models for `loom-tests/kill.sh`, which reads this list, when the environment names it.
 pub mod fault {
-    /// A count is raised from zero: a tag that is being torn down comes back to life.
-    pub const RETAIN_FROM_ZERO: bool = cfg!(mutant = "retain_from_zero");
-    /// A reference is gained without looking at the generation.
-    pub const RETAIN_ANY_GENERATION: bool = cfg!(mutant = "retain_any_generation");
-    /// The count is read and then written instead of swapped.
-    pub const RETAIN_TORN: bool = cfg!(mutant = "retain_torn");
-    /// A reference is gained without seeing what was written before the tag was published.
-    pub const RETAIN_RELAXED: bool = cfg!(mutant = "retain_relaxed");
-    /// A tag is published before its text.
-    pub const PUBLISH_RELAXED: bool = cfg!(mutant = "publish_relaxed");
-    /// A reference is given up while its reads may still be under way.
-    pub const RELEASE_RELAXED: bool = cfg!(mutant = "release_relaxed");
-    /// The last one does not wait for the reads of the others.
-    pub const LAST_WITHOUT_ACQUIRE: bool = cfg!(mutant = "last_without_acquire");
-    /// Whether this was the last reference is read after the count was changed, not in the same step.
-    pub const LAST_SEEN_LATE: bool = cfg!(mutant = "last_seen_late");
-    /// An entry of the index is removed by its text alone.
-    pub const REMOVE_ANY_ID: bool = cfg!(mutant = "remove_any_id");
-    /// An entry whose tag has gone stays in the index.
-    pub const REMOVE_NOTHING: bool = cfg!(mutant = "remove_nothing");
-    /// The id of a tag that is being torn down is given out.
-    pub const LOOKUP_DYING: bool = cfg!(mutant = "lookup_dying");
-    /// A look-up counts as a use.
-    pub const LOOKUP_COUNTS: bool = cfg!(mutant = "lookup_counts");
-    /// One who meets a dying entry waits for it to go.
-    pub const WAIT_FOR_DYING: bool = cfg!(mutant = "wait_for_dying");
-    /// A tag is used although another thread has added the text first.
-    pub const LOST_RACE_IGNORED: bool = cfg!(mutant = "lost_race_ignored");
-    /// A slot's next tenant has the generation of the last.
-    pub const SAME_GENERATION: bool = cfg!(mutant = "same_generation");
-    /// A generation begins anew when the last is used up.
-    pub const GENERATION_WRAPS: bool = cfg!(mutant = "generation_wraps");
-    /// A slot is offered before its tenant has moved out.
-    pub const FREE_TOO_EARLY: bool = cfg!(mutant = "free_too_early");
-    /// The free list's head has no tag: a head that was away and came back looks as if it had stayed.
-    pub const FREE_UNTAGGED: bool = cfg!(mutant = "free_untagged");
-    /// The free list is published before what is on it.
-    pub const PUSH_RELAXED: bool = cfg!(mutant = "push_relaxed");
-    /// The next unused slot is read and then written instead of swapped.
-    pub const FRESH_TORN: bool = cfg!(mutant = "fresh_torn");
-    /// One slot more than the limit is given out.
-    pub const LIMIT_PLUS_ONE: bool = cfg!(mutant = "limit_plus_one");
-    /// The interner says that it is full after one look at each free list, and taking a slot says nothing.
-    pub const FULL_SEEN_ONCE: bool = cfg!(mutant = "full_seen_once");
-    /// Taking a slot says nothing of what was put on other lists before.
-    pub const TAKE_UNSAID: bool = cfg!(mutant = "take_unsaid");
-    /// A tag that this thread found before is taken for another text of the same hash.
-    pub const RECENT_UNCHECKED: bool = cfg!(mutant = "recent_unchecked");
-    /// A slot that was taken and not used is not given back.
-    pub const RESERVED_LOST: bool = cfg!(mutant = "reserved_lost");
-    /// A bucket is published before its slots.
-    pub const BUCKET_RELAXED: bool = cfg!(mutant = "bucket_relaxed");
-    /// A bucket is published over one that another thread has published.
-    pub const BUCKET_TORN: bool = cfg!(mutant = "bucket_torn");
+    macro_rules! faults {
+        ($($(#[$what:meta])* $name:ident,)*) => { $(
+            $(#[$what])*
+            #[cfg(not(mutants))]
+            #[inline(always)]
+            pub const fn $name() -> bool {
+                false
+            }
+
+            $(#[$what])*
+            #[cfg(mutants)]
+            pub fn $name() -> bool {
+                static ON: std::sync::LazyLock<bool> =
+                    std::sync::LazyLock::new(|| std::env::var("LOOM_MUTANT").is_ok_and(|on| on == stringify!($name)));
+                *ON
+            }
+        )* };
+    }
+
+    faults! {
+        /// A count is raised from zero: a tag that is being torn down comes back to life.
+        retain_from_zero,
+        /// A reference is gained without looking at the generation.
+        retain_any_generation,
+        /// The count is read and then written instead of swapped.
+        retain_torn,
+        /// A reference is gained without seeing what was written before the tag was published.
+        retain_relaxed,
+        /// A tag is published before its text.
+        publish_relaxed,
+        /// A reference is given up while its reads may still be under way.
+        release_relaxed,
+        /// The last one does not wait for the reads of the others.
+        last_without_acquire,
+        /// Whether this was the last reference is read after the count was changed, not in the same step.
+        last_seen_late,
+        /// An entry of the index is removed by its text alone.
+        remove_any_id,
+        /// An entry whose tag has gone stays in the index.
+        remove_nothing,
+        /// The id of a tag that is being torn down is given out.
+        lookup_dying,
+        /// A look-up counts as a use.
+        lookup_counts,
+        /// One who meets a dying entry waits for it to go.
+        wait_for_dying,
+        /// A tag is used although another thread has added the text first.
+        lost_race_ignored,
+        /// A slot's next tenant has the generation of the last.
+        same_generation,
+        /// A generation begins anew when the last is used up.
+        generation_wraps,
+        /// A slot is offered before its tenant has moved out.
+        free_too_early,
+        /// The free list's head has no tag: a head that was away and came back looks as if it had stayed.
+        free_untagged,
+        /// The free list is published before what is on it.
+        push_relaxed,
+        /// The next unused slot is read and then written instead of swapped.
+        fresh_torn,
+        /// One slot more than the limit is given out.
+        limit_plus_one,
+        /// The interner says that it is full after one look at each free list, and taking a slot says nothing.
+        full_seen_once,
+        /// Taking a slot says nothing of what was put on other lists before.
+        take_unsaid,
+        /// A tag that this thread found before is taken for another text of the same hash.
+        recent_unchecked,
+        /// A slot that was taken and not used is not given back.
+        reserved_lost,
+        /// A bucket is published before its slots.
+        bucket_relaxed,
+        /// A bucket is published over one that another thread has published.
+        bucket_torn,
+        /// What this thread remembers of one interner is tried on another.
+        recent_of_any,
+    }
 }
 
 /// Threads are dealt out to this many stripes of what they would otherwise contend for.

@@ -316,3 +316,49 @@ fn stress(threads: u64, operations: u64, texts: u64) {
 fn stress_on_real_threads() {
     stress(4, 200_000, 3_000);
 }
+
+#[test]
+fn guesses_are_of_one_interner_and_move_to_a_larger_table() {
+    // More texts than the first tables have room for, each at the same place in two interners.
+    let texts: Vec<String> = (0..3_000).map(|n| format!("1.{n}")).collect();
+    let (one, other) = (Interner::new(), Interner::new());
+    let all_of = |interner: &Interner| texts.iter().map(|text| interner.intern(text).unwrap()).collect::<Vec<_>>();
+    let (in_one, in_other) = (all_of(&one), all_of(&other));
+    for _ in 0..10 {
+        for (n, text) in texts.iter().enumerate() {
+            // An id is the same in both; the tag is that of the interner that was asked.
+            let (here, there) = (one.intern(text).unwrap(), other.intern(text).unwrap());
+            assert_eq!((here.id(), there.id()), (in_one[n].id(), in_other[n].id()));
+            assert_eq!((here.text(), there.text()), (text.as_str(), text.as_str()));
+        }
+    }
+    // Known to one only: a guess of that one's is of no use to the other.
+    drop((in_one, one));
+    assert_eq!(other.len(), texts.len());
+    for _ in 0..20 {
+        for (n, text) in texts.iter().enumerate() {
+            assert_eq!(other.intern(text).unwrap().id(), in_other[n].id());
+        }
+    }
+    let references = other.dump().into_iter().map(|(_, _, references)| references);
+    assert!(references.eq(std::iter::repeat_n(1, texts.len())));
+    drop(in_other);
+    other.assert_idle();
+}
+
+#[test]
+fn an_interner_that_was_large_goes_on_with_few_tags() {
+    // The map has grown, and moves its entries while tags come and go.
+    let interner = Interner::new();
+    let many: Vec<String> = (0..100_000).map(|n| format!("1.{n}")).collect();
+    for _ in 0..3 {
+        drop(many.iter().map(|text| interner.intern(text).unwrap()).collect::<Vec<_>>());
+        assert_eq!(interner.len(), 0);
+        for text in many.iter().take(1_000).cycle().take(200_000) {
+            assert_eq!(interner.intern(text).unwrap().text(), text);
+        }
+    }
+    let stats = interner.stats();
+    assert_eq!((stats.hits, stats.misses, stats.revivals), (0, 900_000, 0));
+    interner.assert_idle();
+}

@@ -66,17 +66,17 @@ impl Word {
 
     /// Whether the tenant of `generation` lives here and may get another reference. Zero is terminal.
     pub(super) fn is_live(self, generation: u32) -> bool {
-        (self.generation() == generation || fault::RETAIN_ANY_GENERATION)
-            && (self.references() > 0 || fault::RETAIN_FROM_ZERO)
+        (self.generation() == generation || fault::retain_any_generation())
+            && (self.references() > 0 || fault::retain_from_zero())
     }
 
     /// The slot after its tenant has gone; none when its generations are used up.
     pub(super) fn vacated(self) -> Option<Self> {
-        if fault::SAME_GENERATION {
+        if fault::same_generation() {
             return Some(Self::new(self.generation(), 0));
         }
         match self.generation().checked_add(1) {
-            None if fault::GENERATION_WRAPS => Some(Self::new(0, 0)),
+            None if fault::generation_wraps() => Some(Self::new(0, 0)),
             next => next.map(|generation| Self::new(generation, 0)),
         }
     }
@@ -94,7 +94,7 @@ impl Head {
 
     /// This head with another first slot and the next tag, so that it equals no head that was here before.
     pub(super) fn with_first(self, first: u32) -> Self {
-        let tag = ((self.0 >> HIGH) as u32).wrapping_add(u32::from(!fault::FREE_UNTAGGED));
+        let tag = ((self.0 >> HIGH) as u32).wrapping_add(u32::from(!fault::free_untagged()));
         Self(u64::from(tag) << HIGH | u64::from(first))
     }
 }

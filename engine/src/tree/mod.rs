@@ -37,6 +37,7 @@ pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, Runs, is_runtime};
 pub use node::{Flags, Kind, Node, NodeId, Span};
 pub use program::{Program, ProgramKey};
 pub use socket::{Address, Family, SocketKey};
+pub use tags::LocalTags;
 
 use crate::intern::TagRef;
 use crate::path::Protect;

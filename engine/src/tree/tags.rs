@@ -87,7 +87,7 @@ impl LocalTags {
 
     /// The number of a tag, by its text.
     pub fn find(&self, text: &str) -> Option<u16> {
-        let is_it = |local: &u16| self.get(*local).is_some_and(|tag| tag.text() == text);
+        let is_it = |local: &u16| self.get(*local).is_some_and(|tag| tag.is(text));
         if self.index.is_empty() {
             return (0..self.tags.len() as u16).find(is_it);
         }
