@@ -73,10 +73,6 @@ impl Loops {
         let command = self.command(work);
         Ok(Command::new(&command[0]).args(&command[1..]).stdout(Stdio::piped()).spawn()?)
     }
-
-    pub fn run(&self, work: Work) -> Result<Vec<Done>> {
-        finish(self.start(work)?)
-    }
 }
 
 /// Waits for loops to end.
