@@ -4,7 +4,7 @@
 //!     sudo cargo bench -p grove-benches --bench live             a line for each figure
 //!     sudo cargo bench -p grove-benches --bench live -- --json   the same as JSON
 //!
-//! Needs root, a C compiler and `find`. Takes about three minutes. `benches/runs/live.md` says what the figures mean.
+//! Needs root, a C compiler and `find`. Takes about two minutes. `benches/runs/live.md` says what the figures mean.
 //!
 //! Not criterion: what is measured are other processes, with an observer beside them and without, in turn.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// The first is for warming up, and the best one counts: whatever else the machine does makes it slower, never faster.
+// The best one counts: whatever else the machine does makes it slower, never faster.
 enum { ROUNDS = 5 };
 
 static long now(void)
