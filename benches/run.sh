@@ -2,9 +2,15 @@
 # Runs a bench and writes what it measured as JSON to standard output.
 #
 #   benches/run.sh intern > benches/runs/intern.json
+#   sudo benches/run.sh live > benches/runs/live.json
 set -eu
 cd "$(dirname "$0")/.."
 case "${1:-}" in
     intern) exec cargo bench --quiet -p grove-benches --bench intern -- --json ;;
-    *) echo "usage: benches/run.sh intern" >&2; exit 2 ;;
+    live)
+        [ "$(id -u)" = 0 ] || { echo "benches/run.sh live: attaching to the kernel needs root" >&2; exit 1; }
+        cargo build --release --quiet -p grove-tools
+        exec cargo bench --quiet -p grove-benches --bench live -- --json
+        ;;
+    *) echo "usage: benches/run.sh intern|live" >&2; exit 2 ;;
 esac

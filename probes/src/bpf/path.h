@@ -93,8 +93,10 @@ static long step_up(__u32 i, struct climb *c)
     print_add(&w->print, a.name.hash_len);
     c->names++;
     if (adrift || a.parent == c->dentry) {
-        // A file that lies in no directory (pipe, memfd): its name is all there is.
-        c->at = to;
+        // A file that lies in no directory (pipe, memfd): its name is all there is. A pipe's is empty, and an empty
+        // text that ends where the scratch does begins there too, not at 0 as masked.
+        if (len)
+            c->at = to;
         return end_climb(c, MARK_DETACHED);
     }
     to = (to - 1) & TEXT_MASK;

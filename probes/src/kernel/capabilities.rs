@@ -58,10 +58,11 @@ pub(super) fn effective() -> CapabilitySet {
     capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
 }
 
-/// What is missing, in words.
-pub(super) fn missing() -> Option<String> {
+/// What is missing, in words, for what is done with packets too if `packets`.
+pub(super) fn missing(packets: bool) -> Option<String> {
     let have = effective();
-    let names: Vec<_> = NEEDS.iter().filter(|n| n.required && !n.met(have)).map(|n| n.name).collect();
+    let needed = |need: &&Need| need.required || packets && need.set == CapabilitySet::NET_ADMIN;
+    let names: Vec<_> = NEEDS.iter().filter(needed).filter(|n| !n.met(have)).map(|n| n.name).collect();
     (!names.is_empty()).then(|| names.join(" and "))
 }
 

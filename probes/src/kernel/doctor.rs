@@ -100,7 +100,7 @@ fn try_hooks(options: &Options, checks: &mut Vec<Check>) {
     let mut loaded = loaded.ok();
     for hook in HOOKS {
         let found = match &mut loaded {
-            Some(l) => hook.attach(&mut l.bpf, &l.btf).map(|()| "attached".to_string()).map_err(|e| e.to_string()),
+            Some(l) => hook.attach(&mut l.bpf, &l.btf).map(|()| "attached".to_string()).map_err(|e| hook.why(&e)),
             None => Err("not tried: the maps could not be created".into()),
         };
         let remedy = format!("without it: {}; see the capabilities and the kernel's version", hook.lost);

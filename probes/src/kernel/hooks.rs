@@ -7,6 +7,7 @@ use aya::Btf;
 use aya::Ebpf;
 use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, ProgramError};
 
+use super::capabilities;
 use super::options::Classes;
 use super::record::Class;
 
@@ -150,6 +151,12 @@ pub(super) const HOOKS: &[Hook] = &[
 impl Hook {
     pub(super) fn wanted(&self, classes: Classes) -> bool {
         self.classes.is_empty() || self.classes.iter().any(|c| classes.contains(*c))
+    }
+
+    /// Why it is not attached, in one line.
+    pub(super) fn why(&self, error: &HookError) -> String {
+        let missing = error.refusal().and_then(|_| capabilities::missing(self.kind == Kind::Egress));
+        missing.map_or_else(|| error.to_string(), |names| format!("{names} missing ({error})"))
     }
 
     /// Loads the program and attaches it.

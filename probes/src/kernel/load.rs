@@ -132,7 +132,7 @@ pub(super) fn absent(name: &str) -> AttachError {
 
 /// The kernel said no: for want of a capability, or for another reason that it keeps to itself.
 fn refused(what: &str, reason: &io::Error) -> AttachError {
-    let missing = match capabilities::missing() {
+    let missing = match capabilities::missing(false) {
         Some(names) => format!("{names} missing"),
         None => "although the capabilities are there: kernel lockdown, seccomp or a security module".into(),
     };

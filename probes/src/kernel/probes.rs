@@ -80,7 +80,7 @@ impl Probes {
             if let (true, Some(e)) = (hook.required, &failure) {
                 return Err(load::hook_error(hook.name, e));
             }
-            let failure = failure.map(|e| e.to_string());
+            let failure = failure.map(|e| hook.why(&e));
             if hook.name == "io_uring_complete" && failure.is_none() {
                 control.set(CONTROL_URING, 1, 0).map_err(load::map_error)?;
             }

@@ -31,14 +31,15 @@ fn cgroup_ids() -> Check {
         let id = cgroups.root_id()?;
         cgroups.path(id).map(|_| cgroups.root().display().to_string())
     });
-    let (ok, detail, remedy) = match tried {
-        Ok(root) => (true, format!("cgroup v2 at {root}, ids become paths"), String::new()),
+    let (ok, required, detail, remedy) = match tried {
+        Ok(root) => (true, true, format!("cgroup v2 at {root}, ids become paths"), String::new()),
         Err(Lost::Refused(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            (false, error.to_string(), "mount -t cgroup2 cgroup2 /sys/fs/cgroup".to_owned())
+            (false, true, error.to_string(), "mount -t cgroup2 cgroup2 /sys/fs/cgroup".to_owned())
         }
-        Err(error) => (false, error.to_string(), "run as root, or with CAP_DAC_READ_SEARCH".to_owned()),
+        // Cgroups that are there at the start, and those whose making is announced, are known all the same.
+        Err(error) => (false, false, error.to_string(), "run as root, or with CAP_DAC_READ_SEARCH".to_owned()),
     };
-    Check { name: "cgroup ids".to_owned(), ok, required: true, detail, remedy }
+    Check { name: "cgroup ids".to_owned(), ok, required, detail, remedy }
 }
 
 /// One check for each socket that is there, and one for all together.

@@ -83,6 +83,14 @@ fn a_file_in_no_directory_is_told_as_it_was_said() {
 }
 
 #[test]
+fn a_pipe_is_told_as_it_was_said() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let seen = w.run(child(&["open", "/dev/stdin"]).stdin(std::process::Stdio::piped()));
+    let told = lines(&seen);
+    assert!(told.contains(&"open /dev/stdin".to_string()), "{told:#?}");
+}
+
+#[test]
 fn the_root_itself() {
     check(&["open", "/"], "open /");
 }
