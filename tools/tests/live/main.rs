@@ -10,6 +10,7 @@ mod containers;
 mod command;
 mod doctor;
 mod loss;
+mod namespaces;
 mod podman;
 mod proc;
 mod runc;
