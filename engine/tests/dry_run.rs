@@ -195,7 +195,7 @@ fn a_record_that_is_too_long_leaves_tags_and_trees_as_they_were() {
         let hash = |(image, profile): (&Arc<str>, &Arc<grove::profile::Profile>)| {
             (image.clone(), profile.tree().structural_hash(), profile.tree().heap_bytes())
         };
-        (snapshot.profiles.iter().map(hash).collect::<Vec<_>>(), snapshot.ledger.clone())
+        (snapshot.profiles.iter().map(hash).collect::<Vec<_>>(), snapshot.ledger)
     };
     let start = |container: &str, tag: &str| {
         format!(r#"{{"ts":1,"type":"container_start","container":"{container}","image":"shop","tag":"{tag}"}}"#)
