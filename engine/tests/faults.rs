@@ -352,3 +352,14 @@ fn a_merge_of_trees_that_learn_patterns_only_together_follows_every_process() {
     assert!(started.elapsed().as_secs() < 30);
     assert_eq!(tree.programs_of(tree.programs_of(ROOT)[0]).len(), 300);
 }
+
+#[test]
+fn a_fork_of_nobody_known_leaves_no_trace_in_the_tree() {
+    let rules = Rules::default();
+    let (empty, _) = grow("", &rules);
+    let (forked, ledger) = grow("fork 2<-1\nexit 2", &rules);
+    assert_eq!(ledger.lifecycle, 2);
+    assert_eq!(forked.tree().structural_hash(), empty.tree().structural_hash());
+    // Only what it does is kept, under a root of its own.
+    common::check("fork 2<-1\nopen 2 /a r", "<unknown>\n  - r /a");
+}

@@ -252,10 +252,7 @@ impl ActivityTree {
         match &event.body {
             Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
             Body::Missed { cause, .. } => Fate::missed(cause),
-            Body::Fork { ppid } => {
-                let tree = &mut self.tree;
-                setup_or_lifecycle(self.lineage.fork(id, *ppid, || tree.unknown()))
-            }
+            Body::Fork { ppid } => setup_or_lifecycle(self.lineage.fork(id, *ppid)),
             Body::Exit => setup_or_lifecycle(self.lineage.exit(id)),
             Body::Exec(exec) => {
                 let fate = self.exec(event, id, exec);

@@ -303,9 +303,9 @@ impl<N: Copy + PartialEq> Lineage<N> {
         tracing::warn!(forgotten = before - self.len, "the process table of a container is full");
     }
 
-    /// `child` continues as its parent's program; `unknown` stands for the program of a parent that is not in the
-    /// table. Returns whether it is part of the container's set-up.
-    pub fn fork(&mut self, child: Pid, ppid: u32, unknown: impl FnOnce() -> N) -> bool {
+    /// `child` continues as its parent's program, which is not known if the parent is not in the table. Returns whether
+    /// it is part of the container's set-up.
+    pub fn fork(&mut self, child: Pid, ppid: u32) -> bool {
         self.clock += 1;
         let clock = self.clock;
         let process = match self.table.get_mut(&ppid) {
@@ -325,7 +325,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
                     older: None,
                 }
             }
-            None => Process { ppid: Some(ppid), ..Process::unknown(unknown()) },
+            None => Process { ppid: Some(ppid), ..Process::unknown(Place::Unknown) },
         };
         let setup = matches!(process.place, Place::Setup);
         self.put(child, process);
@@ -343,7 +343,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
     pub fn meet(&mut self, id: Pid, unknown: N) {
         match self.find_mut(id) {
             Some(process) => process.place = Place::At(unknown),
-            None => self.put(id, Process::unknown(unknown)),
+            None => self.put(id, Process::unknown(Place::At(unknown))),
         }
     }
 
@@ -418,9 +418,9 @@ impl<N: Copy + PartialEq> Lineage<N> {
 }
 
 impl<N> Process<N> {
-    fn unknown(node: N) -> Self {
+    fn unknown(place: Place<N>) -> Self {
         Self {
-            place: Place::At(node),
+            place,
             program: None,
             cwd: None,
             ppid: None,

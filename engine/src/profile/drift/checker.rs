@@ -199,10 +199,7 @@ impl Checker {
             Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
             // What was lost is lost, whatever there is to compare with.
             Body::Missed { cause, .. } => return Fate::missed(cause),
-            Body::Fork { ppid } => {
-                let unknown = self.unknown();
-                setup_or_lifecycle(self.lineage.fork(id, *ppid, || unknown))
-            }
+            Body::Fork { ppid } => setup_or_lifecycle(self.lineage.fork(id, *ppid)),
             Body::Exit => setup_or_lifecycle(self.lineage.exit(id)),
             Body::Exec(exec) => self.exec(event, id, exec),
             _ => self.behave(event, id),
