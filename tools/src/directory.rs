@@ -86,8 +86,10 @@ impl Directory {
         if self.before.is_none() || !self.file(image).exists() {
             return Ok(None);
         }
-        let read = profiles::read(&self.file(image), config, &Interner::global());
-        match read {
+        // Whatever is no file, such as a pipe that nobody writes into, is not read.
+        let is_file = self.file(image).is_file();
+        let read = is_file.then(|| profiles::read(&self.file(image), config, &Interner::global()));
+        match read.unwrap_or(Err(Error::ReaderGone)) {
             Ok(before) if *before.image() == **image => return Ok(Some(before)),
             // Another image whose name comes out the same.
             Ok(_) => {
@@ -96,6 +98,9 @@ impl Directory {
                 if !self.file(image).exists() {
                     return Ok(None);
                 }
+                if !self.file(image).is_file() {
+                    return Err(self.refuse(image));
+                }
                 let before = profiles::read(&self.file(image), config, &Interner::global());
                 if let Ok(before) = before {
                     return Ok(Some(before));
@@ -103,17 +108,21 @@ impl Directory {
             }
             Err(_) => {}
         }
-        // Nothing that is there is overwritten unread.
+        Err(self.refuse(image))
+    }
+
+    /// Nothing that is there is overwritten unread.
+    fn refuse(&mut self, image: &Arc<str>) -> Error {
         let path = self.file(image);
         self.names.remove(image);
-        Err(Error::Message {
+        Error::Message {
             exit: Exit::Failed,
             text: format!(
                 "cannot go on with {}: it is no profile of {}; move it away, or give another directory with --output",
                 path.display(),
                 escape(image),
             ),
-        })
+        }
     }
 
     fn file(&self, image: &str) -> PathBuf {
@@ -204,5 +213,11 @@ mod tests {
         let refused = second.write(&profile("c", &config), &config);
         assert!(matches!(refused, Err(Error::Message { exit: Exit::Failed, .. })));
         assert_eq!(std::fs::read_to_string(dir.path().join("c.profile.json")).unwrap(), "rubbish");
+
+        // A pipe that nobody writes into would keep whoever reads it for ever.
+        let pipe = dir.path().join("d.profile.json");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let refused = second.write(&profile("d", &config), &config);
+        assert!(matches!(refused, Err(Error::Message { exit: Exit::Failed, .. })));
     }
 }

@@ -14,7 +14,7 @@ use clap::Args;
 use grove::config::{Config, ConfigError};
 use grove::event::{EventBuf, Sink};
 use grove_probes::kernel::{Class, Classes, Options};
-use grove_probes::live::{Live, LiveError, Origin, Select, Whom};
+use grove_probes::live::{Live, LiveError, Origin, Select, Wanted, Whom};
 use grove_probes::proc::Budget;
 use grove_probes::workload::Workload;
 
@@ -110,6 +110,8 @@ pub(crate) struct Observation {
     stop: Arc<AtomicBool>,
     until: Option<Instant>,
     interval: Duration,
+    /// Not all containers are observed.
+    selects: bool,
 }
 
 /// What an observation came to.
@@ -158,7 +160,12 @@ impl Observation {
             }
         };
         let mut before = EventBuf::new();
-        let live = Live::attach(&origin, whom, give_up_privileges, &mut before).map_err(unavailable)?;
+        let attached = Live::attach(&origin, whom, give_up_privileges, &mut before);
+        let live = attached.map_err(|error| match stop.load(Ordering::Relaxed) {
+            // A signal breaks off what the kernel is asked for, and that is no fault of the kernel's.
+            true => Error::failed("interrupted before anything was observed", "start it again"),
+            false => unavailable(error),
+        })?;
         for hook in live.hooks().iter().filter(|hook| !hook.attached()) {
             let why = hook.failure.as_deref().unwrap_or_default();
             say(&format!("note: not seen: {}; {} is not to be had: {}", hook.lost, hook.name, escape(why)));
@@ -167,7 +174,8 @@ impl Observation {
         if let Some(command) = &mut command {
             command.begin().map_err(|e| Error::failed(format_args!("the command cannot begin: {e}"), "try again"))?;
         }
-        Ok((Self { live, command, stop, until, interval: config.drain_interval }, before))
+        let selects = !args.container.is_empty();
+        Ok((Self { live, command, stop, until, interval: config.drain_interval, selects }, before))
     }
 
     /// Hands on what has happened until it is over, or `each`, which is called after every step, breaks it off.
@@ -205,6 +213,9 @@ impl Observation {
         while self.live.waits() && Instant::now() < awaited {
             std::thread::sleep(self.interval);
             self.live.settle(sink);
+        }
+        if self.selects && !self.live.containers().iter().any(|container| container.wanted == Wanted::Yes) {
+            say("note: no container was there that --container names");
         }
         Ok(Ended { status })
     }

@@ -41,6 +41,7 @@
 //! # What is not seen
 //!
 //! - 32-bit system calls (`int 0x80` and compat processes): neither their numbers nor what they open.
+//! - Peers of sockets that are never connected: a datagram sent by `sendto` alone. (Its DNS questions are seen.)
 //! - The kernel checks capabilities on its own account too: asking is not always doing. The most frequent such check,
 //!   for `CAP_SYS_ADMIN` whenever memory is reserved, is left out (and not counted); a program that really uses it in
 //!   one of those calls (`mmap`, `mprotect`, `brk`, `mremap`, `fork`, `execve`, …) does not exist.
