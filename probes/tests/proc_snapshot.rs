@@ -50,7 +50,9 @@ fn a_process_is_told_as_it_is() {
     let sleeper = Running::start(Command::new(&program).arg0("other name").arg("100").arg("0").current_dir(&dir));
     containers::wait_for("the exec", || {
         let exe = fs::read_link(format!("/proc/{}/exe", sleeper.0.id()));
-        exe.is_ok_and(|exe| exe == program).then_some(())
+        // The arguments are there a moment later than the program.
+        let arguments = fs::read(format!("/proc/{}/cmdline", sleeper.0.id())).unwrap_or_default();
+        (exe.is_ok_and(|exe| exe == program) && !arguments.is_empty()).then_some(())
     });
     let seen = sleeper.find(&everything());
     assert_eq!(text(&seen.exe), program.to_str().unwrap());

@@ -54,6 +54,13 @@ pub(super) struct Hook {
     pub(super) classes: &'static [Class],
 }
 
+/// How often a program is offered to the kernel.
+const LOADS_MAX: usize = 5;
+
+const EINTR: i32 = 4;
+const EAGAIN: i32 = 11;
+const EINVAL: i32 = 22;
+
 pub(super) const FLUSH: &str = "grove_flush";
 
 /// In the order of attaching: what announces others comes first.
@@ -159,8 +166,20 @@ impl Hook {
         missing.map_or_else(|| error.to_string(), |names| format!("{names} missing ({error})"))
     }
 
-    /// Loads the program and attaches it.
+    /// Loads the program and attaches it. A signal to this thread, such as that of a child's end, breaks the verifier
+    /// off with an error that says nothing of it: so it is tried again.
     pub(super) fn attach(&self, bpf: &mut Ebpf, btf: &Btf) -> Result<(), HookError> {
+        for _ in 1..LOADS_MAX {
+            match self.attach_once(bpf, btf) {
+                Err(HookError::Program(ProgramError::LoadError { io_error, .. }))
+                    if matches!(io_error.raw_os_error(), Some(EINTR | EAGAIN | EINVAL)) => {}
+                other => return other,
+            }
+        }
+        self.attach_once(bpf, btf)
+    }
+
+    fn attach_once(&self, bpf: &mut Ebpf, btf: &Btf) -> Result<(), HookError> {
         let program = bpf.program_mut(self.program).ok_or(HookError::Absent)?;
         match self.kind {
             Kind::Tracepoint => {
