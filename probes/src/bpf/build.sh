@@ -5,5 +5,5 @@ set -euo pipefail
 cd "$(dirname "$0")"
 out=$(realpath -m "${1:-grove.bpf.o}")
 clang-19 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
-    -ffile-prefix-map="$PWD/=" -c grove.bpf.c -o "$out"
+    -ffile-compilation-dir=. -ffile-prefix-map="$PWD=." -c grove.bpf.c -o "$out"
 llvm-strip-19 --strip-debug "$out"
