@@ -4,7 +4,7 @@
 //! Not here: when names collapse.
 
 use super::normal::normalise;
-use super::text::{components, escape, first_token, unescape};
+use super::text::{components, escape, first_token, is_pattern, unescape};
 
 /// Protected in every configuration.
 const ALWAYS: &[&str] = &[
@@ -35,7 +35,21 @@ const ALWAYS: &[&str] = &[
 /// | `/run/*.sock` | `run`, `x.sock` in `/run` | `x.sock` in `/run/x` |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protect {
-    patterns: Vec<Vec<Box<str>>>,
+    patterns: Vec<Vec<Piece>>,
+}
+
+/// A component of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Piece {
+    text: Box<str>,
+    /// It has a wildcard; most have none.
+    wild: bool,
+}
+
+impl Piece {
+    fn matches(&self, text: &str) -> bool {
+        if self.wild { matches(&self.text, text) } else { *self.text == *text }
+    }
 }
 
 /// A pattern that cannot protect anything.
@@ -106,19 +120,20 @@ impl Protect {
     }
 }
 
-fn pattern_exempts(pattern: &[Box<str>], dir: &[&str], name: &str) -> bool {
-    if !pattern.iter().zip(dir).all(|(pattern, text)| matches(pattern, text)) {
+fn pattern_exempts(pattern: &[Piece], dir: &[&str], name: &str) -> bool {
+    if !pattern.iter().zip(dir).all(|(piece, text)| piece.matches(text)) {
         return false;
     }
     match pattern.get(dir.len()) {
         None => true,
-        Some(next) => !matches!(&**next, "*" | "/*") && matches(next, name),
+        Some(next) => !matches!(&*next.text, "*" | "/*") && next.matches(name),
     }
 }
 
 /// The pattern's components; none for the root, which everything lies below.
-fn split(pattern: &str) -> Vec<Box<str>> {
-    components(pattern).filter(|c| *c != "/").map(Into::into).collect()
+fn split(pattern: &str) -> Vec<Piece> {
+    let names = components(pattern).filter(|name| *name != "/");
+    names.map(|name| Piece { text: name.into(), wild: is_pattern(name) }).collect()
 }
 
 fn validate(pattern: &str) -> Result<(), BadPattern> {

@@ -8,14 +8,11 @@
 //! Not here: when a shape has too many names (`grow`).
 
 use super::Tree;
-use super::arena::ShapeKey;
+use super::arena::{Hashed, ROOM, ShapeKey};
 use super::grow::socket_level;
 use super::node::{Flags, Kind, NONE, Node, NodeId};
 use super::socket::Address;
 use std::collections::{HashMap, VecDeque};
-
-/// A node and its hash.
-type Hashed = (NodeId, u64);
 
 /// A node whose records and children still have to go to another one.
 struct Move {
@@ -55,7 +52,10 @@ impl Tree {
         if members.is_empty() && found.is_none() {
             return;
         }
-        let into = found.unwrap_or_else(|| self.arena.add(parent, below, kind, pattern));
+        let into = found.unwrap_or_else(|| {
+            let hash = self.arena.hash_from(below, kind, pattern);
+            self.arena.add(parent, hash, kind, pattern)
+        });
         self.learn(into);
         let hashed = |id| (id, self.arena.hash_from(below, kind, self.arena.node(id).name));
         for member in members.into_iter().filter(|id| *id != into) {
@@ -155,16 +155,19 @@ impl Tree {
         match kind {
             Kind::Peer => {
                 let address = Address::from_bytes(self.arena.names.get(name));
-                self.grow_peer(parent, address).0
+                let Ok((id, _)) = self.grow_peer(parent, address, ROOM);
+                id
             }
             _ if kind.is_path() => {
                 let text = self.arena.text(child).to_owned();
-                self.grow_child(parent, below, kind, (&text, learned), &mut None).0
+                let Ok(((id, _), _)) =
+                    self.grow_child((parent, below), kind, (&text, learned), false, &mut None, ROOM);
+                id
             }
             _ => {
                 let hash = self.arena.hash_from(below, kind, name);
                 let is_it = |_, n: &Node| n.parent == parent && n.kind() == kind && n.name == name;
-                let id = self.arena.find(hash, is_it).unwrap_or_else(|| self.arena.add(parent, below, kind, name));
+                let id = self.arena.find(hash, is_it).unwrap_or_else(|| self.arena.add(parent, hash, kind, name));
                 if kind == Kind::Sockets {
                     self.widen_to(id, socket_level(self.arena.node(child).flags()));
                 }

@@ -11,8 +11,12 @@ use super::tags::LocalTags;
 use crate::path::{Sketch, shape};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
+use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
+
+/// The room of what is bounded by what it takes in, such as a merge: there always is some.
+pub(super) const ROOM: Result<(), Infallible> = Ok(());
 
 /// The node every root process hangs from.
 pub const ROOT: NodeId = 0;
@@ -28,6 +32,10 @@ struct More {
 /// A shape: the directory, the kind of names (what a process runs and what it opens may be called alike), and the
 /// pattern's name.
 pub(super) type ShapeKey = (NodeId, Kind, u32);
+
+/// A node and the hash it has in the index; or, of one that others are looked for below,
+/// [`hash_below`](Arena::hash_below) of it.
+pub(super) type Hashed = (NodeId, u64);
 
 /// Nodes of one tree and what hangs on them.
 #[derive(Clone, Debug)]
@@ -213,29 +221,35 @@ impl Arena {
         self.index.find(hash, |id| matches(*id, self.node(*id))).copied()
     }
 
-    /// The child of `parent` with this name. `hash` is [`hash_below`](Self::hash_below) of the parent.
-    pub(super) fn child(&self, parent: NodeId, hash: u64, kind: Kind, name: &[u8]) -> Option<NodeId> {
-        self.find(self.step(hash, kind, name), |_, n| {
-            n.parent == parent && n.kind() == kind && self.names.get(n.name) == name
-        })
+    /// The child of `parent` with this name. `below` is [`hash_below`](Self::hash_below) of the parent.
+    pub(super) fn child(&self, parent: NodeId, below: u64, kind: Kind, name: &[u8]) -> Option<NodeId> {
+        self.child_hashed(parent, self.step(below, kind, name), kind, name)
+    }
+
+    /// As [`child`](Self::child), with the hash of the child itself.
+    pub(super) fn child_hashed(&self, parent: NodeId, hash: u64, kind: Kind, name: &[u8]) -> Option<NodeId> {
+        self.find(hash, |_, n| n.parent == parent && n.kind() == kind && self.names.get(n.name) == name)
+    }
+
+    fn numbered_hashed(&self, parent: NodeId, hash: u64, kind: Kind, name: u32) -> Option<NodeId> {
+        self.find(hash, |_, n| n.parent == parent && n.kind() == kind && n.name == name)
     }
 
     pub(super) fn numbered_child(&self, parent: NodeId, kind: Kind, name: u32) -> Option<NodeId> {
         let hash = Self::step_number(self.hash_below(parent), kind, name);
-        self.find(hash, |_, n| n.parent == parent && n.kind() == kind && n.name == name)
+        self.numbered_hashed(parent, hash, kind, name)
     }
 
     // Growth.
 
-    /// Adds a node. `below` is [`hash_below`](Self::hash_below) of its parent.
-    pub(super) fn add(&mut self, parent: NodeId, below: u64, kind: Kind, name: u32) -> NodeId {
+    /// Adds a node whose hash this is.
+    pub(super) fn add(&mut self, parent: NodeId, hash: u64, kind: Kind, name: u32) -> NodeId {
         let id = self.nodes.len() as NodeId;
         let mut node = Node::new(kind, parent, name);
         node.next = self.node(parent).child;
         self.node_mut(parent).child = id;
         reserve_tight(&mut self.nodes, 1);
         self.nodes.push(node);
-        let hash = self.hash_from(below, kind, name);
         if self.index.len() == self.index.capacity() {
             let hashes = self.hashes();
             self.index.reserve(1, |id| hashes.get(*id as usize).copied().unwrap_or_default());
@@ -245,16 +259,44 @@ impl Arena {
         id
     }
 
-    pub(super) fn add_named(&mut self, parent: NodeId, below: u64, kind: Kind, name: &[u8]) -> NodeId {
+    pub(super) fn add_named(&mut self, parent: NodeId, hash: u64, kind: Kind, name: &[u8]) -> NodeId {
         let name = self.names.intern(name);
-        self.add(parent, below, kind, name)
+        self.add(parent, hash, kind, name)
+    }
+
+    /// The child with this name, added if need be and `room` allows it; and whether it was.
+    pub(super) fn named_within<E>(
+        &mut self,
+        parent: NodeId,
+        kind: Kind,
+        name: &[u8],
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool), E> {
+        let hash = self.step(self.hash_below(parent), kind, name);
+        match self.child_hashed(parent, hash, kind, name) {
+            Some(id) => Ok((id, false)),
+            None => room.map(|()| (self.add_named(parent, hash, kind, name), true)),
+        }
+    }
+
+    /// As [`named_within`](Self::named_within), of a name that is a number.
+    pub(super) fn numbered_within<E>(
+        &mut self,
+        parent: NodeId,
+        kind: Kind,
+        name: u32,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool), E> {
+        let hash = Self::step_number(self.hash_below(parent), kind, name);
+        match self.numbered_hashed(parent, hash, kind, name) {
+            Some(id) => Ok((id, false)),
+            None => room.map(|()| (self.add(parent, hash, kind, name), true)),
+        }
     }
 
     pub(super) fn numbered(&mut self, parent: NodeId, kind: Kind, name: u32) -> (NodeId, bool) {
-        match self.numbered_child(parent, kind, name) {
-            Some(id) => (id, false),
-            None => (self.add(parent, self.hash_below(parent), kind, name), true),
-        }
+        let Ok(found) = self.numbered_within(parent, kind, name, ROOM);
+        found
     }
 
     /// Takes a node, whose hash this is, out of the index and marks it dead. It stays in its parent's list until the
@@ -297,16 +339,14 @@ impl Arena {
     }
 
     fn hash_of_shape(&self, id: NodeId) -> u64 {
-        let mut pattern = String::new();
-        shape(self.text(id), &mut pattern);
+        let pattern = shape(self.text(id)).unwrap_or_default();
         self.shape_hash(self.node(id).parent, self.node(id).kind(), &pattern)
     }
 
     /// Whether a node is a name below `parent` of this kind and shape.
     pub(super) fn has_shape(&self, id: NodeId, parent: NodeId, kind: Kind, pattern: &str) -> bool {
         let node = self.node(id);
-        let mut own = String::new();
-        node.parent == parent && node.kind() == kind && shape(self.text(id), &mut own) && own == pattern
+        node.parent == parent && node.kind() == kind && shape(self.text(id)).is_some_and(|own| own == pattern)
     }
 
     /// Counts a name among those of its shape, `pattern`, beside it; returns how many they are.

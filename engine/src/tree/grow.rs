@@ -5,6 +5,7 @@
 //! pattern node (`absorb`), below which the same counting goes on over the union.
 
 use super::Tree;
+use super::arena::{Hashed, ROOM};
 use super::node::{Flags, Kind, NONE, NodeId};
 use super::socket::{Address, SocketKey};
 use crate::path::{Sketch, push_component, shape};
@@ -42,19 +43,31 @@ impl Tree {
         exempt
     }
 
-    /// The learned pattern that absorbs `name` in `parent`, if there is one.
-    fn absorbing(&self, parent: NodeId, hash: u64, kind: Kind, name: &str, shelter: &mut Shelter) -> Option<NodeId> {
-        let mut pattern = String::new();
-        if !shape(name, &mut pattern) || pattern == name {
+    /// The learned pattern that absorbs `name`, whose shape is `pattern`, if there is one.
+    fn absorbing(
+        &self,
+        (parent, below): Hashed,
+        kind: Kind,
+        name: &str,
+        pattern: &str,
+        shelter: &mut Shelter,
+    ) -> Option<Hashed> {
+        if pattern == name {
             return None;
         }
-        let id = self.arena.child(parent, hash, kind, pattern.as_bytes())?;
-        (self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent, kind, name, shelter)).then_some(id)
+        let hash = self.arena.step(below, kind, pattern.as_bytes());
+        let id = self.arena.child_hashed(parent, hash, kind, pattern.as_bytes())?;
+        let absorbs = self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent, kind, name, shelter);
+        absorbs.then_some((id, hash))
     }
 
-    fn find_child(&self, parent: NodeId, hash: u64, kind: Kind, name: &str, shelter: &mut Shelter) -> Option<NodeId> {
-        let found = self.arena.child(parent, hash, kind, name.as_bytes());
-        found.or_else(|| self.absorbing(parent, hash, kind, name, shelter))
+    fn find_child(&self, at: Hashed, kind: Kind, name: &str, shelter: &mut Shelter) -> Option<Hashed> {
+        let (parent, below) = at;
+        let hash = self.arena.step(below, kind, name.as_bytes());
+        if let Some(id) = self.arena.child_hashed(parent, hash, kind, name.as_bytes()) {
+            return Some((id, hash));
+        }
+        self.absorbing(at, kind, name, &shape(name)?, shelter)
     }
 
     /// The node that stands for a path below `scope`, and whether a learned pattern is part of it.
@@ -64,16 +77,14 @@ impl Tree {
         kind: Kind,
         names: impl Iterator<Item = &'a str>,
     ) -> Option<(NodeId, bool)> {
-        let mut at = scope;
-        let mut hash = self.arena.hash_below(scope);
+        let mut at = (scope, self.arena.hash_below(scope));
         let mut general = false;
         let mut shelter = None;
         for name in names {
-            at = self.find_child(at, hash, kind, name, &mut shelter)?;
-            general |= self.arena.node(at).has(Flags::LEARNED);
-            hash = self.arena.step(hash, kind, self.arena.text(at).as_bytes());
+            at = self.find_child(at, kind, name, &mut shelter)?;
+            general |= self.arena.node(at.0).has(Flags::LEARNED);
         }
-        Some((at, general))
+        Some((at.0, general))
     }
 
     /// As [`find_path`](Self::find_path), for a path as the kernel gives it: no allocation, one probe. It finds
@@ -117,56 +128,74 @@ impl Tree {
         }
     }
 
-    /// The node that stands for a path below `scope`, made if need be. Returns it, whether anything was made, and
-    /// whether a learned pattern is part of it.
-    pub(super) fn grow_path(&mut self, scope: NodeId, kind: Kind, names: &[Component<'_>]) -> (NodeId, bool, bool) {
-        let mut at = scope;
-        let mut hash = self.arena.hash_below(scope);
-        let mut general = false;
-        let mut made = false;
+    /// The node that stands for a path below `scope`, made if need be and `room` allows it. Returns it, whether
+    /// anything was made, and whether a learned pattern is part of it. An error comes before the first change.
+    pub(super) fn grow_path<'a, E: Copy>(
+        &mut self,
+        scope: NodeId,
+        kind: Kind,
+        names: impl Iterator<Item = Component<'a>> + Clone,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool, bool), E> {
+        let mut at = (scope, self.arena.hash_below(scope));
+        let (mut general, mut made) = (false, false);
         let mut shelter = None;
-        for (name, learned) in names {
-            let (id, new) = self.grow_child(at, hash, kind, (name, *learned), &mut shelter);
-            at = id;
+        for name in names.clone() {
+            let (child, new) = self.grow_child(at, kind, name, made, &mut shelter, room)?;
+            at = child;
             made |= new;
-            general |= self.arena.node(at).has(Flags::LEARNED);
-            hash = self.arena.step(hash, kind, self.arena.text(at).as_bytes());
+            general |= self.arena.node(at.0).has(Flags::LEARNED);
         }
         if self.pending.is_empty() {
-            return (at, made, general);
+            return Ok((at.0, made, general));
         }
         self.absorb_pending();
-        let found = self.find_path(scope, kind, names.iter().map(|(name, _)| *name));
-        let (id, general) = found.unwrap_or((at, general));
-        (id, made, general)
+        let found = self.find_path(scope, kind, names.map(|(name, _)| name));
+        let (id, general) = found.unwrap_or((at.0, general));
+        Ok((id, made, general))
     }
 
-    pub(super) fn grow_child(
+    /// The child that has this name or absorbs it, made if need be and `room` allows it, and whether it was. Nothing is
+    /// below a `fresh` parent.
+    pub(super) fn grow_child<E>(
         &mut self,
-        parent: NodeId,
-        hash: u64,
+        (parent, below): Hashed,
         kind: Kind,
         (name, learned): Component<'_>,
+        fresh: bool,
         shelter: &mut Shelter,
-    ) -> (NodeId, bool) {
+        room: Result<(), E>,
+    ) -> Result<(Hashed, bool), E> {
+        let hash = self.arena.step(below, kind, name.as_bytes());
+        let found = if fresh { None } else { self.arena.child_hashed(parent, hash, kind, name.as_bytes()) };
         if learned {
-            let found = self.arena.child(parent, hash, kind, name.as_bytes());
-            let id = found.unwrap_or_else(|| self.arena.add_named(parent, hash, kind, name.as_bytes()));
+            let id = match found {
+                Some(id) => id,
+                None => room.map(|()| self.arena.add_named(parent, hash, kind, name.as_bytes()))?,
+            };
             // A pattern at once, so that sketches moved below it are kept; what it absorbs has to wait.
             if self.learn(id) {
                 self.pending.push((parent, kind, self.arena.node(id).name));
             }
-            return (id, found.is_none());
+            return Ok(((id, hash), found.is_none()));
         }
-        if let Some(id) = self.find_child(parent, hash, kind, name, shelter) {
-            return (id, false);
+        if let Some(id) = found {
+            return Ok(((id, hash), false));
         }
+        let pattern = shape(name);
+        if let (Some(pattern), false) = (&pattern, fresh)
+            && let Some(absorbing) = self.absorbing((parent, below), kind, name, pattern, shelter)
+        {
+            return Ok((absorbing, false));
+        }
+        room?;
         let id = self.arena.add_named(parent, hash, kind, name.as_bytes());
-        let mut pattern = String::new();
-        if shape(name, &mut pattern) && !self.exempt(parent, kind, name, shelter) {
+        if let Some(pattern) = pattern
+            && !self.exempt(parent, kind, name, shelter)
+        {
             self.count_shape(parent, id, &pattern);
         }
-        (id, true)
+        Ok(((id, hash), true))
     }
 
     /// Counts a new name among those of its shape, and notes the shape as pending when they are too many.
@@ -185,12 +214,11 @@ impl Tree {
         let children: Vec<NodeId> = self.arena.children(parent).collect();
         let mut shelter = None;
         for child in children {
-            let mut pattern = String::new();
             let kind = self.arena.node(child).kind();
-            let learned = self.arena.node(child).has(Flags::LEARNED);
-            if !kind.is_path() || learned || !shape(self.arena.text(child), &mut pattern) {
+            if !kind.is_path() || self.arena.node(child).has(Flags::LEARNED) {
                 continue;
             }
+            let Some(pattern) = shape(self.arena.text(child)) else { continue };
             if !self.exempt(parent, kind, self.arena.text(child), &mut shelter) {
                 self.join_shape(child, &pattern);
             }
@@ -259,18 +287,18 @@ impl Tree {
         group
     }
 
-    pub(super) fn grow_peer(&mut self, group: NodeId, address: Address) -> (NodeId, bool) {
+    /// The node of a peer, made if need be and `room` allows it, and whether it was.
+    pub(super) fn grow_peer<E>(
+        &mut self,
+        group: NodeId,
+        address: Address,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool), E> {
         self.widen_to(group, address.level());
         let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let hash = self.arena.hash_below(group);
-        let mut buf = [0; 17];
-        let bytes = address.to_bytes(&mut buf);
-        if let Some(id) = self.arena.child(group, hash, Kind::Peer, bytes) {
-            return (id, false);
-        }
-        let id = self.arena.add_named(group, hash, Kind::Peer, bytes);
-        if address.stays() {
-            return (id, true);
+        let (id, made) = self.arena.named_within(group, Kind::Peer, address.to_bytes(&mut [0; 17]), room)?;
+        if !made || address.stays() {
+            return Ok((id, made));
         }
         // A group is never seen itself, so its list of records is free to count what can still be widened.
         let node = self.arena.node_mut(group);
@@ -278,12 +306,12 @@ impl Tree {
         node.more = count;
         let level = socket_level(node.flags());
         if level == 2 || count as usize <= self.rules.peer_fanout {
-            return (id, true);
+            return Ok((id, true));
         }
         self.widen_to(group, level + 1);
         let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let mut buf = [0; 17];
-        (self.arena.child(group, hash, Kind::Peer, address.to_bytes(&mut buf)).unwrap_or(id), true)
+        let below = self.arena.hash_below(group);
+        Ok((self.arena.child(group, below, Kind::Peer, address.to_bytes(&mut [0; 17])).unwrap_or(id), true))
     }
 
     /// Makes a group's peers as wide as `level`, wider still if they are too many for that.
@@ -309,7 +337,7 @@ impl Tree {
             if address.stays() {
                 continue;
             }
-            let (wide, _) = self.grow_peer(group, address);
+            let Ok((wide, _)) = self.grow_peer(group, address, ROOM);
             if wide != peer {
                 let hash = self.arena.hash_of(peer);
                 self.absorb_leaf((peer, hash), wide);
