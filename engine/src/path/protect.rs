@@ -47,6 +47,7 @@ struct Piece {
 }
 
 impl Piece {
+    #[inline]
     fn matches(&self, text: &str) -> bool {
         if self.wild { matches(&self.text, text) } else { *self.text == *text }
     }
@@ -121,10 +122,15 @@ impl Protect {
 }
 
 fn pattern_exempts(pattern: &[Piece], dir: &[&str], name: &str) -> bool {
-    if !pattern.iter().zip(dir).all(|(piece, text)| piece.matches(text)) {
-        return false;
+    let mut pieces = pattern.iter();
+    for text in dir {
+        match pieces.next() {
+            Some(piece) if piece.matches(text) => {}
+            Some(_) => return false,
+            None => return true,
+        }
     }
-    match pattern.get(dir.len()) {
+    match pieces.next() {
         None => true,
         Some(next) => !matches!(&*next.text, "*" | "/*") && next.matches(name),
     }

@@ -15,16 +15,23 @@
 /// assert_eq!(shape("nginx.conf"), None);
 /// ```
 pub fn shape(component: &str) -> Option<String> {
+    let mut out = String::new();
+    shape_into(component, &mut out).then_some(out)
+}
+
+/// As [`shape`], into `out`, which is cleared first; false if there is none.
+pub(crate) fn shape_into(component: &str, out: &mut String) -> bool {
+    out.clear();
     let bytes = component.as_bytes();
-    let (mut out, mut copied, mut at) = (String::new(), 0, 0);
+    let (mut copied, mut at) = (0, 0);
     let mut wildcard_ends = None;
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+    while let Some(class) = bytes.get(at).map(class_of) {
         let start = at;
-        let part_len = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-        at += part_len.max(1);
-        let written = match rest {
-            [b'*', ..] => "*",
-            [b'\\', tail @ ..] => match escape_len(tail) {
+        at += 1;
+        let written = match class {
+            SEPARATOR => continue,
+            SPECIAL if bytes.get(start) == Some(&b'*') => "*",
+            SPECIAL => match escape_len(bytes.get(at..).unwrap_or_default()) {
                 // `escape` never writes a backslash that begins no escape; a star after one must not become literal.
                 0 => r"\\",
                 len => {
@@ -32,13 +39,22 @@ pub fn shape(component: &str) -> Option<String> {
                     continue;
                 }
             },
-            _ if part_len == 0 || is_fixed(rest.get(..part_len)?) => continue,
-            _ => "*",
+            first => {
+                let mut rest = 0;
+                while let Some(class) = bytes.get(at).map(class_of).filter(|class| class & ALPHANUMERIC != SEPARATOR) {
+                    rest |= class;
+                    at += 1;
+                }
+                if is_fixed(first, rest) {
+                    continue;
+                }
+                "*"
+            }
         };
         if out.is_empty() {
             out.reserve_exact(component.len());
         }
-        out.push_str(component.get(copied..start)?);
+        out.push_str(component.get(copied..start).unwrap_or_default());
         if written != "*" || wildcard_ends != Some(start) {
             out.push_str(written);
         }
@@ -47,8 +63,47 @@ pub fn shape(component: &str) -> Option<String> {
             wildcard_ends = Some(at);
         }
     }
-    out.push_str(component.get(copied..)?);
-    wildcard_ends.map(|_| out)
+    out.push_str(component.get(copied..).unwrap_or_default());
+    wildcard_ends.is_some()
+}
+
+const SEPARATOR: u8 = 0;
+const LOWER: u8 = 1;
+const UPPER: u8 = 2;
+const DIGIT: u8 = 4;
+const ALPHANUMERIC: u8 = LOWER | UPPER | DIGIT;
+const SPECIAL: u8 = 8;
+
+/// What a byte may be part of.
+#[allow(clippy::indexing_slicing)] // worked out by the compiler
+const CLASSES: [u8; 256] = {
+    let mut classes = [SEPARATOR; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'a'..=b'z' => LOWER,
+            b'A'..=b'Z' => UPPER,
+            b'0'..=b'9' => DIGIT,
+            b'*' | b'\\' => SPECIAL,
+            _ => SEPARATOR,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+#[allow(clippy::indexing_slicing)] // a table with an entry for every byte
+fn class_of(byte: &u8) -> u8 {
+    CLASSES[usize::from(*byte)]
+}
+
+/// Letters of one case, or capitalised: from the class of the first one, and those of the rest together.
+fn is_fixed(first: u8, rest: u8) -> bool {
+    match rest {
+        0 | LOWER => first != DIGIT,
+        UPPER => first == UPPER,
+        _ => false,
+    }
 }
 
 /// How much of an escape sequence stands after its backslash; 0 if none does.
@@ -58,14 +113,6 @@ fn escape_len(tail: &[u8]) -> usize {
         [b'x', b'0'..=b'9' | b'a'..=b'f', b'0'..=b'9' | b'a'..=b'f', ..] => 3,
         _ => 0,
     }
-}
-
-/// Letters of one case, or capitalised.
-fn is_fixed(part: &[u8]) -> bool {
-    let Some((first, rest)) = part.split_first() else { return true };
-    let lower = rest.iter().all(u8::is_ascii_lowercase);
-    let upper = rest.iter().all(u8::is_ascii_uppercase);
-    (first.is_ascii_alphabetic() && lower) || (first.is_ascii_uppercase() && upper)
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use super::names::{Names, reserve_tight};
 use super::node::{Flags, Kind, NO_TAG, NONE, Node, NodeId, Span};
 use super::shapes::Shapes;
 use super::tags::LocalTags;
-use crate::path::{Sketch, shape};
+use crate::path::{Sketch, shape, shape_into};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
@@ -338,8 +339,10 @@ impl Arena {
         self.step(self.scope_hash(parent), kind, pattern.as_bytes())
     }
 
-    fn hash_of_shape(&self, id: NodeId) -> u64 {
-        let pattern = shape(self.text(id)).unwrap_or_default();
+    /// The hash of another node's shape. Many are asked for in a row, when a table grows.
+    fn hash_of_shape(&self, id: NodeId, pattern: &RefCell<String>) -> u64 {
+        let Ok(mut pattern) = pattern.try_borrow_mut() else { return 0 };
+        shape_into(self.text(id), &mut pattern);
         self.shape_hash(self.node(id).parent, self.node(id).kind(), &pattern)
     }
 
@@ -353,12 +356,13 @@ impl Arena {
     pub(super) fn join_shape(&mut self, id: NodeId, pattern: &str) -> usize {
         let (parent, kind) = (self.node(id).parent, self.node(id).kind());
         let hash = self.shape_hash(parent, kind, pattern);
+        let buffer = RefCell::new(String::new());
         let mut shapes = std::mem::take(&mut self.shapes);
         let count = shapes.join(
             id,
             hash,
             |other| self.has_shape(other, parent, kind, pattern),
-            |other| self.hash_of_shape(other),
+            |other| self.hash_of_shape(other, &buffer),
         );
         self.shapes = shapes;
         count
@@ -454,7 +458,8 @@ impl Arena {
         let hashes = self.hashes();
         self.index.shrink_to_fit(|id| hashes.get(*id as usize).copied().unwrap_or_default());
         let mut shapes = std::mem::take(&mut self.shapes);
-        shapes.shrink(|id| self.hash_of_shape(id));
+        let buffer = RefCell::new(String::new());
+        shapes.shrink(|id| self.hash_of_shape(id, &buffer));
         self.shapes = shapes;
     }
 }

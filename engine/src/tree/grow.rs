@@ -8,7 +8,7 @@ use super::Tree;
 use super::arena::{Hashed, ROOM};
 use super::node::{Flags, Kind, NONE, NodeId};
 use super::socket::{Address, SocketKey};
-use crate::path::{Sketch, push_component, shape};
+use crate::path::{Sketch, push_component, shape, shape_into};
 
 /// Whether everything in a directory and below it is protected, once that no longer depends on names.
 pub(super) type Shelter = Option<bool>;
@@ -96,12 +96,15 @@ impl Tree {
         let mut hash = self.arena.hash_below(scope);
         // The first component keeps its slash.
         let mut start = 0;
-        for end in memchr::memchr3_iter(b'/', b'*', b'\\', raw.get(1..)?).map(|i| i + 1) {
-            if raw.get(end) != Some(&b'/') {
-                return None;
+        for (at, byte) in raw.iter().enumerate().skip(1) {
+            match byte {
+                b'/' => {
+                    hash = self.arena.step(hash, kind, raw.get(start..at)?);
+                    start = at + 1;
+                }
+                b'*' | b'\\' => return None,
+                _ => {}
             }
-            hash = self.arena.step(hash, kind, raw.get(start..end)?);
-            start = end + 1;
         }
         hash = self.arena.step(hash, kind, raw.get(start..)?);
         self.arena.find(hash, |id, _| self.is_path(id, scope, kind, raw))
@@ -212,13 +215,13 @@ impl Tree {
         }
         self.arena.node_mut(parent).set(Flags::SHAPED);
         let children: Vec<NodeId> = self.arena.children(parent).collect();
-        let mut shelter = None;
+        let (mut shelter, mut pattern) = (None, String::new());
         for child in children {
             let kind = self.arena.node(child).kind();
-            if !kind.is_path() || self.arena.node(child).has(Flags::LEARNED) {
+            let learned = self.arena.node(child).has(Flags::LEARNED);
+            if !kind.is_path() || learned || !shape_into(self.arena.text(child), &mut pattern) {
                 continue;
             }
-            let Some(pattern) = shape(self.arena.text(child)) else { continue };
             if !self.exempt(parent, kind, self.arena.text(child), &mut shelter) {
                 self.join_shape(child, &pattern);
             }
