@@ -36,10 +36,12 @@ const ALWAYS: &[&str] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protect {
     patterns: Vec<Vec<Piece>>,
+    /// The first components of the patterns, each once; `None` if one of them has none and protects everything.
+    tops: Option<Vec<Piece>>,
 }
 
 /// A component of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Piece {
     text: Box<str>,
     /// It has a wildcard; most have none.
@@ -85,7 +87,7 @@ pub enum BadPattern {
 impl Default for Protect {
     /// Protects what is protected in every configuration.
     fn default() -> Self {
-        Self { patterns: ALWAYS.iter().map(|pattern| split(pattern)).collect() }
+        Self::of(ALWAYS.iter().map(|pattern| split(pattern)).collect())
     }
 }
 
@@ -95,16 +97,31 @@ impl Protect {
     /// # Errors
     /// The first pattern that is relative, wrongly escaped or not normalised.
     pub fn new<'a>(extra: impl IntoIterator<Item = &'a str>) -> Result<Self, BadPattern> {
-        let mut protect = Self::default();
+        let mut patterns = Self::default().patterns;
         for pattern in extra {
             let pattern = match pattern.strip_suffix('/') {
                 Some(trimmed) if !trimmed.is_empty() => trimmed,
                 _ => pattern,
             };
             validate(pattern)?;
-            protect.patterns.push(split(pattern));
+            patterns.push(split(pattern));
         }
-        Ok(protect)
+        Ok(Self::of(patterns))
+    }
+
+    fn of(patterns: Vec<Vec<Piece>>) -> Self {
+        let mut tops: Option<Vec<Piece>> = patterns.iter().map(|pattern| pattern.first().cloned()).collect();
+        if let Some(tops) = &mut tops {
+            tops.sort_unstable();
+            tops.dedup();
+        }
+        Self { patterns, tops }
+    }
+
+    /// Whether anything at all is protected at or below `top`, the first component of a path. Most paths begin with one
+    /// of which that is not so.
+    pub fn reaches(&self, top: &str) -> bool {
+        top.starts_with('/') && self.tops.as_ref().is_none_or(|tops| tops.iter().any(|piece| piece.matches(top)))
     }
 
     /// From this many components on a directory is protected or not whatever the names in it, and so is all below it.

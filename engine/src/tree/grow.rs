@@ -29,12 +29,14 @@ impl Tree {
         if let Some(settled) = *shelter {
             return settled;
         }
-        let mut dir = Vec::with_capacity(16);
-        let mut at = parent;
-        while self.arena.node(at).kind() == kind {
-            dir.push(self.arena.text(at));
-            at = self.arena.node(at).parent;
+        let above = |id: NodeId| Some(self.arena.node(id).parent);
+        let dirs = std::iter::successors(Some(parent), |id| above(*id));
+        let dirs = dirs.take_while(|id| self.arena.node(*id).kind() == kind);
+        if !self.rules.protect.reaches(dirs.clone().last().map_or(name, |top| self.arena.text(top))) {
+            *shelter = dirs.clone().next().map(|_| false);
+            return false;
         }
+        let mut dir: Vec<&str> = dirs.map(|id| self.arena.text(id)).collect();
         dir.reverse();
         let exempt = self.rules.protect.exempts(&dir, name);
         if dir.len() >= self.rules.protect.depth().max(1) {
