@@ -2,7 +2,7 @@
 
 use super::arena::ROOT;
 use super::behaviour::{Behaviour, access, behaviour, exec_flags, exec_program};
-use super::grow::socket_level;
+use super::grow::{Dir, Plain, socket_level};
 use super::lineage::{ExecPlace, Lineage, Pid, Place, Runs};
 use super::merge::follow;
 use super::node::{Kind, NodeId, Span};
@@ -59,11 +59,26 @@ impl Tree {
     /// # Errors
     /// [`TreeFull`]; the tree is as it was.
     pub fn observe(&mut self, process: NodeId, what: &Behaviour<'_>, tag: u16, span: Span) -> Result<bool, TreeFull> {
+        self.observe_below(process, None, what, tag, span)
+    }
+
+    /// As [`observe`](Self::observe), if it is known of a file in which directory it is.
+    fn observe_below(
+        &mut self,
+        process: NodeId,
+        dir: Option<Dir>,
+        what: &Behaviour<'_>,
+        tag: u16,
+        span: Span,
+    ) -> Result<bool, TreeFull> {
         if let Behaviour::Syscalls(nrs) = what {
             return self.observe_syscalls(process, nrs, tag, span);
         }
         let room = self.has_room();
-        let (id, mut new, general) = self.grow_behaviour(process, what, room)?;
+        let (id, mut new, general) = match (what, dir) {
+            (Behaviour::File { path, .. }, Some(dir)) => self.grow_file(process, dir, path, room)?,
+            _ => self.grow_behaviour(process, what, room)?,
+        };
         let name = match what {
             Behaviour::File { path, access } => {
                 new |= self.arena.node_mut(id).set(*access);
@@ -260,16 +275,21 @@ impl ActivityTree {
         let span = Span::at(event.ts);
         let process = self.lineage.touch(id);
         let place = process.map(|p| p.place);
+        let mut dir = None;
         match place {
             Some(Place::Setup) => return Fate::Ignored(Ignored::RuntimeSetup),
             // Most events are files that are known: they need neither normalising nor any other table.
             Some(Place::At(node)) => {
-                if let Body::Open { path, flags, ret: 0.. } = event.body
-                    && let Some(leaf) = self.tree.find_plain(node, Kind::FilePath, path)
-                {
-                    let new = self.tree.arena.node_mut(leaf).set(access(flags));
-                    let new = self.tree.stamp_leaf(node, leaf, self.tag, span) || new;
-                    return if new { Fate::New } else { Fate::Known };
+                if let Body::Open { path, flags, ret: 0.. } = event.body {
+                    match self.tree.find_plain(node, Kind::FilePath, path) {
+                        Plain::Node(leaf) => {
+                            let new = self.tree.arena.node_mut(leaf).set(access(flags));
+                            let new = self.tree.stamp_leaf(node, leaf, self.tag, span) || new;
+                            return if new { Fate::New } else { Fate::Known };
+                        }
+                        Plain::Below(found) => dir = Some((found, path)),
+                        Plain::Unknown => {}
+                    }
                 }
             }
             _ => {}
@@ -288,7 +308,12 @@ impl ActivityTree {
                 unknown
             }
         };
-        let fate = match self.tree.observe(node, &what, self.tag, span) {
+        // A directory of the path as it was given is one of the path as it is normalised only if that is the same.
+        let dir = match (&what, dir) {
+            (Behaviour::File { path, .. }, Some((dir, raw))) if path.as_bytes() == raw => Some(dir),
+            _ => None,
+        };
+        let fate = match self.tree.observe_below(node, dir, &what, self.tag, span) {
             Ok(true) => Fate::New,
             Ok(false) => Fate::Known,
             Err(TreeFull) => Fate::Dropped(Dropped::TreeFull),

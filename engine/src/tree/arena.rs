@@ -54,7 +54,6 @@ pub struct Arena {
     stats: Stats,
     dead: usize,
     seed: u64,
-    hasher: FixedState,
 }
 
 /// One seed per process: names are chosen by traced processes, who must not be able to choose their hashes.
@@ -72,21 +71,19 @@ fn mix(a: u64, b: u64) -> u64 {
 impl Arena {
     pub fn new() -> Self {
         let seed = seed();
-        let hasher = FixedState::with_seed(seed);
         Self {
             nodes: vec![Node::new(Kind::Root, NONE, NONE)],
             index: HashTable::new(),
             more: Vec::new(),
             names: Names::new(seed),
             tags: LocalTags::default(),
-            sketches: HashMap::with_hasher(hasher.clone()),
+            sketches: HashMap::with_hasher(FixedState::with_seed(seed)),
             sketch_bytes: 0,
             shapes: Shapes::default(),
             moved: Vec::new(),
             stats: Stats::default(),
             dead: 0,
             seed,
-            hasher,
         }
     }
 
@@ -158,7 +155,12 @@ impl Arena {
     }
 
     pub(super) fn step(&self, hash: u64, kind: Kind, name: &[u8]) -> u64 {
-        mix(hash ^ kind as u64, self.hasher.hash_one(name))
+        Self::step_hashed(hash, kind, self.names.hash(name))
+    }
+
+    /// As [`step`](Self::step), with the hash that the name has in the store of names.
+    pub(super) fn step_hashed(hash: u64, kind: Kind, name: u64) -> u64 {
+        mix(hash ^ kind as u64, name)
     }
 
     pub(super) fn step_number(hash: u64, kind: Kind, name: u32) -> u64 {

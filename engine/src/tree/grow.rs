@@ -5,8 +5,9 @@
 //! pattern node (`absorb`), below which the same counting goes on over the union.
 
 use super::Tree;
-use super::arena::{Hashed, ROOM};
+use super::arena::{Arena, Hashed, ROOM};
 use super::node::{Flags, Kind, NONE, NodeId};
+use super::program::literal;
 use super::socket::{Address, SocketKey};
 use crate::path::{Sketch, push_component, shape, shape_into};
 
@@ -15,6 +16,24 @@ pub(super) type Shelter = Option<bool>;
 
 /// One component of a path or name, and whether it is a learned pattern.
 pub type Component<'a> = (&'a str, bool);
+
+/// What is known of a path that was asked for just as the kernel gave it.
+#[derive(Clone, Copy)]
+pub(super) enum Plain {
+    /// Its node.
+    Node(NodeId),
+    /// It is not there, but its directory is.
+    Below(Dir),
+    /// Nothing.
+    Unknown,
+}
+
+/// A directory that is known, and how long its path is.
+#[derive(Clone, Copy)]
+pub(super) struct Dir {
+    at: Hashed,
+    len: usize,
+}
 
 /// Directories with no more names that could generalise than this are not counted shape by shape.
 const SHAPED_ABOVE: usize = 16;
@@ -89,9 +108,14 @@ impl Tree {
         Some((at.0, general))
     }
 
-    /// As [`find_path`](Self::find_path), for a path as the kernel gives it: no allocation, one probe. It finds
-    /// only what is stored just as it was given; so no wildcard and no escape can stand for anything else.
-    pub(super) fn find_plain(&self, scope: NodeId, kind: Kind, raw: &[u8]) -> Option<NodeId> {
+    /// As [`find_path`](Self::find_path), for a path as the kernel gives it: no allocation, one probe, and another one
+    /// for the directory if that finds nothing. It finds only what is stored just as it was given; so no wildcard and
+    /// no escape can stand for anything else.
+    pub(super) fn find_plain(&self, scope: NodeId, kind: Kind, raw: &[u8]) -> Plain {
+        self.probe_plain(scope, kind, raw).unwrap_or(Plain::Unknown)
+    }
+
+    fn probe_plain(&self, scope: NodeId, kind: Kind, raw: &[u8]) -> Option<Plain> {
         if raw.first() != Some(&b'/') || raw.len() < 2 {
             return None;
         }
@@ -108,8 +132,13 @@ impl Tree {
                 _ => {}
             }
         }
-        hash = self.arena.step(hash, kind, raw.get(start..)?);
-        self.arena.find(hash, |id, _| self.is_path(id, scope, kind, raw))
+        let own = self.arena.step(hash, kind, raw.get(start..)?);
+        if let Some(id) = self.arena.find(own, |id, _| self.is_path(id, scope, kind, raw)) {
+            return Some(Plain::Node(id));
+        }
+        let dir = raw.get(..start.checked_sub(1)?)?;
+        let id = self.arena.find(hash, |id, _| self.is_path(id, scope, kind, dir))?;
+        Some(Plain::Below(Dir { at: (id, hash), len: dir.len() }))
     }
 
     /// Whether the names from `scope` down to `id`, joined by slashes, are `raw`.
@@ -142,10 +171,36 @@ impl Tree {
         names: impl Iterator<Item = Component<'a>> + Clone,
         room: Result<(), E>,
     ) -> Result<(NodeId, bool, bool), E> {
-        let mut at = (scope, self.arena.hash_below(scope));
+        let start = (scope, self.arena.hash_below(scope));
+        self.grow_from(start, names.clone(), scope, kind, names, room)
+    }
+
+    /// As [`grow_path`](Self::grow_path) of a file whose directory is known, and is no pattern's doing.
+    pub(super) fn grow_file<E: Copy>(
+        &mut self,
+        process: NodeId,
+        dir: Dir,
+        path: &str,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool, bool), E> {
+        let name = path.get(dir.len + 1..).unwrap_or(path);
+        self.grow_from(dir.at, std::iter::once((name, false)), process, Kind::FilePath, literal(path), room)
+    }
+
+    /// Grows `rest`, the end of the path `names` below `scope`, from `start` on.
+    fn grow_from<'a, E: Copy>(
+        &mut self,
+        start: Hashed,
+        rest: impl Iterator<Item = Component<'a>>,
+        scope: NodeId,
+        kind: Kind,
+        names: impl Iterator<Item = Component<'a>>,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool, bool), E> {
+        let mut at = start;
         let (mut general, mut made) = (false, false);
         let mut shelter = None;
-        for name in names.clone() {
+        for name in rest {
             let (child, new) = self.grow_child(at, kind, name, made, &mut shelter, room)?;
             at = child;
             made |= new;
@@ -171,7 +226,8 @@ impl Tree {
         shelter: &mut Shelter,
         room: Result<(), E>,
     ) -> Result<(Hashed, bool), E> {
-        let hash = self.arena.step(below, kind, name.as_bytes());
+        let own = self.arena.names.hash(name.as_bytes());
+        let hash = Arena::step_hashed(below, kind, own);
         let found = if fresh { None } else { self.arena.child_hashed(parent, hash, kind, name.as_bytes()) };
         if learned {
             let id = match found {
@@ -194,7 +250,8 @@ impl Tree {
             return Ok((absorbing, false));
         }
         room?;
-        let id = self.arena.add_named(parent, hash, kind, name.as_bytes());
+        let stored = self.arena.names.intern_hashed(name.as_bytes(), own);
+        let id = self.arena.add(parent, hash, kind, stored);
         if let Some(pattern) = pattern
             && !self.exempt(parent, kind, name, shelter)
         {
