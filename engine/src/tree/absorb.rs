@@ -91,7 +91,7 @@ impl Tree {
         let mut stack = vec![top];
         while let Some(id) = stack.pop() {
             let node = self.arena.node(id);
-            if node.is_seen() && !self.arena.sketches.contains_key(&id) {
+            if bears_name(node) && !self.arena.sketches.contains_key(&id) {
                 let text = self.path_text(id);
                 self.sketch(id, &text);
             }
@@ -178,13 +178,14 @@ impl Tree {
 
     /// What one node knows beside its children.
     fn absorb_node(&mut self, from: NodeId, into: NodeId) {
-        let bits = self.arena.node(from).flags().and(Flags::PAYLOAD);
+        let node = self.arena.node(from);
+        let (bits, named) = (node.flags().and(Flags::PAYLOAD), bears_name(node));
         self.arena.node_mut(into).set(bits);
         let seen: Vec<_> = self.arena.seen(from).collect();
         for (tag, span) in &seen {
             self.arena.stamp(into, *tag, *span);
         }
-        if !seen.is_empty() && self.is_general(into) {
+        if named && self.is_general(into) {
             match self.arena.sketches.get(&from).cloned() {
                 Some(sketch) => self.merge_sketch(into, &sketch),
                 None => {
@@ -194,4 +195,10 @@ impl Tree {
             }
         }
     }
+}
+
+/// Whether a pattern keeps the name of such a node. A process has one also where all that is left of it is what it did:
+/// the records of its own execs may be gone with their tag.
+fn bears_name(node: &Node) -> bool {
+    node.is_seen() || node.kind() == Kind::Process
 }
