@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{check, check_with, events, grow, grow_tagged, picture_of};
+use common::{check, check_with, grow, grow_tagged, picture_of};
 use grove::event::{Body, EventRef};
 use grove::intern::Interner;
 use grove::path::{Protect, Sketch};
@@ -242,23 +242,6 @@ fn children_of_united_programs_are_united() {
               - r /after
         ",
     );
-}
-
-#[test]
-fn a_united_program_without_a_record_of_its_own_keeps_its_exemplars() {
-    let jobs = each(1..18, "fork #0<-1\nexec #0<-1 /srv/d1/job-#");
-    let (mut tree, _) = grow(&format!("exec 1<-0 /bin/app\n{jobs}"), &Rules::default());
-    // Its processes run on, and what they do from now on is all that is known of them.
-    tree.evict_tag("1");
-    let mut insert = |lines: &str| events(lines).iter().for_each(|stored| drop(tree.insert(&stored.event)));
-    insert("open 10 /etc/passwd");
-    insert(&each(2..18, "fork #00<-1\nexec #00<-1 /srv/d#/other"));
-    insert("fork 1800<-1\nexec 1800<-1 /srv/d18/other");
-    let docs = tree.tree().to_docs();
-    let below = &docs[0].children;
-    assert_eq!(below.iter().map(|p| &*p.path).collect::<Vec<_>>(), ["/srv/*/job-*", "/srv/*/other"]);
-    assert_eq!(below[0].exemplars.len(), 16);
-    assert!(below[0].exemplars.iter().all(|name| name.starts_with("d1/job-")), "{:?}", below[0].exemplars);
 }
 
 #[test]

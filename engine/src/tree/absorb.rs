@@ -160,8 +160,7 @@ impl Tree {
             }
             _ if kind.is_path() => {
                 let text = self.arena.text(child).to_owned();
-                let Ok(((id, _), _)) =
-                    self.grow_child((parent, below), kind, (&text, learned), false, &mut None, ROOM);
+                let Ok(((id, _), _)) = self.grow_child((parent, below), kind, (&text, learned), false, &mut None, ROOM);
                 id
             }
             _ => {

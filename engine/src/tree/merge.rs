@@ -122,7 +122,7 @@ impl Tree {
     }
 
     /// The components of the path that ends at `leaf`, from the scope down.
-    pub(super) fn names_of(&self, leaf: NodeId) -> Vec<Component<'_>> {
+    pub(crate) fn names_of(&self, leaf: NodeId) -> Vec<Component<'_>> {
         let kind = self.node(leaf).kind();
         let mut names = Vec::with_capacity(16);
         let mut at = leaf;
