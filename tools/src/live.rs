@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use grove::config::{Config, ConfigError};
 use grove::event::{EventBuf, Sink};
-use grove_probes::kernel::{Class, Classes, Options};
+use grove_probes::kernel::{Class, Classes, Options, Wants, require};
 use grove_probes::live::{Live, LiveError, Origin, Select, Wanted, Whom};
 use grove_probes::proc::Budget;
 use grove_probes::workload::Workload;
@@ -76,6 +76,22 @@ impl LiveArgs {
             config.set_flag("--host", "GROVE_HOST", "true")?;
         }
         Ok(())
+    }
+
+    /// Whether what is asked for may be done at all. To be asked first: nothing is made or started for nothing.
+    ///
+    /// # Errors
+    /// One line on what is missing and what to do.
+    pub(crate) fn permitted(&self, config: &Config) -> Result<(), Error> {
+        let options = kernel_options(config);
+        match self.source {
+            Source::Proc => Ok(()),
+            Source::Bpf if self.command.is_empty() => {
+                require(Wants::of_containers(&options, config.snapshot_processes > 0))
+            }
+            Source::Bpf => require(Wants::of_command(&options)),
+        }
+        .map_err(|missing| unavailable(missing.into()))
     }
 
     /// Whether the source cannot see all that a container does.

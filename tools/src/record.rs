@@ -45,6 +45,7 @@ pub(crate) struct RecordArgs {
 
 pub(crate) fn run(args: &RecordArgs, config: &mut Config) -> Result<Exit, Error> {
     args.live.override_variables(config)?;
+    args.live.permitted(config)?;
     let name = args.recording.clone().unwrap_or_else(random_name);
     let header =
         Header { source: Some(args.live.source_name()), recording: Some(&name), partial: args.live.is_partial() };

@@ -66,6 +66,7 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
         config.set_flag("--workers", "GROVE_WORKERS", workers)?;
     }
     let config = &*config;
+    args.live.permitted(config)?;
     let directory = Directory::continuing(&args.output)?;
     let name = random_name();
     let record = match &args.record {

@@ -14,7 +14,7 @@ use super::containers::Containers;
 use super::intake::{Intake, PathFacts, now};
 use super::places::Places;
 use super::select::Select;
-use crate::kernel::{AttachError, HookState, Options, Scope};
+use crate::kernel::{self, AttachError, HookState, Missing, Options, Scope, Wants};
 use crate::proc::{self, Budget, ConnectorError, Snapshot};
 use crate::workload::{self, ContainerRef, Resolver, Runtime, Workload};
 
@@ -59,6 +59,9 @@ pub enum Whom {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LiveError {
+    /// What was asked for cannot all be seen.
+    #[error(transparent)]
+    Missing(#[from] Missing),
     /// The programs cannot be attached.
     #[error(transparent)]
     Attach(#[from] AttachError),
@@ -99,6 +102,12 @@ impl Live {
         attached: impl FnOnce(),
         sink: &mut dyn Sink,
     ) -> Result<Self, LiveError> {
+        if let Origin::Kernel(options) = origin {
+            kernel::require(match &whom {
+                Whom::Containers { budget, .. } => Wants::of_containers(options, budget.processes_max > 0),
+                Whom::Command { .. } => Wants::of_command(options),
+            })?;
+        }
         match whom {
             Whom::Containers { select, host, resolver, budget } => {
                 let intake = Intake::new(None, select, host);
