@@ -212,6 +212,11 @@ impl Live {
         self.intake.settle(sink);
     }
 
+    /// No runtime is waited for any more. Says what warnings were kept back.
+    pub fn end(mut self) {
+        self.intake.tell_untold();
+    }
+
     /// Takes what has happened since, and hands it on. Never waits, unless `sink` does.
     ///
     /// # Errors
@@ -250,7 +255,7 @@ fn running(places: &Places, budget: Budget, host: bool) -> Snapshot {
         Ok(snapshot) => {
             let left_out = snapshot.left_out;
             if left_out != proc::LeftOut::default() {
-                tracing::warn!(?left_out, "not every process that runs already could be looked at");
+                tracing::warn!(%left_out, "not every process that runs already could be looked at");
             }
             snapshot
         }
