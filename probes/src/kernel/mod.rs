@@ -48,8 +48,8 @@
 //!   for `CAP_SYS_ADMIN` whenever memory is reserved, is left out (and not counted); a program that really uses it in
 //!   one of those calls (`mmap`, `mprotect`, `brk`, `mremap`, `fork`, `execve`, …) does not exist.
 //! - Binds, and sends to an address, through io_uring before Linux 6.11, and the results of what is done through it
-//!   where `io_uring_complete` cannot be attached to. Files opened into a ring's own table, or with the result suppressed, have
-//!   the name that was asked for.
+//!   where `io_uring_complete` cannot be attached to. Files opened into a ring's own table, or with the result
+//!   suppressed, have the name that was asked for.
 //! - DNS questions after the first of a message, and those whose message begins in the middle of a TCP segment.
 //! - The path of a script is as given to `execve`, made absolute by the working directory; symbolic links in it are
 //!   not followed. Its interpreter's path is.
