@@ -183,3 +183,22 @@ fn an_event_of_a_process_whose_program_was_not_kept_is_lost_by_name() {
     let ledger = check_with(&rules, "exec 1<-0 /a\nopen 1 /x\nfork 2<-1\nexec 2<-1 /b\nopen 3 /y", "");
     assert_eq!((ledger.dropped(Dropped::TreeFull), ledger.lifecycle), (4, 1));
 }
+
+#[test]
+fn letting_go_of_a_tag_leaves_what_belongs_to_no_tag() {
+    let interner = Interner::new();
+    let grown = |tag: &str, lines: &str| {
+        let (tree, _) = crate::common::grow_tagged(lines, &Rules::default(), tag, &interner);
+        tree.tree().clone()
+    };
+    let mut tree = grown("new", "exec 1<-0 /bin/app --uid=7\nopen 1 /x\ndns 1 example.com A");
+    let old = "exec 1<-0 /bin/app --uid=0 --upper\nopen 1 /x w\nopen 1 /old\ndns 1 example.com MX";
+    tree.merge(&grown("old", old)).unwrap();
+    tree.evict_tag("old");
+    assert_eq!(tree.tags().into_iter().collect::<Vec<_>>(), ["new"]);
+    assert_eq!(
+        crate::common::picture_of(&tree),
+        "/bin/app upper uids=[0, 7]\n  - rw /x\n  - dns example.com A,MX\n",
+        "its own files are gone; modes, users, types and marks are the entry's"
+    );
+}
