@@ -1,5 +1,5 @@
 // Does one thing by its bare system call, for the tests to see it: child WHAT [ARG...].
-// Compiled by the tests with the C compiler that Rust links with.
+// Built by child.rs.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,38 +26,103 @@ static int family_of(const char *name)
     return !strcmp(name, "unix") ? AF_UNIX : !strcmp(name, "inet6") ? AF_INET6 : AF_INET;
 }
 
-// connect|bind FAMILY stream|dgram ADDRESS PORT; a unix address that begins with @ is abstract.
-static int socket_call(char **a)
+static int type_of(const char *name)
 {
-    struct sockaddr_storage at = {0};
+    int type = strcmp(name, "dgram") ? SOCK_STREAM : SOCK_DGRAM;
+    return strstr(name, "nonblock") ? type | SOCK_NONBLOCK : type;
+}
+
+// A unix address that begins with @ is abstract.
+static socklen_t address_of(struct sockaddr_storage *to, int family, const char *address, const char *port)
+{
     socklen_t len = 0;
-    int family = family_of(a[1]);
-    int type = strcmp(a[2], "dgram") ? SOCK_STREAM : SOCK_DGRAM;
-    if (strstr(a[2], "nonblock"))
-        type |= SOCK_NONBLOCK;
-    at.ss_family = family;
+    to->ss_family = family;
     if (family == AF_UNIX) {
-        struct sockaddr_un *un = (void *)&at;
-        strcpy(un->sun_path, a[3]);
-        len = offsetof(struct sockaddr_un, sun_path) + strlen(a[3]) + 1;
+        struct sockaddr_un *un = (void *)to;
+        strcpy(un->sun_path, address);
+        len = offsetof(struct sockaddr_un, sun_path) + strlen(address) + 1;
         if (un->sun_path[0] == '@') {
             un->sun_path[0] = 0;
             len--;
         }
     } else if (family == AF_INET6) {
-        struct sockaddr_in6 *in6 = (void *)&at;
-        inet_pton(family, a[3], &in6->sin6_addr);
-        in6->sin6_port = htons(atoi(a[4]));
+        struct sockaddr_in6 *in6 = (void *)to;
+        inet_pton(family, address, &in6->sin6_addr);
+        in6->sin6_port = htons(atoi(port));
         len = sizeof(*in6);
     } else {
-        struct sockaddr_in *in = (void *)&at;
-        inet_pton(family, a[3], &in->sin_addr);
-        in->sin_port = htons(atoi(a[4]));
+        struct sockaddr_in *in = (void *)to;
+        inet_pton(family, address, &in->sin_addr);
+        in->sin_port = htons(atoi(port));
         len = sizeof(*in);
     }
-    int fd = socket(family, type, 0);
+    return len;
+}
+
+// connect|bind FAMILY stream|dgram ADDRESS PORT
+static int socket_call(char **a)
+{
+    struct sockaddr_storage at = {0};
+    int family = family_of(a[1]);
+    socklen_t len = address_of(&at, family, a[3], a[4]);
+    int fd = socket(family, type_of(a[2]), 0);
     long ret = !strcmp(a[0], "bind") ? bind(fd, (void *)&at, len) : connect(fd, (void *)&at, len);
     return ret < 0 ? errno : 0;
+}
+
+// serve FAMILY stream|dgram ADDRESS PORT: returns when it is bound, and leaves a process behind that sends every
+// datagram back with the bit set that makes a DNS question an answer, and lets connections wait.
+static int serve(char **a)
+{
+    struct sockaddr_storage at = {0};
+    int family = family_of(a[1]);
+    socklen_t len = address_of(&at, family, a[3], a[4]);
+    int fd = socket(family, type_of(a[2]), 0);
+    if (bind(fd, (void *)&at, len))
+        return errno;
+    if (strcmp(a[2], "dgram") && listen(fd, 64))
+        return errno;
+    if (fork())
+        return 0;
+    for (;;) {
+        unsigned char message[512];
+        struct sockaddr_storage from;
+        socklen_t from_len = sizeof(from);
+        ssize_t n;
+        if (strcmp(a[2], "dgram")) {
+            pause();
+        } else if ((n = recvfrom(fd, message, sizeof(message), 0, (void *)&from, &from_len)) > 2) {
+            message[2] |= 0x80;
+            sendto(fd, message, n, 0, (void *)&from, from_len);
+        }
+    }
+}
+
+// storm N PATH: N times a file is opened, a socket connected and a DNS question asked; at every hundredth a child is
+// forked and exits.
+static int storm(long n, const char *path)
+{
+    static const char question[] = "\x12\x34\1\0\0\1\0\0\0\0\0\0\5storm\4test\0\0\1\0\1";
+    const ssize_t bytes = sizeof(question) - 1;
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons(9)};
+    struct sockaddr_in server = peer;
+    server.sin_port = htons(53);
+    int connected = socket(AF_INET, SOCK_DGRAM, 0), asking = socket(AF_INET, SOCK_DGRAM, 0);
+    for (long i = 0; i < n; i++) {
+        int fd = open(path, O_RDONLY);
+        if (fd < 0 || connect(connected, (void *)&peer, sizeof(peer)))
+            return errno;
+        close(fd);
+        if (sendto(asking, question, bytes, 0, (void *)&server, sizeof(server)) != bytes)
+            return errno;
+        if (i % 100)
+            continue;
+        pid_t pid = fork();
+        if (!pid)
+            _exit(0);
+        waitpid(pid, 0, 0);
+    }
+    return 0;
 }
 
 // uring PATH: opened by a ring of its own.
@@ -130,6 +195,10 @@ int main(int argc, char **argv)
         return uring_open(a[1]);
     if (!strcmp(a[0], "connect") || !strcmp(a[0], "bind"))
         return socket_call(a);
+    if (!strcmp(a[0], "serve"))
+        return serve(a);
+    if (!strcmp(a[0], "storm"))
+        return storm(atol(a[1]), a[2]);
     if (!strcmp(a[0], "memfd"))
         return memfd_exec(a[1]);
     if (!strcmp(a[0], "exec")) {
