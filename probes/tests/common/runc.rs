@@ -1,9 +1,10 @@
 //! Plain runc.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{BUSYBOX, Rootfs, command, done, text};
@@ -12,6 +13,7 @@ use super::{BUSYBOX, Rootfs, command, done, text};
 pub struct Runc {
     dir: TempDir,
     rootfs: Rootfs,
+    own_records: bool,
     ids: Vec<String>,
 }
 
@@ -19,64 +21,100 @@ impl Runc {
     /// The programs it needs.
     pub const NEEDS: [(&'static str, &'static str); 2] = [("runc", "runc"), BUSYBOX];
 
+    /// With records that nobody else looks at.
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary directory"), rootfs: Rootfs::new(), ids: Vec::new() }
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self { dir, rootfs: Rootfs::new(), own_records: true, ids: Vec::new() }
     }
 
-    /// Where it keeps its records.
+    /// With its records where everybody looks for them. Ids have to be like nobody else's.
+    pub fn with_usual_records() -> Self {
+        let mut runc = Self::new();
+        runc.own_records = false;
+        runc
+    }
+
+    /// Where its own records are.
     pub fn records(&self) -> PathBuf {
         self.dir.path().join("records")
     }
 
+    /// The root of all its containers, which they cannot write to.
+    pub fn rootfs(&self) -> &Path {
+        self.rootfs.path()
+    }
+
     fn command(&self) -> Command {
         let mut runc = command("runc");
-        runc.arg("--root").arg(self.records());
+        if self.own_records {
+            runc.arg("--root").arg(self.records());
+        }
         runc
     }
 
-    /// Starts a container with these arguments and annotations.
-    pub fn start(&mut self, id: &str, args: &[&str], annotations: &[(&str, &str)]) {
-        let bundle = self.dir.path().join(id);
+    /// A bundle for a program with these arguments and annotations; `change` has the last word.
+    pub fn bundle(
+        &self,
+        name: &str,
+        args: &[&str],
+        annotations: &[(&str, &str)],
+        change: impl FnOnce(&mut Value),
+    ) -> PathBuf {
+        let bundle = self.dir.path().join(name);
         fs::create_dir(&bundle).expect("a bundle");
         done(self.command().arg("spec").current_dir(&bundle));
         let config = bundle.join("config.json");
-        let mut spec: serde_json::Value =
-            serde_json::from_slice(&fs::read(&config).expect("a spec")).expect("a spec is JSON");
+        let mut spec: Value = serde_json::from_slice(&fs::read(&config).expect("a spec")).expect("a spec is JSON");
         spec["process"]["terminal"] = false.into();
         spec["process"]["args"] = args.into();
-        spec["root"]["path"] = self.rootfs.path().to_string_lossy().into();
-        spec["annotations"] = annotations.iter().map(|(k, v)| ((*k).to_owned(), serde_json::Value::from(*v))).collect();
+        spec["root"]["path"] = self.rootfs().to_string_lossy().into();
+        spec["annotations"] = annotations.iter().map(|(k, v)| ((*k).to_owned(), Value::from(*v))).collect();
+        change(&mut spec);
         fs::write(&config, spec.to_string()).expect("a spec");
+        bundle
+    }
+
+    /// Makes a container of a bundle and runs it to its end.
+    pub fn run(&self, bundle: &Path, id: &str) {
+        done(self.command().args(["run", "--bundle"]).arg(bundle).arg(id));
+    }
+
+    /// Makes a container of a bundle, up to its first program, which [`Runc::go`] lets begin.
+    pub fn create(&mut self, bundle: &Path, id: &str) {
+        self.detached(&["create", "--bundle", &bundle.to_string_lossy()], id, &[]);
         self.ids.push(id.to_owned());
-        // The container would keep the pipes of a captured output open.
-        let status = self
-            .command()
-            .args(["run", "--detach", "--bundle", &bundle.to_string_lossy(), id])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        assert!(status.expect("runc").success(), "runc run {id}");
+    }
+
+    /// See [`Runc::create`].
+    pub fn go(&self, id: &str) {
+        done(self.command().args(["start", id]));
+    }
+
+    /// Starts a container with these arguments and annotations, in the background.
+    pub fn start(&mut self, id: &str, args: &[&str], annotations: &[(&str, &str)]) {
+        let bundle = self.bundle(id, args, annotations, |_| ());
+        self.ids.push(id.to_owned());
+        self.detached(&["run", "--detach", "--bundle", &bundle.to_string_lossy()], id, &[]);
     }
 
     /// The first process of a container.
     pub fn pid(&self, id: &str) -> u32 {
         let state = text(&done(self.command().args(["state", id])));
-        let state: serde_json::Value = serde_json::from_str(&state).expect("a state is JSON");
+        let state: Value = serde_json::from_str(&state).expect("a state is JSON");
         state["pid"].as_u64().expect("a pid") as u32
     }
 
     /// Runs another program in a container, in the background.
     pub fn exec(&self, id: &str, args: &[&str]) {
-        let status = self
-            .command()
-            .args(["exec", "--detach", id])
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        assert!(status.expect("runc").success(), "runc exec {id}");
+        self.detached(&["exec", "--detach"], id, args);
+    }
+
+    /// A command whose container would keep the pipes of a captured output open.
+    fn detached(&self, before: &[&str], id: &str, after: &[&str]) {
+        let mut runc = self.command();
+        runc.args(before).arg(id).args(after);
+        let status = runc.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(status.expect("runc").success(), "{runc:?}");
     }
 
     pub fn delete(&self, id: &str) {

@@ -53,15 +53,15 @@ fn killed_it_leaves_no_program_attached_and_no_broken_profile() {
     let dir = tempfile::tempdir().unwrap();
     let mut run = grove();
     run.env("GROVE_PROFILE_INTERVAL", "1s").args(["run", "--host", "--output"]).arg(dir.path());
-    let mut running = Running::start(&mut run);
+    let running = Running::start(&mut run);
     containers::wait_for("a profile", || fs::read_dir(dir.path()).unwrap().flatten().find(|f| f.path().is_file()));
     let programs = || {
         let list = Command::new("bpftool").args(["prog", "list"]).output().unwrap();
         crate::text(&list.stdout).lines().filter(|line| line.contains("grove")).count()
     };
-    assert!(attached(running.0.id()) && programs() > 0);
+    assert!(attached(running.id()) && programs() > 0);
     running.signal("-KILL");
-    running.0.wait().unwrap();
+    running.output();
     containers::wait_for("the kernel to let go", || (programs() == 0).then_some(()));
     for file in
         fs::read_dir(dir.path()).unwrap().flatten().filter(|file| file.path().extension().is_some_and(|e| e == "json"))
