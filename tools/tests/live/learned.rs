@@ -13,7 +13,8 @@ pub fn programs(profile: &Value) -> BTreeSet<String> {
     processes(profile).into_iter().map(program).collect()
 }
 
-fn program(process: &Value) -> String {
+/// The name of one.
+pub fn program(process: &Value) -> String {
     let path = process["path"].as_str().unwrap();
     process["argv0"].as_str().map_or_else(|| path.to_owned(), |name| format!("{path} ({name})"))
 }
@@ -30,8 +31,7 @@ pub fn by_program(profile: &Value) -> BTreeSet<(String, Did)> {
             let text = |field: &str| socket[field].as_str().unwrap().to_owned();
             let proto = socket["proto"].as_str().map(str::to_owned);
             let port = socket["port"].as_u64().unwrap() as u16;
-            let did =
-                Did::Socket { op: text("op"), family: text("family"), proto, addr: text("addr"), port, ret: 0 };
+            let did = Did::Socket { op: text("op"), family: text("family"), proto, addr: text("addr"), port, ret: 0 };
             all.insert((who.clone(), did));
         }
     }

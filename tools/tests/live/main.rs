@@ -7,9 +7,10 @@
 #[path = "../../../probes/tests/common/containers.rs"]
 mod containers;
 
-mod command;
 mod call_by_call;
+mod command;
 mod doctor;
+mod inside;
 mod learned;
 mod loss;
 mod namespaces;
@@ -55,9 +56,7 @@ impl Running {
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let running = Self(Some(child));
         // It has attached once the kernel shows programs of its, and looked around once it has threads to learn.
-        containers::wait_for("grove run to observe", || {
-            (attached(running.id()) && learns(running.id())).then_some(())
-        });
+        containers::wait_for("grove run to observe", || (attached(running.id()) && learns(running.id())).then_some(()));
         running
     }
 

@@ -31,6 +31,9 @@ pub type Doings = BTreeMap<u32, Vec<Did>>;
 
 const CALLS: &str = "execve,execveat,fork,vfork,clone,clone3,open,openat,openat2,creat,memfd_create,connect,bind";
 
+/// A program's own path, for itself.
+const ITSELF: &str = "/proc/self/exe";
+
 /// A log for each process of one run.
 pub struct Strace(TempDir);
 
@@ -67,18 +70,34 @@ impl Strace {
     /// What they did, with programs by the path that `real` gives for the one that was asked for.
     pub fn doings(&self, real: impl Fn(&str) -> String) -> Doings {
         let logs = fs::read_dir(self.0.path()).unwrap().flatten();
-        logs.map(|log| {
+        let read = logs.map(|log| {
             let pid = log.path().extension().unwrap().to_str().unwrap().parse().unwrap();
             (pid, read(&fs::read_to_string(log.path()).unwrap(), &real))
-        })
-        .collect()
+        });
+        let mut doings: Doings = read.collect();
+        // Who ran itself again may have been forked as what it is.
+        let parents = parents(&doings);
+        let again = |did: &Did| matches!(did, Did::Exec { path, .. } if path == ITSELF);
+        let at: Vec<(u32, usize)> =
+            each(&doings).filter(|(.., did)| again(did)).map(|(pid, at, _)| (pid, at)).collect();
+        for (pid, at) in at {
+            let mut before = (pid, at);
+            let itself = loop {
+                match running(&doings, &parents, before) {
+                    (_, Did::Exec { path, .. }) if path != ITSELF => break path.clone(),
+                    (earlier, _) => before = earlier,
+                }
+            };
+            let Did::Exec { path, .. } = &mut doings.get_mut(&pid).unwrap()[at] else { unreachable!() };
+            *path = itself;
+        }
+        doings
     }
 }
 
 /// The doings of one process.
 fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
     let mut did = Vec::new();
-    let mut program = String::new();
     let mut descriptors: BTreeMap<String, String> = BTreeMap::new();
     for line in log.lines() {
         let Some((call, result)) = line.rsplit_once(" = ") else {
@@ -91,13 +110,13 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
             "execve" | "execveat" if fails => (),
             "execve" | "execveat" => {
                 let asked = quoted(call);
-                program = match asked.strip_prefix("/proc/self/") {
-                    Some("exe") => program,
-                    Some(fd) => descriptors[fd.strip_prefix("fd/").unwrap()].clone(),
+                let path = match asked.strip_prefix("/proc/self/fd/") {
+                    Some(descriptor) => descriptors[descriptor].clone(),
+                    None if asked == ITSELF => asked.to_owned(),
                     None => real(asked),
                 };
                 let argv0 = quoted(call.split_once(", [").unwrap().1).to_owned();
-                did.push(Did::Exec { path: program.clone(), argv0 });
+                did.push(Did::Exec { path, argv0 });
             }
             "fork" | "vfork" | "clone" | "clone3" if fails => (),
             // The number that strace knows it by is the one it gave the log.
@@ -175,6 +194,8 @@ pub fn told(trace: &str) -> Doings {
         let ret = event["ret"].as_i64().unwrap_or(0);
         let kind = text("type");
         let did = match &*kind {
+            // A script's own first argument gives way to its interpreter, for good.
+            "exec" if event["interpreter"].is_string() => Did::Exec { path: text("path"), argv0: text("path") },
             "exec" => Did::Exec { path: text("path"), argv0: event["argv"][0].as_str().unwrap_or("").to_owned() },
             "open" if ret < 0 => Did::Missed(text("path")),
             "open" => Did::Open(text("path")),
@@ -219,27 +240,40 @@ fn program(did: &Did) -> Option<String> {
     Some(if by_name { format!("{path} ({})", argv0.rsplit('/').next().unwrap()) } else { path.clone() })
 }
 
-/// Every doing but forks and execs, with the process and the program that it ran at the time.
-pub fn by_program(doings: &Doings) -> Vec<(u32, String, Did)> {
-    let mut parents = BTreeMap::new();
-    for (parent, did) in doings {
-        for (at, did) in did.iter().enumerate() {
-            if let Did::Fork(pid) = did {
-                parents.insert(*pid, (*parent, at));
-            }
+/// Every doing, with its process and its place among what that did.
+fn each(doings: &Doings) -> impl Iterator<Item = (u32, usize, &Did)> {
+    doings.iter().flat_map(|(pid, did)| did.iter().enumerate().map(move |(at, did)| (*pid, at, did)))
+}
+
+/// Where each process was forked.
+fn parents(doings: &Doings) -> BTreeMap<u32, (u32, usize)> {
+    let forked =
+        |(pid, at, did): (u32, usize, &Did)| if let Did::Fork(child) = did { Some((*child, (pid, at))) } else { None };
+    each(doings).filter_map(forked).collect()
+}
+
+/// The exec before this place, if need be of the process that forked this one.
+fn running<'a>(
+    doings: &'a Doings,
+    parents: &BTreeMap<u32, (u32, usize)>,
+    (mut pid, mut at): (u32, usize),
+) -> ((u32, usize), &'a Did) {
+    loop {
+        let before = doings[&pid][..at].iter().enumerate().rfind(|(_, did)| matches!(did, Did::Exec { .. }));
+        match before {
+            Some((at, exec)) => return ((pid, at), exec),
+            None => (pid, at) = parents[&pid],
         }
     }
-    let running = |mut pid: u32, mut at: usize| {
-        loop {
-            if let Some(program) = doings[&pid][..at].iter().rev().find_map(program) {
-                return program;
-            }
-            (pid, at) = parents[&pid];
-        }
-    };
-    let all = doings.iter().flat_map(|(pid, did)| did.iter().enumerate().map(move |(at, did)| (*pid, at, did)));
-    all.filter(|(.., did)| !matches!(did, Did::Exec { .. } | Did::Fork(_)))
-        .map(|(pid, at, did)| (pid, running(pid, at), did.clone()))
+}
+
+/// Every doing but forks and execs, with the process and the program that it ran at the time.
+pub fn by_program(doings: &Doings) -> Vec<(u32, String, Did)> {
+    let parents = parents(doings);
+    let who = |pid: u32, at: usize| program(running(doings, &parents, (pid, at)).1).unwrap();
+    each(doings)
+        .filter(|(.., did)| !matches!(did, Did::Exec { .. } | Did::Fork(_)))
+        .map(|(pid, at, did)| (pid, who(pid, at), did.clone()))
         .collect()
 }
 
