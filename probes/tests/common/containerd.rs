@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{BUSYBOX, Rootfs, command, done, stop, text, unmount_below, wait_for};
+use super::{BUSYBOX, Image, command, done, stop, text, unmount_below, wait_for};
 
 /// A containerd of its own, its Kubernetes part included.
 pub struct Containerd {
@@ -54,14 +54,7 @@ impl Containerd {
     fn archive(&self) -> PathBuf {
         let dir = self.dir.path().join("image");
         fs::create_dir(&dir).expect("image");
-        let layer = dir.join("layer.tar");
-        Rootfs::new().tar(&layer);
-        let sum = text(&done(command("sha256sum").arg(&layer)));
-        let digest = sum.split(' ').next().expect("a digest");
-        let config = format!(
-            r#"{{"architecture":"amd64","os":"linux","config":{{"Cmd":["/bin/sleep","100"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{digest}"]}}}}"#
-        );
-        fs::write(dir.join("config.json"), config).expect("a configuration");
+        Image::write(&dir);
         let manifest =
             r#"[{"Config":"config.json","RepoTags":["localhost/bb:1","localhost/bb:2"],"Layers":["layer.tar"]}]"#;
         fs::write(dir.join("manifest.json"), manifest).expect("a manifest");

@@ -9,12 +9,14 @@
 mod child;
 mod containerd;
 mod docker;
+mod image;
 mod podman;
 mod runc;
 
 pub use child::{child, static_child};
 pub use containerd::Containerd;
 pub use docker::Docker;
+pub use image::{Image, Registry};
 pub use podman::Podman;
 pub use runc::Runc;
 

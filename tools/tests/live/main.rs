@@ -9,6 +9,7 @@ mod containers;
 
 mod call_by_call;
 mod command;
+mod docker;
 mod doctor;
 mod inside;
 mod learned;
