@@ -98,7 +98,7 @@ static int serve(char **a)
     }
 }
 
-// storm N PATH: N times a file is opened, a socket connected and a DNS question asked; at every hundredth a child is
+// storm N PATH: N times a file is opened, a socket connected and a DNS question asked; at every thousandth a child is
 // forked and exits.
 static int storm(long n, const char *path)
 {
@@ -115,7 +115,7 @@ static int storm(long n, const char *path)
         close(fd);
         if (sendto(asking, question, bytes, 0, (void *)&server, sizeof(server)) != bytes)
             return errno;
-        if (i % 100)
+        if (i % 1000)
             continue;
         pid_t pid = fork();
         if (!pid)

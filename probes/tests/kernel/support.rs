@@ -9,7 +9,6 @@ use grove::event::{Body, Event, Peer};
 use grove_probes::kernel::{Cause, Class, Count, Options, Probes, What};
 
 #[path = "../common/child.rs"]
-#[allow(dead_code)]
 mod built;
 
 /// An event with texts of its own.
@@ -110,6 +109,11 @@ pub fn child(args: &[&str]) -> Command {
 
 pub fn child_path() -> &'static Path {
     built::child()
+}
+
+/// The same without libraries: it opens nothing by itself.
+pub fn static_child_path() -> &'static Path {
+    built::static_child()
 }
 
 pub fn text(bytes: &[u8]) -> String {
