@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueHint};
 use grove::config::Config;
-use grove::trace::FeedError;
+use grove::event::{EventBuf, Sink};
+use grove::trace::input::Records;
 use grove::trace::write::Header;
+use grove::trace::{Decoder, FeedError};
 
 use crate::cli::teach;
 use crate::exit::{Error, Exit};
@@ -47,54 +49,92 @@ pub(crate) struct ConvertArgs {
 }
 
 pub(crate) fn run(args: &ConvertArgs, config: &Config) -> Result<Exit, Error> {
-    let header = Header { recording: args.recording.as_deref(), ..Header::default() };
-    let mut trace = TraceFile::create(&args.output, header, args.container.as_deref())?;
     let stop = interrupt::flag();
+    let mut target = Target { args, trace: None, partial: false };
     let mut outcome = Ok(());
-    let mut opened = false;
     for path in &args.read.traces {
         match feed::open(path, &args.read, config, &stop) {
-            Ok(input) => {
-                opened = true;
-                outcome = outcome.and(one(input, args.read.strict, &stop, &mut trace));
-            }
+            Ok(input) => outcome = outcome.and(one(input, args.read.strict, &stop, &mut target)),
             Err(error) => outcome = outcome.and(Err(error)),
         }
-        if trace.failed() || args.read.strict && outcome.is_err() {
+        if target.trace.as_ref().is_some_and(TraceFile::failed) || args.read.strict && outcome.is_err() {
             break;
         }
     }
     // What came before a fault is a whole trace; of nothing none is made.
-    if opened {
+    if let Some(trace) = target.trace {
         say(&format!("{} events", trace.finish()?));
-    } else {
-        trace.abandon()?;
     }
     outcome.map(|()| Exit::Done)
 }
 
-fn one(input: Opened, strict: bool, stop: &AtomicBool, trace: &mut TraceFile) -> Result<(), Error> {
+/// The trace that is made of all inputs, begun with the first one: its header says what the input's says.
+struct Target<'a> {
+    args: &'a ConvertArgs,
+    trace: Option<TraceFile>,
+    partial: bool,
+}
+
+impl Target<'_> {
+    /// The trace, for what follows of an input.
+    fn begin(&mut self, name: &str, partial: bool) -> Result<&mut TraceFile, Error> {
+        let Self { args, trace, partial: whole } = self;
+        if let Some(trace) = trace {
+            if partial && !*whole {
+                let text = format!("{name} is a partial recording, and what came before is not: name it first");
+                return Err(Error::Message { exit: Exit::BadInput, text });
+            }
+            return Ok(trace);
+        }
+        let header = Header { recording: args.recording.as_deref(), partial, ..Header::default() };
+        let begun = TraceFile::create(&args.output, header, args.container.as_deref())?;
+        *whole = partial;
+        Ok(trace.insert(begun))
+    }
+}
+
+fn one(input: Opened, strict: bool, stop: &AtomicBool, target: &mut Target<'_>) -> Result<(), Error> {
     let Opened { name, mut records, mut decoder, bar: _bar } = input;
     let mut rejections = Rejections::new(&name);
-    while !trace.failed() {
-        let record = match records.next() {
-            _ if stop.load(Ordering::Relaxed) => break,
-            Ok(Some(record)) => record,
-            Ok(None) => break,
-            Err(error) => return Err(feed::bad_input(&name, &error.into())),
-        };
-        let line = record.line;
-        let decoded = match record.bytes {
-            Ok(bytes) => decoder.decode(bytes, trace),
-            Err(too_long) => Err(too_long.into()),
-        };
-        if let Err(reject) = decoded {
-            rejections.tell(line, &reject);
-            if strict || decoder.is_fatal() {
-                return Err(feed::bad_input(&name, &FeedError::Rejected { line, reject }));
-            }
-        }
+    // Only the first record can be a header.
+    let mut first = EventBuf::new();
+    let outcome = step(&name, &mut records, &mut *decoder, &mut rejections, strict, stop, &mut first);
+    let trace = target.begin(&name, decoder.is_partial())?;
+    first.iter().for_each(|stored| trace.event(stored.event));
+    let mut more = outcome?;
+    while more && !trace.failed() {
+        more = step(&name, &mut records, &mut *decoder, &mut rejections, strict, stop, trace)?;
     }
     decoder.finish(trace);
     Ok(())
+}
+
+/// Converts one record; false if there are no more.
+fn step(
+    name: &str,
+    records: &mut Records,
+    decoder: &mut dyn Decoder,
+    rejections: &mut Rejections<'_>,
+    strict: bool,
+    stop: &AtomicBool,
+    sink: &mut dyn Sink,
+) -> Result<bool, Error> {
+    let record = match records.next() {
+        _ if stop.load(Ordering::Relaxed) => return Ok(false),
+        Ok(Some(record)) => record,
+        Ok(None) => return Ok(false),
+        Err(error) => return Err(feed::bad_input(name, &error.into())),
+    };
+    let line = record.line;
+    let decoded = match record.bytes {
+        Ok(bytes) => decoder.decode(bytes, sink),
+        Err(too_long) => Err(too_long.into()),
+    };
+    if let Err(reject) = decoded {
+        rejections.tell(line, &reject);
+        if strict || decoder.is_fatal() {
+            return Err(feed::bad_input(name, &FeedError::Rejected { line, reject }));
+        }
+    }
+    Ok(true)
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 use grove::config::Config;
+use grove_probes::kernel::Wants;
 use serde::Serialize;
 
 use crate::cli::teach;
@@ -20,7 +21,7 @@ use crate::terminal::{self, escape};
         ("grove doctor --format json", "the same for programs: name, ok, required, detail, remedy"),
     ],
     &[
-        (Exit::Done, "live profiling works here, perhaps not all of it"),
+        (Exit::Done, "`grove run` works here, with these settings; what the kernel has no hook for is `missing`"),
         (Exit::Failed, "it does not"),
     ],
 ))]
@@ -63,7 +64,9 @@ pub(crate) fn run(args: &DoctorArgs, config: &Config) -> Result<Exit, Error> {
 }
 
 fn rows(config: &Config) -> Vec<Row> {
-    let kernel = grove_probes::kernel::doctor::checks(&kernel_options(config));
+    let options = kernel_options(config);
+    let wants = Wants::of_containers(&options, config.snapshot_processes > 0);
+    let kernel = grove_probes::kernel::doctor::checks(&options, wants);
     let runtimes = grove_probes::workload::checks(&grove_probes::workload::Options::of(config));
     let checks = kernel.into_iter().chain(runtimes);
     checks

@@ -73,6 +73,16 @@ impl Error {
     }
 }
 
+impl Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Usage(usage) => usage.fmt(f),
+            Self::ReaderGone => f.write_str("nobody reads standard output any more"),
+            Self::Message { text, .. } => f.write_str(text),
+        }
+    }
+}
+
 /// Goes on where a reader that left standard output is no reason to stop: what was found still decides the code.
 pub(crate) fn reader_may_leave(result: Result<(), Error>) -> Result<(), Error> {
     match result {

@@ -72,8 +72,8 @@ fn one(
 
     let mut rejections = Rejections::new(&name);
     let mut on_reject = |line: u64, reject: &Reject| rejections.tell(line, reject);
-    let mut on_recording = |name: &str, partial: bool| {
-        let recording = engine.recording(Some(name)).unwrap_or(unnamed);
+    let mut on_recording = |name: Option<&str>, partial: bool| {
+        let recording = name.and_then(|name| engine.recording(Some(name)).ok()).unwrap_or(unnamed);
         if partial {
             engine.mark_partial(recording);
         }

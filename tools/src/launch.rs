@@ -8,10 +8,12 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use clap::Args;
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_parent_process_death_signal, waitpid,
+};
 
 use crate::exit::{Error, Exit};
 
@@ -21,6 +23,9 @@ pub(crate) const SUBCOMMAND: &str = "launch";
 /// The command line of the stopped copy.
 #[derive(Debug, Args)]
 pub(crate) struct LaunchArgs {
+    /// Who started it
+    parent: i32,
+
     /// The command
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
@@ -29,7 +34,14 @@ pub(crate) struct LaunchArgs {
 /// The stopped copy: waits until it is continued, then becomes the command.
 pub(crate) fn run(args: &LaunchArgs) -> Result<Exit, Error> {
     let Some((program, arguments)) = args.command.split_first() else { return Ok(Exit::BadInput) };
-    kill_process(getpid(), Signal::STOP).map_err(|e| Error::failed(e, "start the command through grove record"))?;
+    let failed = |e: rustix::io::Errno| Error::failed(e, "start the command through grove record");
+    // Whoever observes may be killed before that begins: nobody else would continue this.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed)?;
+    if getppid().map(Pid::as_raw_pid) != Some(args.parent) {
+        return Err(Error::failed("nobody observes the command any more", "start it again"));
+    }
+    kill_process(getpid(), Signal::STOP).map_err(failed)?;
+    set_parent_process_death_signal(None).map_err(failed)?;
     let error = Command::new(program).args(arguments).exec();
     Err(Error::failed(format_args!("cannot run {}: {error}", program.display()), "check its name and permissions"))
 }
@@ -41,15 +53,15 @@ pub(crate) struct Launched {
 }
 
 impl Launched {
-    /// Starts the stopped copy, and waits until it has stopped.
+    /// Starts the stopped copy, and waits until it has stopped. The command will write to `stdout`.
     ///
     /// # Errors
-    /// There is no process to be had.
-    pub(crate) fn start(command: &[OsString]) -> io::Result<Self> {
-        if !command.first().is_some_and(|program| can_be_run(program)) {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "no such program"));
-        }
-        let mut child = Command::new("/proc/self/exe").arg(SUBCOMMAND).arg("--").args(command).spawn()?;
+    /// There is no such program, or no process to be had.
+    pub(crate) fn start(command: &[OsString], stdout: Stdio) -> io::Result<Self> {
+        can_be_run(command.first().map_or(OsStr::new(""), OsString::as_os_str))?;
+        let own = std::process::id().to_string();
+        let mut copy = Command::new("/proc/self/exe");
+        let mut child = copy.args([SUBCOMMAND, &own, "--"]).args(command).stdout(stdout).spawn()?;
         let stopped = match pid(&child) {
             Some(pid) => waitpid(Some(pid), WaitOptions::UNTRACED).map_err(io::Error::from),
             None => Err(io::ErrorKind::NotFound.into()),
@@ -112,13 +124,22 @@ impl Drop for Launched {
 }
 
 /// Whether there is a program of this name, as a shell would look for it.
-fn can_be_run(program: &OsStr) -> bool {
-    let is_program =
-        |path: &Path| path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+fn can_be_run(program: &OsStr) -> io::Result<()> {
+    let is_program = |path: &Path| -> io::Result<()> {
+        let meta = path.metadata()?;
+        if meta.is_file() && meta.permissions().mode() & 0o111 != 0 {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is no file that may be executed"))
+    };
     if program.as_encoded_bytes().contains(&b'/') {
         return is_program(Path::new(program));
     }
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| is_program(&dir.join(program))))
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|dir| is_program(&dir.join(program)).is_ok()) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, "there is no such program in PATH"))
 }
 
 fn pid(child: &Child) -> Option<Pid> {

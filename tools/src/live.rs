@@ -4,16 +4,18 @@
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::ops::ControlFlow;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use grove::config::{Config, ConfigError};
 use grove::event::{EventBuf, Sink};
-use grove_probes::kernel::{Class, Classes, Options};
+use grove_probes::kernel::{Class, Classes, Options, Wants, require};
 use grove_probes::live::{Live, LiveError, Origin, Select, Wanted, Whom};
 use grove_probes::proc::Budget;
 use grove_probes::workload::Workload;
@@ -48,11 +50,11 @@ pub(crate) struct LiveArgs {
     source: Source,
 
     /// Image name for the command [default: its own name]
-    #[arg(long, value_name = "NAME", requires = "command")]
+    #[arg(long, value_name = "NAME", requires = "command", value_parser = NonEmptyStringValueParser::new())]
     image: Option<String>,
 
     /// Image tag for the command
-    #[arg(long, default_value = "local", requires = "command")]
+    #[arg(long, default_value = "local", requires = "command", value_parser = NonEmptyStringValueParser::new())]
     tag: String,
 
     /// A command to run and to observe, with all its descendants, in place of containers
@@ -76,6 +78,26 @@ impl LiveArgs {
             config.set_flag("--host", "GROVE_HOST", "true")?;
         }
         Ok(())
+    }
+
+    /// Whether what is asked for can be done at all. To be asked first: nothing is made or started for nothing.
+    ///
+    /// # Errors
+    /// One line on what is missing and what to do.
+    pub(crate) fn check(&self, config: &Config) -> Result<(), Error> {
+        if self.command.is_empty() && std::env::args_os().any(|argument| argument == "--") {
+            // Else an empty variable of a script would have all containers observed in the command's place.
+            return Err(Error::Message { exit: Exit::BadInput, text: "no command after `--`; give one".to_owned() });
+        }
+        let options = kernel_options(config);
+        match self.source {
+            Source::Proc => Ok(()),
+            Source::Bpf if self.command.is_empty() => {
+                require(Wants::of_containers(&options, config.snapshot_processes > 0))
+            }
+            Source::Bpf => require(Wants::of_command(&options)),
+        }
+        .map_err(|missing| unavailable(missing.into()))
     }
 
     /// Whether the source cannot see all that a container does.
@@ -123,11 +145,11 @@ pub(crate) struct Ended {
 impl Observation {
     /// Attaches, gives up the privileges that are not needed any more, and lets the command begin if there is one.
     /// Also the events of what runs already. To be called before there are other threads: those that come later have
-    /// the fewer privileges too.
+    /// the fewer privileges too. What the command writes goes to standard error if standard output is `taken`.
     ///
     /// # Errors
     /// One line on what is missing and what to do.
-    pub(crate) fn start(args: &LiveArgs, config: &Config) -> Result<(Self, EventBuf), Error> {
+    pub(crate) fn start(args: &LiveArgs, config: &Config, taken: bool) -> Result<(Self, EventBuf), Error> {
         let stop = interrupt::flag();
         let origin = match args.source {
             Source::Bpf => Origin::Kernel(Box::new(kernel_options(config))),
@@ -145,7 +167,8 @@ impl Observation {
                 },
             },
             Some(program) => {
-                let launched = Launched::start(&args.command).map_err(|e| {
+                let stdout = if taken { Stdio::from(io::stderr()) } else { Stdio::inherit() };
+                let launched = Launched::start(&args.command, stdout).map_err(|e| {
                     Error::failed(
                         format_args!("cannot run {}: {e}", program.display()),
                         "check its name and permissions",
@@ -217,6 +240,7 @@ impl Observation {
         if self.selects && !self.live.containers().iter().any(|container| container.wanted == Wanted::Yes) {
             say("note: no container was there that --container names");
         }
+        self.live.end();
         Ok(Ended { status })
     }
 }
@@ -237,7 +261,7 @@ fn give_up_privileges() {
     }
 }
 
-fn gone(error: std::io::Error) -> Error {
+fn gone(error: io::Error) -> Error {
     Error::failed(format_args!("no more events: {error}"), "start it again")
 }
 

@@ -26,7 +26,7 @@ impl Output {
     /// # Errors
     /// A directory that takes no file, or a device that cannot be written.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        if path == Path::new("-") {
+        if is_stdout(path) {
             return Ok(Self::Stream(Box::new(io::stdout().lock())));
         }
         Self::file(path).map_err(|e| unwritable(path, &e))
@@ -73,6 +73,11 @@ impl Write for Output {
     }
 }
 
+/// Whether a path stands for standard output.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// Writes `bytes` to a file or, for `-`, to standard output.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut out = Output::open(path)?;
@@ -81,7 +86,7 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 /// What `path` could not be written for.
 pub(crate) fn failed(path: &Path, error: io::Error) -> Error {
-    if path == Path::new("-") { Error::stdout(error) } else { unwritable(path, &error) }
+    if is_stdout(path) { Error::stdout(error) } else { unwritable(path, &error) }
 }
 
 fn unwritable(path: &Path, error: &dyn Display) -> Error {

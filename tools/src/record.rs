@@ -13,6 +13,7 @@ use crate::cli::teach;
 use crate::exit::{Error, Exit};
 use crate::feed::say;
 use crate::live::{LiveArgs, Observation, random_name};
+use crate::output;
 use crate::trace_file::TraceFile;
 
 /// The command line of `grove record`.
@@ -45,11 +46,12 @@ pub(crate) struct RecordArgs {
 
 pub(crate) fn run(args: &RecordArgs, config: &mut Config) -> Result<Exit, Error> {
     args.live.override_variables(config)?;
+    args.live.check(config)?;
     let name = args.recording.clone().unwrap_or_else(random_name);
     let header =
         Header { source: Some(args.live.source_name()), recording: Some(&name), partial: args.live.is_partial() };
     let mut trace = TraceFile::create(&args.output, header, None)?;
-    let (observation, before) = Observation::start(&args.live, config)?;
+    let (observation, before) = Observation::start(&args.live, config, output::is_stdout(&args.output))?;
     before.iter().for_each(|stored| trace.event(stored.event));
     // A full disk ends it at once, not after an hour of recording nothing.
     let full = |_: &Live, trace: &mut TraceFile| if trace.failed() { Flow::Break(()) } else { Flow::Continue(()) };

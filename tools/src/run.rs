@@ -19,6 +19,7 @@ use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
 use crate::live::{LiveArgs, Observation, random_name};
+use crate::output;
 use crate::table::Table;
 use crate::trace_file::TraceFile;
 
@@ -66,6 +67,7 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
         config.set_flag("--workers", "GROVE_WORKERS", workers)?;
     }
     let config = &*config;
+    args.live.check(config)?;
     let directory = Directory::continuing(&args.output)?;
     let name = random_name();
     let record = match &args.record {
@@ -80,7 +82,8 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
         }
     };
 
-    let (observation, before) = Observation::start(&args.live, config)?;
+    let taken = [&args.record, &args.stats].into_iter().flatten().any(|path| output::is_stdout(path));
+    let (observation, before) = Observation::start(&args.live, config, taken)?;
     let engine = Engine::start_with(config, Mode::Learn, Interner::global()).map_err(feed::start_error)?;
     let mut sender = engine.sender(Overflow::Wait);
     let recording = engine.recording(Some(&name)).unwrap_or_default();
@@ -173,7 +176,8 @@ impl Keeper<'_> {
         self
     }
 
-    /// Writes all profiles. Only the outcome of the last time counts: what fails now may work then.
+    /// Writes all profiles. Only the outcome of the last time counts: what fails now may work then. Of several failures
+    /// the first one is the outcome, and all others are told.
     fn write(&mut self, snapshot: &Snapshot, last: bool) {
         self.outcome = Ok(());
         for profile in snapshot.profiles.values() {
@@ -181,8 +185,8 @@ impl Keeper<'_> {
                 Ok(path) if last => say(&describe(&path, profile)),
                 Ok(_) => {}
                 Err(error) => {
-                    if !last {
-                        tracing::warn!(?error, image = profile.image(), "a profile cannot be written");
+                    if !last || self.outcome.is_err() {
+                        tracing::warn!(%error, image = profile.image(), "a profile cannot be written");
                     }
                     let before = std::mem::replace(&mut self.outcome, Ok(()));
                     self.outcome = before.and(Err(error));

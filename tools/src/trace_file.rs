@@ -53,11 +53,6 @@ impl TraceFile {
         out.into_inner().map_err(io::IntoInnerError::into_error).and_then(Output::keep).map_err(failed)?;
         Ok(events)
     }
-
-    /// Gives up on the trace: the error that there was, or `Ok` if there was none. No file is made.
-    pub(crate) fn abandon(self) -> Result<(), Error> {
-        self.error.map_or(Ok(()), |e| Err(output::failed(&self.path, e)))
-    }
 }
 
 impl Sink for TraceFile {

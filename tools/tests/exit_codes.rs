@@ -39,6 +39,10 @@ fn usage_errors_are_3() {
         &["env", "too", "much"],
         &["completions"],
         &["--color", "sometimes", "env"],
+        &["run", "--"],
+        &["record", "--output", "t", "--"],
+        &["run", "--image", "", "--", "true"],
+        &["run", "--tag", "", "--", "true"],
     ] {
         let ended = run(args, &[]);
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(3), ""), "{args:?}");

@@ -67,9 +67,9 @@ pub struct Feed<'a> {
     pub stop: &'a AtomicBool,
     /// Told of every rejected record and the line that it begins in.
     pub on_reject: &'a mut dyn FnMut(u64, &Reject),
-    /// Told once what the header calls the recording, and whether it is partial, before the first event; gives the
-    /// engine's index for it.
-    pub on_recording: &'a mut dyn FnMut(&str, bool) -> u16,
+    /// Told once what the header calls the recording, if it has a name, and whether it is partial, before the first
+    /// event; gives the engine's index for it.
+    pub on_recording: &'a mut dyn FnMut(Option<&str>, bool) -> u16,
     /// Sums up the records of recordings that do not name themselves.
     pub hash: &'a mut LineHash,
     /// What containers were told to be, in all inputs of the engine.
@@ -117,10 +117,8 @@ impl Feed<'_> {
             };
             match decoded {
                 Ok(Line::Header) => {
-                    if let Some(name) = decoder.recording() {
-                        sender.set_recording(on_recording(name, decoder.is_partial()));
-                        named = true;
-                    }
+                    sender.set_recording(on_recording(decoder.recording(), decoder.is_partial()));
+                    named = decoder.recording().is_some();
                     continue;
                 }
                 Ok(Line::Event) => {

@@ -4,66 +4,143 @@ use std::io;
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
-/// A capability and what it is needed for.
+use super::options::Options;
+use super::record::Class;
+
+/// What is wanted of the host, as far as capabilities go. What is not wanted needs none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// Events from the kernel's programs.
+    pub programs: bool,
+    /// DNS questions among them.
+    pub dns: bool,
+    /// The containers of this host, and so whose a cgroup is that was neither there at the start nor announced.
+    pub containers: bool,
+    /// The processes that run already, whosever they are.
+    pub running: bool,
+}
+
+impl Wants {
+    /// What observing containers takes, those that are `running` already too.
+    pub fn of_containers(options: &Options, running: bool) -> Self {
+        Self { containers: true, running, ..Self::of_command(options) }
+    }
+
+    /// What observing a command takes, from its first step on.
+    pub fn of_command(options: &Options) -> Self {
+        Self { programs: true, dns: options.classes.contains(Class::Dns), containers: false, running: false }
+    }
+}
+
+/// A capability and what it is needed for.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Need {
     pub(super) name: &'static str,
     set: CapabilitySet,
     /// What does the same.
     or: CapabilitySet,
     pub(super) purpose: &'static str,
-    /// Nothing works without it.
-    pub(super) required: bool,
+    /// How to do without, if that can be.
+    pub(super) without: Option<&'static str>,
+    wanted: fn(Wants) -> bool,
 }
 
-pub(super) const NEEDS: [Need; 4] = [
+static NEEDS: [Need; 5] = [
     Need {
         name: "CAP_BPF",
         set: CapabilitySet::BPF,
         or: CapabilitySet::SYS_ADMIN,
         purpose: "creating maps and loading programs",
-        required: true,
+        without: None,
+        wanted: |wants| wants.programs,
     },
     Need {
         name: "CAP_PERFMON",
         set: CapabilitySet::PERFMON,
         or: CapabilitySet::SYS_ADMIN,
         purpose: "programs that read the kernel's memory",
-        required: true,
+        without: None,
+        wanted: |wants| wants.programs,
     },
     Need {
         name: "CAP_NET_ADMIN",
         set: CapabilitySet::NET_ADMIN,
         or: CapabilitySet::SYS_ADMIN,
         purpose: "seeing DNS questions",
-        required: false,
+        without: Some("GROVE_PROBE_DNS=false"),
+        wanted: |wants| wants.dns,
+    },
+    Need {
+        name: "CAP_DAC_READ_SEARCH",
+        set: CapabilitySet::DAC_READ_SEARCH,
+        or: CapabilitySet::DAC_READ_SEARCH,
+        purpose: "finding the container of a cgroup",
+        without: None,
+        wanted: |wants| wants.containers,
     },
     Need {
         name: "CAP_SYS_PTRACE",
         set: CapabilitySet::SYS_PTRACE,
         or: CapabilitySet::SYS_PTRACE,
-        purpose: "looking at other users' processes in /proc, for those that run already",
-        required: false,
+        purpose: "looking at processes that run already",
+        without: Some("GROVE_SNAPSHOT_PROCESSES=0"),
+        wanted: |wants| wants.running,
     },
 ];
 
 impl Need {
-    pub(super) fn met(&self, have: CapabilitySet) -> bool {
+    fn met(&self, have: CapabilitySet) -> bool {
         have.contains(self.set) || have.contains(self.or)
     }
 }
 
-/// The capabilities in force.
-pub(super) fn effective() -> CapabilitySet {
-    capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
+/// What `wants` needs, and whether it is there.
+pub(super) fn needs(wants: Wants) -> impl Iterator<Item = (&'static Need, bool)> {
+    let have = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    NEEDS.iter().filter(move |need| (need.wanted)(wants)).map(move |need| (need, need.met(have)))
 }
 
-/// What is missing, in words, for what is done with packets too if `packets`.
+/// Capabilities that are needed and not there.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", self.line())]
+pub struct Missing(Vec<&'static Need>);
+
+/// Whether everything that `wants` needs is there. Better asked before than seen from what then fails: the kernel says
+/// no without saying why, and where it says nothing, less would be seen and nobody would know.
+///
+/// # Errors
+/// What is missing, in one line.
+pub fn require(wants: Wants) -> Result<(), Missing> {
+    let missing: Vec<_> = needs(wants).filter(|(_, met)| !met).map(|(need, _)| need).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Missing(missing)) }
+}
+
+impl Missing {
+    fn line(&self) -> String {
+        let each = self.0.iter().map(|need| format!("{} (for {})", need.name, need.purpose));
+        let is = if self.0.len() == 1 { "is" } else { "are" };
+        let them = if self.0.len() == 1 { "it" } else { "them" };
+        let mut line = format!("{} {is} missing: run as root, or with {them}", and(each.collect()));
+        // Doing without only some of them is no help.
+        if let Some(without) = self.0.iter().map(|need| need.without).collect::<Option<Vec<_>>>() {
+            line.push_str(&format!("; or without, by {}", without.join(" ")));
+        }
+        line
+    }
+}
+
+fn and(mut words: Vec<String>) -> String {
+    match words.pop() {
+        Some(last) if !words.is_empty() => format!("{} and {last}", words.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
+/// The names of what is missing of what every program needs, for questions on the net too if `packets`.
 pub(super) fn missing(packets: bool) -> Option<String> {
-    let have = effective();
-    let needed = |need: &&Need| need.required || packets && need.set == CapabilitySet::NET_ADMIN;
-    let names: Vec<_> = NEEDS.iter().filter(needed).filter(|n| !n.met(have)).map(|n| n.name).collect();
-    (!names.is_empty()).then(|| names.join(" and "))
+    let wants = Wants { programs: true, dns: packets, containers: false, running: false };
+    let names: Vec<_> = needs(wants).filter(|(_, met)| !met).map(|(need, _)| need.name.to_owned()).collect();
+    (!names.is_empty()).then(|| and(names))
 }
 
 /// Gives up every capability that is not needed once [`Probes`](super::Probes) are attached. Kept are `CAP_BPF` and
@@ -96,4 +173,39 @@ pub fn drop_capabilities() -> io::Result<Vec<&'static str>> {
     let inheritable = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: left, permitted: left, inheritable })?;
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(names: &[&str]) -> String {
+        Missing(names.iter().filter_map(|name| NEEDS.iter().find(|need| need.name == *name)).collect()).to_string()
+    }
+
+    #[test]
+    fn one_line_names_what_is_missing_and_what_to_do() {
+        assert_eq!(
+            line(&["CAP_NET_ADMIN"]),
+            "CAP_NET_ADMIN (for seeing DNS questions) is missing: run as root, or with it; or without, by \
+             GROVE_PROBE_DNS=false"
+        );
+        assert_eq!(
+            line(&["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]),
+            "CAP_BPF (for creating maps and loading programs), CAP_PERFMON (for programs that read the kernel's memory) \
+             and CAP_NET_ADMIN (for seeing DNS questions) are missing: run as root, or with them"
+        );
+    }
+
+    #[test]
+    fn what_is_not_wanted_needs_nothing() {
+        let names = |wants| needs(wants).map(|(need, _)| need.name).collect::<Vec<_>>();
+        let nothing = Wants { programs: false, dns: false, containers: false, running: false };
+        assert!(names(nothing).is_empty() && require(nothing).is_ok());
+        assert_eq!(names(Wants::of_containers(&Options::default(), true)).len(), NEEDS.len());
+        assert_eq!(names(Wants { programs: true, ..nothing }), ["CAP_BPF", "CAP_PERFMON"]);
+        assert_eq!(names(Wants { dns: true, ..nothing }), ["CAP_NET_ADMIN"]);
+        assert_eq!(names(Wants { containers: true, ..nothing }), ["CAP_DAC_READ_SEARCH"]);
+        assert_eq!(names(Wants { running: true, ..nothing }), ["CAP_SYS_PTRACE"]);
+    }
 }

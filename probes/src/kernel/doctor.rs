@@ -7,21 +7,21 @@ use std::path::Path;
 
 use aya::Btf;
 
-use super::capabilities::{self, NEEDS};
+use super::capabilities::{self, Wants};
 use super::hooks::{self, HOOKS};
 use super::load;
 use super::options::Options;
 use crate::check::Check;
 
-/// Looks at everything, with these options. Programs are loaded and attached, one after the other, and detached again.
-pub fn checks(options: &Options) -> Vec<Check> {
+/// Looks at everything, with these options, for what is wanted. Programs are loaded and attached, one after the other,
+/// and detached again.
+pub fn checks(options: &Options, wants: Wants) -> Vec<Check> {
     let mut checks = vec![kernel(), btf(), lockdown(), pid_namespace()];
-    let have = capabilities::effective();
-    for need in &NEEDS {
-        let found =
-            if need.met(have) { Ok("there".to_string()) } else { Err(format!("missing: for {}", need.purpose)) };
-        let remedy = format!("run as root, or give the binary {} (setcap)", need.name);
-        checks.push(Check::new(need.name, need.required, found, &remedy));
+    for (need, met) in capabilities::needs(wants) {
+        let found = if met { Ok("there".to_string()) } else { Err(format!("missing: for {}", need.purpose)) };
+        let without = need.without.map(|variable| format!("; or do without, by {variable}")).unwrap_or_default();
+        let remedy = format!("run as root, or give the binary {} (setcap){without}", need.name);
+        checks.push(Check::new(need.name, true, found, &remedy));
     }
     checks.push(cgroups());
     checks.push(memory(options));
@@ -97,12 +97,15 @@ fn try_hooks(options: &Options, checks: &mut Vec<Check>) {
         refusal.clone().map_or(Ok("created".into()), Err),
         "see CAP_BPF; a memory limit of the cgroup may be too low too",
     ));
-    let mut loaded = loaded.ok();
+    let Ok(mut loaded) = loaded else {
+        // One cause is one line.
+        let hooks = format!("{} not tried, as the maps could not be created", HOOKS.len());
+        checks.push(Check::new("hooks", true, Err(hooks), "see maps"));
+        return;
+    };
     for hook in HOOKS {
-        let found = match &mut loaded {
-            Some(l) => hook.attach(&mut l.bpf, &l.btf).map(|()| "attached".to_string()).map_err(|e| hook.why(&e)),
-            None => Err("not tried: the maps could not be created".into()),
-        };
+        let found =
+            hook.attach(&mut loaded.bpf, &loaded.btf).map(|()| "attached".to_string()).map_err(|e| hook.why(&e));
         let remedy = format!("without it: {}; see the capabilities and the kernel's version", hook.lost);
         checks.push(Check::new(format!("hook {}", hook.name), hook.required, found, &remedy));
     }

@@ -134,7 +134,8 @@ pub(super) fn absent(name: &str) -> AttachError {
 fn refused(what: &str, reason: &io::Error) -> AttachError {
     let missing = match capabilities::missing(false) {
         Some(names) => format!("{names} missing"),
-        None => "although the capabilities are there: kernel lockdown, seccomp or a security module".into(),
+        None => "although the capabilities are there: a user namespace, kernel lockdown, seccomp or a security module"
+            .into(),
     };
     AttachError::Refused { what: what.into(), reason: reason.to_string(), missing }
 }

@@ -64,7 +64,7 @@ mod options;
 mod probes;
 mod record;
 
-pub use capabilities::drop_capabilities;
+pub use capabilities::{Missing, Wants, drop_capabilities, require};
 pub use hooks::HookState;
 pub use load::AttachError;
 pub use options::{Classes, Options, Scope};

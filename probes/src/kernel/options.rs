@@ -37,7 +37,7 @@ impl Default for Options {
             failed: true,
             scope: Scope::Everything,
             syscall_flush: Duration::from_secs(10),
-            shed_percent: 50,
+            shed_percent: 75,
         }
     }
 }

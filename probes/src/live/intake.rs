@@ -3,12 +3,14 @@
 //! Not here: who makes the events (`kernel`, `proc`), and asking runtimes (`workload`).
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use grove::event::{Body, EventBuf, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::{Containers, Index, Owner, Processes};
+use super::few::Few;
 use super::select::{Select, Wanted};
 use crate::proc::{Process, Snapshot};
 use crate::workload::{Answer, ContainerRef, Resolver, Workload};
@@ -57,6 +59,8 @@ pub struct Intake {
     unasked: Vec<ContainerRef>,
     /// Of the host, which was not asked for; not told yet.
     host_events: u64,
+    unnamed: Few,
+    lost: Few,
     path: Vec<u8>,
 }
 
@@ -70,6 +74,8 @@ impl Intake {
             host,
             unasked: Vec::new(),
             host_events: 0,
+            unnamed: Few::default(),
+            lost: Few::default(),
             path: Vec::new(),
         }
     }
@@ -116,7 +122,10 @@ impl Intake {
     }
 
     /// A cgroup of which nothing can be learned any more.
-    pub fn lost_cgroup(&mut self, cgroup: u64) -> Owner {
+    pub fn lost_cgroup(&mut self, cgroup: u64, why: &dyn Display) -> Owner {
+        if self.lost.tell() {
+            tracing::warn!(cgroup, %why, "a cgroup's events cannot be given to a container");
+        }
         let index = self.containers.is_unknown(cgroup);
         self.decide(index);
         Owner::Container(index)
@@ -239,6 +248,16 @@ impl Intake {
         }
     }
 
+    /// Says what warnings were kept back.
+    pub fn tell_untold(&mut self) {
+        if let Some(containers) = self.unnamed.untold() {
+            tracing::warn!(containers, "image unknown of more containers");
+        }
+        if let Some(cgroups) = self.lost.untold() {
+            tracing::warn!(cgroups, "events of more cgroups cannot be given to a container");
+        }
+    }
+
     /// Whether a runtime is still expected to answer.
     pub fn waits(&self) -> bool {
         let open = |container: &super::Container| container.who.is_some() && !container.answered;
@@ -262,7 +281,9 @@ impl Intake {
         match result {
             Ok(workload) => self.tell(&who, workload, sink),
             Err(unresolved) => {
-                tracing::warn!(container = who.id, runtime = %who.runtime, %unresolved, "image unknown");
+                if self.unnamed.tell() {
+                    tracing::warn!(container = who.id, runtime = %who.runtime, %unresolved, "image unknown");
+                }
                 let index = self.containers.find(&who);
                 if let Some(container) = index.and_then(|index| self.containers.get_mut(index)) {
                     container.answered = true;

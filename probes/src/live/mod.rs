@@ -13,6 +13,7 @@
 mod by_kernel;
 mod by_proc;
 mod containers;
+mod few;
 mod intake;
 mod places;
 mod select;

@@ -34,10 +34,7 @@ impl Places {
         }
         match self.paths.path(cgroup) {
             Ok(path) => intake.cgroup(cgroup, self.who(&path)),
-            Err(lost) => {
-                tracing::warn!(cgroup, %lost, "a cgroup's events cannot be given to a container");
-                intake.lost_cgroup(cgroup)
-            }
+            Err(lost) => intake.lost_cgroup(cgroup, &lost),
         }
     }
 

@@ -14,7 +14,7 @@ use super::containers::Containers;
 use super::intake::{Intake, PathFacts, now};
 use super::places::Places;
 use super::select::Select;
-use crate::kernel::{AttachError, HookState, Options, Scope};
+use crate::kernel::{self, AttachError, HookState, Missing, Options, Scope, Wants};
 use crate::proc::{self, Budget, ConnectorError, Snapshot};
 use crate::workload::{self, ContainerRef, Resolver, Runtime, Workload};
 
@@ -59,6 +59,9 @@ pub enum Whom {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LiveError {
+    /// What was asked for cannot all be seen.
+    #[error(transparent)]
+    Missing(#[from] Missing),
     /// The programs cannot be attached.
     #[error(transparent)]
     Attach(#[from] AttachError),
@@ -99,6 +102,12 @@ impl Live {
         attached: impl FnOnce(),
         sink: &mut dyn Sink,
     ) -> Result<Self, LiveError> {
+        if let Origin::Kernel(options) = origin {
+            kernel::require(match &whom {
+                Whom::Containers { budget, .. } => Wants::of_containers(options, budget.processes_max > 0),
+                Whom::Command { .. } => Wants::of_command(options),
+            })?;
+        }
         match whom {
             Whom::Containers { select, host, resolver, budget } => {
                 let intake = Intake::new(None, select, host);
@@ -203,6 +212,11 @@ impl Live {
         self.intake.settle(sink);
     }
 
+    /// No runtime is waited for any more. Says what warnings were kept back.
+    pub fn end(mut self) {
+        self.intake.tell_untold();
+    }
+
     /// Takes what has happened since, and hands it on. Never waits, unless `sink` does.
     ///
     /// # Errors
@@ -241,7 +255,7 @@ fn running(places: &Places, budget: Budget, host: bool) -> Snapshot {
         Ok(snapshot) => {
             let left_out = snapshot.left_out;
             if left_out != proc::LeftOut::default() {
-                tracing::warn!(?left_out, "not every process that runs already could be looked at");
+                tracing::warn!(%left_out, "not every process that runs already could be looked at");
             }
             snapshot
         }

@@ -7,6 +7,7 @@
 //! Not here: what happens while the snapshot is taken. Watch first, then take it: an event that comes twice is known.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -41,6 +42,13 @@ pub struct LeftOut {
     pub reused: u64,
     /// The kernel would not show them.
     pub denied: u64,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { over_budget, gone, reused, denied } = self;
+        write!(f, "{over_budget} beyond the budget, {gone} ended, {reused} with the id of another, {denied} not shown")
+    }
 }
 
 /// Processes that run.

@@ -75,6 +75,24 @@ fn a_container_and_a_recording_can_be_given_names() {
     assert_eq!(ended.stdout.matches(r#""container":"other""#).count(), 2);
 }
 
+const PARTIAL: &str = r#"{"type":"header","format":"grove-trace","version":1,"completeness":"partial"}"#;
+
+/// What could not all be seen goes on saying so, with or without a name, and is not mixed with what could.
+#[test]
+fn a_partial_trace_stays_partial() {
+    let lab = Lab::new();
+    lab.file("whole", trace(&[START, EXEC]));
+    lab.file("partial", trace(&[PARTIAL, START, EXEC]));
+    for traces in [&["partial"][..], &["partial", "whole"]] {
+        lab.run(&[&["convert", "--output", "out"], traces].concat()).expect(0);
+        assert!(lab.text("out").lines().next().unwrap().contains(r#""completeness":"partial""#));
+        lab.run(&["replay", "out"]).expect(0);
+        assert!(lab.profile_text("web").contains(r#""completeness":"partial""#));
+    }
+    lab.run(&["convert", "whole", "partial"]).expect(3).said(&["partial", "name it first"]);
+    assert!(!lab.run(&["convert", "whole"]).expect(0).stdout.contains("completeness"));
+}
+
 #[test]
 fn what_came_before_a_cut_is_a_whole_trace() {
     let text: String =
@@ -100,7 +118,7 @@ fn rejected_lines_are_told_and_left_out() {
     lab.run(&["convert", "absent"]).expect(1).said(&["absent"]);
 }
 
-/// `sysdig -j | grove convert -` is a stream: what was read is there before the end.
+/// As in `sysdig -j | grove convert -`.
 #[test]
 fn standard_input_and_output_will_do() {
     let lab = Lab::new();

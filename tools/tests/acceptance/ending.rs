@@ -127,3 +127,35 @@ fn completions_are_scripts_that_know_the_subcommands() {
     let status = Command::new("bash").args(["-n", "grove.bash"]).current_dir(lab.path("")).status().unwrap();
     assert!(status.success());
 }
+
+/// A command that waits to be observed does not wait for ever if whoever was to observe it is killed.
+#[test]
+fn a_command_that_nobody_will_observe_does_not_stay() {
+    let state = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
+    };
+    let lab = Lab::new();
+    let script = r#""$0" launch $$ -- touch began & echo $!; read"#;
+    let mut shell = Command::new("bash");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_grove")]).current_dir(lab.path(""));
+    let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut pid = String::new();
+    let stdout = shell.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut pid).unwrap();
+    let until = |what: &str, states: &[Option<char>]| {
+        let start = Instant::now();
+        while !states.contains(&state(pid.trim())) {
+            assert!(start.elapsed() < Duration::from_secs(60), "{what}: {:?}", state(pid.trim()));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    until("it stops", &[Some('T')]);
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    until("it is gone", &[None, Some('Z')]);
+    assert!(!lab.path("began").exists());
+    // Nor does one begin that comes too late.
+    lab.run(&["launch", "1", "--", "touch", "began"]).expect(1).said(&["nobody observes"]);
+    assert!(!lab.path("began").exists());
+}

@@ -1,5 +1,6 @@
 //! What the host can do, and what is said to who may not.
 
+use std::ffi::OsStr;
 use std::process::Command;
 
 use crate::{alone, containers, grove, ok, text};
@@ -23,36 +24,83 @@ fn every_check_has_a_name_a_verdict_a_detail_and_a_remedy() {
     assert_eq!(people.lines().count(), checks.len(), "one line each:\n{people}");
 }
 
-/// Runs grove without some privileges.
-fn without(setpriv: &[&str], args: &[&str]) -> (Option<i32>, String) {
+const CAPABILITIES: [&str; 5] = ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE"];
+
+const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// Runs grove without some privileges: its exit code, and what it writes on standard output and standard error.
+fn without<S: AsRef<OsStr>>(setpriv: &[S], variables: &[(&str, &str)], args: &[&str]) -> (Option<i32>, [String; 2]) {
     let dir = tempfile::tempdir().unwrap();
     // Where anybody may run it from.
     let grove = dir.path().join("grove");
     std::fs::copy(env!("CARGO_BIN_EXE_grove"), &grove).unwrap();
     Command::new("chmod").args(["755"]).arg(dir.path()).status().unwrap();
-    let output = Command::new("setpriv").args(setpriv).arg(&grove).args(args).current_dir("/tmp").output().unwrap();
-    (output.status.code(), text(&output.stderr))
+    let mut command = Command::new("setpriv");
+    command.args(setpriv).arg(&grove).args(args).envs(variables.iter().copied()).current_dir("/tmp");
+    let output = command.output().unwrap();
+    (output.status.code(), [text(&output.stdout), text(&output.stderr)])
+}
+
+/// What has `setpriv` take away these capabilities.
+fn less(capabilities: &[&str]) -> [String; 2] {
+    let names: Vec<_> = capabilities.iter().map(|name| name.replacen("CAP_", "-", 1).to_lowercase()).collect();
+    ["--bounding-set", "--inh-caps"].map(|flag| format!("{flag}={}", names.join(",")))
+}
+
+/// One line, exit code 1, and of all capabilities exactly these named.
+fn refused(outcome: (Option<i32>, [String; 2]), names: &[&str]) {
+    let (code, [out, told]) = outcome;
+    assert_eq!((code, told.lines().count(), &*out), (Some(1), 1, ""), "{told}");
+    for name in CAPABILITIES {
+        assert_eq!(told.contains(name), names.contains(&name), "{name}, in place of {names:?}: {told}");
+    }
+}
+
+/// Exit code 1, and a line for each of these capabilities.
+fn unfit(outcome: (Option<i32>, [String; 2]), names: &[&str]) {
+    let (code, [out, _]) = outcome;
+    assert_eq!(code, Some(1), "{out}");
+    for name in CAPABILITIES {
+        let lines: Vec<_> = out.lines().filter(|line| line.split_whitespace().nth(1) == Some(name)).collect();
+        let [line] = &*lines else { panic!("{name} has {} lines: {out}", lines.len()) };
+        assert_eq!(line.starts_with("FAILED"), names.contains(&name), "{line}");
+    }
 }
 
 #[test]
-fn without_privileges_there_is_one_line_and_code_1() {
+fn without_a_capability_there_is_one_line_that_names_it_and_code_1() {
+    if !containers::have(&[("setpriv", "util-linux")]) {
+        return;
+    }
+    let _alone = alone();
+    // A directory that cannot be: what is missing is told first.
+    let run = ["run", "--for", "1s", "--output", "/proc/nowhere"];
+    let record = ["record", "--output", "/proc/nowhere", "--", "true"];
+    for name in CAPABILITIES {
+        // The old all-round capability does for some of them.
+        let setpriv = less(&[name, "CAP_SYS_ADMIN"]);
+        refused(without(&setpriv, &[], &run), &[name]);
+        unfit(without(&setpriv, &[], &["doctor"]), &[name]);
+    }
+    refused(without(&NOBODY, &[], &run), &CAPABILITIES);
+    refused(without(&NOBODY, &[], &record), &["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]);
+    unfit(without(&NOBODY, &[], &["doctor"]), &CAPABILITIES);
+}
+
+#[test]
+fn what_is_not_asked_for_needs_no_capability() {
     if !containers::have(&[("setpriv", "util-linux")]) {
         return;
     }
     let _alone = alone();
     let out = tempfile::tempdir().unwrap();
-    Command::new("chmod").arg("777").arg(out.path()).status().unwrap();
-    let run = ["run", "--for", "1s", "--output", &out.path().to_string_lossy()];
-    for (setpriv, names) in [
-        (&["--reuid=65534", "--regid=65534", "--clear-groups"][..], "CAP_BPF"),
-        (&["--bounding-set=-bpf,-sys_admin", "--inh-caps=-bpf,-sys_admin"], "CAP_BPF"),
-        (&["--bounding-set=-perfmon,-sys_admin", "--inh-caps=-perfmon,-sys_admin"], "CAP_PERFMON"),
+    let run = ["run", "--for", "100ms", "--output", &out.path().to_string_lossy()];
+    for (capabilities, variable) in [
+        (&["CAP_NET_ADMIN", "CAP_SYS_ADMIN"][..], ("GROVE_PROBE_DNS", "false")),
+        (&["CAP_SYS_PTRACE"], ("GROVE_SNAPSHOT_PROCESSES", "0")),
     ] {
-        let (code, told) = without(setpriv, &run);
-        assert_eq!(code, Some(1), "{told}");
-        assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(told.contains(names), "{names}: {told}");
-        let (code, _) = without(setpriv, &["doctor"]);
-        assert_eq!(code, Some(1));
+        let (code, [_, told]) = without(&less(capabilities), &[variable], &run);
+        assert_eq!(code, Some(0), "{capabilities:?}: {told}");
+        refused(without(&less(capabilities), &[], &run), &capabilities[..1]);
     }
 }
