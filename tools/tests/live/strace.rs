@@ -22,8 +22,10 @@ pub enum Did {
     Missed(String),
     /// Connected or bound a socket.
     Socket { op: String, family: String, proto: Option<String>, addr: String, port: u16, ret: i64 },
-    /// Made a process that goes on as the same program, or a thread.
+    /// Made a process that goes on as the same program.
     Fork(u32),
+    /// Made a thread, whose doings come behind those of its process. No trace has it.
+    Thread(u32),
 }
 
 /// What each process did, in order.
@@ -75,6 +77,10 @@ impl Strace {
             (pid, read(&fs::read_to_string(log.path()).unwrap(), &real))
         });
         let mut doings: Doings = read.collect();
+        while let Some((pid, thread)) = unmerged(&doings) {
+            let did = doings.remove(&thread).unwrap();
+            doings.get_mut(&pid).unwrap().extend(did);
+        }
         // Who ran itself again may have been forked as what it is.
         let parents = parents(&doings);
         let again = |did: &Did| matches!(did, Did::Exec { path, .. } if path == ITSELF);
@@ -122,7 +128,8 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
             // The number that strace knows it by is the one it gave the log.
             "fork" | "vfork" | "clone" | "clone3" => {
                 let outside = result.split_once("/* ").map_or(result, |(_, outside)| outside);
-                did.push(Did::Fork(outside.split(' ').next().unwrap().parse().unwrap()));
+                let made = outside.split(' ').next().unwrap().parse().unwrap();
+                did.push(if call.contains("CLONE_THREAD") { Did::Thread(made) } else { Did::Fork(made) });
             }
             "connect" | "bind" => did.extend(socket(name, call, result)),
             _ if fails => did.push(Did::Missed(quoted(call).to_owned())),
@@ -142,6 +149,12 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
         }
     }
     did
+}
+
+/// A process and a thread of it that still has a log of its own.
+fn unmerged(doings: &Doings) -> Option<(u32, u32)> {
+    let thread = |did: &Did| if let Did::Thread(thread) = did { Some(*thread) } else { None };
+    each(doings).filter_map(|(pid, _, did)| Some((pid, thread(did)?))).find(|(_, thread)| doings.contains_key(thread))
 }
 
 /// The first text in quotes.
@@ -272,22 +285,25 @@ pub fn by_program(doings: &Doings) -> Vec<(u32, String, Did)> {
     let parents = parents(doings);
     let who = |pid: u32, at: usize| program(running(doings, &parents, (pid, at)).1).unwrap();
     each(doings)
-        .filter(|(.., did)| !matches!(did, Did::Exec { .. } | Did::Fork(_)))
+        .filter(|(.., did)| !matches!(did, Did::Exec { .. } | Did::Fork(_) | Did::Thread(_)))
         .map(|(pid, at, did)| (pid, who(pid, at), did.clone()))
         .collect()
 }
 
-/// Compares what each process did with what is told of it, call by call and in order.
+/// Compares what each process did with what is told of it, call by call; and in order, but for one that had threads.
 #[track_caller]
 pub fn compare(seen: &Doings, told: &Doings) {
     for (pid, seen) in seen {
-        let told = told.get(pid).map_or(&[][..], Vec::as_slice);
-        let at = seen.iter().zip(told).position(|(seen, told)| seen != told).unwrap_or(seen.len().min(told.len()));
-        assert!(
-            seen == told,
-            "of {pid}, at {at}:\nseen {:#?}\ntold {:#?}",
-            seen.get(at.saturating_sub(1)..(at + 2).min(seen.len())),
-            told.get(at.saturating_sub(1)..(at + 2).min(told.len())),
-        );
+        let mut told = told.get(pid).cloned().unwrap_or_default();
+        let mut seen = seen.clone();
+        let calls = seen.len();
+        seen.retain(|did| !matches!(did, Did::Thread(_)));
+        if seen.len() < calls {
+            seen.sort();
+            told.sort();
+        }
+        let at = seen.iter().zip(&told).position(|(seen, told)| seen != told).unwrap_or(seen.len().min(told.len()));
+        let around = |did: &[Did]| did.iter().skip(at.saturating_sub(1)).take(3).cloned().collect::<Vec<_>>();
+        assert!(seen == told, "of {pid}, at {at}:\nseen {:#?}\ntold {:#?}", around(&seen), around(&told));
     }
 }
