@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::containers::{self, Runc};
-use crate::{Running, alone, grove, ok, processes, profile};
+use crate::{Running, alone, ok, processes, profile, quick_grove};
 
 const CONTAINERS: usize = 200;
 
@@ -20,7 +20,7 @@ fn two_hundred_containers_in_a_row_are_all_seen_and_named() {
     let bundle = runc.bundle("row", &["sh", "-c", "cat /etc/note; sleep 0.05; :"], &image, |_| ());
 
     let dir = tempfile::tempdir().unwrap();
-    let running = Running::start(grove().args(["run", "--output"]).arg(dir.path()));
+    let running = Running::start(quick_grove().args(["run", "--output"]).arg(dir.path()));
     for n in 0..CONTAINERS {
         runc.run(&bundle, &format!("grove-row-{}-{n}", std::process::id()));
     }
