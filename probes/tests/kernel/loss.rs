@@ -41,7 +41,8 @@ fn delivered(w: &Watch, is: impl Fn(&Body<Vec<u8>>) -> bool) -> u64 {
 #[test]
 fn with_a_small_ring_loss_is_exact_and_processes_are_lost_last() {
     const FILES: u64 = 20_000;
-    const FORKS: u64 = 200;
+    // They fill half of what is kept for them: cgroups that anybody makes meanwhile are told there too.
+    const FORKS: u64 = 100;
     let options = only_followed(Options { ring_bytes: 256 << 10, ..everything() });
     let Some(mut w) = watch(&options) else { return };
     run_unread(&mut w, &["flood", &FILES.to_string(), "/nowhere"]);
