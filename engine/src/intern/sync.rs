@@ -227,7 +227,9 @@ mod modelled {
                 }
 
                 pub fn load(&self, order: Ordering) -> $int {
-                    if cfg!(loom_rmw_loads) { self.0.fetch_add(0, order) } else { self.0.load(order) }
+                    // Where every read is of the last value, none is of an old one, which is what this fault is about.
+                    let plain = !cfg!(loom_rmw_loads) || super::fault::take_unsaid();
+                    if plain { self.0.load(order) } else { self.0.fetch_add(0, order) }
                 }
 
                 pub fn store(&self, value: $int, order: Ordering) {

@@ -8,13 +8,23 @@
 enum {
     NR_OPEN = 2,
     NR_CONNECT = 42,
+    NR_SENDTO = 44,
+    NR_SENDMSG = 46,
     NR_BIND = 49,
     NR_EXECVE = 59,
     NR_CREAT = 85,
     NR_OPENAT = 257,
+    NR_SENDMMSG = 307,
     NR_EXECVEAT = 322,
     NR_OPENAT2 = 437,
     NR_RT_SIGRETURN = 15,
+};
+
+#define NR_NONE (~0ull)
+
+enum {
+    NR32_SOCKETCALL = 102,
+    SENDS_MAX = 64, // messages of one sendmmsg that are looked at
 };
 
 #define O_CREAT_FLAGS 01101 // O_CREAT | O_WRONLY | O_TRUNC: what creat(2) is short for
@@ -25,25 +35,182 @@ static __always_inline bool restarts(long ret)
     return ret <= -512 && ret >= -516;
 }
 
+// A call and its arguments, whatever the way it was made in.
+struct call {
+    __u64 nr;
+    __u64 a[6];
+    bool wide; // structures in memory are those of 64-bit programs
+};
+
+// A 64-bit process can make 32-bit calls too (int 0x80): they have other numbers, and their arguments elsewhere.
+static __always_inline __u64 number_of_32(__u64 nr)
+{
+    switch (nr) {
+    case 5:
+        return NR_OPEN;
+    case 8:
+        return NR_CREAT;
+    case 295:
+        return NR_OPENAT;
+    case 437:
+        return NR_OPENAT2;
+    case 361:
+        return NR_BIND;
+    case 362:
+        return NR_CONNECT;
+    case 369:
+        return NR_SENDTO;
+    case 370:
+        return NR_SENDMSG;
+    case 345:
+        return NR_SENDMMSG;
+    }
+    return NR_NONE;
+}
+
+static __always_inline void arguments_of_32(struct call *call, struct pt_regs *regs)
+{
+    __u32 given[6] = {};
+    call->a[0] = (__u32)regs->bx;
+    call->a[1] = (__u32)regs->cx;
+    call->a[2] = (__u32)regs->dx;
+    call->a[3] = (__u32)regs->si;
+    call->a[4] = (__u32)regs->di;
+    call->a[5] = (__u32)regs->bp;
+    call->wide = false;
+    if (regs->orig_ax != NR32_SOCKETCALL)
+        return;
+    // One call for all of sockets, with the arguments in memory.
+    if (bpf_probe_read_user(given, sizeof(given), (void *)call->a[1]))
+        bpf_probe_read_user(given, 3 * 4, (void *)call->a[1]);
+    switch (call->a[0]) {
+    case 2:
+        call->nr = NR_BIND;
+        break;
+    case 3:
+        call->nr = NR_CONNECT;
+        break;
+    case 11:
+        call->nr = NR_SENDTO;
+        break;
+    case 16:
+        call->nr = NR_SENDMSG;
+        break;
+    case 20:
+        call->nr = NR_SENDMMSG;
+        break;
+    }
+    for (int i = 0; i < 6; i++)
+        call->a[i] = given[i];
+}
+
+static __always_inline void arguments_of(struct call *call, struct pt_regs *regs)
+{
+    call->a[0] = regs->di;
+    call->a[1] = regs->si;
+    call->a[2] = regs->dx;
+    call->a[3] = regs->r10;
+    call->a[4] = regs->r8;
+    call->a[5] = regs->r9;
+    call->wide = true;
+}
+
 static __always_inline int call_opened(struct task_struct *task, struct process *p, __u64 cgroup,
-                                       struct pt_regs *regs, __u64 nr, long ret)
+                                       const struct call *call, long ret)
 {
     if (ret < 0 && (!failed || restarts(ret)))
         return 0;
     struct opening o = {.task = task, .leader = task->group_leader, .process = p, .cgroup = cgroup, .ret = ret};
-    __u64 name = nr == NR_OPEN || nr == NR_CREAT ? regs->di : regs->si;
-    if (nr == NR_OPEN)
-        o.flags = regs->si;
-    else if (nr == NR_OPENAT)
-        o.flags = regs->dx;
-    else if (nr == NR_CREAT)
+    __u64 name = call->nr == NR_OPEN || call->nr == NR_CREAT ? call->a[0] : call->a[1];
+    if (call->nr == NR_OPEN)
+        o.flags = call->a[1];
+    else if (call->nr == NR_OPENAT)
+        o.flags = call->a[2];
+    else if (call->nr == NR_CREAT)
         o.flags = O_CREAT_FLAGS;
     else
-        bpf_probe_read_user(&o.flags, 8, (void *)regs->dx);
+        bpf_probe_read_user(&o.flags, 8, (void *)call->a[2]);
     o.flags = (__u32)o.flags;
     if (ret >= 0 && !opened(&o, file_at(task, ret)))
         return 0;
     return open_said(&o, (void *)name, false);
+}
+
+// A message's header begins with its address and the address's length.
+static __always_inline void message_sent(struct socket_call *c, __u64 header, bool wide)
+{
+    struct {
+        __u64 name;
+        __u32 bytes;
+        __u32 spare;
+    } to = {};
+    if (wide) {
+        bpf_probe_read_user(&to, 12, (void *)header);
+    } else {
+        __u32 narrow[2] = {};
+        bpf_probe_read_user(narrow, 8, (void *)header);
+        to.name = narrow[0];
+        to.bytes = narrow[1];
+    }
+    if (!to.name)
+        return; // to whom the socket is connected
+    c->address = to.name;
+    c->bytes = to.bytes;
+    socket_called(c);
+}
+
+struct sends {
+    struct socket_call *call;
+    __u64 headers;
+    bool wide;
+};
+
+static long message_of_many_sent(__u32 i, struct sends *s)
+{
+    struct socket_call c = *s->call;
+    message_sent(&c, s->headers + i * (s->wide ? 64 : 32), s->wide);
+    return 0;
+}
+
+// A call that says whom it is about: connect, bind, and sends with an address.
+static __always_inline int call_addressed(struct task_struct *task, struct process *p, __u64 cgroup,
+                                          const struct call *call, long ret)
+{
+    struct socket_call c = {.task = task,
+                            .leader = task->group_leader,
+                            .process = p,
+                            .cgroup = cgroup,
+                            .ret = ret,
+                            .connect = call->nr != NR_BIND};
+    if ((ret < 0 && ret != -115 && !failed) || restarts(ret))
+        return 0;
+    c.fd = call->a[0];
+    switch (call->nr) {
+    case NR_CONNECT:
+    case NR_BIND:
+        c.address = call->a[1];
+        c.bytes = call->a[2];
+        return socket_called(&c);
+    case NR_SENDTO:
+        c.sent = true;
+        c.flags = call->a[3];
+        c.address = call->a[4];
+        c.bytes = call->a[5];
+        return c.address ? socket_called(&c) : 0;
+    case NR_SENDMSG:
+        c.sent = true;
+        c.flags = call->a[2];
+        message_sent(&c, call->a[1], call->wide);
+        return 0;
+    case NR_SENDMMSG:
+        c.sent = true;
+        c.flags = call->a[3];
+        // The first of them failed, or so many were sent.
+        struct sends s = {.call = &c, .headers = call->a[1], .wide = call->wide};
+        bpf_loop(ret <= 0 ? 1 : ret > SENDS_MAX ? SENDS_MAX : ret, message_of_many_sent, &s, 0);
+        return 0;
+    }
+    return 0;
 }
 
 SEC("tp_btf/sys_exit")
@@ -63,10 +230,14 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
     }
     if (!in_scope(p, tgid, cgroup))
         return 0;
-    // 32-bit calls have other numbers and other arguments.
-    if (task->thread_info.status & TASK_COMPAT)
-        return 0;
-    if (wanted(CLASS_SYSCALLS)) {
+    struct call call = {.nr = nr, .wide = true};
+    if (task->thread_info.status & TASK_COMPAT) {
+        // Their numbers are not among the sets: there they would pass for other calls.
+        call.nr = number_of_32(nr);
+        if (call.nr == NR_NONE && nr != NR32_SOCKETCALL)
+            return 0;
+        arguments_of_32(&call, regs);
+    } else if (wanted(CLASS_SYSCALLS)) {
         __u32 epoch = control_value(CONTROL_FLUSH);
         if (p->flush_epoch != epoch) {
             p->flush_epoch = epoch;
@@ -80,29 +251,28 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
         else if (!((nr == NR_EXECVE || nr == NR_EXECVEAT) && !ret))
             note_call(p, nr);
     }
-    switch (nr) {
+    switch (call.nr) {
     case NR_OPEN:
     case NR_CREAT:
     case NR_OPENAT:
     case NR_OPENAT2:
-        if (wanted(CLASS_OPEN))
-            call_opened(task, p, cgroup, regs, nr, ret);
-        break;
+        if (!wanted(CLASS_OPEN))
+            return 0;
+        if (call.wide)
+            arguments_of(&call, regs);
+        return call_opened(task, p, cgroup, &call, ret);
+    case NR_SENDTO:
+        if (call.wide && !regs->r8)
+            return 0; // the way that most send
     case NR_CONNECT:
     case NR_BIND:
-        if (wanted(CLASS_SOCKET) && (ret >= 0 || ret == -115 || failed) && !restarts(ret)) {
-            struct socket_call c = {.task = task,
-                                    .leader = leader,
-                                    .process = p,
-                                    .cgroup = cgroup,
-                                    .ret = ret,
-                                    .address = regs->si,
-                                    .fd = regs->di,
-                                    .bytes = regs->dx,
-                                    .connect = nr == NR_CONNECT};
-            socket_called(&c);
-        }
-        break;
+    case NR_SENDMSG:
+    case NR_SENDMMSG:
+        if (!wanted(CLASS_SOCKET))
+            return 0;
+        if (call.wide)
+            arguments_of(&call, regs);
+        return call_addressed(task, p, cgroup, &call, ret);
     }
     return 0;
 }

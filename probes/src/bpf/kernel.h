@@ -217,6 +217,7 @@ struct io_kiocb {
     struct file *file;
     __u8 opcode;
     __u64 flags;
+    void *async_data;
 };
 
 struct io_uring_cqe {
@@ -231,6 +232,34 @@ struct io_open {
     __u32 file_slot;
     struct filename *filename;
     struct open_how how;
+};
+
+struct io_connect {
+    void *addr; // in the process's memory
+    int addr_len;
+};
+
+// Since Linux 6.11, and with it the address of every such request in a copy of the kernel's.
+struct io_bind {
+    int addr_len;
+};
+
+struct io_sr_msg {
+    unsigned int msg_flags;
+};
+
+struct msghdr {
+    void *msg_name;
+    int msg_namelen;
+};
+
+struct __kernel_sockaddr_storage {
+    __u16 ss_family;
+};
+
+struct io_async_msghdr {
+    struct msghdr msg;
+    struct __kernel_sockaddr_storage addr;
 };
 
 struct pt_regs {

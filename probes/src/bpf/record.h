@@ -51,7 +51,7 @@ enum mark {
     MARK_ARGV_CUT = 1 << 4,    // arguments beyond ARGV_MAX are missing
     MARK_DETACHED = 1 << 5,    // the path does not lead to the process's root: it begins where it ended
     MARK_REFUSED = 1 << 6,     // capability: it was not granted
-    MARK_URING = 1 << 7,       // opened through io_uring
+    MARK_URING = 1 << 7,       // done through io_uring
 };
 
 struct tail {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// Sockets: connect and bind, as the process said them, with the socket's own transport.
+// Sockets: connect and bind, and sends to an address, as the process said them, with the socket's own transport.
 #pragma once
 #include "open.h"
 
@@ -9,6 +9,8 @@ enum {
     FAMILY_INET = 2,
     FAMILY_INET6 = 10,
     SOCKADDR_UN_MAX = 110,
+    IPPROTO_TCP = 6,
+    MSG_FASTOPEN = 0x20000000, // connects with the first data
 };
 
 struct said_address {
@@ -25,14 +27,19 @@ struct socket_call {
     __u64 cgroup;
     __s64 ret;
     __u64 address;
-    __u32 fd;
+    __u64 file; // the socket's, or 0 and
+    __u32 fd;   // its number
     __u32 bytes;
+    __u32 flags; // of a send: MSG_*
     bool connect;
+    bool sent;   // by a send, which may say whom to, in place of a connect
+    bool copied; // the address is in our memory, not in the process's
+    __u8 marks;
 };
 
-static __always_inline __u8 transport_of(struct task_struct *task, __u32 fd)
+static __always_inline __u8 transport_of(const struct socket_call *c)
 {
-    __u64 file = file_at(task, fd);
+    __u64 file = c->file ? c->file : file_at(c->task, c->fd);
     struct socket *socket = 0;
     struct sock *sock = 0;
     __u16 protocol = 0;
@@ -42,6 +49,18 @@ static __always_inline __u8 transport_of(struct task_struct *task, __u32 fd)
     bpf_probe_read_kernel(&sock, 8, &socket->sk);
     bpf_probe_read_kernel(&protocol, 2, &sock->sk_protocol);
     return protocol < 256 ? protocol : 0;
+}
+
+static __always_inline long read_address(const struct socket_call *c, void *to, __u32 bytes, __u32 at)
+{
+    const void *from = (void *)(c->address + at);
+    return c->copied ? bpf_probe_read_kernel(to, bytes, from) : bpf_probe_read_user(to, bytes, from);
+}
+
+// Whether a send that failed did so on account of its peer; others say nothing of whom it was to.
+static __always_inline bool refused_by_peer(__s64 ret)
+{
+    return ret == -1 || ret == -2 || ret == -13 || ret == -101 || ret == -111 || ret == -113;
 }
 
 static __noinline int socket_called(struct socket_call *c)
@@ -57,9 +76,20 @@ static __noinline int socket_called(struct socket_call *c)
     __u64 *address = (__u64 *)r->address;
     struct print p;
     struct seen *slot;
+    __u8 transport = 0;
     if (bytes < 2)
         return 0;
-    if (bpf_probe_read_user(&a, bytes > sizeof(a) ? sizeof(a) : bytes, (void *)c->address)) {
+    if (c->sent) {
+        if (c->ret < 0 && !refused_by_peer(c->ret))
+            return 0;
+        if (c->ret > 0)
+            c->ret = 0; // how much was sent
+        // A stream has its peer already, unless the send is its connect as well.
+        transport = transport_of(c);
+        if (transport == IPPROTO_TCP && !(c->flags & MSG_FASTOPEN))
+            return 0;
+    }
+    if (read_address(c, &a, bytes > sizeof(a) ? sizeof(a) : bytes, 0)) {
         // An address that cannot be read was refused for that, and names no peer.
         if (c->ret >= 0)
             count_lost(c->cgroup, CLASS_SOCKET, CAUSE_UNREADABLE);
@@ -89,7 +119,7 @@ static __noinline int socket_called(struct socket_call *c)
             words[i] = 0;
         if (!len)
             return 0; // autobind: the kernel makes up a name
-        if (bpf_probe_read_user(s->text + begin, len, (void *)(c->address + 2))) {
+        if (read_address(c, s->text + begin, len, 2)) {
             count_lost(c->cgroup, CLASS_SOCKET, CAUSE_UNREADABLE);
             return 0;
         }
@@ -107,7 +137,7 @@ static __noinline int socket_called(struct socket_call *c)
         return 0;
     }
     if (a.family != FAMILY_UNIX) {
-        r->proto = transport_of(c->task, c->fd);
+        r->proto = c->sent ? transport : transport_of(c);
         r->said = 0;
     }
     print_add(&p, address[0]);
@@ -120,6 +150,7 @@ static __noinline int socket_called(struct socket_call *c)
     r->connect = c->connect;
     tail_of(&r->tail, KIND_SOCKET, c->leader, c->cgroup, now);
     r->tail.text = (TEXT_BYTES - begin) & TEXT_MASK;
+    r->tail.marks = c->marks;
     if (put(s->text + begin, RECORD_BYTES(begin, *r), c->cgroup, CLASS_SOCKET))
         remember(slot, &p, now);
     return 0;

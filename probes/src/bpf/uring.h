@@ -1,75 +1,204 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// Files opened through io_uring, which never come by as system calls. A request is remembered when it is submitted
-// and told when it has ended, since only then there is a result and an open file to walk up from.
+// What is done through io_uring, which never comes by as system calls: files opened, sockets connected and bound, and
+// sends to an address. A request is remembered when it is submitted and told when it has ended, since only then there
+// is a result, an open file to walk up from, and a socket.
 #pragma once
 #include "calls.h"
 
 enum {
+    URING_SENDMSG = 9,
+    URING_CONNECT = 16,
     URING_OPENAT = 18,
+    URING_SEND = 26,
     URING_OPENAT2 = 28,
+    URING_SEND_ZC = 47,
+    URING_SENDMSG_ZC = 48,
+    URING_BIND = 56,
     URING_SKIP_SUCCESS = 1 << 6, // the request's flags begin with those of its submission
     URING_NAME_MAX = 256,
     URING_REQUESTS = 4096,
 };
 
-struct uring_open {
+struct uring_asked {
     __u64 flags;
     __u32 slot; // not 0: the file goes to the ring's own table, where it cannot be looked up
-    __u32 spare;
-    char name[URING_NAME_MAX];
+    __u32 bytes; // of the address
+    __u8 opcode;
+    __u8 spare[7];
+    char name[URING_NAME_MAX]; // or the address
 };
 
-// By the request's address, which is used again only after its end.
+// By the request's address, which is used again only after its end. Whoever finds no room is told of at once, by what
+// was asked for.
 struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
     __uint(max_entries, URING_REQUESTS);
     __type(key, __u64);
-    __type(value, struct uring_open);
-} uring_opens SEC(".maps");
+    __type(value, struct uring_asked);
+} uring_asked SEC(".maps");
 
-static __always_inline struct process *uring_process(struct task_struct *task, __u64 cgroup)
+static __always_inline __u32 uring_class(__u8 opcode)
+{
+    switch (opcode) {
+    case URING_OPENAT:
+    case URING_OPENAT2:
+        return CLASS_OPEN;
+    case URING_CONNECT:
+    case URING_BIND:
+    case URING_SEND:
+    case URING_SENDMSG:
+    case URING_SEND_ZC:
+    case URING_SENDMSG_ZC:
+        return CLASS_SOCKET;
+    }
+    return CLASSES;
+}
+
+static __always_inline struct process *uring_process(struct task_struct *task, __u64 cgroup, __u32 class)
 {
     if (task->tgid == self)
         return 0;
     struct process *p = process_of(task->group_leader, true);
     if (!p) {
-        count_lost(cgroup, CLASS_OPEN, CAUSE_MAP_FULL);
+        count_lost(cgroup, class, CAUSE_MAP_FULL);
         return 0;
     }
     return in_scope(p, task->tgid, cgroup) ? p : 0;
+}
+
+// What an open asks for.
+static __always_inline void asked_to_open(struct uring_asked *asked, struct io_kiocb *req)
+{
+    struct io_open *open = (struct io_open *)req;
+    struct filename *filename = 0;
+    const char *name = 0;
+    bpf_probe_read_kernel(&filename, 8, &open->filename);
+    bpf_probe_read_kernel(&name, 8, &filename->name);
+    bpf_probe_read_kernel(&asked->flags, 8, &open->how.flags);
+    asked->flags = (__u32)asked->flags;
+    bpf_probe_read_kernel(&asked->slot, 4, &open->file_slot);
+    bpf_probe_read_kernel_str(asked->name, sizeof(asked->name), name);
+}
+
+// Whom a request of a socket is about; false if it does not say.
+static __always_inline bool asked_whom(struct uring_asked *asked, struct io_kiocb *req)
+{
+    void *address = 0;
+    int bytes = 0;
+    if (asked->opcode == URING_CONNECT) {
+        // Copied by the kernel later than this, so that is still the process's.
+        struct io_connect *connect = (struct io_connect *)req;
+        bpf_probe_read_kernel(&address, 8, &connect->addr);
+        bpf_probe_read_kernel(&bytes, 4, &connect->addr_len);
+        asked->bytes = bytes;
+        // No more than there is, of which the end of a page may be the end.
+        __u32 len = bytes < 0 || bytes > SOCKADDR_UN_MAX ? SOCKADDR_UN_MAX : bytes;
+        return !bpf_probe_read_user(asked->name, len, address);
+    }
+    if (!bpf_core_type_exists(struct io_bind))
+        return false;
+    struct io_async_msghdr *data = 0;
+    bpf_probe_read_kernel(&data, 8, &req->async_data);
+    address = &data->addr;
+    if (asked->opcode == URING_BIND) {
+        __u16 family = 0;
+        bpf_probe_read_kernel(&bytes, 4, &((struct io_bind *)req)->addr_len);
+        // Newer kernels keep nothing but the address. Older ones have a pointer there, which is no such number.
+        bpf_probe_read_kernel(&family, 2, data);
+        if (family == FAMILY_UNIX || family == FAMILY_INET || family == FAMILY_INET6)
+            address = data;
+    } else {
+        __u32 flags = 0;
+        void *name = 0;
+        bpf_probe_read_kernel(&name, 8, &data->msg.msg_name);
+        if (!name)
+            return false; // to whom the socket is connected
+        bpf_probe_read_kernel(&bytes, 4, &data->msg.msg_namelen);
+        bpf_probe_read_kernel(&flags, 4, &((struct io_sr_msg *)req)->msg_flags);
+        asked->flags = flags;
+    }
+    asked->bytes = bytes;
+    return !bpf_probe_read_kernel(asked->name, SOCKADDR_UN_MAX, address);
+}
+
+static __always_inline void told_whom(struct task_struct *task, struct process *p, __u64 cgroup,
+                                      const struct uring_asked *asked, __u64 file, __s64 ret)
+{
+    if (ret < 0 && !failed)
+        return;
+    struct socket_call c = {.task = task,
+                            .leader = task->group_leader,
+                            .process = p,
+                            .cgroup = cgroup,
+                            .ret = ret,
+                            .address = (__u64)asked->name,
+                            .file = file,
+                            .fd = -1,
+                            .bytes = asked->bytes,
+                            .flags = asked->flags,
+                            .connect = asked->opcode != URING_BIND,
+                            .sent = asked->opcode != URING_BIND && asked->opcode != URING_CONNECT,
+                            .copied = true,
+                            .marks = MARK_URING};
+    socket_called(&c);
+}
+
+// An open whose end is not seen, or that has ended: what was asked for says what happened.
+static __always_inline void told_open(struct task_struct *task, struct process *p, __u64 cgroup,
+                                      const struct uring_asked *asked, __s64 ret, bool ended)
+{
+    struct opening o = {.task = task,
+                        .leader = task->group_leader,
+                        .process = p,
+                        .cgroup = cgroup,
+                        .flags = asked->flags,
+                        .ret = ret,
+                        .marks = MARK_URING};
+    if (asked->name[URING_NAME_MAX - 2])
+        o.marks |= MARK_CUT;
+    bool told = ret < 0 && !failed;
+    if (ended && ret >= 0 && !asked->slot)
+        told = !opened(&o, file_at(task, ret));
+    if (!told)
+        open_said(&o, asked->name, true);
 }
 
 SEC("tp_btf/io_uring_submit_req")
 int BPF_PROG(grove_uring, struct io_kiocb *req)
 {
     __u8 opcode = req->opcode;
-    if (opcode != URING_OPENAT && opcode != URING_OPENAT2)
+    __u32 class = uring_class(opcode);
+    if (class == CLASSES || !wanted(class))
         return 0;
     struct task_struct *task = bpf_get_current_task_btf();
     __u64 cgroup = cgroup_of(task);
-    struct process *p = uring_process(task, cgroup);
-    if (!p)
+    struct process *p = uring_process(task, cgroup, class);
+    struct scratch *s = my_scratch();
+    if (!p || !s)
         return 0;
-    struct io_open *open = (struct io_open *)req;
-    struct filename *filename = 0;
-    const char *name = 0;
-    struct opening o = {
-        .task = task, .leader = task->group_leader, .process = p, .cgroup = cgroup, .marks = MARK_URING};
-    bpf_probe_read_kernel(&filename, 8, &open->filename);
-    bpf_probe_read_kernel(&name, 8, &filename->name);
-    bpf_probe_read_kernel(&o.flags, 8, &open->how.flags);
-    o.flags = (__u32)o.flags;
-    // Where no end will be seen, what was asked for is all there is.
-    if (!control_value(CONTROL_URING) || (req->flags & URING_SKIP_SUCCESS))
-        return open_said(&o, name, true);
-    struct uring_open asked = {.flags = o.flags};
+    // Beyond where texts are put together.
+    struct uring_asked *asked = (void *)(s->text + 2 * PATH_MAX);
+    asked->flags = 0;
+    asked->slot = 0;
+    asked->bytes = 0;
+    asked->opcode = opcode;
+    asked->name[URING_NAME_MAX - 2] = 0;
+    if (class == CLASS_OPEN)
+        asked_to_open(asked, req);
+    else if (!asked_whom(asked, req))
+        return 0;
     __u64 key = 0;
     bpf_probe_read_kernel(&key, 8, &ctx[0]); // the pointer as a number
-    bpf_probe_read_kernel(&asked.slot, 4, &open->file_slot);
-    bpf_probe_read_kernel_str(asked.name, sizeof(asked.name), name);
-    if (bpf_map_update_elem(&uring_opens, &key, &asked, BPF_ANY))
-        count_lost(cgroup, CLASS_OPEN, CAUSE_MAP_FULL);
+    // Where no end will be seen, what was asked for is all there is.
+    if (control_value(CONTROL_URING) && !(req->flags & URING_SKIP_SUCCESS) &&
+        !bpf_map_update_elem(&uring_asked, &key, asked, BPF_ANY))
+        return 0;
+    if (class == CLASS_OPEN)
+        told_open(task, p, cgroup, asked, 0, false);
+    else
+        told_whom(task, p, cgroup, asked, 0, 0);
     return 0;
 }
 
@@ -78,28 +207,20 @@ SEC("tp_btf/io_uring_complete")
 int BPF_PROG(grove_uring_end, struct io_ring_ctx *of, void *req, struct io_uring_cqe *cqe)
 {
     __u64 key = (__u64)req;
-    struct uring_open *asked = bpf_map_lookup_elem(&uring_opens, &key);
+    struct uring_asked *asked = bpf_map_lookup_elem(&uring_asked, &key);
     if (!asked)
         return 0;
     struct task_struct *task = bpf_get_current_task_btf();
     __u64 cgroup = cgroup_of(task);
-    struct process *p = uring_process(task, cgroup);
-    if (p) {
-        struct opening o = {.task = task,
-                            .leader = task->group_leader,
-                            .process = p,
-                            .cgroup = cgroup,
-                            .flags = asked->flags,
-                            .ret = cqe->res,
-                            .marks = MARK_URING};
-        if (asked->name[URING_NAME_MAX - 2])
-            o.marks |= MARK_CUT;
-        bool told = o.ret < 0 && !failed;
-        if (o.ret >= 0 && !asked->slot)
-            told = !opened(&o, file_at(task, o.ret));
-        if (!told)
-            open_said(&o, asked->name, true);
+    __u32 class = uring_class(asked->opcode);
+    struct process *p = uring_process(task, cgroup, class);
+    if (p && class == CLASS_OPEN) {
+        told_open(task, p, cgroup, asked, cqe->res, true);
+    } else if (p) {
+        __u64 file = 0;
+        bpf_probe_read_kernel(&file, 8, &((struct io_kiocb *)req)->file);
+        told_whom(task, p, cgroup, asked, file, cqe->res);
     }
-    bpf_map_delete_elem(&uring_opens, &key);
+    bpf_map_delete_elem(&uring_asked, &key);
     return 0;
 }

@@ -138,7 +138,10 @@ impl Decoder {
                 let ret = rest.i64()?;
                 Body::Open { path: rest.take(text_bytes)?, flags: low(spare)?, ret }
             }
-            kind::SOCKET => socket(&mut rest, text_bytes)?,
+            kind::SOCKET => {
+                facts.io_uring = marks & mark::URING != 0;
+                socket(&mut rest, text_bytes)?
+            }
             kind::DNS => self.dns(&mut rest, text_bytes, &mut facts)?,
             kind::SYSCALLS => self.syscalls(&mut rest)?,
             kind::CAPABILITY => {

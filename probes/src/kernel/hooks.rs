@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use aya::Btf;
 use aya::Ebpf;
 use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, ProgramError};
+use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::capabilities;
 use super::options::Classes;
@@ -56,6 +57,24 @@ pub(super) struct Hook {
 
 /// How often a program is offered to the kernel.
 const LOADS_MAX: usize = 5;
+
+/// As long as this is there, signals to this thread wait.
+struct Quiet(Option<SigSet>);
+
+impl Quiet {
+    fn begin() -> Self {
+        Self(SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).ok())
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // It fails for no mask that there was before.
+            let _ = before.thread_set_mask();
+        }
+    }
+}
 
 const EINTR: i32 = 4;
 const EAGAIN: i32 = 11;
@@ -118,16 +137,16 @@ pub(super) const HOOKS: &[Hook] = &[
         program: "grove_uring_end",
         kind: Kind::Tracepoint,
         required: false,
-        lost: "files opened through io_uring are told by the name that was asked for",
-        classes: &[Class::Open],
+        lost: "what is done through io_uring is told as it was asked for, not as it ended",
+        classes: &[Class::Open, Class::Socket],
     },
     Hook {
         name: "io_uring_submit_req",
         program: "grove_uring",
         kind: Kind::Tracepoint,
         required: false,
-        lost: "files opened through io_uring",
-        classes: &[Class::Open],
+        lost: "files and sockets of io_uring",
+        classes: &[Class::Open, Class::Socket],
     },
     Hook {
         name: "cap_capable",
@@ -166,9 +185,11 @@ impl Hook {
         missing.map_or_else(|| error.to_string(), |names| format!("{names} missing ({error})"))
     }
 
-    /// Loads the program and attaches it. A signal to this thread, such as that of a child's end, breaks the verifier
-    /// off with an error that says nothing of it: so it is tried again.
+    /// Loads the program and attaches it. A signal to this thread, such as that of a child's end, would break the
+    /// verifier off, with an error that says nothing of it: so signals wait meanwhile. Those that cannot wait, such as a
+    /// stop, are no reason to give up.
     pub(super) fn attach(&self, bpf: &mut Ebpf, btf: &Btf) -> Result<(), HookError> {
+        let _quiet = Quiet::begin();
         for _ in 1..LOADS_MAX {
             match self.attach_once(bpf, btf) {
                 Err(HookError::Program(ProgramError::LoadError { io_error, .. }))

@@ -74,7 +74,7 @@ pub(super) fn load(options: &Options) -> Result<Loaded, AttachError> {
     let window_ns = options.dedup.map_or(0, |w| u64::try_from(w.as_nanos()).unwrap_or(u64::MAX));
     let ring = u64::from(options.ring_size());
     let shed = ring * u64::from(options.shed_percent.min(100)) / 100;
-    let shed_all = shed + (ring - shed) / 4 * 3;
+    let shed_all = shed + (ring - shed) / 2;
     let secret = secret();
     let cpus = aya::util::nr_cpus().map_err(|(file, e)| AttachError::Load { reason: format!("{file}: {e}") })?;
     let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);

@@ -36,17 +36,20 @@
 //! - *Paths* of opened files and programs are walked in the kernel from the open file to the process's root: what the
 //!   container sees, free of races. Failed opens have only the string that the process gave, relative or not
 //!   ([`Facts::said`]).
+//! - *Peers* are as the process said them, read when the call returns; a send to an address is told as a connect, with
+//!   result 0 however much was sent.
 //! - *Nothing stays behind.* Programs live as long as [`Probes`], or as the process. Nothing is pinned.
 //!
 //! # What is not seen
 //!
-//! - 32-bit system calls (`int 0x80` and compat processes): neither their numbers nor what they open.
-//! - Peers of sockets that are never connected: a datagram sent by `sendto` alone. (Its DNS questions are seen.)
+//! - The numbers of 32-bit system calls (`int 0x80` and compat processes). What they open, connect, bind and send to is.
+//! - Datagrams after the 64th of one `sendmmsg`.
 //! - The kernel checks capabilities on its own account too: asking is not always doing. The most frequent such check,
 //!   for `CAP_SYS_ADMIN` whenever memory is reserved, is left out (and not counted); a program that really uses it in
 //!   one of those calls (`mmap`, `mprotect`, `brk`, `mremap`, `fork`, `execve`, …) does not exist.
-//! - Connects and binds through io_uring. Files opened into a ring's own table, or with the result suppressed, have
-//!   the name that was asked for.
+//! - Binds, and sends to an address, through io_uring before Linux 6.11, and the results of what is done through it
+//!   where `io_uring_complete` cannot be attached to. Files opened into a ring's own table, or with the result
+//!   suppressed, have the name that was asked for.
 //! - DNS questions after the first of a message, and those whose message begins in the middle of a TCP segment.
 //! - The path of a script is as given to `execve`, made absolute by the working directory; symbolic links in it are
 //!   not followed. Its interpreter's path is.

@@ -22,8 +22,8 @@ pub struct Options {
     pub scope: Scope,
     /// How often sets of system calls are told; kept here for whoever calls [`super::Probes::flush_syscalls`].
     pub syscall_flush: Duration,
-    /// How full the ring may be, in percent, before repeats of files and sockets are left out. Three quarters of the
-    /// way from there to the end, everything but forks, execs and exits is.
+    /// How full the ring may be, in percent, before repeats of files and sockets are left out. Half way from there to
+    /// the end, everything but forks, execs and exits is.
     pub shed_percent: u8,
 }
 

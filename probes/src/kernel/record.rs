@@ -37,7 +37,7 @@ pub struct Facts<'a> {
     /// The path does not lead to the process's root: it is a name only (memfd, pipe), or begins at a mount that was
     /// taken away.
     pub detached: bool,
-    /// Opened through io_uring.
+    /// Done through io_uring.
     pub io_uring: bool,
     /// Of an exec: inode of the file that is executed.
     pub inode: u64,

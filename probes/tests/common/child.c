@@ -8,6 +8,8 @@
 #include <linux/io_uring.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,47 +28,157 @@ static int family_of(const char *name)
     return !strcmp(name, "unix") ? AF_UNIX : !strcmp(name, "inet6") ? AF_INET6 : AF_INET;
 }
 
-static int type_of(const char *name)
+// FAMILY stream|dgram ADDRESS PORT; a unix address that begins with @ is abstract. Its length.
+static socklen_t address_of(char **a, struct sockaddr_storage *at)
 {
-    int type = strcmp(name, "dgram") ? SOCK_STREAM : SOCK_DGRAM;
-    return strstr(name, "nonblock") ? type | SOCK_NONBLOCK : type;
-}
-
-// A unix address that begins with @ is abstract.
-static socklen_t address_of(struct sockaddr_storage *to, int family, const char *address, const char *port)
-{
-    socklen_t len = 0;
-    to->ss_family = family;
+    int family = family_of(a[0]);
+    at->ss_family = family;
     if (family == AF_UNIX) {
-        struct sockaddr_un *un = (void *)to;
-        strcpy(un->sun_path, address);
-        len = offsetof(struct sockaddr_un, sun_path) + strlen(address) + 1;
-        if (un->sun_path[0] == '@') {
-            un->sun_path[0] = 0;
-            len--;
-        }
-    } else if (family == AF_INET6) {
-        struct sockaddr_in6 *in6 = (void *)to;
-        inet_pton(family, address, &in6->sin6_addr);
-        in6->sin6_port = htons(atoi(port));
-        len = sizeof(*in6);
-    } else {
-        struct sockaddr_in *in = (void *)to;
-        inet_pton(family, address, &in->sin_addr);
-        in->sin_port = htons(atoi(port));
-        len = sizeof(*in);
+        struct sockaddr_un *un = (void *)at;
+        strcpy(un->sun_path, a[2]);
+        if (un->sun_path[0] != '@')
+            return offsetof(struct sockaddr_un, sun_path) + strlen(a[2]) + 1;
+        un->sun_path[0] = 0;
+        return offsetof(struct sockaddr_un, sun_path) + strlen(a[2]);
     }
-    return len;
+    if (family == AF_INET6) {
+        struct sockaddr_in6 *in6 = (void *)at;
+        inet_pton(family, a[2], &in6->sin6_addr);
+        in6->sin6_port = htons(atoi(a[3]));
+        return sizeof(*in6);
+    }
+    struct sockaddr_in *in = (void *)at;
+    inet_pton(family, a[2], &in->sin_addr);
+    in->sin_port = htons(atoi(a[3]));
+    return sizeof(*in);
 }
 
-// connect|bind FAMILY stream|dgram ADDRESS PORT
+// One request to a ring of its own; its result.
+static long through_uring(const struct io_uring_sqe *request)
+{
+    struct io_uring_params p = {0};
+    int ring = syscall(SYS_io_uring_setup, 4, &p);
+    if (ring < 0)
+        return -errno;
+    size_t sq_bytes = p.sq_off.array + p.sq_entries * sizeof(unsigned);
+    size_t cq_bytes = p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe);
+    char *sq = mmap(0, sq_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+    char *cq = mmap(0, cq_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
+    struct io_uring_sqe *sqe =
+        mmap(0, p.sq_entries * sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+    *sqe = *request;
+    *(unsigned *)(sq + p.sq_off.array) = 0;
+    __atomic_store_n((unsigned *)(sq + p.sq_off.tail), 1, __ATOMIC_RELEASE);
+    if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, 0, 0) < 0)
+        return -errno;
+    return ((struct io_uring_cqe *)(cq + p.cq_off.cqes))->res;
+}
+
+// uring PATH: opened by a ring of its own.
+static int uring_open(const char *path)
+{
+    struct io_uring_sqe sqe = {
+        .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = (uintptr_t)path, .open_flags = O_RDONLY};
+    long ret = through_uring(&sqe);
+    return ret < 0 ? -ret : 0;
+}
+
+// A 32-bit call from a 64-bit program, whose pointers have to lie low.
+static long int80(long nr, long a, long b, long c, long d, long e, long f)
+{
+    long ret;
+    register long r8 __asm__("r8") = f;
+    __asm__ volatile("push %%rbp; mov %%r8, %%rbp; int $0x80; pop %%rbp"
+                     : "=a"(ret)
+                     : "0"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e), "r"(r8)
+                     : "memory");
+    return (int)ret;
+}
+
+static void *low(const void *bytes, size_t len)
+{
+    void *at = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    return memcpy(at, bytes, len);
+}
+
+// The 32-bit way: a message's header, and calls of sockets that all are one.
+static long socket_call_32(const char *how, int fd, void *at, socklen_t len)
+{
+    void *to = low(at, len);
+    uint32_t iov[2] = {(uint32_t)(uintptr_t)low("x", 1), 1};
+    uint32_t message[7] = {(uint32_t)(uintptr_t)to, len, (uint32_t)(uintptr_t)low(iov, sizeof(iov)), 1};
+    void *header = low(message, sizeof(message));
+    if (!strcmp(how, "connect"))
+        return int80(362, fd, (long)to, len, 0, 0, 0);
+    if (!strcmp(how, "bind"))
+        return int80(361, fd, (long)to, len, 0, 0, 0);
+    if (!strcmp(how, "sendto"))
+        return int80(369, fd, iov[0], 1, 0, (long)to, len);
+    if (!strcmp(how, "sendmsg"))
+        return int80(370, fd, (long)header, 0, 0, 0, 0);
+    if (!strcmp(how, "sendmmsg")) {
+        uint32_t two[16] = {0};
+        memcpy(two, message, sizeof(message));
+        memcpy(two + 8, message, sizeof(message));
+        return int80(345, fd, (long)low(two, sizeof(two)), 2, 0, 0, 0);
+    }
+    uint32_t arguments[6] = {fd, (uint32_t)(uintptr_t)to, len};
+    if (!strcmp(how, "socketcall-connect"))
+        return int80(102, 3, (long)low(arguments, 12), 0, 0, 0, 0);
+    if (!strcmp(how, "socketcall-bind"))
+        return int80(102, 2, (long)low(arguments, 12), 0, 0, 0, 0);
+    uint32_t sending[6] = {fd, iov[0], 1, 0, (uint32_t)(uintptr_t)to, len};
+    if (!strcmp(how, "socketcall-sendto"))
+        return int80(102, 11, (long)low(sending, 24), 0, 0, 0, 0);
+    return -ENOSYS;
+}
+
+// HOW FAMILY TYPE ADDRESS PORT, where HOW is a call, or one by a ring (uring-) or with a 32-bit number (32-).
 static int socket_call(char **a)
 {
+    const char *how = a[0];
     struct sockaddr_storage at = {0};
-    int family = family_of(a[1]);
-    socklen_t len = address_of(&at, family, a[3], a[4]);
-    int fd = socket(family, type_of(a[2]), 0);
-    long ret = !strcmp(a[0], "bind") ? bind(fd, (void *)&at, len) : connect(fd, (void *)&at, len);
+    struct iovec iov = {.iov_base = "x", .iov_len = 1};
+    socklen_t len = address_of(a + 1, &at);
+    struct mmsghdr messages[2] = {
+        {.msg_hdr = {.msg_name = &at, .msg_namelen = len, .msg_iov = &iov, .msg_iovlen = 1}}};
+    messages[1] = messages[0];
+    int type = strncmp(a[2], "dgram", 5) ? SOCK_STREAM : SOCK_DGRAM;
+    if (strstr(a[2], "nonblock"))
+        type |= SOCK_NONBLOCK;
+    int fd = socket(at.ss_family, type, 0);
+    long ret = -ENOSYS;
+    struct io_uring_sqe sqe = {.fd = fd, .addr = (uintptr_t)&at, .off = len};
+    if (!strncmp(how, "32-", 3)) {
+        ret = socket_call_32(how + 3, fd, &at, len);
+        return ret < 0 ? -ret : 0;
+    }
+    if (!strcmp(how, "connect"))
+        ret = connect(fd, (void *)&at, len);
+    else if (!strcmp(how, "bind"))
+        ret = bind(fd, (void *)&at, len);
+    else if (!strcmp(how, "sendto"))
+        ret = sendto(fd, "x", 1, 0, (void *)&at, len);
+    else if (!strcmp(how, "fastopen"))
+        ret = sendto(fd, "x", 1, MSG_FASTOPEN, (void *)&at, len);
+    else if (!strcmp(how, "sendmsg"))
+        ret = sendmsg(fd, &messages[0].msg_hdr, 0);
+    else if (!strcmp(how, "sendmmsg"))
+        ret = sendmmsg(fd, messages, 2, 0);
+    else if (!strncmp(how, "uring-", 6)) {
+        if (!strcmp(how + 6, "connect"))
+            sqe.opcode = IORING_OP_CONNECT;
+        else if (!strcmp(how + 6, "bind"))
+            sqe.opcode = 56; // IORING_OP_BIND, of Linux 6.11
+        else {
+            sqe.opcode = IORING_OP_SENDMSG;
+            sqe.addr = (uintptr_t)&messages[0].msg_hdr;
+            sqe.off = 0;
+            sqe.len = 1;
+        }
+        ret = through_uring(&sqe);
+        return ret < 0 ? -ret : 0;
+    }
     return ret < 0 ? errno : 0;
 }
 
@@ -75,12 +187,10 @@ static int socket_call(char **a)
 static int serve(char **a)
 {
     struct sockaddr_storage at = {0};
-    int family = family_of(a[1]);
-    socklen_t len = address_of(&at, family, a[3], a[4]);
-    int fd = socket(family, type_of(a[2]), 0);
-    if (bind(fd, (void *)&at, len))
-        return errno;
-    if (strcmp(a[2], "dgram") && listen(fd, 64))
+    socklen_t len = address_of(a + 1, &at);
+    bool stream = strcmp(a[2], "dgram");
+    int fd = socket(at.ss_family, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
+    if (bind(fd, (void *)&at, len) || (stream && listen(fd, 64)))
         return errno;
     if (fork())
         return 0;
@@ -89,7 +199,7 @@ static int serve(char **a)
         struct sockaddr_storage from;
         socklen_t from_len = sizeof(from);
         ssize_t n;
-        if (strcmp(a[2], "dgram")) {
+        if (stream) {
             pause();
         } else if ((n = recvfrom(fd, message, sizeof(message), 0, (void *)&from, &from_len)) > 2) {
             message[2] |= 0x80;
@@ -98,7 +208,7 @@ static int serve(char **a)
     }
 }
 
-// storm N PATH: N times a file is opened, a socket connected and a DNS question asked; at every thousandth a child is
+// storm N PATH: N times a file is opened, a socket connected and a DNS question sent; at every thousandth a child is
 // forked and exits.
 static int storm(long n, const char *path)
 {
@@ -123,27 +233,6 @@ static int storm(long n, const char *path)
         waitpid(pid, 0, 0);
     }
     return 0;
-}
-
-// uring PATH: opened by a ring of its own.
-static int uring_open(const char *path)
-{
-    struct io_uring_params p = {0};
-    int ring = syscall(SYS_io_uring_setup, 4, &p);
-    if (ring < 0)
-        return errno;
-    size_t sq_bytes = p.sq_off.array + p.sq_entries * sizeof(unsigned);
-    char *sq = mmap(0, sq_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
-    struct io_uring_sqe *sqe =
-        mmap(0, p.sq_entries * sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
-    memset(sqe, 0, sizeof(*sqe));
-    sqe->opcode = IORING_OP_OPENAT;
-    sqe->fd = AT_FDCWD;
-    sqe->addr = (uintptr_t)path;
-    sqe->open_flags = O_RDONLY;
-    *(unsigned *)(sq + p.sq_off.array) = 0;
-    __atomic_store_n((unsigned *)(sq + p.sq_off.tail), 1, __ATOMIC_RELEASE);
-    return syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, 0, 0) < 0 ? errno : 0;
 }
 
 // memfd FILE: a copy of FILE without a name, executed.
@@ -193,12 +282,18 @@ int main(int argc, char **argv)
         return chdir(a[1]) || open(a[2], O_RDONLY) < 0 ? errno : 0;
     if (!strcmp(a[0], "uring"))
         return uring_open(a[1]);
-    if (!strcmp(a[0], "connect") || !strcmp(a[0], "bind"))
-        return socket_call(a);
     if (!strcmp(a[0], "serve"))
         return serve(a);
     if (!strcmp(a[0], "storm"))
         return storm(atol(a[1]), a[2]);
+    if (a[1] && (!strcmp(a[1], "inet") || !strcmp(a[1], "inet6") || !strcmp(a[1], "unix")))
+        return socket_call(a);
+    if (!strcmp(a[0], "32-open"))
+        return int80(5, (long)low(a[1], strlen(a[1]) + 1), O_RDONLY, 0, 0, 0, 0) < 0;
+    if (!strcmp(a[0], "32-openat"))
+        return int80(295, AT_FDCWD, (long)low(a[1], strlen(a[1]) + 1), O_RDONLY, 0, 0, 0) < 0;
+    if (!strcmp(a[0], "32-creat"))
+        return int80(8, (long)low(a[1], strlen(a[1]) + 1), 0600, 0, 0, 0, 0) < 0;
     if (!strcmp(a[0], "memfd"))
         return memfd_exec(a[1]);
     if (!strcmp(a[0], "exec")) {

@@ -56,6 +56,15 @@ fn io_uring() {
     check(&["uring", "link"], "open DIR/sub/file");
 }
 
+/// A 64-bit program can make 32-bit calls as well.
+#[test]
+fn by_32_bit_calls() {
+    check(&["32-open", "link"], "open DIR/sub/file");
+    check(&["32-openat", "sub/../link"], "open DIR/sub/file");
+    check(&["32-creat", "made"], "open DIR/made");
+    check(&["32-open", "absent"], "open absent -2");
+}
+
 #[test]
 fn io_uring_that_fails() {
     check(&["uring", "absent"], "open absent -2");

@@ -1,6 +1,7 @@
 //! The committed object and what is said about this host.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use grove_probes::kernel::{Wants, doctor};
 
@@ -60,4 +61,23 @@ fn attached_programs_work_on_after_capabilities_are_dropped() {
         w.drain();
     });
     thread.join().unwrap();
+}
+
+/// As in an agent that runs commands all the time: their ends are signals, which break a verifier off.
+#[test]
+fn programs_are_attached_whatever_signals_come() {
+    if watch(&everything()).is_none() {
+        return;
+    }
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                child(&["exit"]).status().unwrap();
+            }
+        });
+        // Fails of itself if a hook is refused.
+        (0..5).for_each(|_| drop(watch(&everything())));
+        stop.store(true, Ordering::Relaxed);
+    });
 }

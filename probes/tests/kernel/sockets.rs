@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 
 use crate::support::*;
 
@@ -10,8 +10,10 @@ use crate::support::*;
 fn check(w: &mut Watch, args: &[&str], expected: &str) {
     let dir = tempfile::tempdir().unwrap();
     let _listening = UnixListener::bind(dir.path().join("listening")).unwrap();
+    let _mailbox = UnixDatagram::bind(dir.path().join("mailbox")).unwrap();
     let told = lines(&w.run(child(args).current_dir(dir.path())));
-    assert!(told.contains(&expected.to_string()), "{expected} is not in {told:#?}");
+    let told: Vec<_> = told.into_iter().filter(|line| !line.starts_with("open ")).collect();
+    assert!(told.contains(&expected.to_string()), "{args:?}: {expected} is not in {told:#?}");
 }
 
 #[test]
@@ -35,6 +37,49 @@ fn connect_and_bind_of_every_family() {
     check(w, &["bind", "unix", "stream", "@made", "0"], "bind Unix(@made) 0 - 0");
     let long = "s".repeat(107);
     check(w, &["bind", "unix", "stream", &long, "0"], &format!("bind Unix({long}) 0 - 0"));
+}
+
+/// Whoever sends without a connect has a peer all the same, by whatever call; and so has a connect that is none of the
+/// usual calls.
+#[test]
+fn other_ways_to_a_peer() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = tcp.local_addr().unwrap().port().to_string();
+    let w = &mut w;
+    for how in [
+        "sendto",
+        "sendmsg",
+        "sendmmsg",
+        "32-sendto",
+        "32-sendmsg",
+        "32-sendmmsg",
+        "32-socketcall-sendto",
+        "uring-sendmsg",
+    ] {
+        check(w, &[how, "inet", "dgram", "127.0.0.2", "9"], "connect Ip(127.0.0.2) 9 udp 0");
+        check(w, &[how, "inet6", "dgram", "::1", "9"], "connect Ip(::1) 9 udp 0");
+        check(w, &[how, "unix", "dgram", "mailbox", "0"], "connect Unix(mailbox) 0 - 0");
+    }
+    for how in ["32-connect", "32-socketcall-connect", "uring-connect", "fastopen"] {
+        check(w, &[how, "inet", "stream", "127.0.0.1", &port], &format!("connect Ip(127.0.0.1) {port} tcp 0"));
+    }
+    for how in ["32-connect", "uring-connect"] {
+        check(w, &[how, "inet", "stream", "127.0.0.1", "1"], "connect Ip(127.0.0.1) 1 tcp -111");
+        check(w, &[how, "unix", "stream", "absent", "0"], "connect Unix(absent) 0 - -2");
+    }
+    for how in ["32-bind", "32-socketcall-bind", "uring-bind"] {
+        check(w, &[how, "inet", "stream", "127.0.0.1", "0"], "bind Ip(127.0.0.1) 0 tcp 0");
+        check(w, &[how, "unix", "dgram", "made", "0"], "bind Unix(made) 0 - 0");
+    }
+}
+
+/// A stream has its peer already: an address in a send says nothing.
+#[test]
+fn an_address_that_counts_for_nothing_is_no_peer() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let told = lines(&w.run(&mut child(&["sendto", "inet", "stream", "127.0.0.5", "9"])));
+    assert!(!told.iter().any(|line| line.contains("127.0.0.5")), "{told:?}");
 }
 
 #[test]
