@@ -7,9 +7,9 @@ cd "$(dirname "$0")"
 
 say() { printf '\n== %s\n' "$*"; }
 
-# jq: the independent reader that importers are compared with. strace: the same for live events. clang-19: rebuilds the
-# kernel programs. The rest: real containers, and what looks at them.
-packages="jq strace clang-19 llvm-19 libbpf-dev bpftool util-linux busybox-static runc podman docker.io containerd"
+# jq: the independent reader that importers are compared with. strace: the same for live events. python3: something with
+# threads to look at. clang-19: rebuilds the kernel programs. The rest: real containers, and what looks at them.
+packages="jq strace python3 clang-19 llvm-19 libbpf-dev bpftool util-linux busybox-static runc podman docker.io containerd"
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

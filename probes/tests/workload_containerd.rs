@@ -1,5 +1,7 @@
 //! Which image a container of containerd runs, in a pod or not, asked of a real containerd.
 
+#[path = "common/asking.rs"]
+mod asking;
 #[path = "common/containers.rs"]
 mod containers;
 
@@ -7,22 +9,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use asking::{ask, container, image_and_tag};
 use containers::Containerd;
-use grove_probes::workload::{self, Bundles, ContainerRef, Options, Resolver, Runtime, Unresolved, Workload, checks};
-
-fn container(runtime: Runtime, id: &str) -> ContainerRef {
-    ContainerRef { runtime, id: id.to_owned(), pod: None, user: None }
-}
-
-fn ask(resolver: &Resolver, who: ContainerRef) -> Result<Workload, Unresolved> {
-    assert!(resolver.ask(who));
-    resolver.answers().recv_timeout(Duration::from_secs(20)).expect("an answer").result
-}
-
-fn image_and_tag(result: Result<Workload, Unresolved>) -> (String, String) {
-    let workload = result.expect("a workload");
-    (workload.image, workload.tag)
-}
+use grove_probes::workload::{self, Bundles, Options, Resolver, Runtime, Unresolved, checks};
 
 #[test]
 fn containerd_names_the_image_of_its_containers() {

@@ -1,32 +1,19 @@
 //! Which image a container of Docker runs, asked of a real Docker daemon.
 
+#[path = "common/asking.rs"]
+mod asking;
 #[path = "common/containers.rs"]
 mod containers;
 
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use asking::{ask, ask_at_its_beginning, container, image_and_tag};
 use containers::Docker;
-use grove_probes::workload::{self, Answer, ContainerRef, Options, Resolver, Runtime, Unresolved, Workload};
+use grove_probes::workload::{self, ContainerRef, Options, Resolver, Runtime, Unresolved};
 
 fn options() -> Options {
     Options { patience: Duration::from_secs(2), ..Options::none() }
-}
-
-fn container(runtime: Runtime, id: &str) -> ContainerRef {
-    ContainerRef { runtime, id: id.to_owned(), pod: None, user: None }
-}
-
-fn ask(resolver: &Resolver, who: ContainerRef) -> Result<Workload, Unresolved> {
-    assert!(resolver.ask(who.clone()));
-    let Answer { container, result } = resolver.answers().recv_timeout(Duration::from_secs(20)).expect("an answer");
-    assert_eq!(container, who);
-    result
-}
-
-fn image_and_tag(result: Result<Workload, Unresolved>) -> (String, String) {
-    let workload = result.expect("a workload");
-    (workload.image, workload.tag)
 }
 
 #[test]
@@ -119,22 +106,12 @@ fn a_container_of_fifty_milliseconds_is_named() {
     let docker = Docker::new();
     let resolver = Resolver::start(Options { docker: vec![docker.socket()], ..options() }).unwrap();
     for tag in ["1", "2"] {
-        // Asked for as its cgroup is made, as the kernel's announcement has it.
         let image = format!("localhost/bb:{tag}");
         let id = docker.run(&["create", "--rm", "--network=none", &image, "sleep", "0.05"]);
         let cgroup = std::path::PathBuf::from(containers::cgroup_root()).join("docker").join(&id);
-        let asker = std::thread::scope(|scope| {
-            let seen = scope.spawn(|| {
-                let began = Instant::now();
-                while !cgroup.exists() && began.elapsed() < Duration::from_secs(10) {
-                    std::thread::yield_now();
-                }
-                ask(&resolver, container(Runtime::Docker, &id))
-            });
-            docker.run(&["start", &id]);
-            seen.join().unwrap()
-        });
-        assert_eq!(image_and_tag(asker), ("localhost/bb".to_owned(), tag.to_owned()));
+        let who = container(Runtime::Docker, &id);
+        let answer = ask_at_its_beginning(&resolver, who, &cgroup, || drop(docker.run(&["start", &id])));
+        assert_eq!(image_and_tag(answer), ("localhost/bb".to_owned(), tag.to_owned()));
         containers::wait_for("its end", || (!cgroup.exists()).then_some(()));
         assert_eq!(image_and_tag(ask(&resolver, container(Runtime::Docker, &id))).1, tag, "and after it ended");
     }

@@ -1,28 +1,19 @@
 //! Which image a container of Podman runs, asked of its service.
 
+#[path = "common/asking.rs"]
+mod asking;
 #[path = "common/containers.rs"]
 mod containers;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use asking::{ask, ask_at_its_beginning, container, image_and_tag};
 use containers::Podman;
-use grove_probes::workload::{self, Answer, ContainerRef, Options, Resolver, Runtime, Unresolved, Workload};
+use grove_probes::workload::{self, ContainerRef, Options, Resolver, Runtime, Unresolved};
 
-fn container(id: &str) -> ContainerRef {
-    ContainerRef { runtime: Runtime::Podman, id: id.to_owned(), pod: None, user: None }
-}
-
-fn ask(resolver: &Resolver, who: ContainerRef) -> Result<Workload, Unresolved> {
-    assert!(resolver.ask(who.clone()));
-    let Answer { container, result } = resolver.answers().recv_timeout(Duration::from_secs(20)).expect("an answer");
-    assert_eq!(container, who);
-    result
-}
-
-fn image_and_tag(result: Result<Workload, Unresolved>) -> (String, String) {
-    let workload = result.expect("a workload");
-    (workload.image, workload.tag)
+fn podmans(id: &str) -> ContainerRef {
+    container(Runtime::Podman, id)
 }
 
 #[test]
@@ -55,21 +46,10 @@ fn a_container_of_fifty_milliseconds_is_named() {
         let image = format!("localhost/bb:{tag}");
         let id = podman.run(&["create", "--rm", "--network=none", &image, "sleep", "0.05"]);
         let name = format!("libpod-{id}");
-        let answer = std::thread::scope(|scope| {
-            // Asked for as its cgroup is made, as the kernel's announcement has it.
-            let seen = scope.spawn(|| {
-                let began = Instant::now();
-                while !parent.join(&name).exists() {
-                    assert!(began.elapsed() < Duration::from_secs(20), "no cgroup");
-                    std::thread::yield_now();
-                }
-                let who = workload::container(format!("/libpod_parent/{name}")).unwrap();
-                assert_eq!(who, container(&id));
-                ask(&resolver, who)
-            });
-            podman.run(&["start", &id]);
-            seen.join().unwrap()
-        });
+        let who = workload::container(format!("/libpod_parent/{name}")).unwrap();
+        assert_eq!(who, podmans(&id));
+        let start = || drop(podman.run(&["start", &id]));
+        let answer = ask_at_its_beginning(&resolver, who, &parent.join(&name), start);
         assert_eq!(image_and_tag(answer), ("localhost/bb".to_owned(), tag.to_owned()));
     }
 }
@@ -79,26 +59,26 @@ fn check(podman: &Podman, resolver: &Resolver) {
     let bb = |tag: &str| ("localhost/bb".to_owned(), tag.to_owned());
     for tag in ["1", "2"] {
         let id = run(&format!("localhost/bb:{tag}"));
-        assert_eq!(image_and_tag(ask(resolver, container(&id))), bb(tag));
+        assert_eq!(image_and_tag(ask(resolver, podmans(&id))), bb(tag));
     }
 
     // By id the image still has its name.
     let id = podman.run(&["image", "inspect", "-f", "{{.Id}}", "localhost/bb:2"]);
-    assert_eq!(image_and_tag(ask(resolver, container(&run(&id)))), bb("2"));
+    assert_eq!(image_and_tag(ask(resolver, podmans(&run(&id)))), bb("2"));
 
     // By digest.
     let digest = podman.run(&["image", "inspect", "-f", "{{.Digest}}", "localhost/bb:1"]);
     let by_digest = run(&format!("localhost/bb@{digest}"));
-    assert_eq!(image_and_tag(ask(resolver, container(&by_digest))), bb(&digest));
+    assert_eq!(image_and_tag(ask(resolver, podmans(&by_digest))), bb(&digest));
 
     // An image without a tag is its id.
     let tagless = podman.run(&["commit", "--quiet", &by_digest]);
-    let workload = ask(resolver, container(&run(&tagless))).unwrap();
+    let workload = ask(resolver, podmans(&run(&tagless))).unwrap();
     assert_eq!((workload.image, workload.tag.as_str()), (format!("sha256:{tagless}"), "latest"));
 
     // One that removes itself when it ends, and one that never was.
     let named = podman.run(&["run", "-d", "--rm", "--name=web", "--network=none", "localhost/bb:1", "sleep", "100"]);
-    let workload = ask(resolver, container(&named)).unwrap();
+    let workload = ask(resolver, podmans(&named)).unwrap();
     assert_eq!((workload.tag.as_str(), workload.name.as_deref()), ("1", Some("web")));
-    assert_eq!(ask(resolver, container(&"0".repeat(64))), Err(Unresolved::NotKnown));
+    assert_eq!(ask(resolver, podmans(&"0".repeat(64))), Err(Unresolved::NotKnown));
 }

@@ -29,6 +29,18 @@ struct {
     __type(value, struct dns_text);
 } packets SEC(".maps");
 
+// Whether anybody wants to hear of what `task` sends. Task storage is not to be had here before Linux 6.16.
+static __always_inline bool sender_in_scope(struct task_struct *task, __u64 cgroup)
+{
+    __u32 tgid = task->tgid;
+    if (task->tgid == self)
+        return false;
+    // What is sent on somebody else's time is nobody's then: the cgroup alone says too little.
+    if (scope == SCOPE_DESCENDANTS)
+        return bpf_map_lookup_elem(&followed, &tgid) && cgroup_of(task) == cgroup;
+    return cgroup_in_scope(cgroup);
+}
+
 SEC("cgroup_skb/egress")
 int grove_dns(struct __sk_buff *skb)
 {
@@ -79,7 +91,7 @@ int grove_dns(struct __sk_buff *skb)
 
     struct task_struct *task = bpf_get_current_task_btf();
     __u64 cgroup = bpf_skb_cgroup_id(skb);
-    if (!cgroup_in_scope(cgroup) || task->tgid == self)
+    if (!sender_in_scope(task, cgroup))
         return 1;
     if (admit_new(cgroup, CLASS_DNS) == LEAVE)
         return 1;

@@ -29,6 +29,10 @@ int BPF_PROG(grove_fork, struct task_struct *parent, struct task_struct *child)
         p->chained = of->chained;
         return 0;
     }
+    if (scope == SCOPE_DESCENDANTS && p->followed) {
+        __u32 tgid = child->tgid, one = 1;
+        bpf_map_update_elem(&followed, &tgid, &one, BPF_ANY);
+    }
     if (!wanted(CLASS_FORK) || !in_scope(p, child->tgid, cgroup))
         return 0;
     struct fork_record r = {};
@@ -54,6 +58,10 @@ int BPF_PROG(grove_exit, struct task_struct *task)
     }
     if (!in_scope(p, task->tgid, cgroup) || (last && __sync_lock_test_and_set(&p->ended, 1)))
         return 0;
+    if (last && scope == SCOPE_DESCENDANTS) {
+        __u32 tgid = task->tgid;
+        bpf_map_delete_elem(&followed, &tgid);
+    }
     if (wanted(CLASS_SYSCALLS)) {
         // The call that ends a process does not return: it is seen here.
         struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);

@@ -106,10 +106,12 @@ struct {
     __type(value, __u32);
 } cgroups SEC(".maps");
 
+// Processes that are followed, and those that descend from them until they end: for programs that cannot see what
+// is kept with a task.
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1024);
+    __uint(max_entries, 65536);
     __type(key, __u32);
     __type(value, __u32);
 } followed SEC(".maps");

@@ -226,8 +226,9 @@ struct Memory {
 /// Threads that read files for it, started when there is something to read.
 const READERS_MAX: usize = 8;
 
-/// The first wait before a container is asked for again; each further one is twice as long.
-const WAIT_FIRST: Duration = Duration::from_millis(10);
+/// How long to wait before a container is asked for again: an eighth of the time that it is being asked for, within
+/// these. On a busy host a record may come late and be gone soon, and then it must not fall between two questions.
+const WAIT_MIN: Duration = Duration::from_millis(10);
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How often a full channel of answers is tried.
@@ -289,17 +290,17 @@ impl Desk {
 
     async fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
         let began = Instant::now();
-        let mut wait = WAIT_FIRST;
         loop {
             let miss = match self.sources.find(who).await {
                 Ok(workload) => return Ok(workload),
                 Err(miss) => miss,
             };
-            if miss == Miss::NoImage || began.elapsed() + wait > self.patience {
+            let elapsed = began.elapsed();
+            let wait = (elapsed / 8).clamp(WAIT_MIN, WAIT_MAX);
+            if miss == Miss::NoImage || elapsed + wait > self.patience {
                 return Err(miss);
             }
             tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(WAIT_MAX);
         }
     }
 

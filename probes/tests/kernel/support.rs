@@ -1,13 +1,15 @@
 //! What the tests of the kernel side share: a real kernel is asked, so they need root and BTF. Without those they say
 //! so and pass, except in CI.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use grove::event::{Body, Event, Peer};
 use grove_probes::kernel::{Cause, Class, Count, Options, Probes, What};
+
+#[path = "../common/child.rs"]
+mod built;
 
 /// An event with texts of its own.
 #[derive(Clone, Debug)]
@@ -106,14 +108,12 @@ pub fn child(args: &[&str]) -> Command {
 }
 
 pub fn child_path() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("child-{}", std::process::id()));
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel/child.c");
-        let built = Command::new("cc").args(["-O1", "-pthread", "-o"]).arg(&out).arg(source).status().unwrap();
-        assert!(built.success(), "tests/kernel/child.c does not compile");
-        out
-    })
+    built::child()
+}
+
+/// The same without libraries: it opens nothing by itself.
+pub fn static_child_path() -> &'static Path {
+    built::static_child()
 }
 
 pub fn text(bytes: &[u8]) -> String {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use crate::{alone, containers, grove, ok, profile};
+use crate::strace::{self, Did, Strace};
+use crate::{alone, containers, grove, learned, ok, profile, real};
 
 /// A crate of nothing but a library and a program.
 fn small_crate(dir: &Path) {
@@ -25,14 +25,9 @@ fn build(dir: &Path, target: &str) -> Vec<String> {
         .collect()
 }
 
-/// A path with its links followed, as the kernel has it.
-fn real(path: &str) -> String {
-    fs::canonicalize(path).map_or_else(|_| path.to_owned(), |path| path.to_string_lossy().into_owned())
-}
-
 #[test]
 fn every_program_that_strace_saw_is_there_and_a_replay_gives_the_same_profile() {
-    if !containers::have(&[("strace", "strace")]) {
+    if !containers::have(&[Strace::NEEDS]) {
         return;
     }
     let _alone = alone();
@@ -48,29 +43,15 @@ fn every_program_that_strace_saw_is_there_and_a_replay_gives_the_same_profile() 
     let (live, again) = (fs::read(live.join(file)).unwrap(), fs::read(again.join(file)).unwrap());
     assert!(live == again, "learning live and from the trace of the same differ");
 
-    let log = dir.path().join("strace.log");
-    let traced = Command::new("strace")
-        .args(["-f", "-qq", "-e", "trace=execve,execveat", "-e", "status=successful", "-o"])
-        .arg(&log)
-        .args(build(dir.path(), "b"))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    ok(&traced);
-    let log = fs::read_to_string(&log).unwrap();
-    let seen: BTreeSet<String> = log
-        .lines()
-        .filter(|line| line.contains("execve(") && line.ends_with("= 0"))
-        .filter_map(|line| line.split('"').nth(1))
-        .map(|path| real(path).replace(&*dir.path().join("b").to_string_lossy(), "TARGET"))
-        .collect();
-    let profile = profile(&dir.path().join("live").join(file));
-    let told: BTreeSet<String> = crate::processes(&profile)
-        .iter()
-        .map(|process| {
-            real(process["path"].as_str().unwrap()).replace(&*dir.path().join("a").to_string_lossy(), "TARGET")
-        })
-        .collect();
+    // Both by the path that the kernel has, whatever the directory they build in is called.
+    let programs = |paths: BTreeSet<String>, target: &str| -> BTreeSet<String> {
+        let target = dir.path().join(target);
+        paths.iter().map(|path| real(path).replace(&*target.to_string_lossy(), "TARGET")).collect()
+    };
+    let strace = Strace::new();
+    ok(&strace.command().args(build(dir.path(), "b")).output().unwrap());
+    let seen = programs(strace::programs(&strace.doings(real)), "b");
+    let told = programs(learned::programs(&profile(&dir.path().join("live").join(file))), "a");
     // The linker at least, beside cargo and rustc.
     assert!(seen.len() >= 4, "{seen:?}");
     let missing: Vec<_> = seen.difference(&told).collect();
@@ -80,7 +61,7 @@ fn every_program_that_strace_saw_is_there_and_a_replay_gives_the_same_profile() 
 
 #[test]
 fn what_opens_what_is_what_strace_saw() {
-    if !containers::have(&[("strace", "strace")]) {
+    if !containers::have(&[Strace::NEEDS]) {
         return;
     }
     let _alone = alone();
@@ -94,29 +75,14 @@ fn what_opens_what_is_what_strace_saw() {
     let command = ["bash", "-c", &script];
     let out = dir.path().join("profiles");
     ok(&grove().args(["run", "--output"]).arg(&out).arg("--").args(command).output().unwrap());
-    let profile = profile(&out.join("bash.profile.json"));
-    let told: BTreeSet<String> = crate::processes(&profile)
-        .iter()
-        .flat_map(|process| process["files"].as_array().unwrap())
-        .map(|file| file["path"].as_str().unwrap().to_owned())
-        .collect();
+    let opened = |did: Did| if let Did::Open(path) = did { Some(path) } else { None };
+    let told = learned::by_program(&profile(&out.join("bash.profile.json")));
+    let told: BTreeSet<String> = told.into_iter().filter_map(|(_, did)| opened(did)).collect();
     fs::remove_file(dir.path().join("link")).unwrap();
-    let log = dir.path().join("strace.log");
-    let traced = Command::new("strace")
-        .args(["-f", "-qq", "-y", "-e", "trace=openat,open,creat", "-e", "status=successful", "-o"])
-        .arg(&log)
-        .args(command)
-        .output()
-        .unwrap();
-    ok(&traced);
-    // With -y every descriptor that is returned has its path.
-    let log = fs::read_to_string(&log).unwrap();
-    let seen: BTreeSet<String> = log
-        .lines()
-        .filter_map(|line| line.rsplit_once('<')?.1.strip_suffix('>'))
-        .filter(|path| path.starts_with('/') && !path.starts_with("/proc/"))
-        .map(str::to_owned)
-        .collect();
+    let strace = Strace::new();
+    ok(&strace.command().args(command).output().unwrap());
+    let seen = strace.doings(real).into_values().flatten().filter_map(opened);
+    let seen: BTreeSet<String> = seen.filter(|path| !path.starts_with("/proc/")).collect();
     assert!(seen.len() > 5, "{seen:?}");
     let missing: Vec<_> = seen.difference(&told).collect();
     assert!(missing.is_empty(), "{missing:?}; told {told:?}");

@@ -3,10 +3,10 @@
 use std::process::Command;
 
 use crate::containers::{self, Podman};
-use crate::{Running, alone, grove, ok, processes, profile};
+use crate::{Running, alone, grove, ok, processes, profile, quick_grove};
 
 fn run(podman: &Podman, dir: &std::path::Path) -> Command {
-    let mut command = grove();
+    let mut command = quick_grove();
     command.env("GROVE_CONTAINER_STORAGE", podman.storage());
     command.args(["run", "--output"]).arg(dir).arg("--stats").arg(dir.join("stats.json"));
     command

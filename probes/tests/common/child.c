@@ -1,5 +1,5 @@
 // Does one thing by its bare system call, for the tests to see it: child WHAT [ARG...].
-// Compiled by the tests with the C compiler that Rust links with.
+// Built by child.rs.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -181,6 +182,59 @@ static int socket_call(char **a)
     return ret < 0 ? errno : 0;
 }
 
+// serve FAMILY stream|dgram ADDRESS PORT: returns when it is bound, and leaves a process behind that sends every
+// datagram back with the bit set that makes a DNS question an answer, and lets connections wait.
+static int serve(char **a)
+{
+    struct sockaddr_storage at = {0};
+    socklen_t len = address_of(a + 1, &at);
+    bool stream = strcmp(a[2], "dgram");
+    int fd = socket(at.ss_family, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
+    if (bind(fd, (void *)&at, len) || (stream && listen(fd, 64)))
+        return errno;
+    if (fork())
+        return 0;
+    for (;;) {
+        unsigned char message[512];
+        struct sockaddr_storage from;
+        socklen_t from_len = sizeof(from);
+        ssize_t n;
+        if (stream) {
+            pause();
+        } else if ((n = recvfrom(fd, message, sizeof(message), 0, (void *)&from, &from_len)) > 2) {
+            message[2] |= 0x80;
+            sendto(fd, message, n, 0, (void *)&from, from_len);
+        }
+    }
+}
+
+// storm N PATH: N times a file is opened, a socket connected and a DNS question sent; at every thousandth a child is
+// forked and exits.
+static int storm(long n, const char *path)
+{
+    static const char question[] = "\x12\x34\1\0\0\1\0\0\0\0\0\0\5storm\4test\0\0\1\0\1";
+    const ssize_t bytes = sizeof(question) - 1;
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons(9)};
+    struct sockaddr_in server = peer;
+    server.sin_port = htons(53);
+    int connected = socket(AF_INET, SOCK_DGRAM, 0), asking = socket(AF_INET, SOCK_DGRAM, 0);
+    for (long i = 0; i < n; i++) {
+        int fd = open(path, O_RDONLY);
+        if (fd < 0 || connect(connected, (void *)&peer, sizeof(peer)))
+            return errno;
+        close(fd);
+        if (sendto(asking, question, bytes, 0, (void *)&server, sizeof(server)) != bytes)
+            return errno;
+        if (i % 1000)
+            continue;
+        pid_t pid = fork();
+        if (!pid)
+            _exit(0);
+        waitpid(pid, 0, 0);
+    }
+    return 0;
+}
+
 // memfd FILE: a copy of FILE without a name, executed.
 static int memfd_exec(const char *file)
 {
@@ -228,6 +282,10 @@ int main(int argc, char **argv)
         return chdir(a[1]) || open(a[2], O_RDONLY) < 0 ? errno : 0;
     if (!strcmp(a[0], "uring"))
         return uring_open(a[1]);
+    if (!strcmp(a[0], "serve"))
+        return serve(a);
+    if (!strcmp(a[0], "storm"))
+        return storm(atol(a[1]), a[2]);
     if (a[1] && (!strcmp(a[1], "inet") || !strcmp(a[1], "inet6") || !strcmp(a[1], "unix")))
         return socket_call(a);
     if (!strcmp(a[0], "32-open"))

@@ -1,0 +1,65 @@
+//! What a profile says, in the words in which strace's logs are read; and what is documented to become of a doing on
+//! its way there.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::processes;
+use crate::strace::{self, Did, Doings};
+
+/// Every program of a profile, with the name it goes by if it is one of many.
+pub fn programs(profile: &Value) -> BTreeSet<String> {
+    processes(profile).into_iter().map(program).collect()
+}
+
+/// The name of one.
+pub fn program(process: &Value) -> String {
+    let path = process["path"].as_str().unwrap();
+    process["argv0"].as_str().map_or_else(|| path.to_owned(), |name| format!("{path} ({name})"))
+}
+
+/// Which program opened which file, and connected or bound which socket.
+pub fn by_program(profile: &Value) -> BTreeSet<(String, Did)> {
+    let mut all = BTreeSet::new();
+    for process in processes(profile) {
+        let who = program(process);
+        for file in process["files"].as_array().unwrap() {
+            all.insert((who.clone(), Did::Open(file["path"].as_str().unwrap().to_owned())));
+        }
+        for socket in process["sockets"].as_array().unwrap() {
+            let text = |field: &str| socket[field].as_str().unwrap().to_owned();
+            let proto = socket["proto"].as_str().map(str::to_owned);
+            let port = socket["port"].as_u64().unwrap() as u16;
+            let did = Did::Socket { op: text("op"), family: text("family"), proto, addr: text("addr"), port, ret: 0 };
+            all.insert((who.clone(), did));
+        }
+    }
+    all
+}
+
+/// What is documented to be learned of what processes did in `cwd`: no failed attempts; of a socket no result, and any
+/// ephemeral port that is bound as port 0; a process's own directory of `/proc` as `/proc/self`.
+pub fn expected(doings: &Doings, cwd: &str) -> BTreeSet<(String, Did)> {
+    let learned = |pid: u32, did: Did| match did {
+        Did::Open(path) => Some(Did::Open(path.replace(&format!("/proc/{pid}/"), "/proc/self/"))),
+        Did::Socket { op, ret, .. } if ret < 0 && !(op == "connect" && ret == -115) => None,
+        Did::Socket { op, family, proto, addr, port, .. } => {
+            let relative = family == "unix" && !addr.starts_with(['/', '@']);
+            let addr = if relative { format!("{cwd}/{addr}") } else { addr };
+            let port = if op == "bind" && port >= 32768 { 0 } else { port };
+            Some(Did::Socket { op, family, proto, addr, port, ret: 0 })
+        }
+        _ => None,
+    };
+    let all = strace::by_program(doings).into_iter();
+    all.filter_map(|(pid, who, did)| Some((who, learned(pid, did)?))).collect()
+}
+
+/// Compares two such sets, and names what only one of them has.
+#[track_caller]
+pub fn compare(expected: &BTreeSet<(String, Did)>, learned: &BTreeSet<(String, Did)>) {
+    let (missing, made_up) = (expected.difference(learned), learned.difference(expected));
+    let (missing, made_up): (Vec<_>, Vec<_>) = (missing.collect(), made_up.collect());
+    assert!(missing.is_empty() && made_up.is_empty(), "not learned: {missing:#?}\nnot done: {made_up:#?}");
+}
