@@ -40,7 +40,11 @@ fn a_united_program_without_a_record_of_its_own_keeps_its_exemplars() {
     let (mut tree, _) = grow(&format!("exec 1<-0 /bin/app\n{jobs}"), &Rules::default());
     // Its processes run on, and what they do from now on is all that is known of them.
     tree.evict_tag("1");
-    let mut insert = |lines: &str| events(lines).iter().for_each(|stored| drop(tree.insert(&stored.event)));
+    let mut insert = |lines: &str| {
+        for stored in events(lines).iter() {
+            tree.insert(&stored.event);
+        }
+    };
     insert("open 10 /etc/passwd");
     insert(&each(2..18, "fork #00<-1\nexec #00<-1 /srv/d#/other"));
     insert("fork 1800<-1\nexec 1800<-1 /srv/d18/other");
@@ -103,6 +107,8 @@ fn a_profile_says_what_is_learned_only_where_its_exemplars_do_not() {
 fn grow_quickly(text: &str) -> Tree {
     let interner = Interner::new();
     let mut tree = grove::tree::ActivityTree::new(Arc::default(), &interner.intern("1").unwrap());
-    events(text).iter().for_each(|stored| drop(tree.insert(&stored.event)));
+    for stored in events(text).iter() {
+        tree.insert(&stored.event);
+    }
     tree.tree().clone()
 }
