@@ -120,8 +120,15 @@ impl Protect {
 
     /// Whether anything at all is protected at or below `top`, the first component of a path. Most paths begin with one
     /// of which that is not so.
-    pub fn reaches(&self, top: &str) -> bool {
-        top.starts_with('/') && self.tops.as_ref().is_none_or(|tops| tops.iter().any(|piece| piece.matches(top)))
+    pub(crate) fn reaches(&self, top: &[u8]) -> bool {
+        let reaches = |piece: &Piece| {
+            if piece.wild {
+                str::from_utf8(top).is_ok_and(|top| matches(&piece.text, top))
+            } else {
+                piece.text.as_bytes() == top
+            }
+        };
+        top.starts_with(b"/") && self.tops.as_ref().is_none_or(|tops| tops.iter().any(reaches))
     }
 
     /// From this many components on a directory is protected or not whatever the names in it, and so is all below it.

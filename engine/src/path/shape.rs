@@ -15,14 +15,19 @@
 /// assert_eq!(shape("nginx.conf"), None);
 /// ```
 pub fn shape(component: &str) -> Option<String> {
-    let mut out = String::new();
+    // What is taken out is whole characters, and what is put in is ASCII.
+    shape_bytes(component.as_bytes()).and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// As [`shape`], of text whose form as text is not asked for.
+pub(crate) fn shape_bytes(component: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
     shape_into(component, &mut out).then_some(out)
 }
 
-/// As [`shape`], into `out`, which is cleared first; false if there is none.
-pub(crate) fn shape_into(component: &str, out: &mut String) -> bool {
+/// As [`shape_bytes`], into `out`, which is cleared first; false if there is none.
+pub(crate) fn shape_into(bytes: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
-    let bytes = component.as_bytes();
     let (mut copied, mut at) = (0, 0);
     let mut wildcard_ends = None;
     while let Some(class) = bytes.get(at).map(class_of) {
@@ -52,18 +57,18 @@ pub(crate) fn shape_into(component: &str, out: &mut String) -> bool {
             }
         };
         if out.is_empty() {
-            out.reserve_exact(component.len());
+            out.reserve_exact(bytes.len());
         }
-        out.push_str(component.get(copied..start).unwrap_or_default());
+        out.extend_from_slice(bytes.get(copied..start).unwrap_or_default());
         if written != "*" || wildcard_ends != Some(start) {
-            out.push_str(written);
+            out.extend_from_slice(written.as_bytes());
         }
         copied = at;
         if written == "*" {
             wildcard_ends = Some(at);
         }
     }
-    out.push_str(component.get(copied..).unwrap_or_default());
+    out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
     wildcard_ends.is_some()
 }
 

@@ -74,7 +74,7 @@ impl Tree {
 
     /// The names of one shape in a directory that its pattern is to take in, not counted from now on.
     fn take_members(&mut self, (parent, kind, pattern): ShapeKey) -> Vec<NodeId> {
-        let pattern = self.arena.names.text(pattern).to_owned();
+        let pattern = self.arena.names.get(pattern).to_owned();
         if self.arena.node(parent).has(Flags::SHAPED) {
             return self.arena.take_shape(parent, kind, &pattern);
         }

@@ -8,7 +8,7 @@ use super::names::{Names, reserve_tight};
 use super::node::{Flags, Kind, NO_TAG, NONE, Node, NodeId, Span};
 use super::shapes::Shapes;
 use super::tags::LocalTags;
-use crate::path::{Sketch, shape, shape_into};
+use crate::path::{Sketch, shape_bytes, shape_into};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use std::cell::RefCell;
@@ -101,6 +101,11 @@ impl Arena {
     pub(super) fn node_mut(&mut self, id: NodeId) -> &mut Node {
         let known = (id as usize) < self.nodes.len();
         &mut self.nodes[if known { id as usize } else { 0 }]
+    }
+
+    /// A name's bytes, where it need not be told that they are text.
+    pub(super) fn bytes(&self, id: NodeId) -> &[u8] {
+        self.names.get(self.node(id).name)
     }
 
     pub(super) fn text(&self, id: NodeId) -> &str {
@@ -337,28 +342,28 @@ impl Arena {
 
     // Shapes.
 
-    fn shape_hash(&self, parent: NodeId, kind: Kind, pattern: &str) -> u64 {
-        self.step(self.scope_hash(parent), kind, pattern.as_bytes())
+    fn shape_hash(&self, parent: NodeId, kind: Kind, pattern: &[u8]) -> u64 {
+        self.step(self.scope_hash(parent), kind, pattern)
     }
 
     /// The hash of another node's shape. Many are asked for in a row, when a table grows.
-    fn hash_of_shape(&self, id: NodeId, pattern: &RefCell<String>) -> u64 {
+    fn hash_of_shape(&self, id: NodeId, pattern: &RefCell<Vec<u8>>) -> u64 {
         let Ok(mut pattern) = pattern.try_borrow_mut() else { return 0 };
-        shape_into(self.text(id), &mut pattern);
+        shape_into(self.bytes(id), &mut pattern);
         self.shape_hash(self.node(id).parent, self.node(id).kind(), &pattern)
     }
 
     /// Whether a node is a name below `parent` of this kind and shape.
-    pub(super) fn has_shape(&self, id: NodeId, parent: NodeId, kind: Kind, pattern: &str) -> bool {
+    pub(super) fn has_shape(&self, id: NodeId, parent: NodeId, kind: Kind, pattern: &[u8]) -> bool {
         let node = self.node(id);
-        node.parent == parent && node.kind() == kind && shape(self.text(id)).is_some_and(|own| own == pattern)
+        node.parent == parent && node.kind() == kind && shape_bytes(self.bytes(id)).is_some_and(|own| own == pattern)
     }
 
     /// Counts a name among those of its shape, `pattern`, beside it; returns how many they are.
-    pub(super) fn join_shape(&mut self, id: NodeId, pattern: &str) -> usize {
+    pub(super) fn join_shape(&mut self, id: NodeId, pattern: &[u8]) -> usize {
         let (parent, kind) = (self.node(id).parent, self.node(id).kind());
         let hash = self.shape_hash(parent, kind, pattern);
-        let buffer = RefCell::new(String::new());
+        let buffer = RefCell::default();
         let mut shapes = std::mem::take(&mut self.shapes);
         let count = shapes.join(
             id,
@@ -371,7 +376,7 @@ impl Arena {
     }
 
     /// The names counted for a shape, which are not counted any more then.
-    pub(super) fn take_shape(&mut self, parent: NodeId, kind: Kind, pattern: &str) -> Vec<NodeId> {
+    pub(super) fn take_shape(&mut self, parent: NodeId, kind: Kind, pattern: &[u8]) -> Vec<NodeId> {
         let hash = self.shape_hash(parent, kind, pattern);
         let mut shapes = std::mem::take(&mut self.shapes);
         let taken = shapes.take(hash, |other| self.has_shape(other, parent, kind, pattern));
@@ -460,7 +465,7 @@ impl Arena {
         let hashes = self.hashes();
         self.index.shrink_to_fit(|id| hashes.get(*id as usize).copied().unwrap_or_default());
         let mut shapes = std::mem::take(&mut self.shapes);
-        let buffer = RefCell::new(String::new());
+        let buffer = RefCell::default();
         shapes.shrink(|id| self.hash_of_shape(id, &buffer));
         self.shapes = shapes;
     }

@@ -9,7 +9,7 @@ use super::arena::{Arena, Hashed, ROOM};
 use super::node::{Flags, Kind, NONE, NodeId};
 use super::program::literal;
 use super::socket::{Address, SocketKey};
-use crate::path::{Sketch, push_component, shape, shape_into};
+use crate::path::{Sketch, push_component, shape_bytes, shape_into};
 
 /// Whether everything in a directory and below it is protected, once that no longer depends on names.
 pub(super) type Shelter = Option<bool>;
@@ -51,7 +51,8 @@ impl Tree {
         let above = |id: NodeId| Some(self.arena.node(id).parent);
         let dirs = std::iter::successors(Some(parent), |id| above(*id));
         let dirs = dirs.take_while(|id| self.arena.node(*id).kind() == kind);
-        if !self.rules.protect.reaches(dirs.clone().last().map_or(name, |top| self.arena.text(top))) {
+        let top = dirs.clone().last().map_or(name.as_bytes(), |top| self.arena.bytes(top));
+        if !self.rules.protect.reaches(top) {
             *shelter = dirs.clone().next().map(|_| false);
             return false;
         }
@@ -70,14 +71,14 @@ impl Tree {
         (parent, below): Hashed,
         kind: Kind,
         name: &str,
-        pattern: &str,
+        pattern: &[u8],
         shelter: &mut Shelter,
     ) -> Option<Hashed> {
-        if pattern == name {
+        if pattern == name.as_bytes() {
             return None;
         }
-        let hash = self.arena.step(below, kind, pattern.as_bytes());
-        let id = self.arena.child_hashed(parent, hash, kind, pattern.as_bytes())?;
+        let hash = self.arena.step(below, kind, pattern);
+        let id = self.arena.child_hashed(parent, hash, kind, pattern)?;
         let absorbs = self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent, kind, name, shelter);
         absorbs.then_some((id, hash))
     }
@@ -88,7 +89,7 @@ impl Tree {
         if let Some(id) = self.arena.child_hashed(parent, hash, kind, name.as_bytes()) {
             return Some((id, hash));
         }
-        self.absorbing(at, kind, name, &shape(name)?, shelter)
+        self.absorbing(at, kind, name, &shape_bytes(name.as_bytes())?, shelter)
     }
 
     /// The node that stands for a path below `scope`, and whether a learned pattern is part of it.
@@ -243,7 +244,7 @@ impl Tree {
         if let Some(id) = found {
             return Ok(((id, hash), false));
         }
-        let pattern = shape(name);
+        let pattern = shape_bytes(name.as_bytes());
         if let (Some(pattern), false) = (&pattern, fresh)
             && let Some(absorbing) = self.absorbing((parent, below), kind, name, pattern, shelter)
         {
@@ -261,7 +262,7 @@ impl Tree {
     }
 
     /// Counts a new name among those of its shape, and notes the shape as pending when they are too many.
-    fn count_shape(&mut self, parent: NodeId, id: NodeId, pattern: &str) {
+    fn count_shape(&mut self, parent: NodeId, id: NodeId, pattern: &[u8]) {
         self.arena.node_mut(parent).count_variable_child();
         let node = self.arena.node(parent);
         let fanout = self.rules.path_fanout;
@@ -274,24 +275,24 @@ impl Tree {
         }
         self.arena.node_mut(parent).set(Flags::SHAPED);
         let children: Vec<NodeId> = self.arena.children(parent).collect();
-        let (mut shelter, mut pattern) = (None, String::new());
+        let (mut shelter, mut pattern) = (None, Vec::new());
         for child in children {
             let kind = self.arena.node(child).kind();
             let learned = self.arena.node(child).has(Flags::LEARNED);
-            if !kind.is_path() || learned || !shape_into(self.arena.text(child), &mut pattern) {
+            if !kind.is_path() || learned || !shape_into(self.arena.bytes(child), &mut pattern) {
                 continue;
             }
-            if !self.exempt(parent, kind, self.arena.text(child), &mut shelter) {
+            if !shelter.unwrap_or_else(|| self.exempt(parent, kind, self.arena.text(child), &mut shelter)) {
                 self.join_shape(child, &pattern);
             }
         }
     }
 
-    fn join_shape(&mut self, id: NodeId, pattern: &str) {
+    fn join_shape(&mut self, id: NodeId, pattern: &[u8]) {
         // Noted once: until the shape is absorbed more names only join it.
         if self.arena.join_shape(id, pattern) == self.rules.path_fanout + 1 {
             let (parent, kind) = (self.arena.node(id).parent, self.arena.node(id).kind());
-            let pattern = self.arena.names.intern(pattern.as_bytes());
+            let pattern = self.arena.names.intern(pattern);
             self.pending.push((parent, kind, pattern));
         }
     }
