@@ -84,6 +84,8 @@ const TABLE: &[(&str, &[Shows])] = &[
     ("child serve inet stream 127.0.0.1 7000", &[Socket(CHILD, "bind", "inet", Some("tcp"), "127.0.0.1", 7000)]),
     ("child connect inet stream 127.0.0.1 7000", &[Socket(CHILD, "connect", "inet", Some("tcp"), "127.0.0.1", 7000)]),
     ("child connect inet stream 127.0.0.1 7001", &[Refused("127.0.0.1", 7001)]),
+    ("child sendto inet dgram 127.0.0.2 9", &[Socket(CHILD, "connect", "inet", Some("udp"), "127.0.0.2", 9)]),
+    ("child uring-connect inet stream 127.0.0.1 7002", &[Refused("127.0.0.1", 7002)]),
     // Names.
     ("child serve inet dgram 127.0.0.1 53", &[Socket(CHILD, "bind", "inet", Some("udp"), "127.0.0.1", 53)]),
     ("nslookup Inside.example.test 127.0.0.1", &[Question(NSLOOKUP, "inside.example.test", &["A", "AAAA"])]),
@@ -209,9 +211,10 @@ fn what_each_line_does_is_learned() {
 #[test]
 fn all_of_it_is_what_strace_saw() {
     let Some(Observed { seen, told, profile }) = &*OBSERVED else { return };
-    // What strace cannot see is opened by a ring.
+    // What strace cannot see is done by a ring.
     let by_a_ring = |did: &Did| match did {
         Did::Open(path) | Did::Missed(path) => path.ends_with("by-a-ring"),
+        Did::Socket { port, .. } => *port == 7002,
         _ => false,
     };
     let mut told = told.clone();
