@@ -132,7 +132,9 @@ fn observe() -> Observed {
     fs::create_dir(dir.path().join("bound")).unwrap();
     fs::write(dir.path().join("bound/file"), "x\n").unwrap();
     let script: String = TABLE.iter().map(|(line, _)| format!("{line}\n")).collect();
-    let image = [("org.opencontainers.image.ref.name", "localhost/inside:1")];
+    // Like nobody else's: others may run containers on this host too.
+    let id = format!("grove-inside-{}", std::process::id());
+    let image = [("org.opencontainers.image.ref.name", &*format!("localhost/{id}:1"))];
     let bundle = runc.bundle("inside", &["sh", "-c", &(script + "exit 0")], &image, |spec| {
         let mounts = spec["mounts"].as_array_mut().unwrap();
         let bound = dir.path().join("bound");
@@ -144,7 +146,6 @@ fn observe() -> Observed {
     let mut run = grove();
     run.env("GROVE_DEDUP_WINDOW", "0s").env("GROVE_PROBE_FAILED", "true");
     let running = Running::start(run.args(["run", "--output"]).arg(&out).arg("--record").arg(&trace));
-    let id = format!("grove-inside-{}", std::process::id());
     runc.create(&bundle, &id);
     let (strace, init) = (Strace::new(), runc.pid(&id));
     let mut following = strace.follow(init);
@@ -161,7 +162,7 @@ fn observe() -> Observed {
     Observed {
         seen: strace::of(&strace.doings(real), init),
         told: strace::of(&strace::told(&fs::read_to_string(&trace).unwrap()), init),
-        profile: profile(&out.join("localhost_inside.profile.json")),
+        profile: profile(&out.join(format!("localhost_{id}.profile.json"))),
     }
 }
 

@@ -220,7 +220,9 @@ pub fn told(trace: &str) -> Doings {
     for line in trace.lines() {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         let Some(pid) = event["pid"].as_u64().map(|pid| pid as u32) else { continue };
-        let text = |field: &str| event[field].as_str().unwrap_or_else(|| panic!("{field}: {line}")).to_owned();
+        // Who else is on this host may have names that are no text.
+        let value = |field: &str| event[field].as_str().or(event[format!("{field}_b64")].as_str()).map(str::to_owned);
+        let text = |field: &str| value(field).unwrap_or_else(|| panic!("{field}: {line}"));
         let ret = event["ret"].as_i64().unwrap_or(0);
         let kind = text("type");
         let did = match &*kind {
