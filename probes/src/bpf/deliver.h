@@ -11,6 +11,12 @@ static const struct losses no_losses = {};
 __noinline int count_lost(__u64 cgroup, __u32 class, __u32 cause)
 {
     __u32 index = class * CAUSES + cause;
+    if (class == CLASS_FORK || class == CLASS_EXEC) {
+        __u32 key = 0;
+        __u32 *n = bpf_map_lookup_elem(&strays, &key);
+        if (n)
+            __sync_fetch_and_add(n, 1);
+    }
     struct losses *l = bpf_map_lookup_elem(&lost, &cgroup);
     if (!l) {
         bpf_map_update_elem(&lost, &cgroup, &no_losses, BPF_NOEXIST);

@@ -32,6 +32,7 @@ static __always_inline int group_changed(struct cgroup *group, const char *path,
     __u32 begin = (TEXT_BYTES - len) & TEXT_MASK;
     if (len)
         bpf_probe_read_kernel(s->text + begin, len, s->text);
+    bpf_get_current_comm(r->by, sizeof(r->by));
     r->tail.at = bpf_ktime_get_boot_ns();
     r->tail.cgroup = id;
     r->tail.start = 0;

@@ -93,6 +93,14 @@ struct {
     __type(value, __u32);
 } control SEC(".maps");
 
+// Forks and execs that were not delivered, of whatever cgroup.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} strays SEC(".maps");
+
 enum {
     CGROUP_INCLUDED = 1,
     CGROUP_EXCLUDED = 2,

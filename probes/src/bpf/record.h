@@ -125,5 +125,6 @@ struct capability_record {
 
 // Text: the path within the hierarchy. The tail's cgroup is the one made or removed.
 struct cgroup_record {
+    char by[16]; // the name of the thread that did it
     struct tail tail;
 };

@@ -108,7 +108,9 @@ pub enum Missing {
     #[error("{0}")]
     Capabilities(Lacking),
     /// The numbers that processes have for the kernel.
-    #[error("this is a nested pid namespace ({0}): run Grove on the host, or in a container with the host's pid namespace")]
+    #[error(
+        "this is a nested pid namespace ({0}): run Grove on the host, or in a container with the host's pid namespace"
+    )]
     PidNamespace(String),
 }
 

@@ -105,6 +105,11 @@ impl Decoder {
         Self { unix_minus_boot_ns, text: Vec::with_capacity(4096) }
     }
 
+    /// Unix time, of a time of the boot clock.
+    pub(super) fn unix_ns(&self, boot_ns: u64) -> u64 {
+        boot_ns.saturating_add_signed(self.unix_minus_boot_ns)
+    }
+
     pub(super) fn decode<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Record<'a>> {
         let tail_at = bytes.len().checked_sub(TAIL).ok_or(Malformed)?;
         let (body, tail) = bytes.split_at_checked(tail_at).ok_or(Malformed)?;
@@ -117,7 +122,7 @@ impl Decoder {
         let pid = tail.u32()?;
         let start_ns = tail.u64()?;
         let cgroup = tail.u64()?;
-        let ts = tail.u64()?.saturating_add_signed(self.unix_minus_boot_ns);
+        let ts = self.unix_ns(tail.u64()?);
         let start = (pid != 0).then_some(start_ns / TICK_NS * TICK_NS);
 
         let mut facts = Facts {
@@ -149,11 +154,14 @@ impl Decoder {
                 Body::Capability { cap, used: marks & mark::REFUSED == 0 }
             }
             kind::CGROUP_NEW => {
+                let by = rest.take(16)?;
+                let by = by.split(|byte| *byte == 0).next().unwrap_or_default();
                 let path = rest.take(text_bytes)?;
                 rest.end()?;
-                return Ok(Record { cgroup, what: What::CgroupNew { path }, facts });
+                return Ok(Record { cgroup, what: What::CgroupNew { path, by }, facts });
             }
             kind::CGROUP_GONE => {
+                rest.take(16)?;
                 rest.take(text_bytes)?;
                 rest.end()?;
                 return Ok(Record { cgroup, what: What::CgroupGone, facts });

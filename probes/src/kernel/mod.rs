@@ -71,5 +71,5 @@ pub use capabilities::{Missing, Wants, drop_capabilities, require};
 pub use hooks::HookState;
 pub use load::AttachError;
 pub use options::{Classes, Options, Scope};
-pub use probes::{DrainStats, Probes};
+pub use probes::{DrainStats, Probes, Strays};
 pub use record::{Cause, Class, Count, Facts, Record, What};

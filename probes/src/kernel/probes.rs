@@ -1,6 +1,7 @@
 //! The programs at work: attaching them, draining the ring, reading the counters, changing whom they tell about.
 
 use std::collections::HashMap as Table;
+use std::fmt;
 use std::io::{self, Read};
 
 use aya::Ebpf;
@@ -32,11 +33,29 @@ pub struct Probes {
     told: Table<u64, [u64; COUNTERS]>,
     gone: Vec<u64>,
     control: Array<MapData, u32>,
+    strays: Option<Strays>,
     cgroups: HashMap<MapData, u64, u32>,
     followed: HashMap<MapData, u32, u32>,
     hooks: Vec<HookState>,
     epochs: [u32; 2],
     bpf: Ebpf,
+}
+
+/// Tells whether forks or execs were not delivered, without asking of which cgroups.
+pub struct Strays(Array<MapData, u32>);
+
+impl fmt::Debug for Strays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Strays").field(&self.count()).finish()
+    }
+}
+
+impl Strays {
+    /// How many there were so far, modulo 2³². A loss is counted before anything that the process does after it is
+    /// delivered.
+    pub fn count(&self) -> u32 {
+        self.0.get(&0, 0).unwrap_or(0)
+    }
 }
 
 /// What one drain took.
@@ -68,6 +87,8 @@ impl Probes {
         load::prepare_losses(&mut lost)?;
         let control = bpf.take_map("control").ok_or_else(|| load::absent("control"))?;
         let mut control: Array<MapData, u32> = Array::try_from(control).map_err(load::map_error)?;
+        let strays = bpf.take_map("strays").ok_or_else(|| load::absent("strays"))?;
+        let strays = Array::try_from(strays).map_err(load::map_error)?;
         let cgroups = load::hash(&mut bpf, "cgroups")?;
         let mut followed = load::hash(&mut bpf, "followed")?;
         if let Scope::Descendants(pid) = options.scope {
@@ -94,12 +115,23 @@ impl Probes {
             told: Table::new(),
             gone: Vec::new(),
             control,
+            strays: Some(Strays(strays)),
             cgroups,
             followed,
             hooks,
             epochs: [0; 2],
             bpf,
         })
+    }
+
+    /// A way to ask for lost forks and execs while the ring is drained; for one who asks.
+    pub fn strays(&mut self) -> Option<Strays> {
+        self.strays.take()
+    }
+
+    /// The time that an event would have if it happened now.
+    pub fn now(&self) -> u64 {
+        self.decoder.unix_ns(boot_ns())
     }
 
     /// Every hook that was tried, attached or not.
@@ -182,7 +214,7 @@ impl Probes {
     ///
     /// # Errors
     ///
-    /// The map is full (1,024 processes).
+    /// The map is full (65,536 processes).
     pub fn follow(&mut self, pid: u32) -> io::Result<()> {
         self.followed.insert(pid, 1, 0).map_err(io::Error::other)?;
         self.raise(CONTROL_SCOPE)
@@ -219,6 +251,11 @@ impl Probes {
         *epoch = epoch.wrapping_add(1);
         self.control.set(control, *epoch, 0).map_err(io::Error::other)
     }
+}
+
+fn boot_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    u64::try_from(now.tv_sec * 1_000_000_000 + now.tv_nsec).unwrap_or_default()
 }
 
 /// How far Unix time is ahead of the boot clock. Taken between two looks at the latter, the closest of a few.

@@ -20,6 +20,8 @@ pub enum What<'a> {
     Event(EventRef<'a>),
     /// The cgroup was made.
     CgroupNew {
+        /// The name of the thread that made it, which any process may choose for itself.
+        by: &'a [u8],
         /// Its path within the hierarchy, beginning with `/`.
         path: &'a [u8],
     },

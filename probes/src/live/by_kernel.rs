@@ -10,7 +10,7 @@ use grove::ledger::{Dropped, Ignored};
 use super::containers::Owner;
 use super::intake::{Intake, PathFacts};
 use super::places::Places;
-use crate::kernel::{AttachError, Cause, Class, Count, HookState, Options, Probes, Record, What};
+use crate::kernel::{AttachError, Cause, Class, Count, HookState, Options, Probes, Record, Strays, What};
 
 /// How often what was not delivered is asked for. It is also asked for before a container ends.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);
@@ -65,6 +65,11 @@ impl ByKernel {
         })
     }
 
+    /// For whoever has to know whether all forks and execs came.
+    pub(super) fn strays(&mut self) -> Option<Strays> {
+        self.probes.strays()
+    }
+
     pub(super) fn hooks(&self) -> &[HookState] {
         self.probes.hooks()
     }
@@ -114,32 +119,43 @@ impl ByKernel {
 
     fn drain(&mut self, of: &mut Of, intake: &mut Intake, sink: &mut dyn Sink) {
         let Self { probes, gone, excluded, host, .. } = self;
+        // What comes after this drain has happened after its beginning.
+        let began = probes.now();
         let stats = probes.drain(&mut |record: Record<'_>| match record.what {
             What::Event(event) => {
                 let owner = of.owner(record.cgroup, intake);
+                let unwanted = owner == Owner::Host && !*host || intake.leaves_out(owner);
                 // Once is enough, and many come in one drain.
-                if owner == Owner::Host && !*host && excluded.last() != Some(&record.cgroup) {
+                if unwanted && excluded.last() != Some(&record.cgroup) {
                     excluded.push(record.cgroup);
                 }
                 let facts = PathFacts { cut: record.facts.cut, detached: record.facts.detached };
                 intake.event(owner, event, facts, sink);
             }
-            What::CgroupNew { path } => {
+            What::CgroupNew { path, by } => {
                 if let Of::Places(places) = of
-                    && places.made(record.cgroup, path, intake) == Owner::Host
+                    && places.made(record.cgroup, path, by, intake) == Some(Owner::Host)
                     && !*host
                 {
                     excluded.push(record.cgroup);
                 }
             }
-            What::CgroupGone => gone.push(record.cgroup),
+            What::CgroupGone => {
+                if let Of::Places(places) = of {
+                    places.gone(record.cgroup);
+                }
+                gone.push(record.cgroup);
+            }
         });
+        intake.time_is(began);
         intake.missed_of_nobody(Dropped::ProbeRecord.name(), stats.malformed, sink);
     }
 
     /// Tells what was not delivered, and then of the containers that are gone.
     fn count(&mut self, of: &mut Of, intake: &mut Intake, sink: &mut dyn Sink) {
         self.counted = Instant::now();
+        // Before the counters: of what comes meanwhile the next time tells.
+        intake.strays_are_told();
         self.probes.counts(&mut |count: Count| match (ledger_name(count.class, count.cause), &of) {
             (None, _) => tracing::warn!(?count, "cgroups were made or removed unseen"),
             (Some(cause), Of::Places(_)) if count.cgroup == 0 => intake.missed_of_nobody(cause, count.n, sink),

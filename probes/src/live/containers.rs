@@ -252,6 +252,13 @@ impl Containers {
         self.by_id.get(id).copied()
     }
 
+    /// From now on all processes of every container that is there are known.
+    pub fn know_all(&mut self) {
+        for container in self.slots.iter_mut().flatten().filter(|container| container.who.is_some()) {
+            container.processes.get_or_insert_default();
+        }
+    }
+
     /// All containers that are remembered.
     pub fn iter(&self) -> impl Iterator<Item = &Container> {
         self.slots.iter().flatten()

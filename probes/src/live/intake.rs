@@ -12,6 +12,7 @@ use grove::ledger::{Dropped, Ignored};
 use super::containers::{Containers, Index, Owner, Processes};
 use super::few::Few;
 use super::select::{Select, Wanted};
+use crate::kernel::Strays;
 use crate::proc::{Process, Snapshot};
 use crate::workload::{Answer, ContainerRef, Resolver, Workload};
 
@@ -61,7 +62,28 @@ pub struct Intake {
     host_events: u64,
     unnamed: Few,
     lost: Few,
+    /// Where forks and execs may be lost.
+    strays: Option<Strays>,
+    /// How many there were when they were told last.
+    strays_told: u32,
+    clock: Clock,
     path: Vec<u8>,
+}
+
+/// The time of what no process did: never before what was handed on already, nor after what is still to come.
+#[derive(Debug, Default)]
+struct Clock {
+    latest: u64,
+}
+
+impl Clock {
+    fn pass(&mut self, ts: u64) {
+        self.latest = self.latest.max(ts);
+    }
+
+    fn now(&self) -> u64 {
+        if self.latest == 0 { now() } else { self.latest }
+    }
 }
 
 impl Intake {
@@ -76,6 +98,9 @@ impl Intake {
             host_events: 0,
             unnamed: Few::default(),
             lost: Few::default(),
+            strays: None,
+            strays_told: 0,
+            clock: Clock::default(),
             path: Vec::new(),
         }
     }
@@ -83,6 +108,21 @@ impl Intake {
     /// From now on runtimes are asked.
     pub fn ask_through(&mut self, resolver: Resolver) {
         self.resolver = Some(resolver);
+    }
+
+    /// Nothing that is still to come has happened before this.
+    pub fn time_is(&mut self, ts: u64) {
+        self.clock.pass(ts);
+    }
+
+    /// From now on forks and execs may be lost here.
+    pub fn watch_strays(&mut self, strays: Option<Strays>) {
+        self.strays = strays;
+    }
+
+    /// Lost forks and execs until now are told next.
+    pub fn strays_are_told(&mut self) {
+        self.strays_told = self.strays.as_ref().map_or(0, Strays::count);
     }
 
     /// The containers.
@@ -134,7 +174,7 @@ impl Intake {
     /// A cgroup is gone; with the last one of a container, the container is.
     pub fn cgroup_gone(&mut self, cgroup: u64, sink: &mut dyn Sink) {
         if let Some(index) = self.containers.cgroup_gone(cgroup) {
-            self.emit(index, now(), Body::ContainerStop, sink);
+            self.emit(index, self.clock.now(), Body::ContainerStop, sink);
         }
     }
 
@@ -148,6 +188,7 @@ impl Intake {
             Owner::Host => None,
             Owner::Container(index) => Some(index),
         };
+        self.clock.pass(event.ts);
         let mut path = std::mem::take(&mut self.path);
         let event = EventRef { body: whole_path(event.body, facts, &mut path), ..event };
         match index {
@@ -198,7 +239,8 @@ impl Intake {
             })
             .collect();
         let id_of = |process: &Process| ids.get(&(process.pid, process.start)).map(|id| &**id);
-        snapshot.tell(now(), id_of, &mut Implied { intake: self, sink });
+        let ts = self.clock.now();
+        snapshot.tell(ts, id_of, &mut Implied { intake: self, sink });
     }
 
     /// So many events of a cgroup were not delivered. `cause` is the ledger's name for why.
@@ -217,8 +259,8 @@ impl Intake {
         }
         match owner {
             Owner::Host if !self.host => self.host_events += n,
-            Owner::Host => sink.event(EventRef { ts: now(), container: b"", pid: 0, start: None, body }),
-            Owner::Container(index) => self.emit(index, now(), body, sink),
+            Owner::Host => sink.event(EventRef { ts: self.clock.now(), container: b"", pid: 0, start: None, body }),
+            Owner::Container(index) => self.emit(index, self.clock.now(), body, sink),
         }
     }
 
@@ -226,7 +268,7 @@ impl Intake {
     pub fn missed_of_nobody(&mut self, cause: &str, n: u64, sink: &mut dyn Sink) {
         if n > 0 {
             let body = Body::Missed { cause: cause.as_bytes(), n };
-            sink.event(EventRef { ts: now(), container: b"", pid: 0, start: None, body });
+            sink.event(EventRef { ts: self.clock.now(), container: b"", pid: 0, start: None, body });
         }
     }
 
@@ -244,7 +286,7 @@ impl Intake {
         let n = std::mem::take(&mut self.host_events);
         if n > 0 {
             let body = Body::Missed { cause: Ignored::Host.name().as_bytes(), n };
-            sink.event(EventRef { ts: now(), container: b"", pid: 0, start: None, body });
+            sink.event(EventRef { ts: self.clock.now(), container: b"", pid: 0, start: None, body });
         }
     }
 
@@ -272,7 +314,7 @@ impl Intake {
         container.answered = true;
         self.decide(index);
         let body = Body::ContainerStart { image: workload.image.as_bytes(), tag: workload.tag.as_bytes() };
-        self.emit(index, now(), body, sink);
+        self.emit(index, self.clock.now(), body, sink);
         self.release(index, sink);
     }
 
@@ -296,6 +338,29 @@ impl Intake {
         }
     }
 
+    /// Whether nothing of this owner is wanted, nor will be.
+    pub fn leaves_out(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::Host => false,
+            Owner::Container(index) => self.containers.get(index).is_some_and(|one| one.wanted == Wanted::No),
+        }
+    }
+
+    /// Takes all processes of the containers that there are for known: those of a whole look at them, or of two.
+    pub fn knows_all(&mut self, looks: [&Snapshot; 2], mut who: impl FnMut(&[u8]) -> Option<ContainerRef>) {
+        if looks.iter().any(|look| look.left_out.over_budget + look.left_out.denied > 0) {
+            return;
+        }
+        self.containers.know_all();
+        for process in looks.into_iter().flat_map(|look| &look.processes) {
+            let index = who(&process.cgroup).and_then(|who| self.containers.find(&who));
+            let container = index.and_then(|index| self.containers.get_mut(index));
+            if let Some(processes) = container.and_then(|container| container.processes.as_mut()) {
+                processes.add((process.pid, process.start));
+            }
+        }
+    }
+
     /// Looks at who makes an event. A process that came into the container from outside, and has run no program in
     /// it, is the runtime's, and so is one that it forks: it is told as such before it does anything.
     fn meet(&mut self, index: Index, event: &EventRef<'_>) -> Met {
@@ -314,14 +379,16 @@ impl Intake {
                 }
                 return Met::Known;
             }
-            // It was among them no longer than this event takes.
-            Body::Exit => return Met::Joined,
+            // It is among them no longer than this event takes.
+            Body::Exit => (Met::Joined, true),
             _ => (Met::Joined, processes.add(process)),
         };
-        if !whole {
+        // Who was forked unseen must not pass for the runtime's: a loss is counted before anything that follows it.
+        let stray = met != Met::Known && self.strays.as_ref().is_some_and(|strays| strays.count() != self.strays_told);
+        if !whole || stray {
             container.processes = None;
         }
-        met
+        if stray { Met::Known } else { met }
     }
 
     fn ask(&mut self, who: ContainerRef) {

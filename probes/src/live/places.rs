@@ -2,15 +2,25 @@
 //!
 //! Not here: what is done about it (`intake`).
 
+use std::collections::HashSet;
+
 use super::containers::Owner;
 use super::intake::Intake;
-use crate::workload::{self, Bundles, CGROUPS_MAX, Cgroups, ContainerRef};
+use crate::workload::{self, Bundles, CGROUPS_MAX, Cgroups, ContainerRef, Runtime};
+
+/// The container that a plain runtime makes a cgroup for, if it keeps no record of it any more.
+fn made_by_runc(path: &[u8]) -> Option<ContainerRef> {
+    let id = str::from_utf8(path).ok()?.rsplit('/').next().filter(|id| !id.is_empty())?;
+    Some(ContainerRef { runtime: Runtime::Runc, id: id.to_owned(), pod: None, user: None })
+}
 
 /// Whose cgroups are, by what the host says of them.
 #[derive(Debug)]
 pub(super) struct Places {
     paths: Cgroups,
     bundles: Bundles,
+    /// Cgroups that a runtime made and nothing else is known of: a container's, as soon as anything happens there.
+    made: HashSet<u64>,
 }
 
 impl Places {
@@ -19,7 +29,7 @@ impl Places {
     /// # Errors
     /// Cgroup v2 is not mounted.
     pub(super) fn open() -> std::io::Result<Self> {
-        Ok(Self { paths: Cgroups::open(CGROUPS_MAX)?, bundles: Bundles::default() })
+        Ok(Self { paths: Cgroups::open(CGROUPS_MAX)?, bundles: Bundles::default(), made: HashSet::new() })
     }
 
     /// The container that a path belongs to, if it belongs to one.
@@ -33,15 +43,31 @@ impl Places {
             return owner;
         }
         match self.paths.path(cgroup) {
+            Ok(path) if self.made.remove(&cgroup) => {
+                intake.new_cgroup(cgroup, self.who(&path).or_else(|| made_by_runc(&path)))
+            }
             Ok(path) => intake.cgroup(cgroup, self.who(&path)),
             Err(lost) => intake.lost_cgroup(cgroup, &lost),
         }
     }
 
-    /// A cgroup was made. Whose it is.
-    pub(super) fn made(&mut self, cgroup: u64, path: &[u8], intake: &mut Intake) -> Owner {
+    /// A cgroup was made by a thread of this name. Whose it is, unless that is still open: a short container may be
+    /// gone from its runtime's records before this is read.
+    pub(super) fn made(&mut self, cgroup: u64, path: &[u8], by: &[u8], intake: &mut Intake) -> Option<Owner> {
         self.paths.learn(cgroup, path);
-        intake.new_cgroup(cgroup, self.who(path))
+        let who = self.who(path);
+        if who.is_none() && (by.starts_with(b"runc") || by.starts_with(b"crun")) && made_by_runc(path).is_some() {
+            if self.made.len() < CGROUPS_MAX {
+                self.made.insert(cgroup);
+            }
+            return None;
+        }
+        Some(intake.new_cgroup(cgroup, who))
+    }
+
+    /// A cgroup is gone.
+    pub(super) fn gone(&mut self, cgroup: u64) {
+        self.made.remove(&cgroup);
     }
 
     /// Looks at all cgroups that there are. Those of the host.

@@ -130,6 +130,7 @@ impl Live {
         attached: impl FnOnce(),
         sink: &mut dyn Sink,
     ) -> Result<Self, LiveError> {
+        intake.time_is(now());
         // What runs is looked at twice: before anything is told, for those that end meanwhile, and after, for those that
         // began meanwhile.
         let places = || Places::open().map(Box::new).map_err(LiveError::Cgroups);
@@ -143,7 +144,12 @@ impl Live {
                 intake.ask_through(Resolver::start(resolver).map_err(LiveError::Thread)?);
                 kernel.host_cgroups(around.look_around(&mut intake));
                 intake.running(&before, |path| around.who(path), sink);
-                intake.running(&running(&around, budget, host), |path| around.who(path), sink);
+                let after = running(&around, budget, host);
+                intake.running(&after, |path| around.who(path), sink);
+                if budget.processes_max > 0 {
+                    intake.knows_all([&before, &after], |path| around.who(path));
+                }
+                intake.watch_strays(kernel.strays());
                 Source::Kernel(kernel, by_kernel::Of::Places(around))
             }
             Origin::Proc { receive_bytes } => {
@@ -169,6 +175,8 @@ impl Live {
         sink: &mut dyn Sink,
     ) -> Result<Self, LiveError> {
         let mut intake = Intake::new(None, Select::default(), false);
+        let began = now();
+        intake.time_is(began);
         let who = ContainerRef { runtime: Runtime::Unknown, id: container, pod: None, user: None };
         let owner = intake.cgroup(0, Some(who.clone()));
         let source = match origin {
@@ -184,7 +192,7 @@ impl Live {
         intake.tell(&who, workload, sink);
         // Until it runs the command, what it does is not the command's doing: it sets up the container, so to say.
         let body = Body::Exec(Exec { path: LAUNCHER, ..Exec::default() });
-        let event = EventRef { ts: now(), container: b"", pid, start: proc::start_of(pid), body };
+        let event = EventRef { ts: began, container: b"", pid, start: proc::start_of(pid), body };
         intake.event(owner, event, PathFacts::default(), sink);
         Ok(Self { source, intake })
     }

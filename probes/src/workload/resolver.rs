@@ -292,6 +292,8 @@ impl Desk {
         let began = Instant::now();
         loop {
             let miss = match self.sources.find(who).await {
+                // Annotations may say anything.
+                Ok(workload) if workload.image.is_empty() => Miss::NoImage,
                 Ok(workload) => return Ok(workload),
                 Err(miss) => miss,
             };

@@ -61,7 +61,7 @@ impl Watch {
                 let (cut, said, detached, status) = (f.cut, f.said, f.detached, f.status);
                 seen.push(Seen { cgroup: r.cgroup, event, cut, said, detached, status });
             }
-            What::CgroupNew { path } => groups.push((r.cgroup, Some(path.to_vec()))),
+            What::CgroupNew { path, .. } => groups.push((r.cgroup, Some(path.to_vec()))),
             What::CgroupGone => groups.push((r.cgroup, None)),
         });
         self.malformed += stats.malformed;

@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::containers::{self, Runc};
-use crate::{Running, alone, learned, ok, processes, profile, quick_grove};
+use crate::{Running, alone, grove, learned, ok, processes, profile, quick_grove};
 
 const CONTAINERS: usize = 200;
 
@@ -45,4 +45,89 @@ fn two_hundred_containers_in_a_row_are_all_seen_and_named() {
     // One start and one stop of each at the least.
     let ledger = profile["ledgers"].as_object().unwrap().values().next().unwrap();
     assert!(ledger["lifecycle"].as_u64().unwrap() >= 2 * CONTAINERS as u64, "{ledger}");
+}
+
+/// What is read long after a container has gone is still a container's: without a name, never the host's.
+#[test]
+fn containers_that_are_gone_before_anybody_looks_are_containers() {
+    const SHORT: usize = 12;
+    if !containers::have(&Runc::NEEDS) {
+        return;
+    }
+    let _alone = alone();
+    let runc = Runc::with_usual_records();
+    fs::write(runc.rootfs().join("etc/note"), "x").unwrap();
+    let bundle = runc.bundle("late", &["cat", "/etc/note"], &[], |_| ());
+    let dir = tempfile::tempdir().unwrap();
+    let (trace, out) = (dir.path().join("t.jsonl"), dir.path().join("profiles"));
+    let mut run = grove();
+    run.env("GROVE_DRAIN_INTERVAL", "1s").args(["run", "--output"]).arg(&out).arg("--record").arg(&trace);
+    let running = Running::start(&mut run);
+    let ids: Vec<_> = (0..SHORT).map(|n| format!("grove-late-{}-{n}", std::process::id())).collect();
+    for id in &ids {
+        runc.run(&bundle, id);
+    }
+    ok(&running.end());
+    let trace = fs::read_to_string(&trace).unwrap();
+    for id in &ids {
+        let cat = |line: &&str| line.contains(&format!("{id:?}")) && line.contains(r#""type":"exec""#);
+        assert!(trace.lines().any(|line| cat(&line) && line.contains("/cat\"")), "{id}: {trace}");
+    }
+}
+
+/// What a runtime does for an exec is not the image's doing, in a container that ran before anybody looked either.
+#[test]
+fn an_exec_in_a_container_that_ran_before_is_the_runtimes_until_the_command_runs() {
+    if !containers::have(&Runc::NEEDS) {
+        return;
+    }
+    let _alone = alone();
+    let mut runc = Runc::with_usual_records();
+    let image = format!("localhost/before-{}", std::process::id());
+    let id = format!("grove-before-{}", std::process::id());
+    runc.start(&id, &["sleep", "600"], &[("org.opencontainers.image.ref.name", &*format!("{image}:1"))]);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("profiles");
+    let running = Running::start(grove().args(["run", "--output"]).arg(&out));
+    runc.exec(&id, &["cat", "/proc/version"]);
+    ok(&running.end());
+    runc.delete(&id);
+    let profile = profile(&out.join(format!("{}.profile.json", image.replace('/', "_"))));
+    let all = processes(&profile);
+    let mut names: Vec<_> = all.iter().map(|process| process["argv0"].as_str()).collect();
+    names.sort();
+    assert_eq!(names, [Some("cat"), Some("sleep")], "{all:#?}");
+    assert!(all.iter().all(|process| process["capabilities"].as_array().is_none_or(Vec::is_empty)), "{all:#?}");
+}
+
+/// Whoever asks for one container has the kernel leave out the others.
+#[test]
+fn containers_that_nobody_asked_for_take_no_room() {
+    if !containers::have(&Runc::NEEDS) {
+        return;
+    }
+    let _alone = alone();
+    let mut runc = Runc::with_usual_records();
+    let [wanted, other] = ["wanted", "other"].map(|name| format!("grove-{name}-{}", std::process::id()));
+    let annotation = |name: &str| format!("localhost/{name}:1");
+    let name = "org.opencontainers.image.ref.name";
+    runc.start(&wanted, &["sleep", "600"], &[(name, &annotation("wanted"))]);
+    runc.start(&other, &["sleep", "600"], &[(name, &annotation("other"))]);
+    let dir = tempfile::tempdir().unwrap();
+    let (stats, out) = (dir.path().join("stats.json"), dir.path().join("profiles"));
+    let mut run = grove();
+    run.env("GROVE_RING_BYTES", "65536").env("GROVE_DRAIN_INTERVAL", "100ms").args(["run", "--output"]).arg(&out);
+    let running = Running::start(run.args(["--container", "localhost/wanted:1", "--stats"]).arg(&stats));
+    // The first of what it does shows that nobody wants it.
+    runc.exec(&other, &["true"]);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    runc.exec(&other, &["sh", "-c", "i=0; while [ $i -lt 20000 ]; do : </absent-$i; i=$((i+1)); done"]);
+    runc.exec(&wanted, &["cat", "/proc/version"]);
+    ok(&running.end());
+    runc.delete(&wanted);
+    runc.delete(&other);
+    let ledger: serde_json::Value = serde_json::from_str(&fs::read_to_string(&stats).unwrap()).unwrap();
+    let dropped: u64 = ledger["dropped"].as_object().unwrap().values().filter_map(serde_json::Value::as_u64).sum();
+    assert_eq!(dropped, 0, "{ledger}");
+    assert!(fs::read_dir(&out).unwrap().count() == 1, "one profile");
 }
