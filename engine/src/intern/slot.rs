@@ -13,17 +13,12 @@
 #![allow(unsafe_code)]
 
 use super::index::Hashed;
-use super::sync::{AtomicPtr, AtomicU32, AtomicU64, STRIPES, UnsafeCell, fault, order};
+use super::sync::{AtomicPtr, AtomicU32, AtomicU64, BUCKETS, FIRST, STRIPES, UnsafeCell, fault, order};
 use super::text::Text;
 use super::word::{Head, TagId, Word};
 use super::{Share, stats};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-
-/// Slots of the first bucket, which is there from the start. Every further one doubles.
-const FIRST: u32 = if cfg!(loom) { 2 } else { 64 };
-/// Enough buckets for every slot that can be numbered.
-const BUCKETS: usize = if cfg!(loom) { 4 } else { 27 };
 
 /// What lives in a slot. The text comes first: it lies on one cache line with the slot's word.
 #[repr(C)]
@@ -139,10 +134,11 @@ pub(super) struct Slots {
     free: [Apart<AtomicU64>; STRIPES],
     /// Slots below this have been given out at least once.
     fresh: Apart<AtomicU32>,
-    /// Slots from this on are not: the limit, and one for every slot that is used up.
-    ceiling: AtomicU32,
+    /// Slots from this on are not: the limit, and one for every slot that is used up. Both together do not fit a slot's
+    /// number.
+    ceiling: AtomicU64,
     /// The first is there from the start, but not apart: which bucket a slot is in cannot be foreseen.
-    buckets: [AtomicPtr<Slot>; BUCKETS],
+    buckets: [AtomicPtr<Slot>; BUCKETS as usize],
     /// The generation of a slot's first tenant.
     generation: u32,
 }
@@ -166,11 +162,11 @@ fn bucket(k: usize, generation: u32) -> Box<[Slot]> {
 impl Slots {
     /// For at most `limit` tags at once, whose first ids are of `generation`.
     pub(super) fn new(limit: usize, generation: u32) -> Self {
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX).min(Word::SLOTS_MAX);
+        let limit = u64::from(u32::try_from(limit).unwrap_or(u32::MAX));
         Self {
             free: std::array::from_fn(|_| Apart(AtomicU64::new(0))),
             fresh: Apart(AtomicU32::new(0)),
-            ceiling: AtomicU32::new(limit.saturating_add(u32::from(fault::limit_plus_one()))),
+            ceiling: AtomicU64::new(limit + u64::from(fault::limit_plus_one())),
             buckets: std::array::from_fn(|k| {
                 AtomicPtr::new(if k == 0 { Box::into_raw(bucket(0, generation)).cast() } else { ptr::null_mut() })
             }),
@@ -237,7 +233,7 @@ impl Slots {
 
     /// Whether slot `fresh` may be given out.
     fn has(&self, fresh: u32) -> bool {
-        fresh < self.ceiling.load(order::NUMBER).min(Word::SLOTS_MAX)
+        fresh < Word::SLOTS_MAX && u64::from(fresh) < self.ceiling.load(order::NUMBER)
     }
 
     fn list(&self, stripe: usize) -> &AtomicU64 {
@@ -431,5 +427,56 @@ impl TagRef {
         let this = std::mem::ManuallyDrop::new(self);
         assert!(this.slot().release(), "it is not the last reference");
         move || this.tear_down()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::Interner;
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn every_slot_that_can_be_numbered_has_a_place() {
+        let last = Word::SLOTS_MAX - 1;
+        assert_eq!(locate(0), (0, 0));
+        assert_eq!(locate(FIRST), (1, 0));
+        assert_eq!(locate(last), (BUCKETS as usize - 1, ((FIRST as usize) << (BUCKETS - 1)) - 1));
+        // All numbers of the last bucket, its end included, are numbers.
+        let (k, start) = (BUCKETS - 1, FIRST.checked_mul(1 << (BUCKETS - 1)).unwrap() - FIRST);
+        assert_eq!(start.checked_add(FIRST << k).unwrap() - 1, last);
+        assert_eq!(TagId::new(last, u32::MAX).index(), last);
+    }
+
+    #[test]
+    fn a_limit_beyond_all_numbers_stays_one_when_slots_are_used_up() {
+        for limit in [usize::MAX, u32::MAX as usize, u32::MAX as usize - 1] {
+            let interner = Interner::with_generation(limit, u32::MAX);
+            for n in 1..=5 {
+                let tag = interner.intern("a").unwrap();
+                assert_eq!(tag.id().get() as u32, n, "each slot is used once");
+            }
+            interner.assert_idle();
+        }
+    }
+
+    #[test]
+    fn references_beyond_all_reason_are_refused_and_not_counted() {
+        let interner = Interner::new();
+        let tag = interner.intern("a").unwrap();
+        let word = |references| Word::new(tag.id.generation(), references);
+        // As if they were held; none is dropped.
+        tag.slot().word.store(word(Word::REFERENCES_MAX - 1).0, order::PRIVATE);
+        std::mem::forget(tag.clone());
+        assert_eq!(tag.slot().word(), word(Word::REFERENCES_MAX));
+        let refused = |gain: &dyn Fn() -> Option<TagRef>| catch_unwind(AssertUnwindSafe(gain)).is_err();
+        assert!(refused(&|| Some(tag.clone())));
+        assert!(refused(&|| interner.retain(tag.id)));
+        assert!(refused(&|| interner.intern("a").ok()));
+        assert_eq!(tag.slot().word(), word(Word::REFERENCES_MAX));
+        tag.slot().word.store(word(1).0, order::PRIVATE);
+        drop(tag);
+        interner.assert_idle();
     }
 }

@@ -1,7 +1,8 @@
 //! The atomics, the cell and the orderings of the interner, and the faults that its models must find.
 //!
-//! This is the only file that knows loom. In the program the types are those of `std`; in the models, which
-//! compile these very files, they are loom's. loom does not explore the interleavings in which a thread reads
+//! This is the only file that knows loom: the types and the sizes that the models, which compile these very files, have
+//! other than the program are here. (`cfg(loom)` elsewhere says which index there is, and what only tests and models do.)
+//! In the program the types are those of `std`; in the models they are loom's. loom does not explore the interleavings in which a thread reads
 //! an atomic and then writes the same one, so a second pass (`loom_rmw_loads`) makes every load a
 //! read-modify-write that changes nothing, and every store a swap.
 //!
@@ -159,6 +160,23 @@ pub mod fault {
 
 /// Threads are dealt out to this many stripes of what they would otherwise contend for.
 pub const STRIPES: usize = if cfg!(loom) { 2 } else { 8 };
+
+/// Slots of the first bucket, which is there from the start. Every further one doubles.
+pub const FIRST: u32 = if cfg!(loom) { 2 } else { 64 };
+/// As many buckets as have slots that can be numbered, and no more: see `Word::SLOTS_MAX`.
+pub const BUCKETS: u32 = if cfg!(loom) { 4 } else { 26 };
+
+/// Sets of a thread's guesses in the beginning, 2 KiB, and at most, 2 MiB for a thread that interns a hundred thousand
+/// tags: a guess that is not there costs four cache misses, one after the other, where one that is there costs one.
+/// Powers of two.
+pub const SETS: usize = if cfg!(loom) { 1 } else { 32 };
+pub const SETS_MAX: usize = if cfg!(loom) { 1 } else { 32 << 10 };
+
+/// What is kept of a hash with a guess. In the models every text is taken for every other, so that what confirms a guess
+/// is seen to be needed.
+pub fn tag_of(hash: u64) -> u32 {
+    if cfg!(loom) { 1 } else { (hash >> 32) as u32 | 1 }
+}
 
 #[cfg(not(loom))]
 pub use plain::*;
