@@ -321,6 +321,7 @@ impl<'a> Session<'a> {
     fn settle(&self, hashed: Hashed<'_>) -> Result<TagRef, Full> {
         let stripe = self.share.stripe;
         let vacant = self.inner.slots.reserve(stripe).ok_or(Full { limit: self.inner.limit })?;
+        sync::reserved(hashed.text);
         let text = Text::new(hashed.text);
         self.inner.counters.came(stripe, stats::bytes_of(&text));
         Ok(vacant.settle(text, hashed.hash, self.share.clone()))

@@ -147,8 +147,12 @@ pub mod fault {
         take_unsaid,
         /// A tag that this thread found before is taken for another text of the same hash.
         recent_unchecked,
-        /// A slot that was taken and not used is not given back.
+        /// A new tag that is not used, for another thread was quicker, is not given back.
         reserved_lost,
+        /// A slot that was reserved is not given back by a thread that panics before anyone lives in it.
+        vacant_lost,
+        /// A tenant's stake in the interner is given up before its slot is free: the slots may be gone by then.
+        owner_first,
         /// A bucket is published before its slots.
         bucket_relaxed,
         /// A bucket is published over one that another thread has published.
@@ -189,6 +193,9 @@ mod plain {
     /// Tags are chosen by others: their hashes are to be of this process alone.
     pub type Hash = foldhash::fast::RandomState;
 
+    /// Where models let a thread panic.
+    pub fn reserved(_: &str) {}
+
     /// The number of this thread, from 0, which is asked once.
     pub fn thread_number() -> usize {
         static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
@@ -225,6 +232,17 @@ mod modelled {
 
     /// The same in every execution.
     pub type Hash = foldhash::fast::FixedState;
+
+    /// The text with which a thread panics while it has a slot and nobody lives in it.
+    pub const PANICS_EARLY: &str = "panics early";
+
+    /// Where models let a thread panic.
+    pub fn reserved(text: &str) {
+        if text == PANICS_EARLY {
+            // Without the message of a panic, of which a model makes thousands.
+            std::panic::resume_unwind(Box::new(PANICS_EARLY));
+        }
+    }
 
     /// The number of this thread, from 0, which is asked once.
     pub fn thread_number() -> usize {
