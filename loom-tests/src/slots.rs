@@ -133,7 +133,7 @@ fn a_full_interner_takes_a_tag_when_one_has_gone() {
         assert!(interner.len() <= 2);
         match &b {
             Ok(tag) => assert_eq!(tag.text(), "b"),
-            Err(full) => assert_eq!(*full, Full { limit: 1 }),
+            Err(full) => assert_eq!(*full, Full::Tags { limit: 1 }),
         }
         seen.note(b.is_err(), "full");
         seen.note(b.is_ok(), "taken");

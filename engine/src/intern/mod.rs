@@ -23,6 +23,8 @@
 //! Not for: paths, arguments and other strings of a tree, which are private to it (`tree::names`).
 
 mod index;
+#[cfg(not(loom))]
+mod pin;
 mod recent;
 mod slot;
 mod stats;
@@ -48,14 +50,24 @@ use text::Text;
 
 pub use slot::TagRef;
 pub use stats::Stats;
+pub use text::TEXT_MAX;
 pub use word::TagId;
 
-/// The interner holds as many tags as it may.
+/// There is no room for a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the tag interner is full: it holds its limit of {limit} tags")]
-pub struct Full {
-    /// The configured limit.
-    pub limit: usize,
+pub enum Full {
+    /// The interner holds as many tags as it may.
+    #[error("the tag interner is full: it holds its limit of {limit} tags")]
+    Tags {
+        /// The configured limit.
+        limit: usize,
+    },
+    /// The tag's text is longer than [`TEXT_MAX`].
+    #[error("a tag of {bytes} bytes is longer than the {TEXT_MAX} that a tag may have")]
+    Text {
+        /// Its length.
+        bytes: usize,
+    },
 }
 
 /// The number of tags an [`Interner`] holds unless told otherwise.
@@ -139,15 +151,16 @@ impl Interner {
     /// A reference to the tag `text`, which lives from now until its last reference is dropped.
     ///
     /// # Errors
-    /// [`Full`] when it is a new tag and the limit is reached. A tag whose last reference is being dropped at
-    /// this moment may still count.
+    /// [`Full::Tags`] when it is a new tag and the limit is reached; a tag whose last reference is being dropped at
+    /// this moment may still count. [`Full::Text`] when it is longer than [`TEXT_MAX`]. Nothing has changed then.
     pub fn intern(&self, text: &str) -> Result<TagRef, Full> {
         self.session().intern(text)
     }
 
     /// The id of `text` if it is held by anyone. Changes nothing.
     pub fn lookup(&self, text: &str) -> Option<TagId> {
-        self.session().lookup(text)
+        let inner = &self.house.inner;
+        inner.find(&inner.index.pin(), text)
     }
 
     /// One more reference to a tag of which someone holds one.
@@ -157,7 +170,7 @@ impl Interner {
 
     /// The text of an id that someone holds.
     pub fn resolve(&self, id: TagId) -> Option<Arc<str>> {
-        self.retain(id).map(|tag| tag.shared_text())
+        self.retain(id).map(|tag| Arc::from(tag.text()))
     }
 
     /// How many tags are held. Exact when nobody is interning.
@@ -170,9 +183,9 @@ impl Interner {
         self.len() == 0
     }
 
-    /// Bytes of heap that the tags held take, exact when nobody is interning: for each its entry in the index, 64, and
-    /// its text if that is longer than 46 bytes. The slots, which are used again but not given back, are
-    /// [`slot_bytes`](Self::slot_bytes).
+    /// Bytes of heap that the tags held take, exact when nobody is interning: for each its entry in the index, 64, and if
+    /// its text is longer than 46 bytes that text, and 32 for what points to it. The slots, which are used again but
+    /// not given back, are [`slot_bytes`](Self::slot_bytes).
     pub fn bytes(&self) -> usize {
         self.house.inner.counters.bytes()
     }
@@ -219,6 +232,15 @@ impl Inner {
     fn references(&self, id: TagId) -> Option<u32> {
         let word = self.slots.get(id.index())?.word();
         (word.is_live(id.generation()) || fault::lookup_dying()).then(|| word.references())
+    }
+
+    /// The id of a text that is held.
+    fn find(&self, entries: &impl Entries, text: &str) -> Option<TagId> {
+        let id = entries.get(self.hashed(text))?;
+        if fault::lookup_counts() {
+            std::mem::forget(self.slots.get(id.index())?.retain(id));
+        }
+        self.references(id).map(|_| id)
     }
 
     /// Removes the entry of a tag that has no references left, if nobody has done so.
@@ -301,9 +323,15 @@ impl<'a> Session<'a> {
             }
             let tag = match mine.take() {
                 Some(tag) => tag,
-                None => self.settle(hashed)?,
+                None => match self.settle(hashed) {
+                    Ok(tag) => tag,
+                    Err(full) => {
+                        self.count(done);
+                        return Err(full);
+                    }
+                },
             };
-            if entries.insert(tag.copied_text(), hashed.hash, tag.id()) || fault::lost_race_ignored() {
+            if tag.enter(entries) || fault::lost_race_ignored() {
                 done.misses = 1;
                 break tag;
             }
@@ -319,8 +347,11 @@ impl<'a> Session<'a> {
 
     /// A new tag that is in no index yet. Dropped, also by a panic, it leaves nothing behind.
     fn settle(&self, hashed: Hashed<'_>) -> Result<TagRef, Full> {
+        if hashed.text.len() > TEXT_MAX {
+            return Err(Full::Text { bytes: hashed.text.len() });
+        }
         let stripe = self.share.stripe;
-        let vacant = self.inner.slots.reserve(stripe).ok_or(Full { limit: self.inner.limit })?;
+        let vacant = self.inner.slots.reserve(stripe).ok_or(Full::Tags { limit: self.inner.limit })?;
         sync::reserved(hashed.text);
         let text = Text::new(hashed.text);
         self.inner.counters.came(stripe, stats::bytes_of(&text));
@@ -329,11 +360,7 @@ impl<'a> Session<'a> {
 
     /// See [`Interner::lookup`].
     pub fn lookup(&self, text: &str) -> Option<TagId> {
-        let id = self.entries().get(self.inner.hashed(text))?;
-        if fault::lookup_counts() {
-            std::mem::forget(self.inner.slots.get(id.index())?.retain(id));
-        }
-        self.inner.references(id).map(|_| id)
+        self.inner.find(self.entries(), text)
     }
 }
 

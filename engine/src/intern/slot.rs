@@ -2,8 +2,8 @@
 //! their tenants.
 //!
 //! A slot is free, then lived in, then left, then free again for a tenant of the next generation. Its one atomic
-//! word, `generation:32 | references:32`, decides which. All unsafe code of the engine is in this file; it rests
-//! on two facts, each kept by a type:
+//! word, `generation:32 | references:32`, decides which. The unsafe code of the interner is in this file (and one method
+//! in `pin`); it rests on two facts, each kept by a type:
 //!
 //! * a [`Vacant`] is the only access to its slot's cell: a slot is in one of them, on the free list, or lived in;
 //! * a [`TagRef`] is one counted reference: while one exists, its tenant does not move, and the tenant's `owner`
@@ -12,7 +12,7 @@
 //! Not for: which text is which tag; that is the index.
 #![allow(unsafe_code)]
 
-use super::index::Hashed;
+use super::index::{Entries, Hashed};
 use super::sync::{AtomicPtr, AtomicU32, AtomicU64, BUCKETS, FIRST, STRIPES, UnsafeCell, fault, order};
 use super::text::Text;
 use super::word::{Head, TagId, Word};
@@ -377,14 +377,9 @@ impl TagRef {
         self.tenant().is_some_and(|tenant| tenant.text.is(text))
     }
 
-    /// The tag's text, to be kept beyond this reference.
-    pub(super) fn shared_text(&self) -> Arc<str> {
-        self.tenant().map_or_else(|| Arc::from(""), |tenant| tenant.text.shared())
-    }
-
-    /// The tag's text, for its entry in the index.
-    pub(super) fn copied_text(&self) -> Text {
-        self.tenant().map_or_else(|| Text::new(""), |tenant| tenant.text.clone())
+    /// Adds this tag to the index; false if its text is there.
+    pub(super) fn enter(&self, entries: &impl Entries) -> bool {
+        self.tenant().is_some_and(|tenant| entries.insert(&tenant.text, tenant.hash, self.id))
     }
 }
 
