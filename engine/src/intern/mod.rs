@@ -132,10 +132,21 @@ impl Interner {
         Self { house: Arc::new(House { inner, shares }) }
     }
 
-    /// The one interner of this process.
+    /// The one interner of this process, as whoever asks first has it made: here with the [`DEFAULT_LIMIT`].
     pub fn global() -> Self {
+        Self::global_of(DEFAULT_LIMIT)
+    }
+
+    /// The one interner of this process. Whoever asks first says how many tags it holds at most; see
+    /// [`limit`](Self::limit).
+    pub fn global_of(limit: usize) -> Self {
         static GLOBAL: OnceLock<Interner> = OnceLock::new();
-        GLOBAL.get_or_init(Self::new).clone()
+        GLOBAL.get_or_init(|| Self::with_limit(limit)).clone()
+    }
+
+    /// How many tags it holds at most.
+    pub fn limit(&self) -> usize {
+        self.house.inner.limit
     }
 
     /// A batch of operations, which costs less than as many single ones. Entries removed meanwhile by anyone
@@ -157,18 +168,20 @@ impl Interner {
         self.session().intern(text)
     }
 
-    /// The id of `text` if it is held by anyone. Changes nothing.
+    /// The id of `text` if it is held by anyone. Changes nothing. (The first look-up of a thread makes it known to
+    /// the map.)
     pub fn lookup(&self, text: &str) -> Option<TagId> {
         let inner = &self.house.inner;
         inner.find(&inner.index.pin(), text)
     }
 
-    /// One more reference to a tag of which someone holds one.
+    /// One more reference to a tag of which someone holds one. An id is of one interner: another one has no such tag,
+    /// or one of another text.
     pub fn retain(&self, id: TagId) -> Option<TagRef> {
         self.house.inner.slots.get(id.index())?.retain(id)
     }
 
-    /// The text of an id that someone holds.
+    /// The text of an id that someone holds; of this interner's, as for [`retain`](Self::retain).
     pub fn resolve(&self, id: TagId) -> Option<Arc<str>> {
         self.retain(id).map(|tag| Arc::from(tag.text()))
     }

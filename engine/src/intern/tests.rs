@@ -43,6 +43,25 @@ fn a_full_interner_says_so_and_recovers() {
 }
 
 #[test]
+fn the_first_says_how_many_tags_the_process_s_interner_holds() {
+    // No other test of this process uses it.
+    let first = Interner::global_of(3);
+    assert_eq!((first.limit(), Interner::global().limit(), Interner::global_of(5).limit()), (3, 3, 3));
+    let _tag = first.intern("a").unwrap();
+    assert_eq!(Interner::global().len(), 1, "it is the same");
+}
+
+#[test]
+fn what_was_done_before_there_was_no_room_counts() {
+    let interner = Interner::with_limit(1);
+    let go_on = interner.intern("a").unwrap().stalled();
+    assert_eq!(interner.intern("a").unwrap_err(), Full::Tags { limit: 1 }, "the one that goes still counts");
+    go_on();
+    assert_eq!(interner.stats(), Stats { misses: 1, revivals: 1, ..Stats::default() });
+    interner.assert_idle();
+}
+
+#[test]
 fn a_text_has_a_longest() {
     let interner = Interner::with_limit(2);
     let longest = "x".repeat(TEXT_MAX);
