@@ -1,4 +1,4 @@
-//! The tag interner: one id per image tag for the whole process, counted, without a lock.
+//! The tag interner: one id per image tag for the whole process, counted, without a lock of its own.
 //!
 //! [`Interner::intern`] gives a [`TagRef`], which holds its tag alive; cloning and dropping it are the count.
 //! When the last one goes, the tag is removed and its memory given back. An id is never handed out again, so
@@ -16,9 +16,10 @@
 //! ```
 //!
 //! Zero is terminal: a count that has reached zero is never raised again. Whoever meets such a dying entry
-//! removes it (by text *and* id, so never its successor) and makes a new one; nobody waits for anybody. The
-//! protocol and what it does not promise are described in `docs/interner.md`; `loom-tests/` compiles these very
-//! files and tries it in every interleaving.
+//! removes it (by text *and* id, so never its successor) and makes a new one, and waits for nobody. The map beneath, papaya,
+//! can make a thread wait that adds or removes a tag while the map grows; finding a tag that is held never does.
+//! The protocol and what it does not promise are described in `docs/interner.md`; `loom-tests/` compiles these
+//! very files and tries it in every interleaving.
 //!
 //! Not for: paths, arguments and other strings of a tree, which are private to it (`tree::names`).
 
