@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy)]
 pub(super) struct Hashed<'a> {
     pub hash: u64,
-    pub text: &'a str,
+    pub text: &'a [u8],
 }
 
 /// A map from texts to ids, used through [`Entries`].
@@ -88,7 +88,7 @@ pub(super) mod map {
 
     impl Equivalent<Key> for Hashed<'_> {
         fn equivalent(&self, key: &Key) -> bool {
-            self.hash == key.hash && key.text.with(|bytes| bytes == self.text.as_bytes()) == Some(true)
+            self.hash == key.hash && key.text.with(|bytes| bytes == self.text) == Some(true)
         }
     }
 
@@ -180,8 +180,8 @@ pub(super) mod registers {
             Self(std::array::from_fn(|_| AtomicU64::new(0)))
         }
 
-        fn of(&self, text: &str) -> Option<&AtomicU64> {
-            TEXTS.iter().zip(&self.0).find(|(t, _)| **t == text).map(|(_, register)| register)
+        fn of(&self, text: &[u8]) -> Option<&AtomicU64> {
+            TEXTS.iter().zip(&self.0).find(|(t, _)| t.as_bytes() == text).map(|(_, register)| register)
         }
     }
 
@@ -199,11 +199,11 @@ pub(super) mod registers {
         }
 
         fn insert(&self, text: &Text, _: u64, id: TagId) -> bool {
-            if text.is(PANICS) {
+            if text.bytes() == PANICS.as_bytes() {
                 // Without the message of a panic, of which a model makes thousands.
                 std::panic::resume_unwind(Box::new(PANICS));
             }
-            let register = self.of(text.as_str()).expect("a text that models use");
+            let register = self.of(text.bytes()).expect("a text that models use");
             // A strong exchange would be the same here; loom's weak one does not fail without cause.
             loop {
                 match register.compare_exchange_weak(0, id.get(), AcqRel, Acquire) {
@@ -227,7 +227,7 @@ pub(super) mod registers {
         }
 
         fn all(&self) -> Vec<(Arc<str>, TagId)> {
-            let id = |text: &str| TagId::from_number(self.of(text)?.load(Acquire));
+            let id = |text: &str| TagId::from_number(self.of(text.as_bytes())?.load(Acquire));
             TEXTS.iter().filter_map(|text| Some((Arc::from(*text), id(text)?))).collect()
         }
     }

@@ -239,7 +239,7 @@ impl fmt::Debug for Interner {
 
 impl Inner {
     fn hashed<'a>(&self, text: &'a str) -> Hashed<'a> {
-        Hashed { hash: self.hasher.hash_one(text), text }
+        Hashed { hash: self.hasher.hash_one(text), text: text.as_bytes() }
     }
 
     /// The references to a tag that is held.
@@ -287,7 +287,7 @@ impl<'a> Session<'a> {
             self.count(Stats { hits: 1, ..Stats::default() });
             return Ok(tag);
         }
-        self.find_or_add(hashed)
+        self.find_or_add(text, hashed)
     }
 
     fn count(&self, more: Stats) {
@@ -311,10 +311,12 @@ impl<'a> Session<'a> {
         if references != guess {
             recent.put(hashed.hash, id, references);
         }
-        (tag.is(hashed.text) || fault::recent_unchecked()).then_some(tag)
+        (tag.text_bytes() == hashed.text || fault::recent_unchecked()).then_some(tag)
     }
 
-    fn find_or_add(&self, hashed: Hashed<'_>) -> Result<TagRef, Full> {
+    /// Apart from what is done when a guess was right, which is all that most callers do.
+    #[inline(never)]
+    fn find_or_add(&self, text: &str, hashed: Hashed<'_>) -> Result<TagRef, Full> {
         let entries = self.entries();
         let mut done = Stats::default();
         let mut mine: Option<TagRef> = None;
@@ -337,7 +339,7 @@ impl<'a> Session<'a> {
             }
             let tag = match mine.take() {
                 Some(tag) => tag,
-                None => match self.settle(hashed) {
+                None => match self.settle(text, hashed.hash) {
                     Ok(tag) => tag,
                     Err(full) => {
                         self.count(done);
@@ -360,16 +362,16 @@ impl<'a> Session<'a> {
     }
 
     /// A new tag that is in no index yet. Dropped, also by a panic, it leaves nothing behind.
-    fn settle(&self, hashed: Hashed<'_>) -> Result<TagRef, Full> {
-        if hashed.text.len() > TEXT_MAX {
-            return Err(Full::Text { bytes: hashed.text.len() });
+    fn settle(&self, text: &str, hash: u64) -> Result<TagRef, Full> {
+        if text.len() > TEXT_MAX {
+            return Err(Full::Text { bytes: text.len() });
         }
         let stripe = self.share.stripe;
         let vacant = self.inner.slots.reserve(stripe).ok_or(Full::Tags { limit: self.inner.limit })?;
-        sync::reserved(hashed.text);
-        let text = Text::new(hashed.text);
+        sync::reserved(text);
+        let text = Text::new(text);
         self.inner.counters.came(stripe, stats::bytes_of(&text));
-        Ok(vacant.settle(text, hashed.hash, self.share.clone()))
+        Ok(vacant.settle(text, hash, self.share.clone()))
     }
 
     /// See [`Interner::lookup`].

@@ -374,7 +374,11 @@ impl TagRef {
 
     /// Whether this is the tag's text.
     pub fn is(&self, text: &str) -> bool {
-        self.tenant().is_some_and(|tenant| tenant.text.is(text))
+        self.text_bytes() == text.as_bytes()
+    }
+
+    pub(super) fn text_bytes(&self) -> &[u8] {
+        self.tenant().map_or(&[], |tenant| tenant.text.bytes())
     }
 
     /// Adds this tag to the index; false if its text is there.
@@ -414,7 +418,7 @@ impl TagRef {
         // reference is left, all reads under them are over (`LAST`), and none will be gained.
         let Some(tenant) = slot.tenant.with_mut(|tenant| unsafe { (*tenant).take() }) else { return };
         let Tenant { text, hash, mut owner } = tenant;
-        owner.inner.forget(Hashed { hash, text: text.as_str() }, self.id);
+        owner.inner.forget(Hashed { hash, text: text.bytes() }, self.id);
         owner.inner.counters.left(owner.stripe, stats::bytes_of(&text));
         if fault::owner_first() {
             let kept = Arc::downgrade(&owner);

@@ -216,7 +216,7 @@ fn a_tag_outlives_its_interner() {
 fn check_index<I: Index + Sync>(index: &I) {
     let id = |n| TagId::from_number(n).unwrap();
     // Other hashes than the texts deserve: only texts tell entries apart.
-    let hashed = |text| Hashed { hash: 7, text };
+    let hashed = |text: &'static str| Hashed { hash: 7, text: text.as_bytes() };
     let insert = |text: &str, n| index.pin().insert(&Text::new(text), 7, id(n));
     let entries = index.pin();
     assert_eq!(entries.get(hashed("a")), None);

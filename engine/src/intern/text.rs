@@ -35,15 +35,11 @@ impl Text {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Short { len, bytes } => in_place(*len, bytes),
             Self::Long(text) => text.as_bytes(),
         }
-    }
-
-    pub fn is(&self, text: &str) -> bool {
-        self.bytes() == text.as_bytes()
     }
 
     pub fn as_str(&self) -> &str {
@@ -95,8 +91,8 @@ mod tests {
         fn a_text_is_what_it_was(text in ".{0,60}", other in ".{0,3}") {
             let kept = Text::new(&text);
             prop_assert_eq!(kept.as_str(), &text);
-            prop_assert!(kept.is(&text));
-            prop_assert_eq!(kept.is(&other), text == other);
+            prop_assert_eq!(kept.bytes(), text.as_bytes());
+            prop_assert_eq!(kept.bytes() == other.as_bytes(), text == other);
             prop_assert_eq!(kept.heap_bytes() == 0, text.len() <= SHORT_MAX);
             let pointed = kept.pointed();
             prop_assert_eq!(pointed.with(|bytes| bytes == text.as_bytes()), Some(true));
