@@ -32,8 +32,25 @@ fn allocations_after(look_up: impl Fn()) -> usize {
     allocations() - before
 }
 
+/// The heap that tags take while they are held, beside slots, is what the interner says.
+fn bytes_are_exact() {
+    let interner = Interner::new();
+    let texts: Vec<String> = (0..1_000).map(|n| format!("1.{n}{}", "x".repeat(n % 3 * 30))).collect();
+    let mut held = Vec::with_capacity(texts.len());
+    // What is made once is there from the first round on: slots, and what this thread remembers.
+    for round in 0..2 {
+        let (heap, bytes) = (heap_bytes(), interner.bytes());
+        held.extend(texts.iter().map(|text| interner.intern(text).unwrap()));
+        let (heap, bytes) = (heap_bytes() - heap, interner.bytes() - bytes);
+        assert!(round == 0 || heap == bytes, "{heap} bytes of heap, {bytes} are told");
+        held.clear();
+    }
+}
+
 #[test]
 fn a_look_up_takes_nothing_and_a_tag_gives_its_text_back() {
+    bytes_are_exact();
+
     // A look-up makes nothing and, in another interner, disturbs nothing that this thread remembers of the first.
     let other = Interner::new();
     let _x = other.intern("x").unwrap();

@@ -2,8 +2,8 @@
 //!
 //! This is the only file that knows loom: the types and the sizes that the models, which compile these very files, have
 //! other than the program are here. (`cfg(loom)` elsewhere says which index there is, and what only tests and models do.)
-//! In the program the types are those of `std`; in the models they are loom's. loom does not explore the interleavings in which a thread reads
-//! an atomic and then writes the same one, so a second pass (`loom_rmw_loads`) makes every load a
+//! In the program the types are those of `std`; in the models they are loom's. loom does not explore the interleavings in
+//! which a thread reads an atomic and then writes the same one, so a second pass (`loom_rmw_loads`) makes every load a
 //! read-modify-write that changes nothing, and every store a swap.
 //!
 //! Every ordering the protocol uses has a name in [`order`], with the fact it relies on. Every fault that is feared
