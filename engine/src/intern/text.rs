@@ -51,6 +51,7 @@ impl Text {
     }
 
     /// For the text's entry in the index.
+    #[allow(dead_code)] // the index of the models keeps no texts
     pub fn pointed(&self) -> Pointed {
         match self {
             Self::Short { len, bytes } => Text::Short { len: *len, bytes: *bytes },
@@ -69,6 +70,7 @@ impl Text {
 
 impl Pointed {
     /// What `f` says of the text; none if it has gone.
+    #[allow(dead_code)] // as above
     pub fn with<R>(&self, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
         match self {
             Self::Short { len, bytes } => Some(f(in_place(*len, bytes))),
