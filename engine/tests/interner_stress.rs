@@ -2,9 +2,13 @@
 //! random. Afterwards it is empty, and the memory is what it was before.
 //!
 //! A test binary of its own, with one test: the allocator is counted.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/interner_work.rs"]
+mod interner_work;
 
 use grove::intern::{Interner, TagRef};
+use interner_work::{HELD_MAX, work};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
 
@@ -15,55 +19,11 @@ const THREADS: u64 = 4;
 /// In all, unless `STRESS_OPERATIONS` says how many: under a sanitizer each takes ten times as long.
 const OPERATIONS: u64 = 20_000_000;
 const TAGS: usize = 5_000;
-/// Tags that a thread holds at most.
-const HELD_MAX: usize = 500;
-/// Half of all operations are on so many tags, so that threads meet.
-const HOT: u64 = 4;
 const ROUNDS: u64 = 5;
 
 fn heap_bytes() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated - stats.bytes_deallocated
-}
-
-/// Interns, clones, looks up, resolves, holds and drops; by chance, and the same by every seed.
-fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
-    let mut state = 0x9e37_79b9_7f4a_7c15 ^ seed;
-    let mut held: Vec<TagRef> = Vec::new();
-    let mut session = interner.session();
-    for operation in 0..operations {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let n = if state & 1 == 0 { (state >> 8) as usize % tags.len() } else { (state >> 8 & (HOT - 1)) as usize };
-        let text = &tags[n];
-        match state >> 60 {
-            0..10 => {
-                let tag = session.intern(text).unwrap();
-                assert_eq!(tag.text(), text);
-                if state >> 40 & 3 == 0 {
-                    held.push(tag);
-                }
-            }
-            10 => {
-                let found = session.lookup(text).and_then(|id| interner.retain(id));
-                assert!(found.is_none_or(|tag| tag.text() == text));
-            }
-            11 => {
-                let resolved = held.last().map(|tag| (interner.resolve(tag.id()), tag.text()));
-                assert!(resolved.is_none_or(|(ours, text)| ours.as_deref() == Some(text)));
-            }
-            12 => held.extend(held.last().cloned()),
-            _ => drop((!held.is_empty()).then(|| held.swap_remove(state as usize % held.len()))),
-        }
-        if held.len() > HELD_MAX {
-            held.clear();
-        }
-        if operation % 64 == 0 {
-            drop(session);
-            session = interner.session();
-        }
-    }
 }
 
 #[test]

@@ -209,4 +209,5 @@ fn summarise(snapshot: &Snapshot) {
         ledger.ignored_total(),
         ledger.dropped_total(),
     ));
+    feed::tell_limits(&snapshot.limits);
 }
