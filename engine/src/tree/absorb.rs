@@ -32,7 +32,10 @@ impl Tree {
                 }
                 continue;
             }
-            let Some(Move { from, mut into }) = moves.pop_front() else { return };
+            let Some(Move { from, mut into }) = moves.pop_front() else {
+                debug_assert!(went.is_empty() || self.arena.tags_add_up());
+                return;
+            };
             // What it was to go to may itself have been taken in meanwhile, before anything was below it.
             while let Some(on) = went.get(&into.0) {
                 into = *on;
