@@ -12,7 +12,15 @@ cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${LOOM_TARGET_DIR:-target/loom}"
 unset LOOM_MAX_PREEMPTIONS LOOM_MAX_BRANCHES LOOM_MAX_PERMUTATIONS LOOM_MAX_DURATION LOOM_CHECKPOINT_FILE LOOM_MUTANT
 
-list=$(sed -n '/^    faults! {/,/^    }/s/^        \([a-z_]*\),$/\1/p' engine/src/intern/sync.rs)
+list=$(sed -n '/^    faults! {/,/^    }/s/^        \([a-z_0-9]*\),$/\1/p' engine/src/intern/sync.rs)
+# None is passed over: those that the code asks for are those that the list was read as having.
+used=$(grep -oh 'fault::[A-Za-z0-9_]*()' engine/src/intern/*.rs | sed 's/fault::\(.*\)()/\1/' | sort -u)
+[ "$(printf '%s\n' "$list" | sort)" = "$used" ] || {
+    echo "the faults that are listed are not those that the code asks for:" >&2
+    printf '%s\n' "$list" "$used" | sort | uniq -u >&2
+    exit 1
+}
+[ "$(printf '%s\n' "$list" | wc -l)" -ge 12 ] || { echo "there are to be twelve faults at least" >&2; exit 1; }
 faults=${*:-$list}
 for fault in $faults; do
     printf '%s\n' "$list" | grep -qx "$fault" || { echo "no such fault: $fault" >&2; exit 2; }
@@ -40,7 +48,7 @@ pass=$1 fault=${2:-} status=0
 # Most faults are found by models that take a moment, so those that take long come last.
 run --skip nobody_waits --skip a_guess_is_of_one --skip no_free_slot || status=$?
 [ $status -ne 0 ] || run nobody_waits a_guess_is_of_one no_free_slot || status=$?
-by=$(sed -n 's/^    [a-z]*::\([a-z_]*\)$/\1/p' "$out" | head -1)
+by=$(sed -n 's/^    [a-z]*::\([a-z_0-9]*\)$/\1/p' "$out" | head -1)
 case $status in
     0) verdict=survives ;;
     124) verdict=too-long ;;

@@ -10,14 +10,20 @@ unset LOOM_MAX_PREEMPTIONS LOOM_MAX_BRANCHES LOOM_MAX_PERMUTATIONS LOOM_MAX_DURA
 
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-names=$(grep -hA1 '^#\[test\]' loom-tests/src/*.rs | sed -n 's/^fn \([a-z_0-9]*\)().*/\1/p' | sort)
-models=$(printf '%s\n' "$names" | grep -c . || true)
+models=$(cat loom-tests/src/*.rs | grep -c '^ *#\[test\]' || true)
 executions=0
 passes=0
 
 [ "$models" -gt 0 ] || { echo "no models" >&2; exit 1; }
 for pass in plain rmw_loads; do
     LOOM_PASS=$pass cargo test --quiet -p grove-loom-tests --lib --no-run
+    # Every model that is written is there, and none is left out.
+    names=$(LOOM_PASS=$pass cargo test --quiet -p grove-loom-tests --lib -- --list --include-ignored |
+        sed -n 's/^.*::\([^:]*\): test$/\1/p' | sort)
+    listed=$(printf '%s\n' "$names" | grep -c . || true)
+    [ "$listed" -eq "$models" ] || { echo "pass $pass: $listed models of the $models that are written" >&2; exit 1; }
+    ignored=$(LOOM_PASS=$pass cargo test --quiet -p grove-loom-tests --lib -- --list --ignored | sed -n 's/: test$//p')
+    [ -z "$ignored" ] || { printf 'pass %s: ignored:\n%s\n' "$pass" "$ignored" >&2; exit 1; }
     started=$(date +%s)
     if ! LOOM_PASS=$pass cargo test --quiet -p grove-loom-tests --lib -- --nocapture >"$out" 2>&1; then
         cat "$out" >&2

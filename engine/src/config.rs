@@ -181,6 +181,9 @@ variables! {
     /// Running processes tracked in one container
     processes_max: usize = "GROVE_PROCESSES_MAX", count(16, 1 << 22, "processes"), |_| 65_536;
 
+    /// Image tags known to the process at once; containers of further ones are not learned
+    tags_max: usize = "GROVE_TAGS_MAX", count(1, 1 << 24, "tags"), |_| 1 << 20;
+
     /// Longest record of a trace; longer ones are rejected
     record_bytes: usize = "GROVE_RECORD_BYTES", bytes(1 << 10, 1 << 30), |_| 4 << 20;
 

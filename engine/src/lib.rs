@@ -119,8 +119,9 @@
 //! - **Input cannot end the process.** Traced processes choose paths, arguments and names. Readers bound the size and
 //!   nesting of a record, tables have limits, and a panic in a worker costs its shard, not the others.
 //!
-//! No async, no network, and no unsafe code but in one file of the interner. The only thing read from the environment is the configuration, and only by
-//! [`Config::from_env`](config::Config::from_env). There is no clock: time is what events say.
+//! No async, no network, and no unsafe code but in two files of the interner. The only thing read from the environment is
+//! the configuration, and only by [`Config::from_env`](config::Config::from_env). There is no clock: time is what events
+//! say.
 //!
 //! # Costs
 //!
@@ -143,7 +144,7 @@
 //! | [`shard`] | the engine: senders, queues, workers, snapshots |
 //! | [`tree`] | one container's activity tree, and the process table that feeds it |
 //! | [`path`] | how names are written, normalised and generalised |
-//! | [`intern`] | tags: one counted id for each, without a lock |
+//! | [`intern`] | tags: one counted id for each, found without a lock |
 //! | [`profile`] | profiles: merging, documents, files, differences, drift |
 //! | [`export`] | a profile for people: tree, graph, differences |
 //! | [`ledger`] | where every event went |

@@ -9,7 +9,7 @@ mod embed;
 
 use common::{events, picture, unindent};
 use grove::config::Config;
-use grove::intern::Interner;
+use grove::intern::{Interner, TEXT_MAX};
 use grove::ledger::{Dropped, Ignored, Ledger, Rejected};
 use grove::profile::drift::{Baselines, Finding, Reason};
 use grove::profile::{decode, encode};
@@ -253,6 +253,26 @@ fn without_room_for_its_tag_a_container_s_events_are_dropped_and_do_not_pile_up(
     assert!(end.ledger.balances() && end.ledger.held == 0);
     assert_eq!((end.ledger.dropped(Dropped::TagsFull), end.ledger.applied_new), (1001, 1));
     assert_eq!(images(&end), ["nginx"]);
+}
+
+#[test]
+fn a_workload_whose_texts_are_too_long_is_rejected_and_leaves_the_interner_as_it_was() {
+    let interner = Interner::new();
+    let engine = Engine::start_with(&config(), Mode::Learn, interner.clone()).unwrap();
+    let (fits, long) = ("x".repeat(TEXT_MAX), "x".repeat(TEXT_MAX + 1));
+    send(&engine, &format!("start nginx {long}\nstart {long} 1\nexec 1<-0 /bin/app"));
+    assert_eq!((engine.snapshot().ledger.held, interner.len(), interner.dump()), (1, 0, vec![]));
+    send(&engine, &format!("start {fits} {fits}"));
+    let end = engine.shutdown();
+    assert_eq!((end.ledger.rejected(Rejected::InvalidValue), end.ledger.lifecycle, end.ledger.applied_new), (2, 1, 1));
+    assert!(end.ledger.balances());
+    assert_eq!(images(&end), [fits]);
+    // A workload that was assumed has to be told as one that can be, too.
+    let engine = Engine::start_with(&Config { hold_events: 0, ..config() }, Mode::Learn, interner).unwrap();
+    send(&engine, &format!("exec 1<-0 /bin/app\nstart nginx {long}"));
+    let end = engine.shutdown();
+    assert_eq!((end.ledger.rejected(Rejected::InvalidValue), end.ledger.applied_new), (1, 1));
+    assert_eq!(images(&end), ["<unknown>"]);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Slots: handed out once, used again under another generation, limited, used up, given back.
 
 use crate::harness::check;
-use crate::intern::{Full, Interner, TagId};
+use crate::intern::{Full, Interner, TagId, TagRef};
 use loom::thread::spawn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The number of the slot of an id.
 fn slot(id: TagId) -> u32 {
@@ -131,7 +133,7 @@ fn a_full_interner_takes_a_tag_when_one_has_gone() {
         assert!(interner.len() <= 2);
         match &b {
             Ok(tag) => assert_eq!(tag.text(), "b"),
-            Err(full) => assert_eq!(*full, Full { limit: 1 }),
+            Err(full) => assert_eq!(*full, Full::Tags { limit: 1 }),
         }
         seen.note(b.is_err(), "full");
         seen.note(b.is_ok(), "taken");
@@ -168,12 +170,12 @@ fn a_slot_without_generations_is_used_no_more() {
         seen.note(interner.retain(old).is_some(), "still there");
         let b = interner.intern("b").ok();
         seen.note(b.is_none(), "full");
+        seen.note(b.is_some(), "another slot");
         thread.join().unwrap();
         assert!(interner.retain(old).is_none());
         // The limit is on tags: a slot that is used up does not count.
         let b = b.unwrap_or_else(|| interner.intern("b").unwrap());
         assert_eq!((slot(old), slot(b.id())), (1, 2));
-        seen.note(true, "another slot");
         assert!(interner.intern("c").is_err());
         drop(b);
         interner.assert_idle();
@@ -197,6 +199,57 @@ fn a_panic_before_the_tag_is_added_leaves_nothing() {
         drop(b);
         drop(interner.intern("a").unwrap());
         interner.assert_idle();
+    });
+}
+
+#[test]
+fn a_panic_before_anyone_has_moved_in_leaves_nothing() {
+    check("a_panic_before_anyone_has_moved_in_leaves_nothing", &["full", "taken"], |seen| {
+        let interner = Interner::with_limit(1);
+        let other = interner.clone();
+        let thread = spawn(move || {
+            // It has a slot by then, or meets the limit.
+            let panicked = catch_unwind(AssertUnwindSafe(|| other.intern("panics early").is_err()));
+            assert!(panicked.unwrap_or(true));
+        });
+        let b = interner.intern("b");
+        seen.note(b.is_err(), "full");
+        seen.note(b.is_ok(), "taken");
+        thread.join().unwrap();
+        drop(b);
+        drop(interner.intern("a").unwrap());
+        interner.assert_idle();
+    });
+}
+
+#[test]
+fn slots_outlive_the_interner_until_the_last_tag_has_gone() {
+    let outcomes = ["interner last", "interner between", "interner first"];
+    check("slots_outlive_the_interner_until_the_last_tag_has_gone", &outcomes, |seen| {
+        let interner = Interner::with_limit(2);
+        let (a, b) = (interner.intern("a").unwrap(), interner.intern("b").unwrap());
+        let more = a.clone();
+        // Of `std`: it tells what happened and is no part of the model.
+        let gone = Arc::new(AtomicUsize::new(0));
+        let leave = |tags: Vec<TagRef>| {
+            let gone = gone.clone();
+            spawn(move || {
+                assert!(tags.iter().all(|tag| ["a", "b"].contains(&tag.text())));
+                drop(tags);
+                gone.fetch_add(1, Relaxed);
+            })
+        };
+        let threads = [leave(vec![a]), leave(vec![more, b])];
+        interner.lookup("b");
+        let before = gone.load(Relaxed);
+        // Who goes last frees the slots, and that fails if anyone lives in them.
+        drop(interner);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        seen.note(before == 2, "interner last");
+        seen.note(before == 1, "interner between");
+        seen.note(before == 0, "interner first");
     });
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct CheckArgs {
 
 pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> {
     args.input.override_variables(config)?;
-    let interner = Interner::global();
+    let interner = Interner::global_of(config.tags_max);
     let baselines = baselines(&args.profiles, config, &interner)?;
     let engine = Engine::start_with(config, Mode::Check(Arc::new(baselines)), interner).map_err(feed::start_error)?;
     let fed = feed::all(&args.input, config, &engine);

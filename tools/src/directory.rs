@@ -88,7 +88,7 @@ impl Directory {
         }
         // Whatever is no file, such as a pipe that nobody writes into, is not read.
         let is_file = self.file(image).is_file();
-        let read = is_file.then(|| profiles::read(&self.file(image), config, &Interner::global()));
+        let read = is_file.then(|| profiles::read(&self.file(image), config, &Interner::global_of(config.tags_max)));
         match read.unwrap_or(Err(Error::ReaderGone)) {
             Ok(before) if *before.image() == **image => return Ok(Some(before)),
             // Another image whose name comes out the same.
@@ -101,7 +101,7 @@ impl Directory {
                 if !self.file(image).is_file() {
                     return Err(self.refuse(image));
                 }
-                let before = profiles::read(&self.file(image), config, &Interner::global());
+                let before = profiles::read(&self.file(image), config, &Interner::global_of(config.tags_max));
                 if let Ok(before) = before {
                     return Ok(Some(before));
                 }

@@ -34,7 +34,7 @@ pub(crate) struct MergeArgs {
 }
 
 pub(crate) fn run(args: &MergeArgs, config: &Config) -> Result<Exit, Error> {
-    let interner = Interner::global();
+    let interner = Interner::global_of(config.tags_max);
     let mut paths = args.profiles.iter();
     let Some(first) = paths.next() else { return Ok(Exit::Done) };
     let mut merged = profiles::read(first, config, &interner)?;

@@ -49,7 +49,8 @@ pub(crate) fn run(args: &ReplayArgs, config: &mut Config) -> Result<Exit, Error>
     args.input.override_variables(config)?;
     let mut directory = Directory::replacing(&args.output)?;
 
-    let engine = Engine::start_with(config, Mode::Learn, Interner::global()).map_err(feed::start_error)?;
+    let engine =
+        Engine::start_with(config, Mode::Learn, Interner::global_of(config.tags_max)).map_err(feed::start_error)?;
     let fed = feed::all(&args.input, config, &engine);
     let snapshot = engine.shutdown();
     fed.summarise(&snapshot);

@@ -84,7 +84,8 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
 
     let taken = [&args.record, &args.stats].into_iter().flatten().any(|path| output::is_stdout(path));
     let (observation, before) = Observation::start(&args.live, config, taken)?;
-    let engine = Engine::start_with(config, Mode::Learn, Interner::global()).map_err(feed::start_error)?;
+    let engine =
+        Engine::start_with(config, Mode::Learn, Interner::global_of(config.tags_max)).map_err(feed::start_error)?;
     let mut sender = engine.sender(Overflow::Wait);
     let recording = engine.recording(Some(&name)).unwrap_or_default();
     if args.live.is_partial() {

@@ -36,6 +36,7 @@ GROVE_DIFFERENTIATE_ARGS false default false true or false Whether a program run
 GROVE_TREE_BYTES 64Ki environment {tree} 64Ki to 64Gi bytes Memory for one container's activity tree; beyond it new behaviour is dropped and counted
 GROVE_LINEAGE_DEPTH 256 default 256 2 to 1024 nodes Longest lineage in an activity tree, from its root down
 GROVE_PROCESSES_MAX 65536 default 65536 16 to 4194304 processes Running processes tracked in one container
+GROVE_TAGS_MAX 1048576 default 1048576 1 to 16777216 tags Image tags known to the process at once; containers of further ones are not learned
 GROVE_RECORD_BYTES 4Mi default 4Mi 1Ki to 1Gi bytes Longest record of a trace; longer ones are rejected
 GROVE_HOST true environment false true or false Whether the host itself is profiled, as the container with the empty name
 GROVE_RING_BYTES 8Mi default 8Mi 64Ki to 1Gi bytes Memory of the kernel's ring of events; rounded up to a power of two

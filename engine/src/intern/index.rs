@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy)]
 pub(super) struct Hashed<'a> {
     pub hash: u64,
-    pub text: &'a str,
+    pub text: &'a [u8],
 }
 
 /// A map from texts to ids, used through [`Entries`].
@@ -31,7 +31,7 @@ pub(super) trait Entries {
     /// The id of a text.
     fn get(&self, text: Hashed<'_>) -> Option<TagId>;
     /// Adds an entry; false if the text has one.
-    fn insert(&self, text: Text, hash: u64, id: TagId) -> bool;
+    fn insert(&self, text: &Text, hash: u64, id: TagId) -> bool;
     /// Removes this very entry; nothing if the text has none, or another id.
     fn remove(&self, text: Hashed<'_>, id: TagId);
     /// All entries, in no order.
@@ -45,9 +45,11 @@ pub(super) type Chosen = registers::Registers;
 
 #[cfg(not(loom))]
 pub(super) mod map {
+    use super::super::pin::{self, Pin};
     use super::super::sync::fault;
+    use super::super::text::Pointed;
     use super::{Arc, Entries, Hashed, Index, TagId, Text};
-    use papaya::{Equivalent, HashMap, HashMapRef, LocalGuard, ResizeMode};
+    use papaya::{Equivalent, HashMap, ResizeMode};
     use seize::Collector;
     use std::hash::{BuildHasherDefault, Hash, Hasher};
 
@@ -58,10 +60,10 @@ pub(super) mod map {
     /// Entries that a thread removes before it makes sure that nobody reads them, which interrupts all processors.
     const BATCH: usize = 2048;
 
-    /// A text in the map.
+    /// A text in the map. It lives as long as its entry is there: a tag goes after its entry.
     struct Key {
         hash: u64,
-        text: Text,
+        text: Pointed,
     }
 
     impl Hash for Key {
@@ -78,7 +80,7 @@ pub(super) mod map {
 
     impl PartialEq for Key {
         fn eq(&self, other: &Self) -> bool {
-            self.text.bytes() == other.text.bytes()
+            self.hash == other.hash && other.text.with(|other| self.text.with(|own| own == other)) == Some(Some(true))
         }
     }
 
@@ -86,7 +88,7 @@ pub(super) mod map {
 
     impl Equivalent<Key> for Hashed<'_> {
         fn equivalent(&self, key: &Key) -> bool {
-            self.hash == key.hash && key.text.is(self.text)
+            self.hash == key.hash && key.text.with(|bytes| bytes == self.text) == Some(true)
         }
     }
 
@@ -123,32 +125,38 @@ pub(super) mod map {
     }
 
     /// The map while this thread keeps what it reads.
-    pub struct Pinned<'a>(HashMapRef<'a, Key, TagId, Hashes, LocalGuard<'a>>);
+    pub struct Pinned<'a> {
+        map: &'a HashMap<Key, TagId, Hashes>,
+        pin: Pin<'a>,
+    }
 
     impl Index for Map {
         type Entries<'a> = Pinned<'a>;
 
         fn pin(&self) -> Pinned<'_> {
-            Pinned(self.0.pin())
+            let Self(map) = self;
+            let pin = if pin::is_here() { Pin::Here(map.guard()) } else { Pin::Ending(map.owned_guard()) };
+            Pinned { map, pin }
         }
     }
 
     impl Entries for Pinned<'_> {
         fn get(&self, text: Hashed<'_>) -> Option<TagId> {
-            self.0.get(&text).copied()
+            self.map.get(&text, &self.pin).copied()
         }
 
-        fn insert(&self, text: Text, hash: u64, id: TagId) -> bool {
-            self.0.try_insert(Key { hash, text }, id).is_ok()
+        fn insert(&self, text: &Text, hash: u64, id: TagId) -> bool {
+            self.map.try_insert(Key { hash, text: text.pointed() }, id, &self.pin).is_ok()
         }
 
         fn remove(&self, text: Hashed<'_>, id: TagId) {
             // `Err` is an entry that has another id: its text has been interned anew.
-            let _ = self.0.remove_if(&text, |_, found| *found == id || fault::remove_any_id());
+            let _ = self.map.remove_if(&text, |_, found| *found == id || fault::remove_any_id(), &self.pin);
         }
 
         fn all(&self) -> Vec<(Arc<str>, TagId)> {
-            self.0.iter().map(|(key, id)| (key.text.shared(), *id)).collect()
+            let text = |key: &Key| key.text.with(|bytes| Arc::from(str::from_utf8(bytes).unwrap_or_default()));
+            self.map.iter(&self.pin).filter_map(|(key, id)| Some((text(key)?, *id))).collect()
         }
     }
 }
@@ -172,8 +180,8 @@ pub(super) mod registers {
             Self(std::array::from_fn(|_| AtomicU64::new(0)))
         }
 
-        fn of(&self, text: &str) -> Option<&AtomicU64> {
-            TEXTS.iter().zip(&self.0).find(|(t, _)| **t == text).map(|(_, register)| register)
+        fn of(&self, text: &[u8]) -> Option<&AtomicU64> {
+            TEXTS.iter().zip(&self.0).find(|(t, _)| t.as_bytes() == text).map(|(_, register)| register)
         }
     }
 
@@ -190,12 +198,12 @@ pub(super) mod registers {
             TagId::from_number(self.of(text.text)?.load(Acquire))
         }
 
-        fn insert(&self, text: Text, _: u64, id: TagId) -> bool {
-            if text.is(PANICS) {
+        fn insert(&self, text: &Text, _: u64, id: TagId) -> bool {
+            if text.bytes() == PANICS.as_bytes() {
                 // Without the message of a panic, of which a model makes thousands.
                 std::panic::resume_unwind(Box::new(PANICS));
             }
-            let register = self.of(text.as_str()).expect("a text that models use");
+            let register = self.of(text.bytes()).expect("a text that models use");
             // A strong exchange would be the same here; loom's weak one does not fail without cause.
             loop {
                 match register.compare_exchange_weak(0, id.get(), AcqRel, Acquire) {
@@ -219,7 +227,7 @@ pub(super) mod registers {
         }
 
         fn all(&self) -> Vec<(Arc<str>, TagId)> {
-            let id = |text: &str| TagId::from_number(self.of(text)?.load(Acquire));
+            let id = |text: &str| TagId::from_number(self.of(text.as_bytes())?.load(Acquire));
             TEXTS.iter().filter_map(|text| Some((Arc::from(*text), id(text)?))).collect()
         }
     }

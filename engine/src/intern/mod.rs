@@ -1,4 +1,4 @@
-//! The tag interner: one id per image tag for the whole process, counted, without a lock.
+//! The tag interner: one id per image tag for the whole process, counted, without a lock of its own.
 //!
 //! [`Interner::intern`] gives a [`TagRef`], which holds its tag alive; cloning and dropping it are the count.
 //! When the last one goes, the tag is removed and its memory given back. An id is never handed out again, so
@@ -16,13 +16,16 @@
 //! ```
 //!
 //! Zero is terminal: a count that has reached zero is never raised again. Whoever meets such a dying entry
-//! removes it (by text *and* id, so never its successor) and makes a new one; nobody waits for anybody. The
-//! protocol and what it does not promise are described in `docs/interner.md`; `loom-tests/` compiles these very
-//! files and tries it in every interleaving.
+//! removes it (by text *and* id, so never its successor) and makes a new one, and waits for nobody. The map beneath, papaya,
+//! can make a thread wait that adds or removes a tag while the map grows; finding a tag that is held never does.
+//! The protocol and what it does not promise are described in `docs/interner.md`; `loom-tests/` compiles these
+//! very files and tries it in every interleaving.
 //!
 //! Not for: paths, arguments and other strings of a tree, which are private to it (`tree::names`).
 
 mod index;
+#[cfg(not(loom))]
+mod pin;
 mod recent;
 mod slot;
 mod stats;
@@ -48,14 +51,24 @@ use text::Text;
 
 pub use slot::TagRef;
 pub use stats::Stats;
+pub use text::TEXT_MAX;
 pub use word::TagId;
 
-/// The interner holds as many tags as it may.
+/// There is no room for a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the tag interner is full: it holds its limit of {limit} tags")]
-pub struct Full {
-    /// The configured limit.
-    pub limit: usize,
+pub enum Full {
+    /// The interner holds as many tags as it may.
+    #[error("the tag interner is full: it holds its limit of {limit} tags")]
+    Tags {
+        /// The configured limit.
+        limit: usize,
+    },
+    /// The tag's text is longer than [`TEXT_MAX`].
+    #[error("a tag of {bytes} bytes is longer than the {TEXT_MAX} that a tag may have")]
+    Text {
+        /// Its length.
+        bytes: usize,
+    },
 }
 
 /// The number of tags an [`Interner`] holds unless told otherwise.
@@ -120,10 +133,21 @@ impl Interner {
         Self { house: Arc::new(House { inner, shares }) }
     }
 
-    /// The one interner of this process.
+    /// The one interner of this process, as whoever asks first has it made: here with the [`DEFAULT_LIMIT`].
     pub fn global() -> Self {
+        Self::global_of(DEFAULT_LIMIT)
+    }
+
+    /// The one interner of this process. Whoever asks first says how many tags it holds at most; see
+    /// [`limit`](Self::limit).
+    pub fn global_of(limit: usize) -> Self {
         static GLOBAL: OnceLock<Interner> = OnceLock::new();
-        GLOBAL.get_or_init(Self::new).clone()
+        GLOBAL.get_or_init(|| Self::with_limit(limit)).clone()
+    }
+
+    /// How many tags it holds at most.
+    pub fn limit(&self) -> usize {
+        self.house.inner.limit
     }
 
     /// A batch of operations, which costs less than as many single ones. Entries removed meanwhile by anyone
@@ -139,25 +163,28 @@ impl Interner {
     /// A reference to the tag `text`, which lives from now until its last reference is dropped.
     ///
     /// # Errors
-    /// [`Full`] when it is a new tag and the limit is reached. A tag whose last reference is being dropped at
-    /// this moment may still count.
+    /// [`Full::Tags`] when it is a new tag and the limit is reached; a tag whose last reference is being dropped at
+    /// this moment may still count. [`Full::Text`] when it is longer than [`TEXT_MAX`]. Nothing has changed then.
     pub fn intern(&self, text: &str) -> Result<TagRef, Full> {
         self.session().intern(text)
     }
 
-    /// The id of `text` if it is held by anyone. Changes nothing.
+    /// The id of `text` if it is held by anyone. Changes nothing. (The first look-up of a thread makes it known to
+    /// the map.)
     pub fn lookup(&self, text: &str) -> Option<TagId> {
-        self.session().lookup(text)
+        let inner = &self.house.inner;
+        inner.find(&inner.index.pin(), text)
     }
 
-    /// One more reference to a tag of which someone holds one.
+    /// One more reference to a tag of which someone holds one. An id is of one interner: another one has no such tag,
+    /// or one of another text.
     pub fn retain(&self, id: TagId) -> Option<TagRef> {
         self.house.inner.slots.get(id.index())?.retain(id)
     }
 
-    /// The text of an id that someone holds.
+    /// The text of an id that someone holds; of this interner's, as for [`retain`](Self::retain).
     pub fn resolve(&self, id: TagId) -> Option<Arc<str>> {
-        self.retain(id).map(|tag| tag.shared_text())
+        self.retain(id).map(|tag| Arc::from(tag.text()))
     }
 
     /// How many tags are held. Exact when nobody is interning.
@@ -170,9 +197,9 @@ impl Interner {
         self.len() == 0
     }
 
-    /// Bytes of heap that the tags held take, exact when nobody is interning: for each its entry in the index, 64, and
-    /// its text if that is longer than 46 bytes. The slots, which are used again but not given back, are
-    /// [`slot_bytes`](Self::slot_bytes).
+    /// Bytes of heap that the tags held take, exact when nobody is interning: for each its entry in the index, 64, and if
+    /// its text is longer than 46 bytes that text, and 32 for what points to it. The slots, which are used again but
+    /// not given back, are [`slot_bytes`](Self::slot_bytes).
     pub fn bytes(&self) -> usize {
         self.house.inner.counters.bytes()
     }
@@ -212,13 +239,22 @@ impl fmt::Debug for Interner {
 
 impl Inner {
     fn hashed<'a>(&self, text: &'a str) -> Hashed<'a> {
-        Hashed { hash: self.hasher.hash_one(text), text }
+        Hashed { hash: self.hasher.hash_one(text), text: text.as_bytes() }
     }
 
     /// The references to a tag that is held.
     fn references(&self, id: TagId) -> Option<u32> {
         let word = self.slots.get(id.index())?.word();
         (word.is_live(id.generation()) || fault::lookup_dying()).then(|| word.references())
+    }
+
+    /// The id of a text that is held.
+    fn find(&self, entries: &impl Entries, text: &str) -> Option<TagId> {
+        let id = entries.get(self.hashed(text))?;
+        if fault::lookup_counts() {
+            std::mem::forget(self.slots.get(id.index())?.retain(id));
+        }
+        self.references(id).map(|_| id)
     }
 
     /// Removes the entry of a tag that has no references left, if nobody has done so.
@@ -251,7 +287,7 @@ impl<'a> Session<'a> {
             self.count(Stats { hits: 1, ..Stats::default() });
             return Ok(tag);
         }
-        self.find_or_add(hashed)
+        self.find_or_add(text, hashed)
     }
 
     fn count(&self, more: Stats) {
@@ -275,10 +311,12 @@ impl<'a> Session<'a> {
         if references != guess {
             recent.put(hashed.hash, id, references);
         }
-        (tag.is(hashed.text) || fault::recent_unchecked()).then_some(tag)
+        (tag.text_bytes() == hashed.text || fault::recent_unchecked()).then_some(tag)
     }
 
-    fn find_or_add(&self, hashed: Hashed<'_>) -> Result<TagRef, Full> {
+    /// Apart from what is done when a guess was right, which is all that most callers do.
+    #[inline(never)]
+    fn find_or_add(&self, text: &str, hashed: Hashed<'_>) -> Result<TagRef, Full> {
         let entries = self.entries();
         let mut done = Stats::default();
         let mut mine: Option<TagRef> = None;
@@ -301,9 +339,15 @@ impl<'a> Session<'a> {
             }
             let tag = match mine.take() {
                 Some(tag) => tag,
-                None => self.settle(hashed)?,
+                None => match self.settle(text, hashed.hash) {
+                    Ok(tag) => tag,
+                    Err(full) => {
+                        self.count(done);
+                        return Err(full);
+                    }
+                },
             };
-            if entries.insert(tag.copied_text(), hashed.hash, tag.id()) || fault::lost_race_ignored() {
+            if tag.enter(entries) || fault::lost_race_ignored() {
                 done.misses = 1;
                 break tag;
             }
@@ -318,21 +362,21 @@ impl<'a> Session<'a> {
     }
 
     /// A new tag that is in no index yet. Dropped, also by a panic, it leaves nothing behind.
-    fn settle(&self, hashed: Hashed<'_>) -> Result<TagRef, Full> {
+    fn settle(&self, text: &str, hash: u64) -> Result<TagRef, Full> {
+        if text.len() > TEXT_MAX {
+            return Err(Full::Text { bytes: text.len() });
+        }
         let stripe = self.share.stripe;
-        let vacant = self.inner.slots.reserve(stripe).ok_or(Full { limit: self.inner.limit })?;
-        let text = Text::new(hashed.text);
+        let vacant = self.inner.slots.reserve(stripe).ok_or(Full::Tags { limit: self.inner.limit })?;
+        sync::reserved(text);
+        let text = Text::new(text);
         self.inner.counters.came(stripe, stats::bytes_of(&text));
-        Ok(vacant.settle(text, hashed.hash, self.share.clone()))
+        Ok(vacant.settle(text, hash, self.share.clone()))
     }
 
     /// See [`Interner::lookup`].
     pub fn lookup(&self, text: &str) -> Option<TagId> {
-        let id = self.entries().get(self.inner.hashed(text))?;
-        if fault::lookup_counts() {
-            std::mem::forget(self.inner.slots.get(id.index())?.retain(id));
-        }
-        self.inner.references(id).map(|_| id)
+        self.inner.find(self.entries(), text)
     }
 }
 

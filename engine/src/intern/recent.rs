@@ -6,17 +6,13 @@
 //!
 //! Not for: knowing that a text is *not* there. That only the index can say.
 
-use super::sync::{self, STRIPES, fault};
+use super::sync::{self, SETS, SETS_MAX, STRIPES, fault, tag_of};
 use super::word::TagId;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Guesses for one range of hashes; one cache line.
 const WAYS: usize = 4;
-/// Sets in the beginning, 2 KiB, and at most, 2 MiB for a thread that interns a hundred thousand tags: a guess that is
-/// not there costs four cache misses, one after the other, where one that is there costs one. Powers of two.
-const SETS: usize = if cfg!(loom) { 1 } else { 32 };
-const SETS_MAX: usize = if cfg!(loom) { 1 } else { 32 << 10 };
 /// A table that is crowded is followed by one of so many times its sets.
 const GROWTH: usize = 4;
 
@@ -65,11 +61,6 @@ pub(super) fn own(of: u64) -> (usize, Option<Rc<Recent>>) {
     OWN.try_with(of_thread).unwrap_or((0, None))
 }
 
-fn tag(hash: u64) -> u32 {
-    // In the models every text is taken for every other, so that what confirms a guess is seen to be needed.
-    if cfg!(loom) { 1 } else { (hash >> 32) as u32 | 1 }
-}
-
 impl Set {
     /// Which of the guesses is for this tag. Without branches: which it is cannot be foreseen.
     fn way(&self, tag: u32) -> usize {
@@ -115,7 +106,7 @@ impl Recent {
 
     /// The id that a text of this hash had, and how many references.
     pub fn get(&self, hash: u64) -> Option<(TagId, u32)> {
-        let tag = tag(hash);
+        let tag = tag_of(hash);
         let set = self.set(tag)?;
         let way = set.way(tag);
         Some((set.ids.get(way)?.get()?, set.references.get(way)?.get()))
@@ -123,7 +114,7 @@ impl Recent {
 
     /// A text of this hash has this id.
     pub fn put(&self, hash: u64, id: TagId, references: u32) {
-        self.note(tag(hash), Some(id), references);
+        self.note(tag_of(hash), Some(id), references);
     }
 
     fn note(&self, tag: u32, id: Option<TagId>, references: u32) {
@@ -144,7 +135,7 @@ impl Recent {
 
     /// The guess was wrong.
     pub fn forget(&self, hash: u64) {
-        let tag = tag(hash);
+        let tag = tag_of(hash);
         if let Some(set) = self.set(tag) {
             set.set(set.way(tag), 0, None, 0);
         }

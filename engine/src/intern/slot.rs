@@ -2,8 +2,8 @@
 //! their tenants.
 //!
 //! A slot is free, then lived in, then left, then free again for a tenant of the next generation. Its one atomic
-//! word, `generation:32 | references:32`, decides which. All unsafe code of the engine is in this file; it rests
-//! on two facts, each kept by a type:
+//! word, `generation:32 | references:32`, decides which. The unsafe code of the interner is in this file (and one method
+//! in `pin`); it rests on two facts, each kept by a type:
 //!
 //! * a [`Vacant`] is the only access to its slot's cell: a slot is in one of them, on the free list, or lived in;
 //! * a [`TagRef`] is one counted reference: while one exists, its tenant does not move, and the tenant's `owner`
@@ -12,18 +12,13 @@
 //! Not for: which text is which tag; that is the index.
 #![allow(unsafe_code)]
 
-use super::index::Hashed;
-use super::sync::{AtomicPtr, AtomicU32, AtomicU64, STRIPES, UnsafeCell, fault, order};
+use super::index::{Entries, Hashed};
+use super::sync::{AtomicPtr, AtomicU32, AtomicU64, BUCKETS, FIRST, STRIPES, UnsafeCell, fault, order};
 use super::text::Text;
 use super::word::{Head, TagId, Word};
 use super::{Share, stats};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-
-/// Slots of the first bucket, which is there from the start. Every further one doubles.
-const FIRST: u32 = if cfg!(loom) { 2 } else { 64 };
-/// Enough buckets for every slot that can be numbered.
-const BUCKETS: usize = if cfg!(loom) { 4 } else { 27 };
 
 /// What lives in a slot. The text comes first: it lies on one cache line with the slot's word.
 #[repr(C)]
@@ -129,7 +124,9 @@ impl Vacant<'_> {
 
 impl Drop for Vacant<'_> {
     fn drop(&mut self) {
-        self.slots.push(self.slot, self.stripe);
+        if !fault::vacant_lost() {
+            self.slots.push(self.slot, self.stripe);
+        }
     }
 }
 
@@ -139,10 +136,11 @@ pub(super) struct Slots {
     free: [Apart<AtomicU64>; STRIPES],
     /// Slots below this have been given out at least once.
     fresh: Apart<AtomicU32>,
-    /// Slots from this on are not: the limit, and one for every slot that is used up.
-    ceiling: AtomicU32,
+    /// Slots from this on are not: the limit, and one for every slot that is used up. Both together do not fit a slot's
+    /// number.
+    ceiling: AtomicU64,
     /// The first is there from the start, but not apart: which bucket a slot is in cannot be foreseen.
-    buckets: [AtomicPtr<Slot>; BUCKETS],
+    buckets: [AtomicPtr<Slot>; BUCKETS as usize],
     /// The generation of a slot's first tenant.
     generation: u32,
 }
@@ -166,11 +164,11 @@ fn bucket(k: usize, generation: u32) -> Box<[Slot]> {
 impl Slots {
     /// For at most `limit` tags at once, whose first ids are of `generation`.
     pub(super) fn new(limit: usize, generation: u32) -> Self {
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX).min(Word::SLOTS_MAX);
+        let limit = u64::from(u32::try_from(limit).unwrap_or(u32::MAX));
         Self {
             free: std::array::from_fn(|_| Apart(AtomicU64::new(0))),
             fresh: Apart(AtomicU32::new(0)),
-            ceiling: AtomicU32::new(limit.saturating_add(u32::from(fault::limit_plus_one()))),
+            ceiling: AtomicU64::new(limit + u64::from(fault::limit_plus_one())),
             buckets: std::array::from_fn(|k| {
                 AtomicPtr::new(if k == 0 { Box::into_raw(bucket(0, generation)).cast() } else { ptr::null_mut() })
             }),
@@ -237,7 +235,7 @@ impl Slots {
 
     /// Whether slot `fresh` may be given out.
     fn has(&self, fresh: u32) -> bool {
-        fresh < self.ceiling.load(order::NUMBER).min(Word::SLOTS_MAX)
+        fresh < Word::SLOTS_MAX && u64::from(fresh) < self.ceiling.load(order::NUMBER)
     }
 
     fn list(&self, stripe: usize) -> &AtomicU64 {
@@ -297,10 +295,11 @@ impl Slots {
     /// Fails unless every slot that was ever given out is free exactly once, or used up, and empty.
     #[cfg(any(loom, test))]
     pub(super) fn assert_idle(&self) {
-        let given = self.fresh.0.load(order::NUMBER);
+        // Changed by nothing so as to be the last values: models do not know the `Arc` whose end may bring one here.
+        let given = self.fresh.0.fetch_add(0, order::NUMBER);
         let mut free = vec![0; given as usize];
-        for head in self.heads() {
-            let mut next = head.first();
+        for Apart(list) in &self.free {
+            let mut next = Head(list.fetch_add(0, order::POP)).first();
             while let Some(index) = next.checked_sub(1) {
                 free[index as usize] += 1;
                 assert_eq!(free[index as usize], 1, "slot {index} is on a free list twice");
@@ -320,6 +319,11 @@ impl Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
+        // They go when nobody lives in them any more, not even one who is just moving out.
+        #[cfg(any(loom, test))]
+        if !std::thread::panicking() {
+            self.assert_idle();
+        }
         for (k, place) in self.buckets.iter().enumerate() {
             let start = place.load(order::bucket());
             if !start.is_null() {
@@ -370,17 +374,16 @@ impl TagRef {
 
     /// Whether this is the tag's text.
     pub fn is(&self, text: &str) -> bool {
-        self.tenant().is_some_and(|tenant| tenant.text.is(text))
+        self.text_bytes() == text.as_bytes()
     }
 
-    /// The tag's text, to be kept beyond this reference.
-    pub(super) fn shared_text(&self) -> Arc<str> {
-        self.tenant().map_or_else(|| Arc::from(""), |tenant| tenant.text.shared())
+    pub(super) fn text_bytes(&self) -> &[u8] {
+        self.tenant().map_or(&[], |tenant| tenant.text.bytes())
     }
 
-    /// The tag's text, for its entry in the index.
-    pub(super) fn copied_text(&self) -> Text {
-        self.tenant().map_or_else(|| Text::new(""), |tenant| tenant.text.clone())
+    /// Adds this tag to the index; false if its text is there.
+    pub(super) fn enter(&self, entries: &impl Entries) -> bool {
+        self.tenant().is_some_and(|tenant| entries.insert(&tenant.text, tenant.hash, self.id))
     }
 }
 
@@ -414,12 +417,17 @@ impl TagRef {
         // SAFETY: the count went from one to zero, which happens once in a generation, and zero is terminal: no
         // reference is left, all reads under them are over (`LAST`), and none will be gained.
         let Some(tenant) = slot.tenant.with_mut(|tenant| unsafe { (*tenant).take() }) else { return };
-        let Tenant { text, hash, owner } = tenant;
-        let Share { inner, stripe } = &*owner;
-        inner.forget(Hashed { hash, text: text.as_str() }, self.id);
-        inner.counters.left(*stripe, stats::bytes_of(&text));
+        let Tenant { text, hash, mut owner } = tenant;
+        owner.inner.forget(Hashed { hash, text: text.bytes() }, self.id);
+        owner.inner.counters.left(owner.stripe, stats::bytes_of(&text));
+        if fault::owner_first() {
+            let kept = Arc::downgrade(&owner);
+            drop(owner);
+            let Some(still) = kept.upgrade() else { return };
+            owner = still;
+        }
         if !fault::free_too_early() {
-            inner.slots.vacate(slot, *stripe);
+            owner.inner.slots.vacate(slot, owner.stripe);
         }
         // `owner` goes last: the slots, this one too, may go with it.
     }
@@ -431,5 +439,66 @@ impl TagRef {
         let this = std::mem::ManuallyDrop::new(self);
         assert!(this.slot().release(), "it is not the last reference");
         move || this.tear_down()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::Interner;
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn every_slot_that_can_be_numbered_has_a_place() {
+        let last = Word::SLOTS_MAX - 1;
+        assert_eq!(locate(0), (0, 0));
+        assert_eq!(locate(FIRST), (1, 0));
+        assert_eq!(locate(last), (BUCKETS as usize - 1, ((FIRST as usize) << (BUCKETS - 1)) - 1));
+        // All numbers of the last bucket, its end included, are numbers.
+        let (k, start) = (BUCKETS - 1, FIRST.checked_mul(1 << (BUCKETS - 1)).unwrap() - FIRST);
+        assert_eq!(start.checked_add(FIRST << k).unwrap() - 1, last);
+        assert_eq!(TagId::new(last, u32::MAX).index(), last);
+    }
+
+    #[test]
+    fn a_slot_that_is_reserved_and_not_used_comes_back() {
+        let slots = Slots::new(1, 0);
+        for _ in 0..3 {
+            let vacant = slots.reserve(0).unwrap();
+            assert!(slots.reserve(0).is_none(), "it is taken");
+            drop(vacant);
+        }
+    }
+
+    #[test]
+    fn a_limit_beyond_all_numbers_stays_one_when_slots_are_used_up() {
+        for limit in [usize::MAX, u32::MAX as usize, u32::MAX as usize - 1] {
+            let interner = Interner::with_generation(limit, u32::MAX);
+            for n in 1..=5 {
+                let tag = interner.intern("a").unwrap();
+                assert_eq!(tag.id().get() as u32, n, "each slot is used once");
+            }
+            interner.assert_idle();
+        }
+    }
+
+    #[test]
+    fn references_beyond_all_reason_are_refused_and_not_counted() {
+        let interner = Interner::new();
+        let tag = interner.intern("a").unwrap();
+        let word = |references| Word::new(tag.id.generation(), references);
+        // As if they were held; none is dropped.
+        tag.slot().word.store(word(Word::REFERENCES_MAX - 1).0, order::PRIVATE);
+        std::mem::forget(tag.clone());
+        assert_eq!(tag.slot().word(), word(Word::REFERENCES_MAX));
+        let refused = |gain: &dyn Fn() -> Option<TagRef>| catch_unwind(AssertUnwindSafe(gain)).is_err();
+        assert!(refused(&|| Some(tag.clone())));
+        assert!(refused(&|| interner.retain(tag.id)));
+        assert!(refused(&|| interner.intern("a").ok()));
+        assert_eq!(tag.slot().word(), word(Word::REFERENCES_MAX));
+        tag.slot().word.store(word(1).0, order::PRIVATE);
+        drop(tag);
+        interner.assert_idle();
     }
 }

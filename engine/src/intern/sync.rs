@@ -1,8 +1,9 @@
 //! The atomics, the cell and the orderings of the interner, and the faults that its models must find.
 //!
-//! This is the only file that knows loom. In the program the types are those of `std`; in the models, which
-//! compile these very files, they are loom's. loom does not explore the interleavings in which a thread reads
-//! an atomic and then writes the same one, so a second pass (`loom_rmw_loads`) makes every load a
+//! This is the only file that knows loom: the types and the sizes that the models, which compile these very files, have
+//! other than the program are here. (`cfg(loom)` elsewhere says which index there is, and what only tests and models do.)
+//! In the program the types are those of `std`; in the models they are loom's. loom does not explore the interleavings in
+//! which a thread reads an atomic and then writes the same one, so a second pass (`loom_rmw_loads`) makes every load a
 //! read-modify-write that changes nothing, and every store a swap.
 //!
 //! Every ordering the protocol uses has a name in [`order`], with the fact it relies on. Every fault that is feared
@@ -146,8 +147,12 @@ pub mod fault {
         take_unsaid,
         /// A tag that this thread found before is taken for another text of the same hash.
         recent_unchecked,
-        /// A slot that was taken and not used is not given back.
+        /// A new tag that is not used, for another thread was quicker, is not given back.
         reserved_lost,
+        /// A slot that was reserved is not given back by a thread that panics before anyone lives in it.
+        vacant_lost,
+        /// A tenant's stake in the interner is given up before its slot is free: the slots may be gone by then.
+        owner_first,
         /// A bucket is published before its slots.
         bucket_relaxed,
         /// A bucket is published over one that another thread has published.
@@ -160,6 +165,23 @@ pub mod fault {
 /// Threads are dealt out to this many stripes of what they would otherwise contend for.
 pub const STRIPES: usize = if cfg!(loom) { 2 } else { 8 };
 
+/// Slots of the first bucket, which is there from the start. Every further one doubles.
+pub const FIRST: u32 = if cfg!(loom) { 2 } else { 64 };
+/// As many buckets as have slots that can be numbered, and no more: see `Word::SLOTS_MAX`.
+pub const BUCKETS: u32 = if cfg!(loom) { 4 } else { 26 };
+
+/// Sets of a thread's guesses in the beginning, 2 KiB, and at most, 2 MiB for a thread that interns a hundred thousand
+/// tags: a guess that is not there costs four cache misses, one after the other, where one that is there costs one.
+/// Powers of two.
+pub const SETS: usize = if cfg!(loom) { 1 } else { 32 };
+pub const SETS_MAX: usize = if cfg!(loom) { 1 } else { 32 << 10 };
+
+/// What is kept of a hash with a guess. In the models every text is taken for every other, so that what confirms a guess
+/// is seen to be needed.
+pub fn tag_of(hash: u64) -> u32 {
+    if cfg!(loom) { 1 } else { (hash >> 32) as u32 | 1 }
+}
+
 #[cfg(not(loom))]
 pub use plain::*;
 
@@ -170,6 +192,9 @@ mod plain {
 
     /// Tags are chosen by others: their hashes are to be of this process alone.
     pub type Hash = foldhash::fast::RandomState;
+
+    /// Where models let a thread panic.
+    pub fn reserved(_: &str) {}
 
     /// The number of this thread, from 0, which is asked once.
     pub fn thread_number() -> usize {
@@ -207,6 +232,17 @@ mod modelled {
 
     /// The same in every execution.
     pub type Hash = foldhash::fast::FixedState;
+
+    /// The text with which a thread panics while it has a slot and nobody lives in it.
+    pub const PANICS_EARLY: &str = "panics early";
+
+    /// Where models let a thread panic.
+    pub fn reserved(text: &str) {
+        if text == PANICS_EARLY {
+            // Without the message of a panic, of which a model makes thousands.
+            std::panic::resume_unwind(Box::new(PANICS_EARLY));
+        }
+    }
 
     /// The number of this thread, from 0, which is asked once.
     pub fn thread_number() -> usize {

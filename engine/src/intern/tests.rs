@@ -39,10 +39,90 @@ fn a_full_interner_says_so_and_recovers() {
     let interner = Interner::with_limit(2);
     let a = interner.intern("a").unwrap();
     let _b = interner.intern("b").unwrap();
-    assert_eq!(interner.intern("c").unwrap_err(), Full { limit: 2 });
+    assert_eq!(interner.intern("c").unwrap_err(), Full::Tags { limit: 2 });
     assert!(interner.intern("a").is_ok());
     drop(a);
     assert!(interner.intern("c").is_ok());
+}
+
+#[test]
+fn the_first_says_how_many_tags_the_process_s_interner_holds() {
+    // No other test of this process uses it.
+    let first = Interner::global_of(3);
+    assert_eq!((first.limit(), Interner::global().limit(), Interner::global_of(5).limit()), (3, 3, 3));
+    let _tag = first.intern("a").unwrap();
+    assert_eq!(Interner::global().len(), 1, "it is the same");
+}
+
+#[test]
+fn what_was_done_before_there_was_no_room_counts() {
+    let interner = Interner::with_limit(1);
+    let go_on = interner.intern("a").unwrap().stalled();
+    assert_eq!(interner.intern("a").unwrap_err(), Full::Tags { limit: 1 }, "the one that goes still counts");
+    go_on();
+    assert_eq!(interner.stats(), Stats { misses: 1, revivals: 1, ..Stats::default() });
+    interner.assert_idle();
+}
+
+#[test]
+fn a_text_has_a_longest() {
+    let interner = Interner::with_limit(2);
+    let longest = "x".repeat(TEXT_MAX);
+    let tag = interner.intern(&longest).unwrap();
+    assert_eq!((tag.text(), interner.lookup(&longest)), (longest.as_str(), Some(tag.id())));
+    assert_eq!(interner.intern(&longest).unwrap().id(), tag.id());
+    assert_eq!(interner.dump(), [(Arc::from(longest.as_str()), tag.id(), 1)]);
+    let bytes = interner.bytes();
+    let longer = longest + "x";
+    assert_eq!(interner.intern(&longer).unwrap_err(), Full::Text { bytes: TEXT_MAX + 1 });
+    assert_eq!((interner.lookup(&longer), interner.len(), interner.bytes()), (None, 1, bytes));
+    drop(tag);
+    interner.assert_idle();
+}
+
+#[test]
+fn a_thread_that_ends_gives_up_its_tags_and_may_use_the_interner_to_the_last() {
+    struct Kept(Option<(Interner, TagRef)>);
+
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            let (interner, tag) = self.0.take().unwrap();
+            let (id, text) = (tag.id(), tag.text().to_owned());
+            assert_eq!(interner.lookup(&text), Some(id));
+            assert_eq!(interner.intern(&text).unwrap().id(), id);
+            drop(tag);
+            assert_eq!(interner.lookup(&text), None);
+            drop(interner.intern("new").unwrap());
+        }
+    }
+
+    thread_local! {
+        static PLAIN: std::cell::RefCell<Vec<TagRef>> = const { std::cell::RefCell::new(Vec::new()) };
+        static BUSY: std::cell::RefCell<Vec<Kept>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    let interner = Interner::new();
+    for round in 0..40 {
+        let text = format!("{round}{}", "x".repeat(round * 2));
+        let tag = interner.intern(&text).unwrap();
+        let to = interner.clone();
+        let thread = std::thread::spawn(move || {
+            // What is touched first goes last: after what the map, the guesses and seize keep of this thread.
+            if round % 2 == 0 {
+                PLAIN.with_borrow_mut(|kept| kept.reserve(4));
+                BUSY.with_borrow_mut(|kept| kept.reserve(4));
+            }
+            PLAIN.with_borrow_mut(|kept| kept.push(tag.clone()));
+            // Some do nothing else with the interner.
+            if round % 4 < 2 {
+                let own = to.intern(&format!("own {text}")).unwrap();
+                BUSY.with_borrow_mut(|kept| kept.push(Kept(Some((to.clone(), own)))));
+            }
+            drop((tag, to));
+        });
+        thread.join().unwrap();
+        assert_eq!(interner.dump(), []);
+        interner.assert_idle();
+    }
 }
 
 #[test]
@@ -96,7 +176,7 @@ fn bytes_are_those_of_the_texts_held() {
     let more = short.clone();
     assert_eq!(interner.bytes(), 64, "an entry of the index");
     let long = interner.intern(&"x".repeat(60)).unwrap();
-    assert_eq!(interner.bytes(), 64 + 64 + 80, "and two counts and a text, in whole words");
+    assert_eq!(interner.bytes(), 64 + 64 + 32 + 60, "and two counts, a pointer, and a text");
     drop((short, more, long));
     assert_eq!((interner.bytes(), interner.slot_bytes()), (0, slots));
     interner.assert_idle();
@@ -139,8 +219,8 @@ fn a_tag_outlives_its_interner() {
 fn check_index<I: Index + Sync>(index: &I) {
     let id = |n| TagId::from_number(n).unwrap();
     // Other hashes than the texts deserve: only texts tell entries apart.
-    let hashed = |text| Hashed { hash: 7, text };
-    let insert = |text: &str, n| index.pin().insert(Text::new(text), 7, id(n));
+    let hashed = |text: &'static str| Hashed { hash: 7, text: text.as_bytes() };
+    let insert = |text: &str, n| index.pin().insert(&Text::new(text), 7, id(n));
     let entries = index.pin();
     assert_eq!(entries.get(hashed("a")), None);
     assert!(insert("a", 1));

@@ -3,16 +3,25 @@
 //! Most tags are: a version, a date, the 40 digits of a commit. In place they lie on the cache line that is looked at
 //! anyway, in a slot beside its word and in the index beside the id; and there is nothing to allocate for them.
 
-use std::sync::Arc;
+//!
+//! A longer one is its tag's, which drops it when it goes. The index, whose entries wait for a while after they were
+//! removed, only points to it.
+
+use std::sync::{Arc, Weak};
+
+/// Bytes of the longest text that a tag may have. Container runtimes allow 128 for a tag; an image's digest has 71.
+pub const TEXT_MAX: usize = 4096;
 
 /// Bytes that are in place. With them a text takes 48 bytes, and an entry of the index, 64.
 pub(super) const SHORT_MAX: usize = 46;
 
-#[derive(Clone)]
-pub(super) enum Text {
+pub(super) enum Text<Long = Arc<Box<str>>> {
     Short { len: u8, bytes: [u8; SHORT_MAX] },
-    Long(Arc<str>),
+    Long(Long),
 }
+
+/// A text that is there as long as its tag's is.
+pub(super) type Pointed = Text<Weak<Box<str>>>;
 
 impl Text {
     pub fn new(text: &str) -> Self {
@@ -22,19 +31,15 @@ impl Text {
                 place.copy_from_slice(text.as_bytes());
                 Self::Short { len: text.len() as u8, bytes }
             }
-            None => Self::Long(Arc::from(text)),
+            None => Self::Long(Arc::new(Box::from(text))),
         }
     }
 
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Short { len, bytes } => in_place(*len, bytes),
             Self::Long(text) => text.as_bytes(),
         }
-    }
-
-    pub fn is(&self, text: &str) -> bool {
-        self.bytes() == text.as_bytes()
     }
 
     pub fn as_str(&self) -> &str {
@@ -45,20 +50,37 @@ impl Text {
         }
     }
 
-    pub fn shared(&self) -> Arc<str> {
+    /// For the text's entry in the index.
+    #[allow(dead_code)] // the index of the models keeps no texts
+    pub fn pointed(&self) -> Pointed {
         match self {
-            Self::Short { .. } => Arc::from(self.as_str()),
-            Self::Long(text) => text.clone(),
+            Self::Short { len, bytes } => Text::Short { len: *len, bytes: *bytes },
+            Self::Long(text) => Text::Long(Arc::downgrade(text)),
         }
     }
 
-    /// Bytes of heap: the text behind the two counts of an [`Arc`].
+    /// Bytes of heap: of a long text, and of what points to it, two counts and a pointer with its length.
     pub fn heap_bytes(&self) -> usize {
         match self {
             Self::Short { .. } => 0,
-            Self::Long(text) => (2 * size_of::<usize>() + text.len()).next_multiple_of(align_of::<usize>()),
+            Self::Long(text) => 4 * size_of::<usize>() + text.len(),
         }
     }
+}
+
+impl Pointed {
+    /// What `f` says of the text; none if it has gone.
+    #[allow(dead_code)] // as above
+    pub fn with<R>(&self, f: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        match self {
+            Self::Short { len, bytes } => Some(f(in_place(*len, bytes))),
+            Self::Long(text) => text.upgrade().map(|text| f(text.as_bytes())),
+        }
+    }
+}
+
+fn in_place(len: u8, bytes: &[u8; SHORT_MAX]) -> &[u8] {
+    bytes.get(..usize::from(len)).unwrap_or_default()
 }
 
 #[cfg(all(test, not(loom)))]
@@ -71,16 +93,18 @@ mod tests {
         fn a_text_is_what_it_was(text in ".{0,60}", other in ".{0,3}") {
             let kept = Text::new(&text);
             prop_assert_eq!(kept.as_str(), &text);
-            prop_assert_eq!(&*kept.shared(), &text);
-            prop_assert!(kept.clone().is(&text));
-            prop_assert!(kept.is(&text));
-            prop_assert_eq!(kept.is(&other), text == other);
+            prop_assert_eq!(kept.bytes(), text.as_bytes());
+            prop_assert_eq!(kept.bytes() == other.as_bytes(), text == other);
             prop_assert_eq!(kept.heap_bytes() == 0, text.len() <= SHORT_MAX);
+            let pointed = kept.pointed();
+            prop_assert_eq!(pointed.with(|bytes| bytes == text.as_bytes()), Some(true));
+            drop(kept);
+            prop_assert_eq!(pointed.with(|_| ()).is_some(), text.len() <= SHORT_MAX, "a long one goes with its tag");
         }
     }
 
     #[test]
     fn a_text_takes_no_more_than_it_should() {
-        assert_eq!((size_of::<Text>(), size_of::<Option<Text>>()), (48, 48));
+        assert_eq!((size_of::<Text>(), size_of::<Option<Text>>(), size_of::<Pointed>()), (48, 48, 48));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! All shifting and masking of the interner is here, and nothing else.
 
-use super::sync::fault;
+use super::sync::{BUCKETS, FIRST, fault};
 use std::num::NonZeroU64;
 
 const HIGH: u32 = 32;
@@ -46,8 +46,8 @@ pub(super) struct Word(pub(super) u64);
 impl Word {
     /// One reference.
     pub(super) const ONE: u64 = 1;
-    /// Slots are numbered below this.
-    pub(super) const SLOTS_MAX: u32 = u32::MAX - 1;
+    /// Slots are numbered below this: all that all buckets have. `u32::MAX - 63`, but not in the models.
+    pub(super) const SLOTS_MAX: u32 = FIRST * ((1 << BUCKETS) - 1);
     /// More references than a program can hold by honest means; half of what would touch the generation, so
     /// that threads that count up at the same time are found out before any of them does harm.
     pub(super) const REFERENCES_MAX: u32 = u32::MAX / 2;
@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn the_ends_of_the_ranges() {
         assert_eq!(TagId::new(0, 0).get(), 1);
-        assert_eq!(TagId::new(Word::SLOTS_MAX - 1, u32::MAX).get(), u64::MAX - 1);
+        assert_eq!(Word::SLOTS_MAX, u32::MAX - 63);
+        assert_eq!(TagId::new(Word::SLOTS_MAX - 1, u32::MAX).get(), u64::MAX - 63);
         assert_eq!(Word::new(u32::MAX, 0).vacated(), None);
         assert_eq!(Head(0).first(), 0);
         assert_eq!(Head(u64::MAX).with_first(3).0, 3);

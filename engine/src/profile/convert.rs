@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TakeError {
-    /// More tags than can be told apart.
+    /// More tags than the process may know, or one that is too long.
     #[error(transparent)]
     Tags(#[from] Full),
     /// More tags than one tree can bear.

@@ -178,12 +178,13 @@ impl Limits {
 const STACK_BYTES: usize = 32 << 20;
 
 impl Engine {
-    /// Starts the workers of a learning engine that shares the process's tag interner.
+    /// Starts the workers of a learning engine that shares the process's tag interner, which holds at most
+    /// `config.tags_max` tags unless somebody has used it before.
     ///
     /// # Errors
     /// A pattern in `config.path_protect` is malformed, or a thread cannot be started.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_with(config, Mode::Learn, Interner::global())
+        Self::start_with(config, Mode::Learn, Interner::global_of(config.tags_max))
     }
 
     /// As [`start`](Self::start), with a choice of mode and interner.

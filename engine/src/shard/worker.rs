@@ -7,7 +7,7 @@ use super::waiting::{Turn, Waiting};
 use super::{Limits, Mode, counted};
 use crate::config::Config;
 use crate::event::{Body, EventBuf, EventRef, Stored};
-use crate::intern::{Full, Interner};
+use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::profile::drift::{Checker, Finding};
 use crate::tree::{ActivityTree, Rules};
@@ -330,6 +330,9 @@ impl Worker {
         let (Ok(image), Ok(tag)) = (std::str::from_utf8(image), std::str::from_utf8(tag)) else {
             return Fate::Rejected(Rejected::InvalidValue);
         };
+        if image.len().max(tag.len()) > TEXT_MAX {
+            return Fate::Rejected(Rejected::InvalidValue);
+        }
         let Some(Some(container)) = self.containers.get_mut(index) else { return Fate::Lifecycle };
         let told = Workload { image: Arc::from(image), tag: Arc::from(tag), assumed: false };
         match &mut container.state {

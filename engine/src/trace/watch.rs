@@ -6,6 +6,7 @@
 use super::Reject;
 use super::bounded::Bounded;
 use crate::event::{Body, EventRef, Peer, Sink};
+use crate::intern::TEXT_MAX;
 use crate::ledger::Rejected;
 use crate::path::DNS_NAME_BYTES_MAX;
 use crate::tree::PATH_BYTES_MAX;
@@ -59,17 +60,20 @@ pub(super) struct Watch<'a> {
 
 impl Sink for Watch<'_> {
     fn event(&mut self, event: EventRef<'_>) {
+        self.held_back = impossible(&event);
+        if self.held_back.is_some() {
+            return;
+        }
         if let Body::ContainerStart { image, tag } = event.body {
             self.conflict = self.workloads.tell(event.container, image, tag);
         }
-        self.held_back = impossible(&event);
-        if self.held_back.is_none() {
-            self.sink.event(event);
-        }
+        self.sink.event(event);
     }
 
     fn implied(&mut self, event: EventRef<'_>) {
-        if let Body::ContainerStart { image, tag } = event.body {
+        if let Body::ContainerStart { image, tag } = event.body
+            && impossible(&event).is_none()
+        {
             self.workloads.tell(event.container, image, tag);
         }
         self.sink.implied(event);
@@ -86,6 +90,12 @@ fn impossible(event: &EventRef<'_>) -> Option<Reject> {
             ("addr", path.len(), PATH_BYTES_MAX, Rejected::TooLong)
         }
         Body::Dns { name, .. } => ("name", name.len(), DNS_NAME_BYTES_MAX, Rejected::InvalidValue),
+        Body::ContainerStart { image, .. } if image.len() > TEXT_MAX => {
+            ("image", image.len(), TEXT_MAX, Rejected::InvalidValue)
+        }
+        Body::ContainerStart { tag, .. } if tag.len() > TEXT_MAX => {
+            ("tag", tag.len(), TEXT_MAX, Rejected::InvalidValue)
+        }
         _ => return None,
     };
     let detail = match len {
@@ -117,6 +127,27 @@ mod tests {
         ] {
             let told = workloads.tell(container.as_bytes(), image.as_bytes(), tag.as_bytes());
             assert_eq!(told.and_then(|reject| reject.field), field, "{container} {image} {tag}");
+        }
+    }
+
+    #[test]
+    fn a_workload_s_texts_have_a_longest() {
+        let (fits, long) = (vec![b'x'; TEXT_MAX], vec![b'x'; TEXT_MAX + 1]);
+        let mut workloads = Workloads::default();
+        for (image, tag, field) in
+            [(&fits, &long, Some("tag")), (&long, &fits, Some("image")), (&fits, &fits, None), (&fits, &fits, None)]
+        {
+            let mut sent = EventBuf::new();
+            let mut watch = Watch { sink: &mut sent, workloads: &mut workloads, held_back: None, conflict: None };
+            let body = Body::ContainerStart { image: &**image, tag: &**tag };
+            let event = Event { ts: 0, container: &b"c"[..], pid: 0, start: None, body };
+            watch.implied(event);
+            watch.event(event);
+            // What cannot be is not what the container was told to be first.
+            assert!(watch.conflict.is_none());
+            let rejected = watch.held_back.map(|reject| (reject.reason, reject.field));
+            assert_eq!(rejected, field.map(|field| (Rejected::InvalidValue, Some(field))));
+            assert_eq!(sent.len(), 1 + usize::from(field.is_none()));
         }
     }
 

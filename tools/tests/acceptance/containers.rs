@@ -175,3 +175,25 @@ fn with_a_start_time_pid_reuse_is_no_question() {
     let of = |at: usize| texts(&lab.profile("web")["processes"][at], "files", "path");
     assert_eq!((of(0), of(1)), (vec!["/by-a".to_owned()], vec!["/by-b".to_owned()]));
 }
+
+#[test]
+fn tags_are_as_many_as_was_asked_for() {
+    let lab = Lab::new();
+    let other = r#"{"ts":3,"type":"container_start","container":"d","image":"db","tag":"2"}"#;
+    lab.file("t", trace(&[START, EXEC, other, &open(4, "/a")]));
+    let mut replay = lab.command(&["replay", "--stats", "stats.json", "t"]);
+    let output = replay.envs([("GROVE_TAGS_MAX", "1"), ("GROVE_WORKERS", "1")]).output().unwrap();
+    crate::support::Ended::of(output).expect(0);
+    assert_eq!(lab.stats().nonzero(), "received=4 applied_new=2 lifecycle=1 dropped.tags_full=1");
+    assert_eq!(lab.names("profiles"), ["web.profile.json"]);
+}
+
+#[test]
+fn a_tag_that_is_too_long_is_a_rejection_that_names_it() {
+    let lab = Lab::new();
+    let long =
+        format!(r#"{{"ts":1,"type":"container_start","container":"c","image":"web","tag":"{}"}}"#, "x".repeat(4097));
+    lab.file("t.jsonl", trace(&[&long, START, EXEC, &open(4, "/a")]));
+    lab.run(&["replay", "--stats", "stats.json", "t.jsonl"]).expect(0).said(&["invalid_value", "`tag`", "4096"]);
+    assert_eq!(lab.stats().nonzero(), "received=4 applied_new=2 lifecycle=1 rejected.invalid_value=1");
+}
