@@ -50,7 +50,8 @@
 //! - Binds, and sends to an address, through io_uring before Linux 6.11, and the results of what is done through it
 //!   where `io_uring_complete` cannot be attached to. Files opened into a ring's own table, or with the result
 //!   suppressed, have the name that was asked for.
-//! - DNS questions after the first of a message, and those whose message begins in the middle of a TCP segment.
+//! - DNS questions after the first of a message. Over TCP, messages after the fourth of a segment, those that end in
+//!   another segment than they begin in, and those behind the end of such a one.
 //! - The path of a script is as given to `execve`, made absolute by the working directory; symbolic links in it are
 //!   not followed. Its interpreter's path is.
 //! - What our own forks do before they execute a program: it is our doing.

@@ -224,6 +224,20 @@ fn only_descendants_questions_are_told_though_all_are_of_one_cgroup() {
     assert_eq!(asked, [child; ASKED]);
 }
 
+/// A datagram is of whoever sends it, wherever its socket was made.
+#[test]
+fn a_question_of_who_has_changed_its_cgroup_is_told_as_its_own() {
+    let Some(mut w) = watch(&only_followed(everything())) else { return };
+    let group = Group::new("moved");
+    let question = r"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x05moved\x04test\0\0\x01\0\x01";
+    let procs = group.0.join("cgroup.procs");
+    let script = format!("exec 3<>/dev/udp/127.0.0.1/53; echo $$ > {}; printf '{question}' >&3; :", procs.display());
+    let pid = run_program_unread(&mut w, Path::new("/bin/bash"), &["-c", &script]);
+    w.drain();
+    let of: Vec<_> = w.of(pid).into_iter().filter(|s| line(s) == "dns moved.test 1").map(|s| s.cgroup).collect();
+    assert_eq!(of, [group.id()], "{:?}", w.counts);
+}
+
 #[test]
 fn classes_that_are_switched_off_are_silent() {
     let options = Options { classes: Classes::only(&[Class::Exec]), ..everything() };

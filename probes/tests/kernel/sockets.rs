@@ -126,12 +126,42 @@ fn dns_questions_over_both_transports_and_families() {
 
         let tcp = TcpListener::bind((server, 53)).unwrap();
         let message = question("tcp.example.com", 1);
-        let framed: Vec<u8> = (message.len() as u16).to_be_bytes().into_iter().chain(message).collect();
-        let told = ask(&mut w, "tcp", server, &framed);
+        let told = ask(&mut w, "tcp", server, &framed(&message));
         assert_eq!(told.iter().filter(|l| *l == "dns tcp.example.com 1").count(), 1, "{told:?}");
         let (mut stream, _) = tcp.accept().unwrap();
         stream.read_exact(&mut [0; 14]).unwrap();
         stream.flush().unwrap();
+    }
+}
+
+/// With its length in front, as streams have it.
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&(message.len() as u16).to_be_bytes(), message].concat()
+}
+
+/// The C library asks for both kinds of address at once, and nothing else is told of a segment than what it asks.
+#[test]
+fn every_message_of_a_segment_is_told_and_what_is_no_message_is_not() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let _tcp = TcpListener::bind("127.0.0.7:53").unwrap();
+    let (a, aaaa) = (question("both.example.test", 1), question("both.example.test", 28));
+    let mut answer = question("answer.example.test", 1);
+    answer[2] |= 0x80;
+    let asked = ["dns both.example.test 1", "dns both.example.test 28"];
+    for (segment, expected) in [
+        ([framed(&a), framed(&aaaa)].concat(), &asked[..]),
+        // The length has gone ahead.
+        (a.clone(), &asked[..1]),
+        // The end of a message that has begun elsewhere, and the beginning of one that ends elsewhere.
+        ([framed(&a), framed(&aaaa)[..20].to_vec()].concat(), &asked[..1]),
+        ([&a[9..], &framed(&aaaa)].concat(), &[]),
+        (framed(&answer), &[]),
+        (b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n".to_vec(), &[]),
+        (vec![0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1], &[]),
+    ] {
+        let told = ask(&mut w, "tcp", "127.0.0.7", &segment);
+        let told: Vec<_> = told.iter().filter(|l| l.starts_with("dns")).collect();
+        assert_eq!(told, expected, "{segment:?}");
     }
 }
 
