@@ -120,8 +120,17 @@ static __always_inline int call_opened(struct task_struct *task, struct process 
 {
     if (ret < 0 && (!failed || restarts(ret)))
         return 0;
-    struct opening o = {.task = task, .leader = task->group_leader, .process = p, .cgroup = cgroup, .ret = ret};
-    __u64 name = call->nr == NR_OPEN || call->nr == NR_CREAT ? call->a[0] : call->a[1];
+    struct opening o = {.task = task,
+                        .leader = task->group_leader,
+                        .process = p,
+                        .cgroup = cgroup,
+                        .ret = ret,
+                        .base = AT_FDCWD};
+    __u64 name = call->a[0];
+    if (call->nr != NR_OPEN && call->nr != NR_CREAT) {
+        o.base = call->a[0];
+        name = call->a[1];
+    }
     if (call->nr == NR_OPEN)
         o.flags = call->a[1];
     else if (call->nr == NR_OPENAT)

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
+use grove_probes::kernel::Options;
+
 use crate::support::*;
 
 #[track_caller]
@@ -11,8 +13,10 @@ fn check(w: &mut Watch, args: &[&str], expected: &str) {
     let dir = tempfile::tempdir().unwrap();
     let _listening = UnixListener::bind(dir.path().join("listening")).unwrap();
     let _mailbox = UnixDatagram::bind(dir.path().join("mailbox")).unwrap();
-    let told = lines(&w.run(child(args).current_dir(dir.path())));
-    let told: Vec<_> = told.into_iter().filter(|line| !line.starts_with("open ")).collect();
+    let at = dir.path().canonicalize().unwrap();
+    let told = lines(&w.run(child(args).current_dir(&at)));
+    let told = told.into_iter().filter(|line| !line.starts_with("open "));
+    let told: Vec<_> = told.map(|line| line.replace(at.to_str().unwrap(), "DIR")).collect();
     assert!(told.contains(&expected.to_string()), "{args:?}: {expected} is not in {told:#?}");
 }
 
@@ -28,15 +32,15 @@ fn connect_and_bind_of_every_family() {
     check(w, &["connect", "inet6", "stream", "::1", &port6], &format!("connect Ip(::1) {port6} tcp 0"));
     check(w, &["connect", "inet", "dgram", "127.0.0.2", "9"], "connect Ip(127.0.0.2) 9 udp 0");
     check(w, &["connect", "inet", "stream", "127.0.0.1", "1"], "connect Ip(127.0.0.1) 1 tcp -111");
-    check(w, &["connect", "unix", "stream", "listening", "0"], "connect Unix(listening) 0 - 0");
-    check(w, &["connect", "unix", "stream", "absent", "0"], "connect Unix(absent) 0 - -2");
+    check(w, &["connect", "unix", "stream", "listening", "0"], "connect Unix(DIR/listening) 0 - 0");
+    check(w, &["connect", "unix", "stream", "absent", "0"], "connect Unix(DIR/absent) 0 - -2");
     check(w, &["connect", "unix", "stream", "@nobody", "0"], "connect Unix(@nobody) 0 - -111");
     check(w, &["bind", "inet", "stream", "127.0.0.1", "0"], "bind Ip(127.0.0.1) 0 tcp 0");
     check(w, &["bind", "inet6", "dgram", "::1", "0"], "bind Ip(::1) 0 udp 0");
-    check(w, &["bind", "unix", "dgram", "made", "0"], "bind Unix(made) 0 - 0");
+    check(w, &["bind", "unix", "dgram", "made", "0"], "bind Unix(DIR/made) 0 - 0");
     check(w, &["bind", "unix", "stream", "@made", "0"], "bind Unix(@made) 0 - 0");
     let long = "s".repeat(107);
-    check(w, &["bind", "unix", "stream", &long, "0"], &format!("bind Unix({long}) 0 - 0"));
+    check(w, &["bind", "unix", "stream", &long, "0"], &format!("bind Unix(DIR/{long}) 0 - 0"));
 }
 
 /// Whoever sends without a connect has a peer all the same, by whatever call; and so has a connect that is none of the
@@ -59,18 +63,18 @@ fn other_ways_to_a_peer() {
     ] {
         check(w, &[how, "inet", "dgram", "127.0.0.2", "9"], "connect Ip(127.0.0.2) 9 udp 0");
         check(w, &[how, "inet6", "dgram", "::1", "9"], "connect Ip(::1) 9 udp 0");
-        check(w, &[how, "unix", "dgram", "mailbox", "0"], "connect Unix(mailbox) 0 - 0");
+        check(w, &[how, "unix", "dgram", "mailbox", "0"], "connect Unix(DIR/mailbox) 0 - 0");
     }
     for how in ["32-connect", "32-socketcall-connect", "uring-connect", "fastopen"] {
         check(w, &[how, "inet", "stream", "127.0.0.1", &port], &format!("connect Ip(127.0.0.1) {port} tcp 0"));
     }
     for how in ["32-connect", "uring-connect"] {
         check(w, &[how, "inet", "stream", "127.0.0.1", "1"], "connect Ip(127.0.0.1) 1 tcp -111");
-        check(w, &[how, "unix", "stream", "absent", "0"], "connect Unix(absent) 0 - -2");
+        check(w, &[how, "unix", "stream", "absent", "0"], "connect Unix(DIR/absent) 0 - -2");
     }
     for how in ["32-bind", "32-socketcall-bind", "uring-bind"] {
         check(w, &[how, "inet", "stream", "127.0.0.1", "0"], "bind Ip(127.0.0.1) 0 tcp 0");
-        check(w, &[how, "unix", "dgram", "made", "0"], "bind Unix(made) 0 - 0");
+        check(w, &[how, "unix", "dgram", "made", "0"], "bind Unix(DIR/made) 0 - 0");
     }
 }
 
@@ -80,6 +84,17 @@ fn an_address_that_counts_for_nothing_is_no_peer() {
     let Some(mut w) = watch(&everything()) else { return };
     let told = lines(&w.run(&mut child(&["sendto", "inet", "stream", "127.0.0.5", "9"])));
     assert!(!told.iter().any(|line| line.contains("127.0.0.5")), "{told:?}");
+}
+
+/// A relative path is another one in another directory, and no repeat there.
+#[test]
+fn a_unix_path_begins_at_the_working_directory_of_the_time() {
+    let dedup = Some(std::time::Duration::from_secs(3600));
+    let Some(mut w) = watch(&Options { dedup, ..Options::default() }) else { return };
+    let told = lines(&w.run(&mut child(&["in-both", "connect", "/usr", "/", "absent"])));
+    for expected in ["connect Unix(/usr/absent) 0 - -2", "connect Unix(/absent) 0 - -2"] {
+        assert!(told.contains(&expected.to_owned()), "{told:#?}");
+    }
 }
 
 #[test]
