@@ -26,6 +26,7 @@ static __always_inline void print_opening(struct print *p, const struct opening 
     print_add(p, o->cgroup);
     print_add(p, o->process->lineage);
     print_add(p, (o->flags & 3) | (o->ret < 0 ? 4 : 0));
+    print_moves(p, o->cgroup);
 }
 
 static __always_inline void put_opening(const struct opening *o, struct scratch *s, __u32 begin, __u32 marks,

@@ -163,6 +163,12 @@ static __always_inline __u64 file_at(struct task_struct *task, __u32 fd)
     return file;
 }
 
+static __always_inline __u32 *moves_of(__u64 cgroup)
+{
+    __u32 index = (cgroup * 0x9e3779b97f4a7c15) >> 52;
+    return bpf_map_lookup_elem(&moves, &index);
+}
+
 // Where a relative name begins: the open directory `fd`, or (AT_FDCWD) the working directory. False if there is none.
 static __always_inline bool base_of(struct walk *w, struct task_struct *task, int fd)
 {
@@ -175,6 +181,13 @@ static __always_inline bool base_of(struct walk *w, struct task_struct *task, in
             path_numbers(&w->dentry, &w->mnt, &((struct file *)file)->f_path);
     }
     return w->dentry;
+}
+
+// `cgroup`'s moves are part of what a directory's address stands for.
+static __always_inline void print_moves(struct print *p, __u64 cgroup)
+{
+    __u32 *n = moves_of(cgroup);
+    print_add(p, n ? *n : 0);
 }
 
 static __always_inline void print_base(struct print *p, const struct walk *w)

@@ -133,8 +133,10 @@ static __noinline int socket_called(struct socket_call *c)
         for (int i = 0; i < 13; i++)
             print_add(&p, words[i]);
         relative = is_path && s->text[begin] != '/' && base_of(&w, c->task, AT_FDCWD);
-        if (relative)
+        if (relative) {
             print_base(&p, &w);
+            print_moves(&p, c->cgroup);
+        }
         r->said = len;
         r->is_path = is_path;
     } else {

@@ -56,7 +56,8 @@
 //! - The path of a script is as given to `execve`, made absolute by the working directory; symbolic links in it are
 //!   not followed. Its interpreter's path is.
 //! - What our own forks do before they execute a program: it is our doing.
-//! - A directory renamed within the window is not told about again for files that are opened below it.
+//! - A directory that another cgroup moved within the window, or a request of io_uring, is not told about again for
+//!   files that are opened below it. What a cgroup's own calls move is.
 //!
 //! Not here: whose cgroup it is (`workload`), and joining both into events of containers (`live`).
 

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -285,6 +286,18 @@ static void *exec_it(void *path)
     return path;
 }
 
+static void *wait_for_input(void *pipe)
+{
+    char c;
+    return read(*(int *)pipe, &c, 1) < 0 ? pipe : 0;
+}
+
+static void *wait_for_anything(void *arg)
+{
+    select(0, 0, 0, 0, 0);
+    return arg;
+}
+
 static void *idle(void *arg)
 {
     return arg;
@@ -309,6 +322,16 @@ int main(int argc, char **argv)
     }
     if (!strcmp(a[0], "chdir-open"))
         return chdir(a[1]) || open(a[2], O_RDONLY) < 0 ? errno : 0;
+    // renamed DIR NAME DIR2: NAME is opened below DIR, and again when that is DIR2.
+    if (!strcmp(a[0], "renamed")) {
+        char path[4096];
+        snprintf(path, sizeof(path), "%s/%s", a[1], a[2]);
+        close(open(path, O_RDONLY));
+        if (rename(a[1], a[3]))
+            return errno;
+        snprintf(path, sizeof(path), "%s/%s", a[3], a[2]);
+        return open(path, O_RDONLY) < 0 ? errno : 0;
+    }
     if (!strcmp(a[0], "uring"))
         return uring_open(a[1]);
     if (!strncmp(a[0], "uring-", 6) && a[1] && (!strcmp(a[1], "cwd") || !strcmp(a[1], "fd")))
@@ -351,6 +374,16 @@ int main(int argc, char **argv)
     if (!strcmp(a[0], "thread")) {
         pthread_t t;
         return pthread_create(&t, 0, idle, 0) || pthread_join(t, 0);
+    }
+    // wait-in-threads: one reads, one selects, and the process pauses; or, if `alone`, ends but for them.
+    if (!strcmp(a[0], "wait-in-threads")) {
+        static int ends[2];
+        pthread_t t;
+        if (pipe(ends) || pthread_create(&t, 0, wait_for_input, ends) || pthread_create(&t, 0, wait_for_anything, 0))
+            return errno;
+        if (a[1])
+            pthread_exit(0);
+        return pause();
     }
     if (!strcmp(a[0], "thread-exec")) {
         pthread_t t;

@@ -136,7 +136,9 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
                 let made = outside.split(' ').next().unwrap().parse().unwrap();
                 did.push(if call.contains("CLONE_THREAD") { Did::Thread(made) } else { Did::Fork(made) });
             }
-            "connect" | "bind" | "sendto" | "sendmsg" | "sendmmsg" => did.extend(sockets(name, call, result).into_iter().map(|did| absolute(did, cwd))),
+            "connect" | "bind" | "sendto" | "sendmsg" | "sendmmsg" => {
+                did.extend(sockets(name, call, result).into_iter().map(|did| absolute(did, cwd)))
+            }
             _ if fails => {
                 let (_, arguments) = call.split_once('(').unwrap();
                 let base = arguments.split_once('"').unwrap().0.split(['<', '>']).nth(1).unwrap_or(cwd);
