@@ -116,6 +116,10 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
         let name = call.split('(').next().unwrap();
         let base = call.split_once("AT_FDCWD<").and_then(|(_, base)| base.split('>').next());
         cwd = base.unwrap_or(cwd);
+        // Broken off by a signal, and made again.
+        if result.starts_with("? ERESTART") {
+            continue;
+        }
         let fails = result.starts_with('-') || result.starts_with('?');
         match name {
             "execve" | "execveat" if fails => (),
