@@ -12,15 +12,26 @@ enum {
     NR_SENDMSG = 46,
     NR_BIND = 49,
     NR_EXECVE = 59,
+    NR_RENAME = 82,
+    NR_RMDIR = 84,
     NR_CREAT = 85,
+    NR_PIVOT_ROOT = 155,
+    NR_CHROOT = 161,
+    NR_MOUNT = 165,
+    NR_UMOUNT2 = 166,
     NR_OPENAT = 257,
+    NR_UNLINKAT = 263,
+    NR_RENAMEAT = 264,
     NR_SENDMMSG = 307,
+    NR_RENAMEAT2 = 316,
     NR_EXECVEAT = 322,
+    NR_MOVE_MOUNT = 429,
     NR_OPENAT2 = 437,
     NR_RT_SIGRETURN = 15,
 };
 
 #define NR_NONE (~0ull)
+#define AT_REMOVEDIR 0x200
 
 enum {
     NR32_SOCKETCALL = 102,
@@ -33,6 +44,14 @@ enum {
 static __always_inline bool restarts(long ret)
 {
     return ret <= -512 && ret >= -516;
+}
+
+// Directories may lie elsewhere from now on.
+static __always_inline void moved(__u64 cgroup, long ret)
+{
+    __u32 *n = ret ? 0 : moves_of(cgroup);
+    if (n && window_ns)
+        __sync_fetch_and_add(n, 1);
 }
 
 // A call and its arguments, whatever the way it was made in.
@@ -64,6 +83,19 @@ static __always_inline __u64 number_of_32(__u64 nr)
         return NR_SENDMSG;
     case 345:
         return NR_SENDMMSG;
+    case 38:
+    case 302:
+    case 353:
+        return NR_RENAME;
+    case 40:
+    case 301:
+        return NR_RMDIR;
+    case 21:
+    case 52:
+    case 61:
+    case 217:
+    case 429:
+        return NR_MOUNT;
     }
     return NR_NONE;
 }
@@ -120,8 +152,17 @@ static __always_inline int call_opened(struct task_struct *task, struct process 
 {
     if (ret < 0 && (!failed || restarts(ret)))
         return 0;
-    struct opening o = {.task = task, .leader = task->group_leader, .process = p, .cgroup = cgroup, .ret = ret};
-    __u64 name = call->nr == NR_OPEN || call->nr == NR_CREAT ? call->a[0] : call->a[1];
+    struct opening o = {.task = task,
+                        .leader = task->group_leader,
+                        .process = p,
+                        .cgroup = cgroup,
+                        .ret = ret,
+                        .base = AT_FDCWD};
+    __u64 name = call->a[0];
+    if (call->nr != NR_OPEN && call->nr != NR_CREAT) {
+        o.base = call->a[0];
+        name = call->a[1];
+    }
     if (call->nr == NR_OPEN)
         o.flags = call->a[1];
     else if (call->nr == NR_OPENAT)
@@ -273,12 +314,25 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
         if (call.wide)
             arguments_of(&call, regs);
         return call_addressed(task, p, cgroup, &call, ret);
+    case NR_UNLINKAT:
+        if (!(regs->dx & AT_REMOVEDIR))
+            return 0;
+    case NR_RMDIR:
+    case NR_RENAME:
+    case NR_RENAMEAT:
+    case NR_RENAMEAT2:
+    case NR_MOUNT:
+    case NR_UMOUNT2:
+    case NR_MOVE_MOUNT:
+    case NR_PIVOT_ROOT:
+    case NR_CHROOT:
+        moved(cgroup, ret);
     }
     return 0;
 }
 
-// Every process's set is told now, and with it the call that each thread is in: one that waits for ever would
-// not be seen at its return.
+// Run twice: before the control is raised, when every thread notes the call that it is in, since one that waits for
+// ever would not be seen at its return; and after it, when every process's set is told.
 SEC("iter/task")
 int grove_flush(struct bpf_iter__task *ctx)
 {
@@ -294,8 +348,10 @@ int grove_flush(struct bpf_iter__task *ctx)
     __u64 nr = regs->orig_ax;
     if (!(task->thread_info.status & TASK_COMPAT))
         note_call(p, nr);
-    if (task->pid == task->tgid) {
-        p->flush_epoch = control_value(CONTROL_FLUSH);
+    __u32 epoch = control_value(CONTROL_FLUSH);
+    // By whichever thread comes first: the leader may have ended before the others.
+    if (p->flush_epoch != epoch) {
+        p->flush_epoch = epoch;
         p->used = 0;
         p->refused = 0;
         flush_calls(p, leader, p->cgroup);

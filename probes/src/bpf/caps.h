@@ -51,9 +51,11 @@ int BPF_PROG(grove_cap_capable, const struct cred *cred, struct user_namespace *
         return 0;
     struct task_struct *leader = task->group_leader;
     struct process *p = process_of(leader, true);
-    if (!p)
-        return 0;
     __u64 cgroup = cgroup_of(task);
+    if (!p) {
+        count_lost(cgroup, CLASS_CAPABILITY, CAUSE_MAP_FULL);
+        return 0;
+    }
     if (!in_scope(p, task->tgid, cgroup))
         return 0;
     __u64 bit = 1ull << cap;

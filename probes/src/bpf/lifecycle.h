@@ -31,7 +31,8 @@ int BPF_PROG(grove_fork, struct task_struct *parent, struct task_struct *child)
     }
     if (scope == SCOPE_DESCENDANTS && p->followed) {
         __u32 tgid = child->tgid, one = 1;
-        bpf_map_update_elem(&followed, &tgid, &one, BPF_ANY);
+        if (bpf_map_update_elem(&followed, &tgid, &one, BPF_ANY))
+            count_lost(cgroup, CLASS_DNS, CAUSE_MAP_FULL); // all that it will ask
     }
     if (!wanted(CLASS_FORK) || !in_scope(p, child->tgid, cgroup))
         return 0;
@@ -180,7 +181,7 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
             // The first tells the programs of a multi-call binary apart.
             __u32 len = argv < PATH_MAX ? argv : PATH_MAX;
             if (!arguments) {
-                long n = bpf_probe_read_kernel_str(s->text, 64, s->text + to);
+                long n = bpf_probe_read_kernel_str(s->text, PATH_MAX, s->text + to);
                 len = n > 0 ? n : 0;
             } else {
                 bpf_probe_read_kernel(s->text, len, s->text + to);

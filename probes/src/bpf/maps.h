@@ -30,6 +30,7 @@ enum {
     ARGV_MAX = 8192,
     COMPONENTS_MAX = 256,
     SEEN_SLOTS = 65536,
+    MOVES_SLOTS = 4096,
 };
 
 struct {
@@ -152,3 +153,12 @@ struct {
     __type(key, __u32);
     __type(value, struct seen);
 } told SEC(".maps");
+
+// How often directories and mounts were moved or taken away, by cgroup: what was told before does not make a repeat of
+// what comes after, since the way to it may be another. Cgroups that share a slot only cost each other repeats.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, MOVES_SLOTS);
+    __type(key, __u32);
+    __type(value, __u32);
+} moves SEC(".maps");

@@ -4,7 +4,6 @@
 #pragma once
 #include "path.h"
 
-#define AT_FDCWD (-100)
 #define MAX_ERRNO 4095
 
 // What is left of `bytes` of text ending in the scratch's fixed part, as a record's size.
@@ -18,6 +17,7 @@ struct opening {
     __u64 flags;
     __s64 ret;
     __u32 marks;
+    __s32 base; // the directory that a relative name begins at
 };
 
 static __always_inline void print_opening(struct print *p, const struct opening *o)
@@ -26,6 +26,7 @@ static __always_inline void print_opening(struct print *p, const struct opening 
     print_add(p, o->cgroup);
     print_add(p, o->process->lineage);
     print_add(p, (o->flags & 3) | (o->ret < 0 ? 4 : 0));
+    print_moves(p, o->cgroup);
 }
 
 static __always_inline void put_opening(const struct opening *o, struct scratch *s, __u32 begin, __u32 marks,
@@ -80,7 +81,7 @@ static __noinline int opened(struct opening *o, __u64 file)
 }
 
 // An open that failed, or whose result cannot be had: `name` is what the process said, in its own memory
-// or (`kernel`) in the kernel's copy.
+// or (`kernel`) in the kernel's copy. A relative one is told below where it begins.
 static __noinline int open_said(struct opening *o, const void *name, bool kernel)
 {
     struct scratch *s = my_scratch();
@@ -103,14 +104,15 @@ static __noinline int open_said(struct opening *o, const void *name, bool kernel
     print_opening(&p, o);
     print_add(&p, len);
     struct walk w = {};
-    walk_from(&w, o->task);
-    path_numbers(&w.dentry, &w.mnt, &o->task->fs->pwd);
-    print_add(&p, w.dentry);
-    print_add(&p, w.mnt);
-    print_add(&p, w.root_dentry);
+    bool relative = len && s->text[0] != '/' && base_of(&w, o->task, o->base);
+    if (!relative)
+        walk_from(&w, o->task);
+    print_base(&p, &w);
     print_text(&p, len);
     if (admit(&p, now, o->cgroup, CLASS_OPEN, &slot) == LEAVE)
         return 0;
+    if (relative)
+        begin = put_base(&w, s, begin);
     __u32 marks = MARK_USER_STRING | (n >= PATH_MAX ? MARK_CUT : 0);
     put_opening(o, s, begin, marks, now, slot, &p);
     return 0;

@@ -5,6 +5,8 @@
 #pragma once
 #include "process.h"
 
+#define AT_FDCWD (-100)
+
 // What to walk from and to, and what came of it.
 struct walk {
     __u64 dentry;
@@ -159,6 +161,52 @@ static __always_inline __u64 file_at(struct task_struct *task, __u32 fd)
     if (fd < table->max_fds)
         bpf_probe_read_kernel(&file, 8, (void *)((__u64)table->fd + 8ull * fd));
     return file;
+}
+
+static __always_inline __u32 *moves_of(__u64 cgroup)
+{
+    __u32 index = (cgroup * 0x9e3779b97f4a7c15) >> 52;
+    return bpf_map_lookup_elem(&moves, &index);
+}
+
+// Where a relative name begins: the open directory `fd`, or (AT_FDCWD) the working directory. False if there is none.
+static __always_inline bool base_of(struct walk *w, struct task_struct *task, int fd)
+{
+    walk_from(w, task);
+    if (fd == AT_FDCWD) {
+        path_numbers(&w->dentry, &w->mnt, &task->fs->pwd);
+    } else {
+        __u64 file = file_at(task, fd);
+        if (file)
+            path_numbers(&w->dentry, &w->mnt, &((struct file *)file)->f_path);
+    }
+    return w->dentry;
+}
+
+// `cgroup`'s moves are part of what a directory's address stands for.
+static __always_inline void print_moves(struct print *p, __u64 cgroup)
+{
+    __u32 *n = moves_of(cgroup);
+    print_add(p, n ? *n : 0);
+}
+
+static __always_inline void print_base(struct print *p, const struct walk *w)
+{
+    print_add(p, w->dentry);
+    print_add(p, w->mnt);
+    print_add(p, w->root_dentry);
+}
+
+// Puts the base in front of the relative name that begins at `begin`; returns where the text begins then. A base that
+// no path leads to is left out.
+static __always_inline __u32 put_base(struct walk *w, struct scratch *s, __u32 begin)
+{
+    __u32 slash = (begin - 1) & TEXT_MASK;
+    __u32 at = walk_up(w, slash) & TEXT_MASK;
+    if (w->marks)
+        return begin;
+    s->text[slash] = '/';
+    return at + 1 == slash ? slash : at; // the root is a slash itself
 }
 
 struct text_print {

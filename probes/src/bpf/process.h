@@ -90,8 +90,13 @@ static __always_inline void flush_calls(struct process *p, struct task_struct *l
     if (!any)
         return;
     tail_of(&r.tail, KIND_SYSCALLS, leader, cgroup, bpf_ktime_get_boot_ns());
-    if (admit_new(cgroup, CLASS_SYSCALLS) == DELIVER)
-        put(&r, sizeof(r), cgroup, CLASS_SYSCALLS);
+    if (admit_new(cgroup, CLASS_SYSCALLS) == DELIVER && put(&r, sizeof(r), cgroup, CLASS_SYSCALLS))
+        return;
+    // The set is lost, but not what is in it if there is another: some calls are made only once.
+    for (int i = 0; i < 8; i++) {
+        if (r.calls[i])
+            __sync_fetch_and_or(&p->calls[i], r.calls[i]);
+    }
 }
 
 static __always_inline void note_call(struct process *p, __u64 nr)

@@ -91,7 +91,7 @@ struct open_record {
     struct tail tail; // spare: flags
 };
 
-// Text: the unix path as the process gave it.
+// Text: the unix path as the process gave it, behind the directory that it begins at if it is relative.
 struct socket_record {
     __s64 ret;
     __u8 address[16];
@@ -102,7 +102,7 @@ struct socket_record {
     __u8 said;    // bytes of the text that were given
     __u8 is_path; // else an abstract name
     __u8 pad;
-    struct tail tail;
+    struct tail tail; // spare: bytes of that directory, with its slash
 };
 
 // Text: the question section's first entry as it is on the wire, possibly cut.

@@ -76,6 +76,8 @@ static __noinline int socket_called(struct socket_call *c)
     __u64 *address = (__u64 *)r->address;
     struct print p;
     struct seen *slot;
+    struct walk w = {};
+    bool relative = false;
     __u8 transport = 0;
     if (bytes < 2)
         return 0;
@@ -130,6 +132,11 @@ static __noinline int socket_called(struct socket_call *c)
         print_add(&p, len << 1 | is_path);
         for (int i = 0; i < 13; i++)
             print_add(&p, words[i]);
+        relative = is_path && s->text[begin] != '/' && base_of(&w, c->task, AT_FDCWD);
+        if (relative) {
+            print_base(&p, &w);
+            print_moves(&p, c->cgroup);
+        }
         r->said = len;
         r->is_path = is_path;
     } else {
@@ -149,6 +156,11 @@ static __noinline int socket_called(struct socket_call *c)
     r->family = a.family;
     r->connect = c->connect;
     tail_of(&r->tail, KIND_SOCKET, c->leader, c->cgroup, now);
+    if (relative) {
+        __u32 name = begin;
+        begin = put_base(&w, s, name) & TEXT_MASK;
+        r->tail.spare = (name - begin) & TEXT_MASK;
+    }
     r->tail.text = (TEXT_BYTES - begin) & TEXT_MASK;
     r->tail.marks = c->marks;
     if (put(s->text + begin, RECORD_BYTES(begin, *r), c->cgroup, CLASS_SOCKET))

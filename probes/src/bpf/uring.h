@@ -25,7 +25,8 @@ struct uring_asked {
     __u32 slot; // not 0: the file goes to the ring's own table, where it cannot be looked up
     __u32 bytes; // of the address
     __u8 opcode;
-    __u8 spare[7];
+    __u8 spare[3];
+    __s32 base; // the directory that a relative name begins at
     char name[URING_NAME_MAX]; // or the address
 };
 
@@ -79,6 +80,7 @@ static __always_inline void asked_to_open(struct uring_asked *asked, struct io_k
     bpf_probe_read_kernel(&asked->flags, 8, &open->how.flags);
     asked->flags = (__u32)asked->flags;
     bpf_probe_read_kernel(&asked->slot, 4, &open->file_slot);
+    bpf_probe_read_kernel(&asked->base, 4, &open->dfd);
     bpf_probe_read_kernel_str(asked->name, sizeof(asked->name), name);
 }
 
@@ -155,7 +157,8 @@ static __always_inline void told_open(struct task_struct *task, struct process *
                         .cgroup = cgroup,
                         .flags = asked->flags,
                         .ret = ret,
-                        .marks = MARK_URING};
+                        .marks = MARK_URING,
+                        .base = asked->base};
     if (asked->name[URING_NAME_MAX - 2])
         o.marks |= MARK_CUT;
     bool told = ret < 0 && !failed;
@@ -184,6 +187,7 @@ int BPF_PROG(grove_uring, struct io_kiocb *req)
     asked->slot = 0;
     asked->bytes = 0;
     asked->opcode = opcode;
+    asked->base = AT_FDCWD;
     asked->name[URING_NAME_MAX - 2] = 0;
     if (class == CLASS_OPEN)
         asked_to_open(asked, req);

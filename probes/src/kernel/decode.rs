@@ -145,7 +145,7 @@ impl Decoder {
             }
             kind::SOCKET => {
                 facts.io_uring = marks & mark::URING != 0;
-                socket(&mut rest, text_bytes)?
+                socket(&mut rest, text_bytes, low(spare)?)?
             }
             kind::DNS => self.dns(&mut rest, text_bytes, &mut facts)?,
             kind::SYSCALLS => self.syscalls(&mut rest)?,
@@ -234,7 +234,8 @@ fn exec<'a>(rest: &mut Rest<'a>, text_bytes: usize, marks: u8, facts: &mut Facts
     })
 }
 
-fn socket<'a>(rest: &mut Rest<'a>, text_bytes: usize) -> Result<Body<&'a [u8]>> {
+/// `base_bytes` of the text are the directory that a relative path begins at.
+fn socket<'a>(rest: &mut Rest<'a>, text_bytes: usize, base_bytes: u32) -> Result<Body<&'a [u8]>> {
     const UNIX: u8 = 1;
     const INET: u8 = 2;
     const INET6: u8 = 10;
@@ -253,7 +254,7 @@ fn socket<'a>(rest: &mut Rest<'a>, text_bytes: usize) -> Result<Body<&'a [u8]>> 
     let peer = match family {
         INET => Peer::Ip(IpAddr::V4(Ipv4Addr::new(a, b, c, d))),
         INET6 => Peer::Ip(IpAddr::V6(Ipv6Addr::from(address))),
-        UNIX => Peer::Unix(unix_name(text, said_bytes, ended != 0)?),
+        UNIX => Peer::Unix(unix_name(text, (base_bytes as usize).saturating_add(said_bytes), ended != 0)?),
         _ => return Err(Malformed),
     };
     let proto = match proto {
@@ -267,8 +268,8 @@ fn socket<'a>(rest: &mut Rest<'a>, text_bytes: usize) -> Result<Body<&'a [u8]>> 
 
 /// A unix address as it was given. A path ends at its first zero byte; an abstract name, in which the kernel side has
 /// put `@` in the place of its leading zero, is as long as was said.
-fn unix_name(text: &[u8], said_bytes: usize, is_path: bool) -> Result<&[u8]> {
-    let name = text.get(..said_bytes).ok_or(Malformed)?;
+fn unix_name(text: &[u8], bytes: usize, is_path: bool) -> Result<&[u8]> {
+    let name = text.get(..bytes).ok_or(Malformed)?;
     if is_path { Ok(name.split(|b| *b == 0).next().unwrap_or_default()) } else { Ok(name) }
 }
 

@@ -34,8 +34,9 @@
 //!   [`Cause::Repeat`] is not a loss: the same program, with the same ancestors, has told the same thing within the
 //!   window.
 //! - *Paths* of opened files and programs are walked in the kernel from the open file to the process's root: what the
-//!   container sees, free of races. Failed opens have only the string that the process gave, relative or not
-//!   ([`Facts::said`]).
+//!   container sees, free of races. Failed opens have only the string that the process gave
+//!   ([`Facts::said`]), behind the directory that it begins at if it is relative: so have the paths of unix sockets. It
+//!   stays relative if no path leads to that directory.
 //! - *Peers* are as the process said them, read when the call returns; a send to an address is told as a connect, with
 //!   result 0 however much was sent.
 //! - *Nothing stays behind.* Programs live as long as [`Probes`], or as the process. Nothing is pinned.
@@ -49,12 +50,14 @@
 //!   one of those calls (`mmap`, `mprotect`, `brk`, `mremap`, `fork`, `execve`, …) does not exist.
 //! - Binds, and sends to an address, through io_uring before Linux 6.11, and the results of what is done through it
 //!   where `io_uring_complete` cannot be attached to. Files opened into a ring's own table, or with the result
-//!   suppressed, have the name that was asked for.
-//! - DNS questions after the first of a message, and those whose message begins in the middle of a TCP segment.
+//!   suppressed, have the name that was asked for, made absolute as a failed open's is.
+//! - DNS questions after the first of a message. Over TCP, messages after the fourth of a segment, those that end in
+//!   another segment than they begin in, and those behind the end of such a one.
 //! - The path of a script is as given to `execve`, made absolute by the working directory; symbolic links in it are
 //!   not followed. Its interpreter's path is.
 //! - What our own forks do before they execute a program: it is our doing.
-//! - A directory renamed within the window is not told about again for files that are opened below it.
+//! - A directory that another cgroup moved within the window, or a request of io_uring, is not told about again for
+//!   files that are opened below it. What a cgroup's own calls move is.
 //!
 //! Not here: whose cgroup it is (`workload`), and joining both into events of containers (`live`).
 

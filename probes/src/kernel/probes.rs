@@ -214,7 +214,7 @@ impl Probes {
     ///
     /// # Errors
     ///
-    /// The map is full (65,536 processes).
+    /// The map is full (65,536 processes, with those that descend from them).
     pub fn follow(&mut self, pid: u32) -> io::Result<()> {
         self.followed.insert(pid, 1, 0).map_err(io::Error::other)?;
         self.raise(CONTROL_SCOPE)
@@ -226,7 +226,13 @@ impl Probes {
     ///
     /// The kernel refused to go through the tasks; the first half is done all the same.
     pub fn flush_syscalls(&mut self) -> io::Result<()> {
+        // What threads are in is noted of all of them before any process's set is told.
+        let noted = self.visit_tasks();
         self.raise(CONTROL_FLUSH)?;
+        noted.and_then(|()| self.visit_tasks())
+    }
+
+    fn visit_tasks(&mut self) -> io::Result<()> {
         if !self.hooks.iter().any(|h| h.name == "iter/task" && h.attached()) {
             return Ok(());
         }

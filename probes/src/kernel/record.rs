@@ -34,7 +34,8 @@ pub enum What<'a> {
 pub struct Facts<'a> {
     /// The path's beginning is missing: it had more than 256 components or 4 KiB. It does not begin with `/`.
     pub cut: bool,
-    /// The path is what the process said, not what it led to: unresolved, and relative perhaps.
+    /// The path is what the process said, not what it led to: unresolved, behind the directory it begins at if it is
+    /// relative.
     pub said: bool,
     /// The path does not lead to the process's root: it is a name only (memfd, pipe), or begins at a mount that was
     /// taken away.

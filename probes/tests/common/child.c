@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -81,6 +82,35 @@ static int uring_open(const char *path)
         .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = (uintptr_t)path, .open_flags = O_RDONLY};
     long ret = through_uring(&sqe);
     return ret < 0 ? -ret : 0;
+}
+
+// uring-direct|uring-silent cwd|fd DIR NAME: opened in DIR by a ring that does not say where: into its own table, or
+// without a result.
+static int uring_open_in(char **a)
+{
+    struct io_uring_sqe sqe = {
+        .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = (uintptr_t)a[3], .open_flags = O_RDONLY};
+    if (!strcmp(a[1], "fd"))
+        sqe.fd = open(a[2], O_PATH);
+    else if (chdir(a[2]))
+        return errno;
+    struct io_uring_params p = {0};
+    int ring = syscall(SYS_io_uring_setup, 4, &p), none[4] = {-1, -1, -1, -1};
+    if (!strcmp(a[0], "uring-direct")) {
+        sqe.file_index = 1;
+        if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, none, 4))
+            return errno;
+    } else {
+        sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
+    }
+    char *sq = mmap(0, p.sq_off.array + p.sq_entries * sizeof(unsigned), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+                    IORING_OFF_SQ_RING);
+    struct io_uring_sqe *sqes =
+        mmap(0, p.sq_entries * sizeof(sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+    *sqes = sqe;
+    *(unsigned *)(sq + p.sq_off.array) = 0;
+    __atomic_store_n((unsigned *)(sq + p.sq_off.tail), 1, __ATOMIC_RELEASE);
+    return syscall(SYS_io_uring_enter, ring, 1, 0, 0, 0, 0) == 1 ? 0 : errno;
 }
 
 // A 32-bit call from a 64-bit program, whose pointers have to lie low.
@@ -256,6 +286,18 @@ static void *exec_it(void *path)
     return path;
 }
 
+static void *wait_for_input(void *pipe)
+{
+    char c;
+    return read(*(int *)pipe, &c, 1) < 0 ? pipe : 0;
+}
+
+static void *wait_for_anything(void *arg)
+{
+    select(0, 0, 0, 0, 0);
+    return arg;
+}
+
 static void *idle(void *arg)
 {
     return arg;
@@ -280,8 +322,25 @@ int main(int argc, char **argv)
     }
     if (!strcmp(a[0], "chdir-open"))
         return chdir(a[1]) || open(a[2], O_RDONLY) < 0 ? errno : 0;
+    // renamed DIR NAME DIR2: NAME is opened below DIR, and again when that is DIR2.
+    if (!strcmp(a[0], "renamed")) {
+        char path[4096];
+        snprintf(path, sizeof(path), "%s/%s", a[1], a[2]);
+        close(open(path, O_RDONLY));
+        if (rename(a[1], a[3]))
+            return errno;
+        snprintf(path, sizeof(path), "%s/%s", a[3], a[2]);
+        return open(path, O_RDONLY) < 0 ? errno : 0;
+    }
     if (!strcmp(a[0], "uring"))
         return uring_open(a[1]);
+    if (!strncmp(a[0], "uring-", 6) && a[1] && (!strcmp(a[1], "cwd") || !strcmp(a[1], "fd")))
+        return uring_open_in(a);
+    // in-both WHAT DIR DIR ADDRESS: a unix socket's address is reached for in one directory, then in the other.
+    if (!strcmp(a[0], "in-both")) {
+        char *call[] = {a[1], "unix", "dgram", a[4], "0", 0};
+        return chdir(a[2]) || (socket_call(call), chdir(a[3])) || (socket_call(call), 0);
+    }
     if (!strcmp(a[0], "serve"))
         return serve(a);
     if (!strcmp(a[0], "storm"))
@@ -315,6 +374,16 @@ int main(int argc, char **argv)
     if (!strcmp(a[0], "thread")) {
         pthread_t t;
         return pthread_create(&t, 0, idle, 0) || pthread_join(t, 0);
+    }
+    // wait-in-threads: one reads, one selects, and the process pauses; or, if `alone`, ends but for them.
+    if (!strcmp(a[0], "wait-in-threads")) {
+        static int ends[2];
+        pthread_t t;
+        if (pipe(ends) || pthread_create(&t, 0, wait_for_input, ends) || pthread_create(&t, 0, wait_for_anything, 0))
+            return errno;
+        if (a[1])
+            pthread_exit(0);
+        return pause();
     }
     if (!strcmp(a[0], "thread-exec")) {
         pthread_t t;

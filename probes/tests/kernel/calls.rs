@@ -54,6 +54,26 @@ fn a_flush_tells_of_the_call_that_a_process_sleeps_in() {
     w.finish(running);
 }
 
+/// Each thread's call is told with the set of the same flush: there may be no other.
+#[test]
+fn one_flush_tells_of_the_call_that_each_thread_sleeps_in() {
+    const READ: u32 = 0;
+    const SELECT: [u32; 2] = [23, 270];
+    let Some(mut w) = watch(&everything()) else { return };
+    for (args, paused) in [(&["wait-in-threads"][..], true), (&["wait-in-threads", "alone"], false)] {
+        let mut running = child(args).spawn().unwrap();
+        let pid = running.id();
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        w.probes.flush_syscalls().unwrap();
+        w.drain();
+        let told: BTreeSet<u32> = calls(&w.of(pid)).into_iter().flatten().collect();
+        assert!(told.contains(&READ) && SELECT.iter().any(|nr| told.contains(nr)), "{args:?}: {told:?}");
+        assert_eq!(told.contains(&PAUSE), paused, "{told:?}");
+        running.kill().unwrap();
+        w.finish(running);
+    }
+}
+
 #[test]
 fn the_calls_that_strace_sees_are_told() {
     let Some(mut w) = watch(&everything()) else { return };

@@ -17,7 +17,9 @@ fn check(args: &[&str], expected: &str) {
     fs::write(dir.join("sub/file"), "x").unwrap();
     symlink("sub/file", dir.join("link")).unwrap();
     let seen = w.run(child(args).current_dir(&dir));
-    let told: Vec<_> = lines(&seen).iter().map(|l| l.replace(dir.to_str().unwrap(), "DIR")).collect();
+    let pid = seen.first().map_or_else(String::new, |s| format!("/{}/", s.event.pid));
+    let plain = |line: &String| line.replace(dir.to_str().unwrap(), "DIR").replace(&pid, "/PID/");
+    let told: Vec<_> = lines(&seen).iter().map(plain).collect();
     assert!(told.contains(&expected.to_string()), "{expected} is not in {told:#?}");
 }
 
@@ -62,12 +64,25 @@ fn by_32_bit_calls() {
     check(&["32-open", "link"], "open DIR/sub/file");
     check(&["32-openat", "sub/../link"], "open DIR/sub/file");
     check(&["32-creat", "made"], "open DIR/made");
-    check(&["32-open", "absent"], "open absent -2");
+    check(&["32-open", "absent"], "open DIR/absent -2");
 }
 
 #[test]
 fn io_uring_that_fails() {
-    check(&["uring", "absent"], "open absent -2");
+    check(&["uring", "absent"], "open DIR/absent -2");
+}
+
+/// The names that rings open files by without saying where they are, and those of failed attempts, begin where they
+/// began for the program.
+#[test]
+fn a_name_that_is_told_as_it_was_said_is_told_below_where_it_begins() {
+    check(&["uring-direct", "cwd", "sub", "file"], "open DIR/sub/file");
+    check(&["uring-silent", "cwd", "sub", "file"], "open DIR/sub/file");
+    check(&["uring-silent", "fd", "sub", "file"], "open DIR/sub/file");
+    check(&["chdir-open", "sub", "absent"], "open DIR/sub/absent -2");
+    check(&["openat", "sub", "absent"], "open DIR/sub/absent -2");
+    check(&["chdir-open", "/", "absent"], "open /absent -2");
+    check(&["chdir-open", "/proc/self", "ns/net"], "open /proc/PID/ns/net");
 }
 
 #[test]
@@ -82,8 +97,8 @@ fn what_was_said_is_marked_and_what_was_walked_is_not() {
 
 #[test]
 fn a_failure_is_told_as_it_was_said() {
-    check(&["open", "sub/../absent"], "open sub/../absent -2");
-    check(&["openat2", "sub"], "open sub -21");
+    check(&["open", "sub/../absent"], "open DIR/sub/../absent -2");
+    check(&["openat2", "sub"], "open DIR/sub -21");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is not delivered is counted, exactly; repeats; who is told about; what is left behind.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use grove::event::Body;
@@ -20,9 +20,15 @@ fn run_unread(w: &mut Watch, args: &[&str]) -> u32 {
 }
 
 fn run_program_unread(w: &mut Watch, program: &Path, args: &[&str]) -> u32 {
+    let mut running = start_followed(w, program, args);
+    assert!(running.wait().unwrap().success());
+    running.id()
+}
+
+fn start_followed(w: &mut Watch, program: &Path, args: &[&str]) -> Child {
     let helper = program.to_str().unwrap();
     let mut shell = Command::new("sh");
-    let mut running = shell.args(["-c", "kill -STOP $$; exec \"$@\"", "sh", helper]).args(args).spawn().unwrap();
+    let running = shell.args(["-c", "kill -STOP $$; exec \"$@\"", "sh", helper]).args(args).spawn().unwrap();
     let pid = running.id();
     let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     while !state().contains(") T ") {
@@ -30,8 +36,7 @@ fn run_program_unread(w: &mut Watch, program: &Path, args: &[&str]) -> u32 {
     }
     w.probes.follow(pid).unwrap();
     assert!(Command::new("kill").args(["-CONT", &pid.to_string()]).status().unwrap().success());
-    assert!(running.wait().unwrap().success());
-    pid
+    running
 }
 
 fn delivered(w: &Watch, is: impl Fn(&Body<Vec<u8>>) -> bool) -> u64 {
@@ -156,6 +161,71 @@ fn repeats_are_left_out_and_counted_but_never_the_first() {
     assert_eq!(w.counted(Class::Open, Cause::Repeat), 0);
 }
 
+/// A set that finds no room is counted; what is in it comes with the next.
+#[test]
+fn calls_of_a_set_that_is_lost_are_told_with_the_next() {
+    const MMAP: u32 = 9;
+    let Some(mut w) = watch(&only_followed(Options { ring_bytes: 4096, ..everything() })) else { return };
+    run_unread(&mut w, &["fork", "300"]);
+    let mut running = start_followed(&mut w, child_path(), &["pause"]);
+    std::thread::sleep(Duration::from_millis(500));
+    w.probes.flush_syscalls().unwrap();
+    w.drain();
+    let told = |w: &Watch| {
+        let of = w.of(running.id()).into_iter();
+        let sets = of.filter_map(|s| if let Body::Syscalls { nrs } = s.event.body { Some(nrs) } else { None });
+        sets.flat_map(|nrs| grove::event::syscall_numbers(&nrs).collect::<Vec<_>>()).collect::<Vec<u32>>()
+    };
+    assert!(w.counted(Class::Syscalls, Cause::Shed) > 0 && told(&w).is_empty(), "{:?}", w.counts);
+    w.probes.flush_syscalls().unwrap();
+    w.drain();
+    assert!(told(&w).contains(&MMAP), "{:?}", told(&w));
+    running.kill().unwrap();
+    running.wait().unwrap();
+}
+
+/// However long the way to it.
+#[test]
+fn programs_that_differ_in_the_end_of_their_name_do_not_repeat_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir =
+        dir.path().canonicalize().unwrap().join("a-directory-with-a-name-as-long-as-those-of-some-stores-of-packages");
+    std::fs::create_dir(&dir).unwrap();
+    let options = only_followed(Options { dedup: Some(Duration::from_secs(3600)), ..Options::default() });
+    let Some(mut w) = watch(&options) else { return };
+    for name in ["one", "two", "one"] {
+        let program = dir.join(name);
+        if !program.exists() {
+            std::os::unix::fs::symlink(static_child_path(), &program).unwrap();
+        }
+        run_program_unread(&mut w, &program, &["open", "/etc/hostname"]);
+    }
+    w.drain();
+    let of_file = |b: &Body<Vec<u8>>| matches!(b, Body::Open { path, .. } if text(path) == "/etc/hostname");
+    assert_eq!(delivered(&w, of_file), 2);
+}
+
+#[test]
+fn below_a_directory_or_mount_that_was_moved_nothing_is_a_repeat() {
+    let options = only_followed(Options { dedup: Some(Duration::from_secs(3600)), ..Options::default() });
+    let Some(mut w) = watch(&options) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    let at = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir_all(dir.join("app.new/etc")).unwrap();
+    std::fs::write(dir.join("app.new/etc/config"), "x").unwrap();
+    run_unread(&mut w, &["renamed", &at("app.new"), "etc/config", &at("app")]);
+    let script = "cd \"$0\" && mkdir here there && mount -t tmpfs none here && echo x > here/file && cat here/file \
+                  && mount --move here there && cat there/file; :";
+    run_program_unread(&mut w, Path::new("/usr/bin/unshare"), &["-m", "sh", "-c", script, dir.to_str().unwrap()]);
+    w.drain();
+    for name in ["app.new/etc/config", "app/etc/config", "here/file", "there/file"] {
+        let told =
+            delivered(&w, |b| matches!(b, Body::Open { path, flags, .. } if text(path) == at(name) && flags & 3 == 0));
+        assert_eq!(told, 1, "{name}: {:?}", lines(&w.seen));
+    }
+}
+
 #[test]
 fn another_name_of_the_same_file_is_no_repeat() {
     let options = only_followed(Options { dedup: Some(Duration::from_secs(3600)), ..Options::default() });
@@ -222,6 +292,20 @@ fn only_descendants_questions_are_told_though_all_are_of_one_cgroup() {
         w.seen.iter().filter(|s| matches!(s.event.body, Body::Dns { .. })).map(|s| s.event.pid).collect();
     let child = w.seen.iter().find(|s| s.event.body == Body::Fork { ppid: pid }).unwrap().event.pid;
     assert_eq!(asked, [child; ASKED]);
+}
+
+/// A datagram is of whoever sends it, wherever its socket was made.
+#[test]
+fn a_question_of_who_has_changed_its_cgroup_is_told_as_its_own() {
+    let Some(mut w) = watch(&only_followed(everything())) else { return };
+    let group = Group::new("moved");
+    let question = r"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x05moved\x04test\0\0\x01\0\x01";
+    let procs = group.0.join("cgroup.procs");
+    let script = format!("exec 3<>/dev/udp/127.0.0.1/53; echo $$ > {}; printf '{question}' >&3; :", procs.display());
+    let pid = run_program_unread(&mut w, Path::new("/bin/bash"), &["-c", &script]);
+    w.drain();
+    let of: Vec<_> = w.of(pid).into_iter().filter(|s| line(s) == "dns moved.test 1").map(|s| s.cgroup).collect();
+    assert_eq!(of, [group.id()], "{:?}", w.counts);
 }
 
 #[test]

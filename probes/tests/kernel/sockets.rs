@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
+use grove_probes::kernel::Options;
+
 use crate::support::*;
 
 #[track_caller]
@@ -11,8 +13,10 @@ fn check(w: &mut Watch, args: &[&str], expected: &str) {
     let dir = tempfile::tempdir().unwrap();
     let _listening = UnixListener::bind(dir.path().join("listening")).unwrap();
     let _mailbox = UnixDatagram::bind(dir.path().join("mailbox")).unwrap();
-    let told = lines(&w.run(child(args).current_dir(dir.path())));
-    let told: Vec<_> = told.into_iter().filter(|line| !line.starts_with("open ")).collect();
+    let at = dir.path().canonicalize().unwrap();
+    let told = lines(&w.run(child(args).current_dir(&at)));
+    let told = told.into_iter().filter(|line| !line.starts_with("open "));
+    let told: Vec<_> = told.map(|line| line.replace(at.to_str().unwrap(), "DIR")).collect();
     assert!(told.contains(&expected.to_string()), "{args:?}: {expected} is not in {told:#?}");
 }
 
@@ -28,15 +32,15 @@ fn connect_and_bind_of_every_family() {
     check(w, &["connect", "inet6", "stream", "::1", &port6], &format!("connect Ip(::1) {port6} tcp 0"));
     check(w, &["connect", "inet", "dgram", "127.0.0.2", "9"], "connect Ip(127.0.0.2) 9 udp 0");
     check(w, &["connect", "inet", "stream", "127.0.0.1", "1"], "connect Ip(127.0.0.1) 1 tcp -111");
-    check(w, &["connect", "unix", "stream", "listening", "0"], "connect Unix(listening) 0 - 0");
-    check(w, &["connect", "unix", "stream", "absent", "0"], "connect Unix(absent) 0 - -2");
+    check(w, &["connect", "unix", "stream", "listening", "0"], "connect Unix(DIR/listening) 0 - 0");
+    check(w, &["connect", "unix", "stream", "absent", "0"], "connect Unix(DIR/absent) 0 - -2");
     check(w, &["connect", "unix", "stream", "@nobody", "0"], "connect Unix(@nobody) 0 - -111");
     check(w, &["bind", "inet", "stream", "127.0.0.1", "0"], "bind Ip(127.0.0.1) 0 tcp 0");
     check(w, &["bind", "inet6", "dgram", "::1", "0"], "bind Ip(::1) 0 udp 0");
-    check(w, &["bind", "unix", "dgram", "made", "0"], "bind Unix(made) 0 - 0");
+    check(w, &["bind", "unix", "dgram", "made", "0"], "bind Unix(DIR/made) 0 - 0");
     check(w, &["bind", "unix", "stream", "@made", "0"], "bind Unix(@made) 0 - 0");
     let long = "s".repeat(107);
-    check(w, &["bind", "unix", "stream", &long, "0"], &format!("bind Unix({long}) 0 - 0"));
+    check(w, &["bind", "unix", "stream", &long, "0"], &format!("bind Unix(DIR/{long}) 0 - 0"));
 }
 
 /// Whoever sends without a connect has a peer all the same, by whatever call; and so has a connect that is none of the
@@ -59,18 +63,18 @@ fn other_ways_to_a_peer() {
     ] {
         check(w, &[how, "inet", "dgram", "127.0.0.2", "9"], "connect Ip(127.0.0.2) 9 udp 0");
         check(w, &[how, "inet6", "dgram", "::1", "9"], "connect Ip(::1) 9 udp 0");
-        check(w, &[how, "unix", "dgram", "mailbox", "0"], "connect Unix(mailbox) 0 - 0");
+        check(w, &[how, "unix", "dgram", "mailbox", "0"], "connect Unix(DIR/mailbox) 0 - 0");
     }
     for how in ["32-connect", "32-socketcall-connect", "uring-connect", "fastopen"] {
         check(w, &[how, "inet", "stream", "127.0.0.1", &port], &format!("connect Ip(127.0.0.1) {port} tcp 0"));
     }
     for how in ["32-connect", "uring-connect"] {
         check(w, &[how, "inet", "stream", "127.0.0.1", "1"], "connect Ip(127.0.0.1) 1 tcp -111");
-        check(w, &[how, "unix", "stream", "absent", "0"], "connect Unix(absent) 0 - -2");
+        check(w, &[how, "unix", "stream", "absent", "0"], "connect Unix(DIR/absent) 0 - -2");
     }
     for how in ["32-bind", "32-socketcall-bind", "uring-bind"] {
         check(w, &[how, "inet", "stream", "127.0.0.1", "0"], "bind Ip(127.0.0.1) 0 tcp 0");
-        check(w, &[how, "unix", "dgram", "made", "0"], "bind Unix(made) 0 - 0");
+        check(w, &[how, "unix", "dgram", "made", "0"], "bind Unix(DIR/made) 0 - 0");
     }
 }
 
@@ -80,6 +84,17 @@ fn an_address_that_counts_for_nothing_is_no_peer() {
     let Some(mut w) = watch(&everything()) else { return };
     let told = lines(&w.run(&mut child(&["sendto", "inet", "stream", "127.0.0.5", "9"])));
     assert!(!told.iter().any(|line| line.contains("127.0.0.5")), "{told:?}");
+}
+
+/// A relative path is another one in another directory, and no repeat there.
+#[test]
+fn a_unix_path_begins_at_the_working_directory_of_the_time() {
+    let dedup = Some(std::time::Duration::from_secs(3600));
+    let Some(mut w) = watch(&Options { dedup, ..Options::default() }) else { return };
+    let told = lines(&w.run(&mut child(&["in-both", "connect", "/usr", "/", "absent"])));
+    for expected in ["connect Unix(/usr/absent) 0 - -2", "connect Unix(/absent) 0 - -2"] {
+        assert!(told.contains(&expected.to_owned()), "{told:#?}");
+    }
 }
 
 #[test]
@@ -126,12 +141,42 @@ fn dns_questions_over_both_transports_and_families() {
 
         let tcp = TcpListener::bind((server, 53)).unwrap();
         let message = question("tcp.example.com", 1);
-        let framed: Vec<u8> = (message.len() as u16).to_be_bytes().into_iter().chain(message).collect();
-        let told = ask(&mut w, "tcp", server, &framed);
+        let told = ask(&mut w, "tcp", server, &framed(&message));
         assert_eq!(told.iter().filter(|l| *l == "dns tcp.example.com 1").count(), 1, "{told:?}");
         let (mut stream, _) = tcp.accept().unwrap();
         stream.read_exact(&mut [0; 14]).unwrap();
         stream.flush().unwrap();
+    }
+}
+
+/// With its length in front, as streams have it.
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&(message.len() as u16).to_be_bytes(), message].concat()
+}
+
+/// The C library asks for both kinds of address at once, and nothing else is told of a segment than what it asks.
+#[test]
+fn every_message_of_a_segment_is_told_and_what_is_no_message_is_not() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let _tcp = TcpListener::bind("127.0.0.7:53").unwrap();
+    let (a, aaaa) = (question("both.example.test", 1), question("both.example.test", 28));
+    let mut answer = question("answer.example.test", 1);
+    answer[2] |= 0x80;
+    let asked = ["dns both.example.test 1", "dns both.example.test 28"];
+    for (segment, expected) in [
+        ([framed(&a), framed(&aaaa)].concat(), &asked[..]),
+        // The length has gone ahead.
+        (a.clone(), &asked[..1]),
+        // The end of a message that has begun elsewhere, and the beginning of one that ends elsewhere.
+        ([framed(&a), framed(&aaaa)[..20].to_vec()].concat(), &asked[..1]),
+        ([&a[9..], &framed(&aaaa)].concat(), &[]),
+        (framed(&answer), &[]),
+        (b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n".to_vec(), &[]),
+        (vec![0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1], &[]),
+    ] {
+        let told = ask(&mut w, "tcp", "127.0.0.7", &segment);
+        let told: Vec<_> = told.iter().filter(|l| l.starts_with("dns")).collect();
+        assert_eq!(told, expected, "{segment:?}");
     }
 }
 

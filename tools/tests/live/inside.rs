@@ -49,6 +49,10 @@ const TABLE: &[(&str, &[Shows])] = &[
         "(cd /scratch && echo x > before && mv before after && cat after)",
         &[File(SH, "/scratch/before", "w"), File(CAT, "/scratch/after", "r")],
     ),
+    (
+        "(cd /scratch && mkdir new && echo x > new/config && cat new/config && mv new app && cat app/config)",
+        &[File(CAT, "/scratch/new/config", "r"), File(CAT, "/scratch/app/config", "r")],
+    ),
     ("child openat /srv/deep er/leaf", &[File(CHILD, "/srv/deep/er/leaf", "r")]),
     ("child openat2 /scratch/made", &[File(CHILD, "/scratch/made", "rw")]),
     // Failures: there is none, a file where a directory should be, a root that nobody may write to.
@@ -98,14 +102,17 @@ struct Observed {
     profile: Value,
 }
 
-/// The one run that all tests here look at. `None` where it cannot be.
+/// The one run that the tests here look at. `None` where it cannot be.
 static OBSERVED: LazyLock<Option<Observed>> = LazyLock::new(|| {
     let needs = [Runc::NEEDS.as_slice(), &[Strace::NEEDS]].concat();
-    containers::have(&needs).then(observe)
+    containers::have(&needs).then(|| observe(Some("0s")))
 });
 
+/// The same with repeats left out, as they are unless one asks for them.
+static WITHOUT_REPEATS: LazyLock<Option<Observed>> = LazyLock::new(|| OBSERVED.is_some().then(|| observe(None)));
+
 fn furnish(rootfs: &Path) {
-    for applet in ["mv", "nslookup"] {
+    for applet in ["mkdir", "mv", "nslookup"] {
         symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
     }
     for name in ["child", "second", "third"] {
@@ -124,7 +131,7 @@ fn furnish(rootfs: &Path) {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-fn observe() -> Observed {
+fn observe(window: Option<&str>) -> Observed {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let mut runc = Runc::with_usual_records();
@@ -144,7 +151,7 @@ fn observe() -> Observed {
 
     let (trace, out) = (dir.path().join("t.jsonl"), dir.path().join("profiles"));
     let mut run = grove();
-    run.env("GROVE_DEDUP_WINDOW", "0s").env("GROVE_PROBE_FAILED", "true");
+    run.envs(window.map(|window| ("GROVE_DEDUP_WINDOW", window))).env("GROVE_PROBE_FAILED", "true");
     let running = Running::start(run.args(["run", "--output"]).arg(&out).arg("--record").arg(&trace));
     runc.create(&bundle, &id);
     let (strace, init) = (Strace::new(), runc.pid(&id));
@@ -200,7 +207,13 @@ fn shows(of: &Observed, what: &Shows) -> bool {
 
 #[test]
 fn what_each_line_does_is_learned() {
-    let Some(observed) = &*OBSERVED else { return };
+    for observed in [&OBSERVED, &WITHOUT_REPEATS] {
+        each_line_is_learned(observed);
+    }
+}
+
+fn each_line_is_learned(observed: &Option<Observed>) {
+    let Some(observed) = observed else { return };
     let failed: Vec<_> = TABLE
         .iter()
         .filter(|(_, shown)| !shown.iter().all(|what| shows(observed, what)))
@@ -212,17 +225,27 @@ fn what_each_line_does_is_learned() {
 #[test]
 fn all_of_it_is_what_strace_saw() {
     let Some(Observed { seen, told, profile }) = &*OBSERVED else { return };
-    // What strace cannot see is done by a ring.
-    let by_a_ring = |did: &Did| match did {
-        Did::Open(path) | Did::Missed(path) => path.ends_with("by-a-ring"),
-        Did::Socket { port, .. } => *port == 7002,
-        _ => false,
-    };
     let mut told = told.clone();
     told.values_mut().for_each(|did| did.retain(|did| !by_a_ring(did)));
     strace::compare(seen, &told);
     assert!(seen.len() > TABLE.len(), "each line is some process: {seen:#?}");
+    compare_learned(seen, profile);
+    if let Some(Observed { seen, profile, .. }) = &*WITHOUT_REPEATS {
+        compare_learned(seen, profile);
+    }
+}
 
+/// What strace cannot see is done by a ring.
+fn by_a_ring(did: &Did) -> bool {
+    match did {
+        Did::Open(path) | Did::Missed(path) => path.ends_with("by-a-ring"),
+        Did::Socket { port, .. } => *port == 7002,
+        _ => false,
+    }
+}
+
+#[track_caller]
+fn compare_learned(seen: &Doings, profile: &Value) {
     let mut learned = learned::by_program(profile);
     learned.retain(|(_, did)| !by_a_ring(did));
     learned::compare(&learned::expected(seen, "/"), &learned);

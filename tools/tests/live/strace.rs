@@ -106,12 +106,20 @@ impl Strace {
 fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
     let mut did = Vec::new();
     let mut descriptors: BTreeMap<String, String> = BTreeMap::new();
+    // As calls that begin there say it; the first is the loader's.
+    let mut cwd = "";
     for line in log.lines() {
         let Some((call, result)) = line.rsplit_once(" = ") else {
             assert!(line.starts_with("+++") || line.ends_with("<unfinished ...>"), "{line}");
             continue;
         };
         let name = call.split('(').next().unwrap();
+        let base = call.split_once("AT_FDCWD<").and_then(|(_, base)| base.split('>').next());
+        cwd = base.unwrap_or(cwd);
+        // Broken off by a signal, and made again.
+        if result.starts_with("? ERESTART") {
+            continue;
+        }
         let fails = result.starts_with('-') || result.starts_with('?');
         match name {
             "execve" | "execveat" if fails => (),
@@ -132,8 +140,14 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
                 let made = outside.split(' ').next().unwrap().parse().unwrap();
                 did.push(if call.contains("CLONE_THREAD") { Did::Thread(made) } else { Did::Fork(made) });
             }
-            "connect" | "bind" | "sendto" | "sendmsg" | "sendmmsg" => did.extend(sockets(name, call, result)),
-            _ if fails => did.push(Did::Missed(quoted(call).to_owned())),
+            "connect" | "bind" | "sendto" | "sendmsg" | "sendmmsg" => {
+                did.extend(sockets(name, call, result).into_iter().map(|did| absolute(did, cwd)))
+            }
+            _ if fails => {
+                let (_, arguments) = call.split_once('(').unwrap();
+                let base = arguments.split_once('"').unwrap().0.split(['<', '>']).nth(1).unwrap_or(cwd);
+                did.push(absolute(Did::Missed(quoted(call).to_owned()), base));
+            }
             // 3</some/file>, 3</dev/null<char 1:3>>, 3</memfd:name>(deleted)
             _ => {
                 let (descriptor, path) = result.split_once('<').unwrap_or_else(|| panic!("{line}"));
@@ -148,6 +162,20 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
                 }
             }
         }
+    }
+    did
+}
+
+/// With the name that it gave made absolute, as it is told.
+fn absolute(mut did: Did, base: &str) -> Did {
+    match &mut did {
+        Did::Missed(name) if !name.starts_with('/') && !name.is_empty() => {
+            *name = format!("{}/{name}", base.trim_end_matches('/'));
+        }
+        Did::Socket { family, addr, .. } if family == "unix" && !addr.starts_with(['/', '@']) => {
+            *addr = format!("{}/{addr}", base.trim_end_matches('/'));
+        }
+        _ => (),
     }
     did
 }
