@@ -1,5 +1,6 @@
 //! Contestants that bound the field: nothing shared, and nothing given back.
 
+use super::grove::TAGS_OF_TREE;
 use crate::measure::Interning;
 use std::hint::black_box;
 
@@ -42,14 +43,15 @@ impl Interning for ThreadLocal {
     }
 }
 
-/// The limit by number: texts and plain counts of one thread, and for each container the number of its text.
+/// The limit by number: plain counts of one thread, in as many tables as there are trees, and for each container where its
+/// count is.
 #[derive(Default)]
 pub struct ThreadLocalNumbers;
 
-/// The texts of one thread with their counts, and for each container the number of its text.
+/// The counts of one thread, and for each container its table and its number there.
 pub struct Numbers {
-    texts: Vec<(Box<str>, u32)>,
-    containers: Vec<u32>,
+    tables: Vec<Vec<u32>>,
+    containers: Vec<(u16, u16)>,
 }
 
 impl Interning for ThreadLocalNumbers {
@@ -61,20 +63,23 @@ impl Interning for ThreadLocalNumbers {
     }
 
     fn what(&self) -> &'static str {
-        "the limit by number: from a container's number to that of the text, which is compared, and a plain count up and down"
+        "the limit by number: from its container's number to a table and the number in it, and a plain count up and down"
     }
 
     fn local<'a>(&'a self, texts: &'a [String]) -> Numbers {
-        let containers = (0..texts.len() as u32).collect();
-        Numbers { texts: texts.iter().map(|text| (Box::from(text.as_str()), 0)).collect(), containers }
+        let place = |n: usize| ((n / TAGS_OF_TREE) as u16, (n % TAGS_OF_TREE) as u16);
+        Numbers {
+            tables: texts.chunks(TAGS_OF_TREE).map(|some| vec![0; some.len()]).collect(),
+            containers: (0..texts.len()).map(place).collect(),
+        }
     }
 
     fn hold(&self, _: &str) {}
 
     fn touch<'a>(&'a self, own: &mut Numbers, batch: impl Iterator<Item = (usize, &'a String)>) {
-        for (container, text) in batch {
-            let (known, uses) = &mut own.texts[own.containers[container] as usize];
-            assert!(**known == **text);
+        for (container, _) in batch {
+            let (table, number) = own.containers[container];
+            let uses = &mut own.tables[usize::from(table)][usize::from(number)];
             *black_box(&mut *uses) += 1;
             *black_box(uses) -= 1;
         }
