@@ -1,7 +1,8 @@
 //! The model that trees are compared with: the obvious one, and what agents of this kind are built like. Every node
 //! has a map of its children by name and a map of times by the tag's text; a process table maps ids to lineages.
 //!
-//! It does less than Grove: no normalising, no generalising, no pid reuse, no lost events, no counts of bytes.
+//! It does less than Grove: no normalising, no generalising, no pid reuse, no lost events, no user ids, capabilities or
+//! types of questions, no counts of bytes, no bound. In return it has a map in every node and a text in every record.
 
 use grove::event::{Body, EventRef, Peer, syscall_numbers};
 use std::collections::{BTreeMap, HashMap};

@@ -1,9 +1,11 @@
-//! Decoded events to apply: a real capture when it is there, a synthetic load always.
+//! Events to apply: a real capture when it is there, a synthetic load always, and a trace of many containers to replay.
 
 use crate::workload::Workload;
-use grove::event::EventBuf;
+use grove::event::{Body, EventBuf, EventRef};
 use grove::trace::detect_records;
-use grove::trace::input::{Framing, Records, open};
+use grove::trace::input::{Compression, Framing, Records, open};
+use grove::trace::write::{Header, Writer};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Programs of the synthetic load: their tree has about 10,000 nodes.
@@ -56,4 +58,42 @@ pub fn lives() -> EventBuf {
 /// What they go on doing: known events in the mix of a container under load.
 pub fn steady() -> EventBuf {
     Workload::default().traffic(PROGRAMS, 50_000).events
+}
+
+/// Containers of [`trace`].
+pub const CONTAINERS: usize = 64;
+
+/// Lines of [`trace`], its header apart: a container's start, what its programs do in their lives, and then what they
+/// go on doing.
+pub const LINES: usize = CONTAINERS * 18_750;
+
+/// Images that the containers of [`trace`] are of, in turn.
+const IMAGES: usize = 8;
+
+/// Writes a native trace of [`CONTAINERS`] containers that all do the same, their events interleaved one by one.
+///
+/// # Errors
+/// Those of `out`.
+pub fn trace(out: impl Write) -> io::Result<()> {
+    let header = Header { source: Some("grove-benches"), recording: Some("synthetic"), partial: false };
+    let mut writer = Writer::new(out, Compression::Plain, header)?;
+    let lives = Workload::default().lives(0, PROGRAMS);
+    let each = LINES / CONTAINERS - 1;
+    let further = each - lives.events.len();
+    let events = lives.traffic(PROGRAMS, further).events;
+    let names: Vec<String> = (0..CONTAINERS).map(|n| format!("{n:064x}")).collect();
+    let mut ts = 0;
+    let mut write = |container: &str, event: EventRef<'_>| {
+        ts = event.ts.max(ts + 1);
+        writer.event(EventRef { ts, container: container.as_bytes(), ..event })
+    };
+    for (n, name) in names.iter().enumerate() {
+        let image = format!("registry.example/app-{}", n % IMAGES);
+        let body = Body::ContainerStart { image: image.as_bytes(), tag: b"1.27.1-bookworm" };
+        write(name, EventRef { ts: 0, container: b"", pid: 0, start: None, body })?;
+    }
+    for stored in events.iter().take(each) {
+        names.iter().try_for_each(|name| write(name, stored.event))?;
+    }
+    writer.finish().map(drop)
 }

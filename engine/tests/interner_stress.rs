@@ -4,7 +4,11 @@
 //! A test binary of its own, with one test: the allocator is counted.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "common/interner_work.rs"]
+mod interner_work;
+
 use grove::intern::{Interner, Stats, TagRef};
+use interner_work::{HELD_MAX, work};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
 
@@ -15,13 +19,6 @@ const THREADS: u64 = 4;
 /// In all, unless `STRESS_OPERATIONS` says how many: under a sanitizer each takes ten times as long.
 const OPERATIONS: u64 = 20_000_000;
 const TAGS: usize = 5_000;
-/// Tags that a thread holds at most.
-const HELD_MAX: usize = 500;
-/// A quarter of all operations are on so many tags, so that threads meet.
-const HOT: usize = 4;
-/// Another quarter is on so many others, which nobody holds for longer than a clone takes: threads meet while a tag is
-/// going or coming.
-const FLICKERING: usize = 1;
 const ROUNDS: usize = 10;
 /// In so many of them threads and the map's crate make what they keep for the next ones.
 const WARM_UP: usize = 3;
@@ -32,53 +29,6 @@ const LEFT_MAX: usize = 1 << 10;
 fn heap_bytes() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated - stats.bytes_deallocated
-}
-
-/// Interns, clones, looks up, resolves, holds and drops; by chance, and the same by every seed.
-fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
-    let mut state = 0x9e37_79b9_7f4a_7c15 ^ seed;
-    let mut held: Vec<TagRef> = Vec::new();
-    let mut session = interner.session();
-    for operation in 0..operations {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let chance = (state >> 8) as usize;
-        let (n, flickers) = match state & 3 {
-            0 => (chance % FLICKERING, true),
-            1 => (FLICKERING + chance % HOT, false),
-            _ => (FLICKERING + chance % (tags.len() - FLICKERING), false),
-        };
-        let text = &tags[n];
-        match state >> 60 {
-            0..10 => {
-                let tag = session.intern(text).unwrap();
-                assert_eq!(tag.text(), text);
-                if flickers {
-                    assert_eq!(tag.clone().id(), tag.id());
-                } else if state >> 40 & 3 == 0 {
-                    held.push(tag);
-                }
-            }
-            10 => {
-                let found = session.lookup(text).and_then(|id| interner.retain(id));
-                assert!(found.is_none_or(|tag| tag.text() == text));
-            }
-            11 => {
-                let resolved = held.last().map(|tag| (interner.resolve(tag.id()), tag.text()));
-                assert!(resolved.is_none_or(|(ours, text)| ours.as_deref() == Some(text)));
-            }
-            12 => held.extend(held.last().cloned()),
-            _ => drop((!held.is_empty()).then(|| held.swap_remove(chance % held.len()))),
-        }
-        if held.len() > HELD_MAX {
-            held.clear();
-        }
-        if operation % 64 == 0 {
-            drop(session);
-            session = interner.session();
-        }
-    }
 }
 
 /// One interner, from its first tag until it has gone; what it did.

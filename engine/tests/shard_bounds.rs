@@ -109,6 +109,41 @@ fn containers_whose_stop_was_lost_make_room_and_what_they_did_is_kept() {
 }
 
 #[test]
+fn the_trees_of_containers_whose_stop_was_lost_are_bounded_together_and_what_they_did_is_kept() {
+    const CONTAINERS: usize = 1000;
+    let config = Config { tree_bytes: 64 << 10, ..one_worker() };
+    let engine = start(&config);
+    let mut sender = engine.sender(Overflow::Wait);
+    let life = |n: usize| {
+        let opens: String = (0..100).map(|f| format!("c{n}: open 1 /{}\n", word(f * 1000))).collect();
+        format!("c{n}: start nginx 1\nc{n}: exec 1<-0 /bin/app\n{opens}")
+    };
+    send(&mut sender, &life(0));
+    sender.flush();
+    let one = engine.snapshot().heap_bytes;
+    let mut most = 0;
+    for n in 1..CONTAINERS {
+        send(&mut sender, &life(n));
+        if n % 100 == 0 {
+            sender.flush();
+            most = most.max(engine.snapshot().heap_bytes);
+        }
+    }
+    // Sixteen full trees and what 1,024 new files take, of the hundred times as much that they would be.
+    assert!(one * CONTAINERS > 5 << 20, "{one}");
+    assert!(most < (16 * config.tree_bytes) + (512 << 10), "{most}");
+    // One of those that were let go is heard of again, and is still its image's.
+    send(&mut sender, "c1: open 9 /again");
+    drop(sender);
+    let end = engine.shutdown();
+    assert!(end.limits.containers_let_go > CONTAINERS as u64 / 2, "{:?}", end.limits);
+    assert_eq!((end.ledger.dropped_total(), end.ledger.applied_new), (0, CONTAINERS as u64 * 101 + 1));
+    let picture = picture_of(&end, "nginx");
+    assert_eq!(picture.lines().count(), 103, "{picture}");
+    assert!(picture.starts_with("/bin/app\n") && picture.ends_with("<unknown>\n  - r /again\n"), "{picture}");
+}
+
+#[test]
 fn late_events_of_many_stopped_containers_are_not_lost() {
     const CONTAINERS: usize = 6000;
     let text = |n: usize| format!("c{n}: start nginx 1\nc{n}: stop\nc{n}: open 1 /late/{}\n", word(n));

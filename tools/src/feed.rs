@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use grove::config::Config;
 use grove::ledger::{Ledger, Rejected};
-use grove::shard::{Engine, Overflow, Snapshot, StartError};
+use grove::shard::{Engine, Limits, Overflow, Snapshot, StartError};
 use grove::trace::input::{self, Framing, Records};
 use grove::trace::{Decoder, Feed, FeedError, LineHash, Reject, Workloads, detect_records};
 
@@ -193,6 +193,20 @@ pub(crate) fn failures(snapshot: &Snapshot) -> Result<(), Error> {
     }
 }
 
+/// Says how often a limit was reached that cost no event, and so is in no ledger.
+pub(crate) fn tell_limits(limits: &Limits) {
+    let reached = [
+        (limits.containers_let_go, "containers were taken for stopped: a worker knew too many (GROVE_WORKERS)"),
+        (limits.processes_forgotten, "processes or working directories were forgotten (GROVE_PROCESSES_MAX)"),
+        (limits.holds_cut_short, "containers were learned before they were named (GROVE_HOLD_TOTAL_BYTES)"),
+    ];
+    for (count, what) in reached {
+        if count > 0 {
+            say(&format!("warning: {count} {what}"));
+        }
+    }
+}
+
 /// Writes the ledger where `--stats` says.
 pub(crate) fn write_stats(path: Option<&Path>, ledger: &Ledger) -> Result<(), Error> {
     let Some(path) = path else { return Ok(()) };
@@ -227,5 +241,6 @@ impl Summary {
         if ledger.received > 0 && ledger.rejected_total() == ledger.received {
             say("warning: not one record was an event; is --from right?");
         }
+        tell_limits(&snapshot.limits);
     }
 }

@@ -1,5 +1,8 @@
 //! What the interner promises, on one thread and on a few.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[path = "../../tests/common/interner_work.rs"]
+mod interner_work;
+
 use super::*;
 
 #[test]
@@ -264,45 +267,7 @@ fn stress(threads: u64, operations: u64, texts: u64) {
         std::thread::scope(|scope| {
             for thread in 0..threads {
                 let (interner, all) = (&interner, &all);
-                scope.spawn(move || {
-                    let mut state = 0x9e37_79b9_7f4a_7c15 ^ ((thread << 32) | (round + 1));
-                    let mut held: Vec<TagRef> = Vec::new();
-                    let mut session = interner.session();
-                    for operation in 0..operations / 2 {
-                        state ^= state << 13;
-                        state ^= state >> 7;
-                        state ^= state << 17;
-                        // Half of all operations are on a few texts, so that threads meet.
-                        let n = if state & 1 == 0 { (state >> 8) % texts } else { (state >> 8) % 4 };
-                        let text = &all[n as usize];
-                        match state >> 60 {
-                            0..10 => {
-                                let tag = session.intern(text).unwrap();
-                                assert_eq!(tag.text(), text);
-                                if state >> 40 & 3 == 0 {
-                                    held.push(tag);
-                                }
-                            }
-                            10 => {
-                                let found = session.lookup(text).and_then(|id| interner.retain(id));
-                                assert!(found.is_none_or(|tag| tag.text() == text));
-                            }
-                            11 => {
-                                let resolved = held.last().map(|tag| (interner.resolve(tag.id()), tag.text()));
-                                assert!(resolved.is_none_or(|(ours, text)| ours.as_deref() == Some(text)));
-                            }
-                            12 => held.extend(held.last().cloned()),
-                            _ => drop((!held.is_empty()).then(|| held.swap_remove(state as usize % held.len()))),
-                        }
-                        if held.len() > 500 {
-                            held.clear();
-                        }
-                        if operation % 64 == 0 {
-                            drop(session);
-                            session = interner.session();
-                        }
-                    }
-                });
+                scope.spawn(move || interner_work::work(interner, all, (thread << 32) | (round + 1), operations / 2));
             }
         });
         interner.assert_idle();

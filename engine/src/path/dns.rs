@@ -31,7 +31,7 @@ pub fn dns_name(raw: &[u8]) -> Option<String> {
 /// # use grove::path::labels;
 /// assert_eq!(labels("www.example.com").collect::<Vec<_>>(), ["com", "example", "www"]);
 /// ```
-pub fn labels(text: &str) -> impl Iterator<Item = &str> {
+pub fn labels(text: &str) -> impl Iterator<Item = &str> + Clone {
     let root = (text == ".").then_some(text);
     let inner = (text != ".").then(|| text.rsplit('.'));
     root.into_iter().chain(inner.into_iter().flatten())

@@ -47,5 +47,6 @@ pub use network::{BadNetwork, Network, keeps_address, network};
 pub use normal::{Relative, normalise};
 pub use protect::{BadPattern, Protect};
 pub use shape::shape;
+pub(crate) use shape::{shape_bytes, shape_into};
 pub use sketch::{SKETCH_SIZE, Sketch};
 pub use text::{Components, components, escape, is_pattern, push_component, unescape};

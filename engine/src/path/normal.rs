@@ -41,43 +41,30 @@ pub fn normalise(raw: &[u8], cwd: Option<&[u8]>, pid: u32, out: &mut String) -> 
     Ok(())
 }
 
-const IDENTIFIER: u8 = 1;
-const SLASH_OR_DOT: u8 = 2;
-const ESCAPED: u8 = 4;
-
-/// What a byte may be part of that needs rewriting.
-#[allow(clippy::indexing_slicing)] // worked out by the compiler
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'-' | b'_' => IDENTIFIER,
-            b'/' | b'.' => SLASH_OR_DOT,
-            b'*' | b'\\' | 0x80.. => ESCAPED,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    classes
-};
-
 /// Whether `raw` certainly is its own normal form; false is no statement.
 ///
-/// One pass without branches: nearly every path there is passes it.
-#[allow(clippy::indexing_slicing)] // a table with an entry for every byte
+/// One pass without branches, for many bytes at once: nearly every path there is passes it.
 fn is_normal(raw: &[u8]) -> bool {
-    if raw.len() < 2 || !raw.starts_with(b"/") || raw.ends_with(b"/") || raw.starts_with(b"/proc/") {
+    let Some((b'/', tail @ [.., last])) = raw.split_first() else { return false };
+    if *last == b'/' || raw.starts_with(b"/proc/") {
         return false;
     }
-    let (mut rewrite, mut after_slash, mut run) = (false, false, 0);
-    for &byte in raw {
-        let class = CLASSES[usize::from(byte)];
-        run = if class == IDENTIFIER { run + 1 } else { 0 };
-        rewrite |= class == ESCAPED || (after_slash && class == SLASH_OR_DOT) || run == HEX_RUN_MIN;
-        after_slash = byte == b'/';
-    }
-    !rewrite
+    let rewrites = |(before, byte): (&u8, &u8)| {
+        let empty_or_dot = (*before == b'/') & ((*byte == b'/') | (*byte == b'.'));
+        empty_or_dot | (*byte == b'*') | (*byte == b'\\') | !byte.is_ascii()
+    };
+    !raw.iter().zip(tail).fold(false, |any, pair| any | rewrites(pair)) && !may_have_identifier(raw)
+}
+
+/// Whether so many bytes in a row may be part of an identifier that they may be one. Of every run that is long enough
+/// one byte stands at a multiple of that length, and most paths have no more than one such place.
+fn may_have_identifier(raw: &[u8]) -> bool {
+    let part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'_');
+    (HEX_RUN_MIN..raw.len()).step_by(HEX_RUN_MIN).any(|at| {
+        let Some((before, after)) = raw.split_at_checked(at) else { return false };
+        let after = after.iter().take_while(|byte| part(byte)).count();
+        after > 0 && before.iter().rev().take_while(|byte| part(byte)).count() + after >= HEX_RUN_MIN
+    })
 }
 
 /// Follows `raw` from the directory `out`, where the empty text is the root.

@@ -4,7 +4,7 @@
 //! Not here: when names collapse.
 
 use super::normal::normalise;
-use super::text::{components, escape, first_token, unescape};
+use super::text::{components, escape, first_token, is_pattern, unescape};
 
 /// Protected in every configuration.
 const ALWAYS: &[&str] = &[
@@ -35,7 +35,24 @@ const ALWAYS: &[&str] = &[
 /// | `/run/*.sock` | `run`, `x.sock` in `/run` | `x.sock` in `/run/x` |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protect {
-    patterns: Vec<Vec<Box<str>>>,
+    patterns: Vec<Vec<Piece>>,
+    /// The first components of the patterns, each once; `None` if one of them has none and protects everything.
+    tops: Option<Vec<Piece>>,
+}
+
+/// A component of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Piece {
+    text: Box<str>,
+    /// It has a wildcard; most have none.
+    wild: bool,
+}
+
+impl Piece {
+    #[inline]
+    fn matches(&self, text: &str) -> bool {
+        if self.wild { matches(&self.text, text) } else { *self.text == *text }
+    }
 }
 
 /// A pattern that cannot protect anything.
@@ -70,7 +87,7 @@ pub enum BadPattern {
 impl Default for Protect {
     /// Protects what is protected in every configuration.
     fn default() -> Self {
-        Self { patterns: ALWAYS.iter().map(|pattern| split(pattern)).collect() }
+        Self::of(ALWAYS.iter().map(|pattern| split(pattern)).collect())
     }
 }
 
@@ -80,16 +97,38 @@ impl Protect {
     /// # Errors
     /// The first pattern that is relative, wrongly escaped or not normalised.
     pub fn new<'a>(extra: impl IntoIterator<Item = &'a str>) -> Result<Self, BadPattern> {
-        let mut protect = Self::default();
+        let mut patterns = Self::default().patterns;
         for pattern in extra {
             let pattern = match pattern.strip_suffix('/') {
                 Some(trimmed) if !trimmed.is_empty() => trimmed,
                 _ => pattern,
             };
             validate(pattern)?;
-            protect.patterns.push(split(pattern));
+            patterns.push(split(pattern));
         }
-        Ok(protect)
+        Ok(Self::of(patterns))
+    }
+
+    fn of(patterns: Vec<Vec<Piece>>) -> Self {
+        let mut tops: Option<Vec<Piece>> = patterns.iter().map(|pattern| pattern.first().cloned()).collect();
+        if let Some(tops) = &mut tops {
+            tops.sort_unstable();
+            tops.dedup();
+        }
+        Self { patterns, tops }
+    }
+
+    /// Whether anything at all is protected at or below `top`, the first component of a path. Most paths begin with one
+    /// of which that is not so.
+    pub(crate) fn reaches(&self, top: &[u8]) -> bool {
+        let reaches = |piece: &Piece| {
+            if piece.wild {
+                str::from_utf8(top).is_ok_and(|top| matches(&piece.text, top))
+            } else {
+                piece.text.as_bytes() == top
+            }
+        };
+        top.starts_with(b"/") && self.tops.as_ref().is_none_or(|tops| tops.iter().any(reaches))
     }
 
     /// From this many components on a directory is protected or not whatever the names in it, and so is all below it.
@@ -106,19 +145,25 @@ impl Protect {
     }
 }
 
-fn pattern_exempts(pattern: &[Box<str>], dir: &[&str], name: &str) -> bool {
-    if !pattern.iter().zip(dir).all(|(pattern, text)| matches(pattern, text)) {
-        return false;
+fn pattern_exempts(pattern: &[Piece], dir: &[&str], name: &str) -> bool {
+    let mut pieces = pattern.iter();
+    for text in dir {
+        match pieces.next() {
+            Some(piece) if piece.matches(text) => {}
+            Some(_) => return false,
+            None => return true,
+        }
     }
-    match pattern.get(dir.len()) {
+    match pieces.next() {
         None => true,
-        Some(next) => !matches!(&**next, "*" | "/*") && matches(next, name),
+        Some(next) => !matches!(&*next.text, "*" | "/*") && next.matches(name),
     }
 }
 
 /// The pattern's components; none for the root, which everything lies below.
-fn split(pattern: &str) -> Vec<Box<str>> {
-    components(pattern).filter(|c| *c != "/").map(Into::into).collect()
+fn split(pattern: &str) -> Vec<Piece> {
+    let names = components(pattern).filter(|name| *name != "/");
+    names.map(|name| Piece { text: name.into(), wild: is_pattern(name) }).collect()
 }
 
 fn validate(pattern: &str) -> Result<(), BadPattern> {

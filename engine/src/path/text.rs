@@ -2,7 +2,7 @@
 //!
 //! Not here: rewriting of any kind (`normal`, `shape`).
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// Appends the escaped text of `raw` to `out`. The result has no wildcard.
 pub fn escape(raw: &[u8], out: &mut String) {
@@ -104,10 +104,10 @@ impl<'a> Iterator for Components<'a> {
         let rest = self.rest.take()?;
         let body = if self.begun { Some(rest) } else { rest.strip_prefix('/') };
         self.begun = true;
-        let split = body.and_then(|body| body.split_once('/'));
-        let Some((_, tail)) = split else { return Some(rest) };
-        self.rest = Some(tail);
-        rest.get(..rest.len() - tail.len() - 1)
+        let slash = body.and_then(|body| memchr(b'/', body.as_bytes()).map(|at| rest.len() - body.len() + at));
+        let Some(slash) = slash else { return Some(rest) };
+        self.rest = rest.get(slash + 1..);
+        rest.get(..slash)
     }
 }
 

@@ -33,6 +33,14 @@ pub enum TakeError {
     },
 }
 
+/// What is written of a pattern beside its text.
+#[derive(Default)]
+struct PatternDoc {
+    distinct: u64,
+    exemplars: Vec<String>,
+    learned: Vec<u32>,
+}
+
 impl Tree {
     /// The processes as they are written: every list in the order the format says.
     pub fn to_docs(&self) -> Vec<ProcessDoc> {
@@ -84,12 +92,13 @@ impl Tree {
         let node = self.node(id);
         let path = self.leaf_text(id);
         let ProgramKey { argv0, argv } = self.program_key(id);
-        let (distinct, exemplars) = self.sketch_doc(id, &path);
+        let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(id, &path);
         let mut doc = ProcessDoc {
             pattern: is_pattern(&path),
             path,
             distinct,
             exemplars,
+            learned,
             argv0,
             argv,
             exec_chain: node.has(Flags::EXEC_CHAIN),
@@ -119,22 +128,23 @@ impl Tree {
         match node.kind() {
             Kind::FilePath => {
                 let path = self.leaf_text(leaf);
-                let (distinct, exemplars) = self.sketch_doc(leaf, &path);
-                let access = access_name(node.flags()).to_owned();
-                doc.files.push(FileDoc { pattern: is_pattern(&path), path, access, distinct, exemplars, seen });
+                let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(leaf, &path);
+                let (pattern, access) = (is_pattern(&path), access_name(node.flags()).to_owned());
+                doc.files.push(FileDoc { path, access, pattern, distinct, exemplars, learned, seen });
             }
             Kind::DnsLabel => {
                 let name = self.leaf_text(leaf);
-                let (distinct, exemplars) = self.sketch_doc(leaf, &name);
+                let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(leaf, &name);
                 let mut qtypes: Vec<String> =
                     self.numbers(leaf, Kind::Qtype).map(|n| qtype_name(n as u16).into_owned()).collect();
                 qtypes.sort_unstable();
-                doc.dns.push(DnsDoc { pattern: is_pattern(&name), name, qtypes, distinct, exemplars, seen });
+                let pattern = is_pattern(&name);
+                doc.dns.push(DnsDoc { name, qtypes, pattern, distinct, exemplars, learned, seen });
             }
             Kind::UnixPath | Kind::Peer => {
                 let key = self.socket_key(leaf);
                 let addr = self.leaf_text(leaf);
-                let (distinct, exemplars) = self.sketch_doc(leaf, &addr);
+                let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(leaf, &addr);
                 let wide = node.kind() == Kind::Peer && !matches!(self.address(leaf), Address::Host(_));
                 doc.sockets.push(SocketDoc {
                     op: key.op.name().to_owned(),
@@ -145,6 +155,7 @@ impl Tree {
                     port: key.port,
                     distinct,
                     exemplars,
+                    learned,
                     seen,
                 });
             }
@@ -164,11 +175,26 @@ impl Tree {
     }
 
     /// How many names a pattern stands for, and some of them: what comes below the directory where it begins.
-    fn sketch_doc(&self, id: NodeId, path: &str) -> (u64, Vec<String>) {
-        let Some(sketch) = self.sketch_of(id) else { return (0, Vec::new()) };
-        let prefix = fixed_prefix(self.node(id).kind(), path);
-        let names = sketch.exemplars().into_iter();
-        (sketch.distinct(), names.map(|name| name.strip_prefix(prefix).unwrap_or(name).to_owned()).collect())
+    fn pattern_doc(&self, id: NodeId, path: &str) -> PatternDoc {
+        let mut doc = PatternDoc::default();
+        let kind = match self.node(id).kind() {
+            Kind::Process => Kind::ExecPath,
+            kind => kind,
+        };
+        if !kind.is_path() || !is_pattern(path) {
+            return doc;
+        }
+        if let Some(sketch) = self.sketch_of(id) {
+            let prefix = fixed_prefix(kind, path);
+            let names = sketch.exemplars().into_iter();
+            doc.distinct = sketch.distinct();
+            doc.exemplars = names.map(|name| name.strip_prefix(prefix).unwrap_or(name).to_owned()).collect();
+        }
+        let leaf = if kind == Kind::ExecPath { self.node(id).parent } else { id };
+        let told = learned(kind, path, &doc.exemplars, &[]);
+        let names = self.names_of(leaf).into_iter().zip(told).enumerate();
+        doc.learned = names.filter(|(_, ((_, own), (_, told)))| *own && !told).map(|(i, _)| i as u32).collect();
+        doc
     }
 
     /// Adds a process as a document states it, and all below it.
@@ -180,7 +206,7 @@ impl Tree {
         // Processes are done one after the other with all that is below them: see `Tree::merge`.
         while let Some((parent, doc, place)) = stack.pop() {
             let sketch = sketch_from(Kind::ExecPath, &doc.path, &doc.exemplars);
-            let names = learned(components(&doc.path), Kind::ExecPath, &doc.path, &doc.exemplars);
+            let names = learned(Kind::ExecPath, &doc.path, &doc.exemplars, &doc.learned);
             let key = ProgramKey { argv0: doc.argv0.clone(), argv: doc.argv.clone() };
             let process = self.take_process(parent, &names, &key, sketch.as_ref());
             let flags = [
@@ -209,7 +235,7 @@ impl Tree {
         interner: &Interner,
     ) -> Result<(), TakeError> {
         for (i, file) in doc.files.iter().enumerate() {
-            let names = learned(components(&file.path), Kind::FilePath, &file.path, &file.exemplars);
+            let names = learned(Kind::FilePath, &file.path, &file.exemplars, &file.learned);
             let sketch = sketch_from(Kind::FilePath, &file.path, &file.exemplars);
             let leaf = self.take_path(process, Kind::FilePath, &names, sketch.as_ref());
             let (read, write) = match file.access.as_str() {
@@ -224,7 +250,7 @@ impl Tree {
             self.stamp_doc(process, leaf, &file.seen, place, interner)?;
         }
         for (i, dns) in doc.dns.iter().enumerate() {
-            let names = learned(labels(&dns.name), Kind::DnsLabel, &dns.name, &dns.exemplars);
+            let names = learned(Kind::DnsLabel, &dns.name, &dns.exemplars, &dns.learned);
             let sketch = sketch_from(Kind::DnsLabel, &dns.name, &dns.exemplars);
             let leaf = self.take_path(process, Kind::DnsLabel, &names, sketch.as_ref());
             for qtype in &dns.qtypes {
@@ -274,7 +300,7 @@ impl Tree {
         };
         let key = SocketKey::new(op, family, proto, doc.port);
         if family == Family::Unix {
-            let names = learned(components(&doc.addr), Kind::UnixPath, &doc.addr, &doc.exemplars);
+            let names = learned(Kind::UnixPath, &doc.addr, &doc.exemplars, &doc.learned);
             let sketch = sketch_from(Kind::UnixPath, &doc.addr, &doc.exemplars);
             return Ok(self.take_unix(process, key, &names, sketch.as_ref()));
         }
@@ -353,29 +379,23 @@ fn sketch_from(kind: Kind, path: &str, exemplars: &[String]) -> Option<Sketch> {
     Some(sketch)
 }
 
-/// The components of a written path, and which of them are learned patterns: those that an exemplar spells out.
-/// A wildcard that all exemplars have as it is was put there by normalising.
-fn learned<'a>(
-    names: impl Iterator<Item = &'a str>,
-    kind: Kind,
-    path: &str,
-    exemplars: &[String],
-) -> Vec<(&'a str, bool)> {
+/// The components of a written path, and which of them are learned patterns: those that an exemplar spells out, and
+/// those that are `told`. A wildcard that all exemplars have as it is was put there by normalising, unless it is told:
+/// a pattern that stands for `*` and for other names is a learned one, and its exemplars may all be of the former.
+fn learned<'a>(kind: Kind, path: &'a str, exemplars: &[String], told: &[u32]) -> Vec<(&'a str, bool)> {
     let prefix = fixed_prefix(kind, path);
     let full: Vec<String> = exemplars.iter().map(|name| format!("{prefix}{name}")).collect();
-    let split = |text: &'_ str| -> Vec<String> {
-        if kind == Kind::DnsLabel {
-            labels(text).map(str::to_owned).collect()
-        } else {
-            components(text).map(str::to_owned).collect()
-        }
-    };
-    let exemplars: Vec<Vec<String>> = full.iter().map(|text| split(text)).collect();
+    let exemplars: Vec<Vec<&str>> = full.iter().map(|text| split(kind, text)).collect();
+    let names = split(kind, path).into_iter().enumerate();
     names
-        .enumerate()
         .map(|(i, name)| {
-            let spelled_out = |e: &Vec<String>| e.get(i).is_some_and(|n| n != name);
-            (name, is_pattern(name) && exemplars.iter().any(spelled_out))
+            let spelled_out = |e: &Vec<&str>| e.get(i).is_some_and(|n| *n != name);
+            let told = told.iter().any(|at| *at as usize == i);
+            (name, is_pattern(name) && (told || exemplars.iter().any(spelled_out)))
         })
         .collect()
+}
+
+fn split(kind: Kind, text: &str) -> Vec<&str> {
+    if kind == Kind::DnsLabel { labels(text).collect() } else { components(text).collect() }
 }

@@ -70,7 +70,7 @@ pub fn decode(bytes: &[u8]) -> Result<ProfileDoc, DecodeError> {
 const TOP: [&str; 7] = ["format", "version", "image", "completeness", "tags", "ledgers", "processes"];
 
 /// The fields of a process that are read. The first [`REQUIRED`] must be there.
-const PROCESS: [&str; 17] = [
+const PROCESS: [&str; 18] = [
     "path",
     "exec_chain",
     "uids",
@@ -86,6 +86,7 @@ const PROCESS: [&str; 17] = [
     "pattern",
     "distinct",
     "exemplars",
+    "learned",
     "fileless",
     "upper_layer",
 ];
@@ -305,6 +306,7 @@ fn read_field(process: &mut ProcessDoc, name: &str, text: &[u8]) -> Result<(), F
         "pattern" => process.pattern = typed(text)?,
         "distinct" => process.distinct = typed(text)?,
         "exemplars" => process.exemplars = typed(text)?,
+        "learned" => process.learned = typed(text)?,
         "argv0" => process.argv0 = typed(text)?,
         "argv" => process.argv = typed(text)?,
         "exec_chain" => process.exec_chain = typed(text)?,

@@ -102,6 +102,8 @@ pub struct ProcessDoc {
     pub distinct: u64,
     /// Some of them.
     pub exemplars: Vec<String>,
+    /// Components that are learned patterns although no exemplar shows it, numbered from 0.
+    pub learned: Vec<u32>,
     /// Which of a multi-call binary's programs it is.
     pub argv0: Option<String>,
     /// The arguments, where they are part of identity.
@@ -145,6 +147,9 @@ pub struct FileDoc {
     /// Some of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub exemplars: Vec<String>,
+    /// Components that are learned patterns although no exemplar shows it, numbered from 0.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub learned: Vec<u32>,
     /// When.
     #[serde(deserialize_with = "unique")]
     pub seen: Seen,
@@ -166,6 +171,9 @@ pub struct DnsDoc {
     /// Some of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub exemplars: Vec<String>,
+    /// Labels that are learned patterns although no exemplar shows it, numbered from 0 at the right.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub learned: Vec<u32>,
     /// When.
     #[serde(deserialize_with = "unique")]
     pub seen: Seen,
@@ -193,6 +201,9 @@ pub struct SocketDoc {
     /// Some of them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub exemplars: Vec<String>,
+    /// Components that are learned patterns although no exemplar shows it, numbered from 0.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub learned: Vec<u32>,
     /// When.
     #[serde(deserialize_with = "unique")]
     pub seen: Seen,

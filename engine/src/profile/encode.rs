@@ -42,6 +42,8 @@ struct ProcessHead<'a> {
     distinct: u64,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     exemplars: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    learned: &'a [u32],
     argv0: Option<&'a str>,
     argv: Option<&'a [String]>,
     exec_chain: bool,
@@ -118,6 +120,7 @@ fn head_of(process: &ProcessDoc) -> ProcessHead<'_> {
         pattern,
         distinct,
         exemplars,
+        learned,
         argv0,
         argv,
         exec_chain,
@@ -137,6 +140,7 @@ fn head_of(process: &ProcessDoc) -> ProcessHead<'_> {
         pattern: *pattern,
         distinct: *distinct,
         exemplars,
+        learned,
         argv0: argv0.as_deref(),
         argv: argv.as_deref(),
         exec_chain: *exec_chain,

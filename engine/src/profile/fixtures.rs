@@ -123,31 +123,27 @@ fn seen() -> impl Strategy<Value = Seen> {
     btree_map(name(), span(), 1..3)
 }
 
-/// Whether generalised, estimated number, exemplars.
-fn generalised() -> impl Strategy<Value = (bool, u64, Vec<String>)> {
-    (any::<bool>(), prop_oneof![Just(0), any::<u64>()], vec(text(), 0..3))
+/// Whether generalised, estimated number, exemplars, and what they do not show.
+fn generalised() -> impl Strategy<Value = (bool, u64, Vec<String>, Vec<u32>)> {
+    (any::<bool>(), prop_oneof![Just(0), any::<u64>()], vec(text(), 0..3), vec(any::<u32>(), 0..2))
 }
 
 fn file() -> impl Strategy<Value = FileDoc> {
     let access = prop::sample::select(vec!["r", "w", "rw"]);
-    (text(), access, generalised(), seen()).prop_map(|(path, access, (pattern, distinct, exemplars), seen)| FileDoc {
-        path,
-        access: access.into(),
-        pattern,
-        distinct,
-        exemplars,
-        seen,
+    (text(), access, generalised(), seen()).prop_map(|(path, access, (pattern, distinct, exemplars, learned), seen)| {
+        FileDoc { path, access: access.into(), pattern, distinct, exemplars, learned, seen }
     })
 }
 
 fn dns() -> impl Strategy<Value = DnsDoc> {
     (text(), vec(text(), 0..3), generalised(), seen()).prop_map(
-        |(name, qtypes, (pattern, distinct, exemplars), seen)| DnsDoc {
+        |(name, qtypes, (pattern, distinct, exemplars, learned), seen)| DnsDoc {
             name,
             qtypes,
             pattern,
             distinct,
             exemplars,
+            learned,
             seen,
         },
     )
@@ -163,7 +159,7 @@ fn socket() -> impl Strategy<Value = SocketDoc> {
     let op = prop::sample::select(vec!["bind", "connect"]);
     let proto = prop::sample::select(vec![None, Some("tcp"), Some("udp")]);
     (op, proto, peer, any::<u16>(), generalised(), seen()).prop_map(
-        |(op, proto, (family, addr), port, (pattern, distinct, exemplars), seen)| SocketDoc {
+        |(op, proto, (family, addr), port, (pattern, distinct, exemplars, learned), seen)| SocketDoc {
             op: op.into(),
             family: family.into(),
             proto: proto.map(str::to_owned),
@@ -172,6 +168,7 @@ fn socket() -> impl Strategy<Value = SocketDoc> {
             pattern,
             distinct,
             exemplars,
+            learned,
             seen,
         },
     )
@@ -184,7 +181,7 @@ fn process() -> impl Strategy<Value = ProcessDoc> {
     let capability = (text(), any::<bool>(), seen()).prop_map(|(name, used, seen)| CapabilityDoc { name, used, seen });
     let lists = (vec(file(), 0..3), vec(dns(), 0..2), vec(socket(), 0..3), vec(syscall, 0..3), vec(capability, 0..2));
     let leaf = (own, flags, lists).prop_map(|(own, flags, lists)| {
-        let (path, (pattern, distinct, exemplars), argv0, argv) = own;
+        let (path, (pattern, distinct, exemplars, learned), argv0, argv) = own;
         let ([exec_chain, fileless, upper_layer], uids, seen) = flags;
         let (files, dns, sockets, syscalls, capabilities) = lists;
         ProcessDoc {
@@ -192,6 +189,7 @@ fn process() -> impl Strategy<Value = ProcessDoc> {
             pattern,
             distinct,
             exemplars,
+            learned,
             argv0,
             argv,
             exec_chain,

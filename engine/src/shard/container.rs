@@ -146,6 +146,14 @@ impl Container {
         }
     }
 
+    /// Bytes of heap that what is learned of it takes, which grows for as long as it runs.
+    pub fn learned_bytes(&self) -> usize {
+        match &self.state {
+            State::Bound { subject: Subject::Learning(tree), .. } => tree.heap_bytes(),
+            _ => 0,
+        }
+    }
+
     pub fn heap_bytes(&self) -> usize {
         let state = match &self.state {
             State::Waiting { held, .. } => held.heap_bytes(),

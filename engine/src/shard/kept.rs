@@ -35,3 +35,42 @@ impl Kept {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::drift::{Detail, Reason};
+
+    fn findings(n: usize, subject_bytes: usize) -> Vec<Finding> {
+        let finding = |i: usize| Finding {
+            ts: i as u64,
+            container: "c".into(),
+            image: "nginx".into(),
+            tag: "1".into(),
+            kind: "open",
+            reason: Reason::NewBehaviour,
+            pid: 1,
+            lineage: vec!["/bin/app".into()],
+            subject: "x".repeat(subject_bytes),
+            detail: Detail::default(),
+            count: 1,
+        };
+        (0..n).map(finding).collect()
+    }
+
+    #[test]
+    fn stopped_containers_without_end_are_kept_up_to_a_number_and_a_size_and_counted_beyond() {
+        // Many containers with a few findings each; fewer with long ones.
+        for (containers, each, subject_bytes) in [(1100, 256, 8), (300, 1, 1 << 20)] {
+            let mut kept = Kept::default();
+            for _ in 0..containers {
+                kept.add(findings(each, subject_bytes), 3);
+            }
+            let all = (containers * each) as u64 + containers as u64 * 3;
+            assert_eq!(kept.findings.len() as u64 + kept.suppressed, all, "each is kept or counted");
+            assert!(kept.suppressed > containers as u64 * 3 && !kept.findings.is_empty());
+            assert!(kept.findings.len() <= KEPT_MAX && kept.heap_bytes() <= KEPT_BYTES_MAX);
+            assert_eq!(kept.heap_bytes(), kept.findings.iter().map(Finding::bytes).sum::<usize>());
+        }
+    }
+}

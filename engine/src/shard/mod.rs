@@ -156,7 +156,8 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Running containers that were taken for stopped, because a worker knew 65,536. What they did is kept.
+    /// Running containers that were taken for stopped, because a worker knew 65,536, or because the trees of all took as
+    /// much as 16 full ones (`GROVE_TREE_BYTES`). What they did is kept.
     pub containers_let_go: u64,
     /// Processes that were forgotten because their container's table was full (`GROVE_PROCESSES_MAX`), and processes
     /// whose working directory was, because those of a container took 4 MiB.

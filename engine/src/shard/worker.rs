@@ -17,14 +17,12 @@ use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Containers that one shard knows at a time; beyond them, those that were quiet for longest are taken for stopped.
-const CONTAINERS_MAX: usize = 65_536;
+mod room;
+
+use room::{CONTAINERS_MAX, trees_bytes, waits};
 
 /// Stopped containers whose workload is remembered, in case events of theirs are still on the way.
 const STOPPED_MAX: usize = 16_384;
-
-/// Containers that have stopped and are still kept: for a workload that was never told, or for late events.
-const LINGERING_MAX: usize = 4096;
 
 /// What a shard knows, as a copy for whoever asked.
 pub(super) struct ShardView {
@@ -51,6 +49,8 @@ pub(super) struct Worker {
     limits: Limits,
     /// Goes up by one whenever the events go on with another container.
     turns: u64,
+    /// Events since all trees were weighed that made one of them grow.
+    grown: usize,
     seen: usize,
     ledger: Ledger,
     failed: bool,
@@ -68,6 +68,7 @@ pub(super) struct Worker {
     hold_events: usize,
     hold_bytes: usize,
     hold_total_bytes: usize,
+    trees_bytes: usize,
     hold_time_ns: u64,
 }
 
@@ -86,6 +87,7 @@ impl Worker {
             waiting: Waiting::default(),
             limits: Limits::default(),
             turns: 0,
+            grown: 0,
             seen: 0,
             ledger: Ledger::default(),
             failed: false,
@@ -100,6 +102,7 @@ impl Worker {
             hold_events: config.hold_events,
             hold_bytes: config.hold_bytes,
             hold_total_bytes: config.hold_total_bytes,
+            trees_bytes: trees_bytes(config),
             hold_time_ns: u64::try_from(config.hold_time.as_nanos()).unwrap_or(u64::MAX),
         }
     }
@@ -125,6 +128,7 @@ impl Worker {
                 worker.done += 1;
             }
             worker.give_up_on_the_old(now);
+            worker.trees_within_bounds();
         })?;
         self.lose(batch, self.done + usize::from(self.accounted));
         Some(failure)
@@ -237,72 +241,6 @@ impl Worker {
         }
     }
 
-    /// Keeps a container that has stopped, and lets the one go that was kept for longest.
-    fn linger(&mut self, id: &[u8]) {
-        self.lingering.push_back(id.into());
-        if self.lingering.len() <= LINGERING_MAX {
-            return;
-        }
-        // One that stopped several times is in the queue as often; the container at hand has to stay.
-        let Some(oldest) = self.lingering.pop_front().filter(|oldest| **oldest != *id) else { return };
-        let Some(index) = self.find(&oldest) else { return };
-        if matches!(self.containers.get(index), Some(Some(container)) if container.over) {
-            self.let_go(index);
-        }
-    }
-
-    /// Takes a container for stopped.
-    fn let_go(&mut self, index: usize) {
-        if matches!(self.containers.get(index), Some(Some(c)) if matches!(c.state, State::Waiting { .. })) {
-            self.give_up(index);
-        }
-        self.retire(index);
-    }
-
-    /// Makes room by taking the eighth of the containers for stopped that were quiet for longest: that they stopped
-    /// was lost, or they do nothing. Their workloads are remembered, should they go on.
-    fn make_room(&mut self) {
-        let mut turns: Vec<u64> = self.containers.iter().flatten().map(|c| c.turn).collect();
-        let nth = turns.len() / 8;
-        if turns.is_empty() {
-            return;
-        }
-        let (_, limit, _) = turns.select_nth_unstable(nth);
-        let limit = *limit;
-        let mut let_go = 0;
-        for index in 0..self.containers.len() {
-            if matches!(self.containers.get(index), Some(Some(c)) if c.turn <= limit) {
-                self.let_go(index);
-                let_go += 1;
-            }
-        }
-        self.limits.containers_let_go += let_go;
-        tracing::warn!(containers = let_go, "too many containers: the quietest are taken for stopped");
-    }
-
-    /// Gives up on those that have waited for longest, as long as all together hold too much.
-    fn hold_within_bounds(&mut self) {
-        while self.waiting.bytes > self.hold_total_bytes {
-            let containers = &self.containers;
-            let Some(oldest) = self.waiting.oldest(|turn| waits(containers, turn).is_some()) else { return };
-            self.limits.holds_cut_short += 1;
-            self.give_up(oldest.index);
-        }
-    }
-
-    /// Gives up on those that have waited for too long. `now` is the latest time in the batch that came last.
-    fn give_up_on_the_old(&mut self, now: u64) {
-        loop {
-            let containers = &self.containers;
-            let Some(oldest) = self.waiting.oldest(|turn| waits(containers, turn).is_some()) else { return };
-            let Some(since_ts) = waits(containers, oldest) else { return };
-            if now.saturating_sub(since_ts) <= self.hold_time_ns {
-                return;
-            }
-            self.give_up(oldest.index);
-        }
-    }
-
     /// Events that were held are not any more.
     fn end_waiting(&mut self, held: &EventBuf) {
         if !held.is_empty() {
@@ -312,6 +250,7 @@ impl Worker {
 
     fn settle(&mut self, stored: Stored<'_>, fate: Fate) {
         self.accounted = true;
+        self.grown += usize::from(fate == Fate::New);
         self.ledger.count_many(fate, stored.weight());
     }
 
@@ -487,6 +426,7 @@ impl Worker {
                 subject.apply(&stored.event)
             };
             self.replaying -= stored.weight();
+            self.grown += usize::from(fate == Fate::New);
             self.ledger.held -= stored.weight();
             self.ledger.settle(fate, stored.weight());
             container.count(&stored, fate);
@@ -566,17 +506,5 @@ impl Worker {
                 + self.kept.heap_bytes(),
             limits,
         }
-    }
-}
-
-/// Since when a container waits and holds something, if it does.
-fn waits(containers: &[Option<Container>], turn: Turn) -> Option<u64> {
-    match containers.get(turn.index) {
-        Some(Some(Container { serial, state: State::Waiting { held, since_ts }, .. }))
-            if *serial == turn.serial && !held.is_empty() =>
-        {
-            Some(*since_ts)
-        }
-        _ => None,
     }
 }

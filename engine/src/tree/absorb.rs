@@ -8,14 +8,11 @@
 //! Not here: when a shape has too many names (`grow`).
 
 use super::Tree;
-use super::arena::ShapeKey;
+use super::arena::{Hashed, ROOM, ShapeKey};
 use super::grow::socket_level;
 use super::node::{Flags, Kind, NONE, Node, NodeId};
 use super::socket::Address;
 use std::collections::{HashMap, VecDeque};
-
-/// A node and its hash.
-type Hashed = (NodeId, u64);
 
 /// A node whose records and children still have to go to another one.
 struct Move {
@@ -35,7 +32,10 @@ impl Tree {
                 }
                 continue;
             }
-            let Some(Move { from, mut into }) = moves.pop_front() else { return };
+            let Some(Move { from, mut into }) = moves.pop_front() else {
+                debug_assert!(went.is_empty() || self.arena.tags_add_up());
+                return;
+            };
             // What it was to go to may itself have been taken in meanwhile, before anything was below it.
             while let Some(on) = went.get(&into.0) {
                 into = *on;
@@ -55,7 +55,10 @@ impl Tree {
         if members.is_empty() && found.is_none() {
             return;
         }
-        let into = found.unwrap_or_else(|| self.arena.add(parent, below, kind, pattern));
+        let into = found.unwrap_or_else(|| {
+            let hash = self.arena.hash_from(below, kind, pattern);
+            self.arena.add(parent, hash, kind, pattern)
+        });
         self.learn(into);
         let hashed = |id| (id, self.arena.hash_from(below, kind, self.arena.node(id).name));
         for member in members.into_iter().filter(|id| *id != into) {
@@ -74,7 +77,7 @@ impl Tree {
 
     /// The names of one shape in a directory that its pattern is to take in, not counted from now on.
     fn take_members(&mut self, (parent, kind, pattern): ShapeKey) -> Vec<NodeId> {
-        let pattern = self.arena.names.text(pattern).to_owned();
+        let pattern = self.arena.names.get(pattern).to_owned();
         if self.arena.node(parent).has(Flags::SHAPED) {
             return self.arena.take_shape(parent, kind, &pattern);
         }
@@ -91,7 +94,7 @@ impl Tree {
         let mut stack = vec![top];
         while let Some(id) = stack.pop() {
             let node = self.arena.node(id);
-            if node.is_seen() && !self.arena.sketches.contains_key(&id) {
+            if bears_name(node) && !self.arena.sketches.contains_key(&id) {
                 let text = self.path_text(id);
                 self.sketch(id, &text);
             }
@@ -155,16 +158,18 @@ impl Tree {
         match kind {
             Kind::Peer => {
                 let address = Address::from_bytes(self.arena.names.get(name));
-                self.grow_peer(parent, address).0
+                let Ok((id, _)) = self.grow_peer(parent, address, ROOM);
+                id
             }
             _ if kind.is_path() => {
                 let text = self.arena.text(child).to_owned();
-                self.grow_child(parent, below, kind, (&text, learned), &mut None).0
+                let Ok(((id, _), _)) = self.grow_child((parent, below), kind, (&text, learned), false, &mut None, ROOM);
+                id
             }
             _ => {
                 let hash = self.arena.hash_from(below, kind, name);
                 let is_it = |_, n: &Node| n.parent == parent && n.kind() == kind && n.name == name;
-                let id = self.arena.find(hash, is_it).unwrap_or_else(|| self.arena.add(parent, below, kind, name));
+                let id = self.arena.find(hash, is_it).unwrap_or_else(|| self.arena.add(parent, hash, kind, name));
                 if kind == Kind::Sockets {
                     self.widen_to(id, socket_level(self.arena.node(child).flags()));
                 }
@@ -175,13 +180,14 @@ impl Tree {
 
     /// What one node knows beside its children.
     fn absorb_node(&mut self, from: NodeId, into: NodeId) {
-        let bits = self.arena.node(from).flags().and(Flags::PAYLOAD);
+        let node = self.arena.node(from);
+        let (bits, named) = (node.flags().and(Flags::PAYLOAD), bears_name(node));
         self.arena.node_mut(into).set(bits);
         let seen: Vec<_> = self.arena.seen(from).collect();
         for (tag, span) in &seen {
             self.arena.stamp(into, *tag, *span);
         }
-        if !seen.is_empty() && self.is_general(into) {
+        if named && self.is_general(into) {
             match self.arena.sketches.get(&from).cloned() {
                 Some(sketch) => self.merge_sketch(into, &sketch),
                 None => {
@@ -191,4 +197,10 @@ impl Tree {
             }
         }
     }
+}
+
+/// Whether a pattern keeps the name of such a node. A process has one also where all that is left of it is what it did:
+/// the records of its own execs may be gone with their tag.
+fn bears_name(node: &Node) -> bool {
+    node.is_seen() || node.kind() == Kind::Process
 }

@@ -2,7 +2,7 @@
 
 use super::arena::ROOT;
 use super::behaviour::{Behaviour, access, behaviour, exec_flags, exec_program};
-use super::grow::socket_level;
+use super::grow::{Dir, Plain, socket_level};
 use super::lineage::{ExecPlace, Lineage, Pid, Place, Runs};
 use super::merge::follow;
 use super::node::{Kind, NodeId, Span};
@@ -49,7 +49,8 @@ impl Tree {
         node.is_seen()
             && match what {
                 Behaviour::File { access, .. } => node.has(*access),
-                _ => self.knows_detail(id, what),
+                Behaviour::Dns { qtype, .. } => self.arena.numbered_child(id, Kind::Qtype, u32::from(*qtype)).is_some(),
+                _ => true,
             }
     }
 
@@ -58,20 +59,26 @@ impl Tree {
     /// # Errors
     /// [`TreeFull`]; the tree is as it was.
     pub fn observe(&mut self, process: NodeId, what: &Behaviour<'_>, tag: u16, span: Span) -> Result<bool, TreeFull> {
+        self.observe_below(process, None, what, tag, span)
+    }
+
+    /// As [`observe`](Self::observe), if it is known of a file in which directory it is.
+    fn observe_below(
+        &mut self,
+        process: NodeId,
+        dir: Option<Dir>,
+        what: &Behaviour<'_>,
+        tag: u16,
+        span: Span,
+    ) -> Result<bool, TreeFull> {
         if let Behaviour::Syscalls(nrs) = what {
             return self.observe_syscalls(process, nrs, tag, span);
         }
-        let found = self.find_behaviour(process, what);
-        let known = found.is_some_and(|(id, _)| self.knows_detail(id, what));
         let room = self.has_room();
-        if !known {
-            room?;
-        }
-        let (id, mut new, general) = match found {
-            Some((id, general)) => (id, !known, general),
-            None => self.grow_behaviour(process, what),
+        let (id, mut new, general) = match (what, dir) {
+            (Behaviour::File { path, .. }, Some(dir)) => self.grow_file(process, dir, path, room)?,
+            _ => self.grow_behaviour(process, what, room)?,
         };
-        new |= self.stamp_leaf(process, id, tag, span);
         let name = match what {
             Behaviour::File { path, access } => {
                 new |= self.arena.node_mut(id).set(*access);
@@ -79,11 +86,12 @@ impl Tree {
             }
             Behaviour::Unix { path, .. } => *path,
             Behaviour::Dns { name, qtype } => {
-                new |= self.arena.numbered(id, Kind::Qtype, u32::from(*qtype)).1;
+                new |= self.arena.numbered_within(id, Kind::Qtype, u32::from(*qtype), room)?.1;
                 name
             }
-            _ => return Ok(new),
+            _ => "",
         };
+        new |= self.stamp_leaf(process, id, tag, span);
         // A sample of names is the first thing that a full tree does without.
         if general && room.is_ok() {
             self.sketch(id, name);
@@ -91,42 +99,40 @@ impl Tree {
         Ok(new)
     }
 
-    /// Whether what takes memory beside a behaviour's own node is there already.
-    fn knows_detail(&self, id: NodeId, what: &Behaviour<'_>) -> bool {
-        match what {
-            Behaviour::Dns { qtype, .. } => self.arena.numbered_child(id, Kind::Qtype, u32::from(*qtype)).is_some(),
-            _ => true,
-        }
-    }
-
-    fn grow_behaviour(&mut self, process: NodeId, what: &Behaviour<'_>) -> (NodeId, bool, bool) {
-        match what {
-            Behaviour::File { path, .. } => self.grow_path(process, Kind::FilePath, &literal(path)),
+    /// The node of a behaviour, made if need be and there is room; whether it was; and whether a learned pattern is part
+    /// of its name. One walk for what is known and for what is not; an error comes before the first change.
+    fn grow_behaviour(
+        &mut self,
+        process: NodeId,
+        what: &Behaviour<'_>,
+        room: Result<(), TreeFull>,
+    ) -> Result<(NodeId, bool, bool), TreeFull> {
+        let (id, new) = match what {
+            Behaviour::File { path, .. } => return self.grow_path(process, Kind::FilePath, literal(path), room),
             Behaviour::Dns { name, .. } => {
-                let labels: Vec<_> = labels(name).map(|label| (label, false)).collect();
-                self.grow_path(process, Kind::DnsLabel, &labels)
+                return self.grow_path(process, Kind::DnsLabel, labels(name).map(|label| (label, false)), room);
             }
             Behaviour::Unix { key, path } => {
-                let group = self.grow_sockets(process, *key, 0);
-                self.grow_path(group, Kind::UnixPath, &literal(path))
+                let (group, _) = self.arena.numbered_within(process, Kind::Sockets, key.pack(), room)?;
+                return self.grow_path(group, Kind::UnixPath, literal(path), room);
             }
             Behaviour::Internet { key, address } => {
-                let group = self.grow_sockets(process, *key, 0);
-                let (id, new) = self.grow_peer(group, *address);
-                (id, new, false)
+                let (group, _) = self.arena.numbered_within(process, Kind::Sockets, key.pack(), room)?;
+                self.grow_peer(group, *address, room)?
             }
-            Behaviour::Capability(cap) => {
-                let (id, new) = self.arena.numbered(process, Kind::Capability, *cap);
-                (id, new, false)
-            }
-            Behaviour::Syscalls(_) => (process, false, false),
-        }
+            Behaviour::Capability(cap) => self.arena.numbered_within(process, Kind::Capability, *cap, room)?,
+            Behaviour::Syscalls(_) => (process, false),
+        };
+        Ok((id, new, false))
     }
 
     fn observe_syscalls(&mut self, process: NodeId, nrs: &[u8], tag: u16, span: Span) -> Result<bool, TreeFull> {
-        let known = |nr| self.arena.numbered_child(process, Kind::Syscall, nr).is_some();
-        if !syscall_numbers(nrs).all(known) {
-            self.has_room()?;
+        if let Err(full) = self.has_room() {
+            // All of them or none.
+            let known = |nr| self.arena.numbered_child(process, Kind::Syscall, nr).is_some();
+            if !syscall_numbers(nrs).all(known) {
+                return Err(full);
+            }
         }
         let mut new = false;
         for nr in syscall_numbers(nrs) {
@@ -152,23 +158,25 @@ impl Tree {
         Some((self.arena.child(leaf, hash, Kind::Process, program.key.as_bytes())?, general))
     }
 
-    fn grow_program(&mut self, parent: NodeId, program: &Program) -> Result<(NodeId, bool, bool), TreeFull> {
-        if let Some((id, general)) = self.find_program(parent, program) {
-            return Ok((id, false, general));
-        }
-        self.has_room()?;
+    fn grow_program(
+        &mut self,
+        parent: NodeId,
+        program: &Program,
+        room: Result<(), TreeFull>,
+    ) -> Result<(NodeId, bool, bool), TreeFull> {
         // The name that makes a shape a pattern is new, although the pattern's program may be there by then.
-        let (leaf, made, general) = self.grow_path(parent, Kind::ExecPath, &literal(&program.path));
-        let (id, new) = self.process_below(leaf, &program.key);
+        let (leaf, made, general) = self.grow_path(parent, Kind::ExecPath, literal(&program.path), room)?;
+        let (id, new) = self.process_below(leaf, &program.key, room)?;
         Ok((id, made || new, general))
     }
 
-    pub(super) fn process_below(&mut self, leaf: NodeId, key: &str) -> (NodeId, bool) {
-        let hash = self.arena.hash_below(leaf);
-        match self.arena.child(leaf, hash, Kind::Process, key.as_bytes()) {
-            Some(id) => (id, false),
-            None => (self.arena.add_named(leaf, hash, Kind::Process, key.as_bytes()), true),
-        }
+    pub(super) fn process_below<E>(
+        &mut self,
+        leaf: NodeId,
+        key: &str,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool), E> {
+        self.arena.named_within(leaf, Kind::Process, key.as_bytes(), room)
     }
 
     /// The process above a process: [`ROOT`] for a root process.
@@ -267,16 +275,21 @@ impl ActivityTree {
         let span = Span::at(event.ts);
         let process = self.lineage.touch(id);
         let place = process.map(|p| p.place);
+        let mut dir = None;
         match place {
             Some(Place::Setup) => return Fate::Ignored(Ignored::RuntimeSetup),
             // Most events are files that are known: they need neither normalising nor any other table.
             Some(Place::At(node)) => {
-                if let Body::Open { path, flags, ret: 0.. } = event.body
-                    && let Some(leaf) = self.tree.find_plain(node, Kind::FilePath, path)
-                {
-                    let new = self.tree.arena.node_mut(leaf).set(access(flags));
-                    let new = self.tree.stamp_leaf(node, leaf, self.tag, span) || new;
-                    return if new { Fate::New } else { Fate::Known };
+                if let Body::Open { path, flags, ret: 0.. } = event.body {
+                    match self.tree.find_plain(node, Kind::FilePath, path) {
+                        Plain::Node(leaf) => {
+                            let new = self.tree.arena.node_mut(leaf).set(access(flags));
+                            let new = self.tree.stamp_leaf(node, leaf, self.tag, span) || new;
+                            return if new { Fate::New } else { Fate::Known };
+                        }
+                        Plain::Below(found) => dir = Some((found, path)),
+                        Plain::Unknown => {}
+                    }
                 }
             }
             _ => {}
@@ -295,7 +308,12 @@ impl ActivityTree {
                 unknown
             }
         };
-        let fate = match self.tree.observe(node, &what, self.tag, span) {
+        // A directory of the path as it was given is one of the path as it is normalised only if that is the same.
+        let dir = match (&what, dir) {
+            (Behaviour::File { path, .. }, Some((dir, raw))) if path.as_bytes() == raw => Some(dir),
+            _ => None,
+        };
+        let fate = match self.tree.observe_below(node, dir, &what, self.tag, span) {
             Ok(true) => Fate::New,
             Ok(false) => Fate::Known,
             Err(TreeFull) => Fate::Dropped(Dropped::TreeFull),
@@ -334,17 +352,18 @@ impl ActivityTree {
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
+        let room = tree.has_room();
         let grown = if same {
             Ok((parent, false, false))
         } else {
             let parent = tree.within_depth(parent);
-            tree.grow_program(parent, &program)
+            tree.grow_program(parent, &program, room)
         };
         let Ok((node, mut new, general)) = grown else {
             self.lineage.exec(id, exec.ppid, Place::Lost, Runs::Program(&identity), exec.cwd);
             return Fate::Dropped(Dropped::TreeFull);
         };
-        let room = tree.has_room().is_ok();
+        let room = room.is_ok();
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Kind::Uid, *uid).is_none());
         if !new && !room && new_uid.is_some() {
             // The program is known, so its process can be followed; that it ran as this user is not kept.
@@ -467,23 +486,10 @@ pub fn unknown_program() -> Program {
 }
 
 impl Tree {
-    /// The root under which the doings of processes with an unknown program are kept.
-    fn unknown(&mut self) -> NodeId {
-        let program = unknown_program();
-        match self.find_program(ROOT, &program) {
-            Some((id, _)) => id,
-            None => {
-                let (leaf, _, _) = self.grow_path(ROOT, Kind::ExecPath, &literal(&program.path));
-                self.process_below(leaf, &program.key).0
-            }
-        }
-    }
-
-    /// As [`unknown`](Self::unknown), unless it would have to be made and there is no room for it.
+    /// The root under which the doings of processes with an unknown program are kept, unless it would have to be made
+    /// and there is no room for it.
     fn unknown_if_room(&mut self) -> Option<NodeId> {
-        if self.has_room().is_err() && self.find_program(ROOT, &unknown_program()).is_none() {
-            return None;
-        }
-        Some(self.unknown())
+        let room = self.has_room();
+        self.grow_program(ROOT, &unknown_program(), room).ok().map(|(id, _, _)| id)
     }
 }

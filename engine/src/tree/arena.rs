@@ -8,11 +8,16 @@ use super::names::{Names, reserve_tight};
 use super::node::{Flags, Kind, NO_TAG, NONE, Node, NodeId, Span};
 use super::shapes::Shapes;
 use super::tags::LocalTags;
-use crate::path::{Sketch, shape};
+use crate::path::{Sketch, shape_bytes, shape_into};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
+use std::cell::RefCell;
+use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
+
+/// The room of what is bounded by what it takes in, such as a merge: there always is some.
+pub(super) const ROOM: Result<(), Infallible> = Ok(());
 
 /// The node every root process hangs from.
 pub const ROOT: NodeId = 0;
@@ -28,6 +33,10 @@ struct More {
 /// A shape: the directory, the kind of names (what a process runs and what it opens may be called alike), and the
 /// pattern's name.
 pub(super) type ShapeKey = (NodeId, Kind, u32);
+
+/// A node and the hash it has in the index; or, of one that others are looked for below,
+/// [`hash_below`](Arena::hash_below) of it.
+pub(super) type Hashed = (NodeId, u64);
 
 /// Nodes of one tree and what hangs on them.
 #[derive(Clone, Debug)]
@@ -45,7 +54,6 @@ pub struct Arena {
     stats: Stats,
     dead: usize,
     seed: u64,
-    hasher: FixedState,
 }
 
 /// One seed per process: names are chosen by traced processes, who must not be able to choose their hashes.
@@ -63,21 +71,19 @@ fn mix(a: u64, b: u64) -> u64 {
 impl Arena {
     pub fn new() -> Self {
         let seed = seed();
-        let hasher = FixedState::with_seed(seed);
         Self {
             nodes: vec![Node::new(Kind::Root, NONE, NONE)],
             index: HashTable::new(),
             more: Vec::new(),
             names: Names::new(seed),
             tags: LocalTags::default(),
-            sketches: HashMap::with_hasher(hasher.clone()),
+            sketches: HashMap::with_hasher(FixedState::with_seed(seed)),
             sketch_bytes: 0,
             shapes: Shapes::default(),
             moved: Vec::new(),
             stats: Stats::default(),
             dead: 0,
             seed,
-            hasher,
         }
     }
 
@@ -95,6 +101,11 @@ impl Arena {
     pub(super) fn node_mut(&mut self, id: NodeId) -> &mut Node {
         let known = (id as usize) < self.nodes.len();
         &mut self.nodes[if known { id as usize } else { 0 }]
+    }
+
+    /// A name's bytes, where it need not be told that they are text.
+    pub(super) fn bytes(&self, id: NodeId) -> &[u8] {
+        self.names.get(self.node(id).name)
     }
 
     pub(super) fn text(&self, id: NodeId) -> &str {
@@ -149,7 +160,12 @@ impl Arena {
     }
 
     pub(super) fn step(&self, hash: u64, kind: Kind, name: &[u8]) -> u64 {
-        mix(hash ^ kind as u64, self.hasher.hash_one(name))
+        Self::step_hashed(hash, kind, self.names.hash(name))
+    }
+
+    /// As [`step`](Self::step), with the hash that the name has in the store of names.
+    pub(super) fn step_hashed(hash: u64, kind: Kind, name: u64) -> u64 {
+        mix(hash ^ kind as u64, name)
     }
 
     pub(super) fn step_number(hash: u64, kind: Kind, name: u32) -> u64 {
@@ -213,29 +229,35 @@ impl Arena {
         self.index.find(hash, |id| matches(*id, self.node(*id))).copied()
     }
 
-    /// The child of `parent` with this name. `hash` is [`hash_below`](Self::hash_below) of the parent.
-    pub(super) fn child(&self, parent: NodeId, hash: u64, kind: Kind, name: &[u8]) -> Option<NodeId> {
-        self.find(self.step(hash, kind, name), |_, n| {
-            n.parent == parent && n.kind() == kind && self.names.get(n.name) == name
-        })
+    /// The child of `parent` with this name. `below` is [`hash_below`](Self::hash_below) of the parent.
+    pub(super) fn child(&self, parent: NodeId, below: u64, kind: Kind, name: &[u8]) -> Option<NodeId> {
+        self.child_hashed(parent, self.step(below, kind, name), kind, name)
+    }
+
+    /// As [`child`](Self::child), with the hash of the child itself.
+    pub(super) fn child_hashed(&self, parent: NodeId, hash: u64, kind: Kind, name: &[u8]) -> Option<NodeId> {
+        self.find(hash, |_, n| n.parent == parent && n.kind() == kind && self.names.get(n.name) == name)
+    }
+
+    fn numbered_hashed(&self, parent: NodeId, hash: u64, kind: Kind, name: u32) -> Option<NodeId> {
+        self.find(hash, |_, n| n.parent == parent && n.kind() == kind && n.name == name)
     }
 
     pub(super) fn numbered_child(&self, parent: NodeId, kind: Kind, name: u32) -> Option<NodeId> {
         let hash = Self::step_number(self.hash_below(parent), kind, name);
-        self.find(hash, |_, n| n.parent == parent && n.kind() == kind && n.name == name)
+        self.numbered_hashed(parent, hash, kind, name)
     }
 
     // Growth.
 
-    /// Adds a node. `below` is [`hash_below`](Self::hash_below) of its parent.
-    pub(super) fn add(&mut self, parent: NodeId, below: u64, kind: Kind, name: u32) -> NodeId {
+    /// Adds a node whose hash this is.
+    pub(super) fn add(&mut self, parent: NodeId, hash: u64, kind: Kind, name: u32) -> NodeId {
         let id = self.nodes.len() as NodeId;
         let mut node = Node::new(kind, parent, name);
         node.next = self.node(parent).child;
         self.node_mut(parent).child = id;
         reserve_tight(&mut self.nodes, 1);
         self.nodes.push(node);
-        let hash = self.hash_from(below, kind, name);
         if self.index.len() == self.index.capacity() {
             let hashes = self.hashes();
             self.index.reserve(1, |id| hashes.get(*id as usize).copied().unwrap_or_default());
@@ -245,16 +267,44 @@ impl Arena {
         id
     }
 
-    pub(super) fn add_named(&mut self, parent: NodeId, below: u64, kind: Kind, name: &[u8]) -> NodeId {
+    pub(super) fn add_named(&mut self, parent: NodeId, hash: u64, kind: Kind, name: &[u8]) -> NodeId {
         let name = self.names.intern(name);
-        self.add(parent, below, kind, name)
+        self.add(parent, hash, kind, name)
+    }
+
+    /// The child with this name, added if need be and `room` allows it; and whether it was.
+    pub(super) fn named_within<E>(
+        &mut self,
+        parent: NodeId,
+        kind: Kind,
+        name: &[u8],
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool), E> {
+        let hash = self.step(self.hash_below(parent), kind, name);
+        match self.child_hashed(parent, hash, kind, name) {
+            Some(id) => Ok((id, false)),
+            None => room.map(|()| (self.add_named(parent, hash, kind, name), true)),
+        }
+    }
+
+    /// As [`named_within`](Self::named_within), of a name that is a number.
+    pub(super) fn numbered_within<E>(
+        &mut self,
+        parent: NodeId,
+        kind: Kind,
+        name: u32,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool), E> {
+        let hash = Self::step_number(self.hash_below(parent), kind, name);
+        match self.numbered_hashed(parent, hash, kind, name) {
+            Some(id) => Ok((id, false)),
+            None => room.map(|()| (self.add(parent, hash, kind, name), true)),
+        }
     }
 
     pub(super) fn numbered(&mut self, parent: NodeId, kind: Kind, name: u32) -> (NodeId, bool) {
-        match self.numbered_child(parent, kind, name) {
-            Some(id) => (id, false),
-            None => (self.add(parent, self.hash_below(parent), kind, name), true),
-        }
+        let Ok(found) = self.numbered_within(parent, kind, name, ROOM);
+        found
     }
 
     /// Takes a node, whose hash this is, out of the index and marks it dead. It stays in its parent's list until the
@@ -292,40 +342,41 @@ impl Arena {
 
     // Shapes.
 
-    fn shape_hash(&self, parent: NodeId, kind: Kind, pattern: &str) -> u64 {
-        self.step(self.scope_hash(parent), kind, pattern.as_bytes())
+    fn shape_hash(&self, parent: NodeId, kind: Kind, pattern: &[u8]) -> u64 {
+        self.step(self.scope_hash(parent), kind, pattern)
     }
 
-    fn hash_of_shape(&self, id: NodeId) -> u64 {
-        let mut pattern = String::new();
-        shape(self.text(id), &mut pattern);
+    /// The hash of another node's shape. Many are asked for in a row, when a table grows.
+    fn hash_of_shape(&self, id: NodeId, pattern: &RefCell<Vec<u8>>) -> u64 {
+        let Ok(mut pattern) = pattern.try_borrow_mut() else { return 0 };
+        shape_into(self.bytes(id), &mut pattern);
         self.shape_hash(self.node(id).parent, self.node(id).kind(), &pattern)
     }
 
     /// Whether a node is a name below `parent` of this kind and shape.
-    pub(super) fn has_shape(&self, id: NodeId, parent: NodeId, kind: Kind, pattern: &str) -> bool {
+    pub(super) fn has_shape(&self, id: NodeId, parent: NodeId, kind: Kind, pattern: &[u8]) -> bool {
         let node = self.node(id);
-        let mut own = String::new();
-        node.parent == parent && node.kind() == kind && shape(self.text(id), &mut own) && own == pattern
+        node.parent == parent && node.kind() == kind && shape_bytes(self.bytes(id)).is_some_and(|own| own == pattern)
     }
 
     /// Counts a name among those of its shape, `pattern`, beside it; returns how many they are.
-    pub(super) fn join_shape(&mut self, id: NodeId, pattern: &str) -> usize {
+    pub(super) fn join_shape(&mut self, id: NodeId, pattern: &[u8]) -> usize {
         let (parent, kind) = (self.node(id).parent, self.node(id).kind());
         let hash = self.shape_hash(parent, kind, pattern);
+        let buffer = RefCell::default();
         let mut shapes = std::mem::take(&mut self.shapes);
         let count = shapes.join(
             id,
             hash,
             |other| self.has_shape(other, parent, kind, pattern),
-            |other| self.hash_of_shape(other),
+            |other| self.hash_of_shape(other, &buffer),
         );
         self.shapes = shapes;
         count
     }
 
     /// The names counted for a shape, which are not counted any more then.
-    pub(super) fn take_shape(&mut self, parent: NodeId, kind: Kind, pattern: &str) -> Vec<NodeId> {
+    pub(super) fn take_shape(&mut self, parent: NodeId, kind: Kind, pattern: &[u8]) -> Vec<NodeId> {
         let hash = self.shape_hash(parent, kind, pattern);
         let mut shapes = std::mem::take(&mut self.shapes);
         let taken = shapes.take(hash, |other| self.has_shape(other, parent, kind, pattern));
@@ -414,7 +465,8 @@ impl Arena {
         let hashes = self.hashes();
         self.index.shrink_to_fit(|id| hashes.get(*id as usize).copied().unwrap_or_default());
         let mut shapes = std::mem::take(&mut self.shapes);
-        shapes.shrink(|id| self.hash_of_shape(id));
+        let buffer = RefCell::default();
+        shapes.shrink(|id| self.hash_of_shape(id, &buffer));
         self.shapes = shapes;
     }
 }

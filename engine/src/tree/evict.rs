@@ -11,7 +11,8 @@ use std::collections::{HashMap, HashSet};
 
 impl Tree {
     /// Removes everything that only `tag` did. Afterwards no node bears it, and the tree's reference to it is gone.
-    /// O(nodes).
+    /// What nodes hold together for all tags stays on those that stay: access modes, user ids, query types, flags,
+    /// patterns and their exemplars. O(nodes).
     pub fn evict_tag(&mut self, tag: &str) {
         *self = self.rebuilt(|t, _| t != tag, &HashSet::new()).0;
     }
@@ -28,6 +29,7 @@ impl Tree {
         keep: impl Fn(&str, Span) -> bool,
         pins: &HashSet<NodeId>,
     ) -> (Self, HashMap<NodeId, NodeId>) {
+        debug_assert!(self.arena.tags_add_up());
         let mut pins = pins.clone();
         for pin in pins.clone() {
             let mut at = pin;

@@ -5,15 +5,35 @@
 //! pattern node (`absorb`), below which the same counting goes on over the union.
 
 use super::Tree;
+use super::arena::{Arena, Hashed, ROOM};
 use super::node::{Flags, Kind, NONE, NodeId};
+use super::program::literal;
 use super::socket::{Address, SocketKey};
-use crate::path::{Sketch, push_component, shape};
+use crate::path::{Sketch, push_component, shape_bytes, shape_into};
 
 /// Whether everything in a directory and below it is protected, once that no longer depends on names.
 pub(super) type Shelter = Option<bool>;
 
 /// One component of a path or name, and whether it is a learned pattern.
 pub type Component<'a> = (&'a str, bool);
+
+/// What is known of a path that was asked for just as the kernel gave it.
+#[derive(Clone, Copy)]
+pub(super) enum Plain {
+    /// Its node.
+    Node(NodeId),
+    /// It is not there, but its directory is.
+    Below(Dir),
+    /// Nothing.
+    Unknown,
+}
+
+/// A directory that is known, and how long its path is.
+#[derive(Clone, Copy)]
+pub(super) struct Dir {
+    at: Hashed,
+    len: usize,
+}
 
 /// Directories with no more names that could generalise than this are not counted shape by shape.
 const SHAPED_ABOVE: usize = 16;
@@ -28,12 +48,15 @@ impl Tree {
         if let Some(settled) = *shelter {
             return settled;
         }
-        let mut dir = Vec::with_capacity(16);
-        let mut at = parent;
-        while self.arena.node(at).kind() == kind {
-            dir.push(self.arena.text(at));
-            at = self.arena.node(at).parent;
+        let above = |id: NodeId| Some(self.arena.node(id).parent);
+        let dirs = std::iter::successors(Some(parent), |id| above(*id));
+        let dirs = dirs.take_while(|id| self.arena.node(*id).kind() == kind);
+        let top = dirs.clone().last().map_or(name.as_bytes(), |top| self.arena.bytes(top));
+        if !self.rules.protect.reaches(top) {
+            *shelter = dirs.clone().next().map(|_| false);
+            return false;
         }
+        let mut dir: Vec<&str> = dirs.map(|id| self.arena.text(id)).collect();
         dir.reverse();
         let exempt = self.rules.protect.exempts(&dir, name);
         if dir.len() >= self.rules.protect.depth().max(1) {
@@ -42,19 +65,31 @@ impl Tree {
         exempt
     }
 
-    /// The learned pattern that absorbs `name` in `parent`, if there is one.
-    fn absorbing(&self, parent: NodeId, hash: u64, kind: Kind, name: &str, shelter: &mut Shelter) -> Option<NodeId> {
-        let mut pattern = String::new();
-        if !shape(name, &mut pattern) || pattern == name {
+    /// The learned pattern that absorbs `name`, whose shape is `pattern`, if there is one.
+    fn absorbing(
+        &self,
+        (parent, below): Hashed,
+        kind: Kind,
+        name: &str,
+        pattern: &[u8],
+        shelter: &mut Shelter,
+    ) -> Option<Hashed> {
+        if pattern == name.as_bytes() {
             return None;
         }
-        let id = self.arena.child(parent, hash, kind, pattern.as_bytes())?;
-        (self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent, kind, name, shelter)).then_some(id)
+        let hash = self.arena.step(below, kind, pattern);
+        let id = self.arena.child_hashed(parent, hash, kind, pattern)?;
+        let absorbs = self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent, kind, name, shelter);
+        absorbs.then_some((id, hash))
     }
 
-    fn find_child(&self, parent: NodeId, hash: u64, kind: Kind, name: &str, shelter: &mut Shelter) -> Option<NodeId> {
-        let found = self.arena.child(parent, hash, kind, name.as_bytes());
-        found.or_else(|| self.absorbing(parent, hash, kind, name, shelter))
+    fn find_child(&self, at: Hashed, kind: Kind, name: &str, shelter: &mut Shelter) -> Option<Hashed> {
+        let (parent, below) = at;
+        let hash = self.arena.step(below, kind, name.as_bytes());
+        if let Some(id) = self.arena.child_hashed(parent, hash, kind, name.as_bytes()) {
+            return Some((id, hash));
+        }
+        self.absorbing(at, kind, name, &shape_bytes(name.as_bytes())?, shelter)
     }
 
     /// The node that stands for a path below `scope`, and whether a learned pattern is part of it.
@@ -64,36 +99,47 @@ impl Tree {
         kind: Kind,
         names: impl Iterator<Item = &'a str>,
     ) -> Option<(NodeId, bool)> {
-        let mut at = scope;
-        let mut hash = self.arena.hash_below(scope);
+        let mut at = (scope, self.arena.hash_below(scope));
         let mut general = false;
         let mut shelter = None;
         for name in names {
-            at = self.find_child(at, hash, kind, name, &mut shelter)?;
-            general |= self.arena.node(at).has(Flags::LEARNED);
-            hash = self.arena.step(hash, kind, self.arena.text(at).as_bytes());
+            at = self.find_child(at, kind, name, &mut shelter)?;
+            general |= self.arena.node(at.0).has(Flags::LEARNED);
         }
-        Some((at, general))
+        Some((at.0, general))
     }
 
-    /// As [`find_path`](Self::find_path), for a path as the kernel gives it: no allocation, one probe. It finds
-    /// only what is stored just as it was given; so no wildcard and no escape can stand for anything else.
-    pub(super) fn find_plain(&self, scope: NodeId, kind: Kind, raw: &[u8]) -> Option<NodeId> {
+    /// As [`find_path`](Self::find_path), for a path as the kernel gives it: no allocation, one probe, and another one
+    /// for the directory if that finds nothing. It finds only what is stored just as it was given; so no wildcard and
+    /// no escape can stand for anything else.
+    pub(super) fn find_plain(&self, scope: NodeId, kind: Kind, raw: &[u8]) -> Plain {
+        self.probe_plain(scope, kind, raw).unwrap_or(Plain::Unknown)
+    }
+
+    fn probe_plain(&self, scope: NodeId, kind: Kind, raw: &[u8]) -> Option<Plain> {
         if raw.first() != Some(&b'/') || raw.len() < 2 {
             return None;
         }
         let mut hash = self.arena.hash_below(scope);
         // The first component keeps its slash.
         let mut start = 0;
-        for end in memchr::memchr3_iter(b'/', b'*', b'\\', raw.get(1..)?).map(|i| i + 1) {
-            if raw.get(end) != Some(&b'/') {
-                return None;
+        for (at, byte) in raw.iter().enumerate().skip(1) {
+            match byte {
+                b'/' => {
+                    hash = self.arena.step(hash, kind, raw.get(start..at)?);
+                    start = at + 1;
+                }
+                b'*' | b'\\' => return None,
+                _ => {}
             }
-            hash = self.arena.step(hash, kind, raw.get(start..end)?);
-            start = end + 1;
         }
-        hash = self.arena.step(hash, kind, raw.get(start..)?);
-        self.arena.find(hash, |id, _| self.is_path(id, scope, kind, raw))
+        let own = self.arena.step(hash, kind, raw.get(start..)?);
+        if let Some(id) = self.arena.find(own, |id, _| self.is_path(id, scope, kind, raw)) {
+            return Some(Plain::Node(id));
+        }
+        let dir = raw.get(..start.checked_sub(1)?)?;
+        let id = self.arena.find(hash, |id, _| self.is_path(id, scope, kind, dir))?;
+        Some(Plain::Below(Dir { at: (id, hash), len: dir.len() }))
     }
 
     /// Whether the names from `scope` down to `id`, joined by slashes, are `raw`.
@@ -117,60 +163,106 @@ impl Tree {
         }
     }
 
-    /// The node that stands for a path below `scope`, made if need be. Returns it, whether anything was made, and
-    /// whether a learned pattern is part of it.
-    pub(super) fn grow_path(&mut self, scope: NodeId, kind: Kind, names: &[Component<'_>]) -> (NodeId, bool, bool) {
-        let mut at = scope;
-        let mut hash = self.arena.hash_below(scope);
-        let mut general = false;
-        let mut made = false;
-        let mut shelter = None;
-        for (name, learned) in names {
-            let (id, new) = self.grow_child(at, hash, kind, (name, *learned), &mut shelter);
-            at = id;
-            made |= new;
-            general |= self.arena.node(at).has(Flags::LEARNED);
-            hash = self.arena.step(hash, kind, self.arena.text(at).as_bytes());
-        }
-        if self.pending.is_empty() {
-            return (at, made, general);
-        }
-        self.absorb_pending();
-        let found = self.find_path(scope, kind, names.iter().map(|(name, _)| *name));
-        let (id, general) = found.unwrap_or((at, general));
-        (id, made, general)
+    /// The node that stands for a path below `scope`, made if need be and `room` allows it. Returns it, whether
+    /// anything was made, and whether a learned pattern is part of it. An error comes before the first change.
+    pub(super) fn grow_path<'a, E: Copy>(
+        &mut self,
+        scope: NodeId,
+        kind: Kind,
+        names: impl Iterator<Item = Component<'a>> + Clone,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool, bool), E> {
+        let start = (scope, self.arena.hash_below(scope));
+        self.grow_from(start, names.clone(), scope, kind, names, room)
     }
 
-    pub(super) fn grow_child(
+    /// As [`grow_path`](Self::grow_path) of a file whose directory is known, and is no pattern's doing.
+    pub(super) fn grow_file<E: Copy>(
         &mut self,
-        parent: NodeId,
-        hash: u64,
+        process: NodeId,
+        dir: Dir,
+        path: &str,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool, bool), E> {
+        let name = path.get(dir.len + 1..).unwrap_or(path);
+        self.grow_from(dir.at, std::iter::once((name, false)), process, Kind::FilePath, literal(path), room)
+    }
+
+    /// Grows `rest`, the end of the path `names` below `scope`, from `start` on.
+    fn grow_from<'a, E: Copy>(
+        &mut self,
+        start: Hashed,
+        rest: impl Iterator<Item = Component<'a>>,
+        scope: NodeId,
+        kind: Kind,
+        names: impl Iterator<Item = Component<'a>>,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool, bool), E> {
+        let mut at = start;
+        let (mut general, mut made) = (false, false);
+        let mut shelter = None;
+        for name in rest {
+            let (child, new) = self.grow_child(at, kind, name, made, &mut shelter, room)?;
+            at = child;
+            made |= new;
+            general |= self.arena.node(at.0).has(Flags::LEARNED);
+        }
+        if self.pending.is_empty() {
+            return Ok((at.0, made, general));
+        }
+        self.absorb_pending();
+        let found = self.find_path(scope, kind, names.map(|(name, _)| name));
+        let (id, general) = found.unwrap_or((at.0, general));
+        Ok((id, made, general))
+    }
+
+    /// The child that has this name or absorbs it, made if need be and `room` allows it, and whether it was. Nothing is
+    /// below a `fresh` parent.
+    pub(super) fn grow_child<E>(
+        &mut self,
+        (parent, below): Hashed,
         kind: Kind,
         (name, learned): Component<'_>,
+        fresh: bool,
         shelter: &mut Shelter,
-    ) -> (NodeId, bool) {
+        room: Result<(), E>,
+    ) -> Result<(Hashed, bool), E> {
+        let own = self.arena.names.hash(name.as_bytes());
+        let hash = Arena::step_hashed(below, kind, own);
+        let found = if fresh { None } else { self.arena.child_hashed(parent, hash, kind, name.as_bytes()) };
         if learned {
-            let found = self.arena.child(parent, hash, kind, name.as_bytes());
-            let id = found.unwrap_or_else(|| self.arena.add_named(parent, hash, kind, name.as_bytes()));
+            let id = match found {
+                Some(id) => id,
+                None => room.map(|()| self.arena.add_named(parent, hash, kind, name.as_bytes()))?,
+            };
             // A pattern at once, so that sketches moved below it are kept; what it absorbs has to wait.
             if self.learn(id) {
                 self.pending.push((parent, kind, self.arena.node(id).name));
             }
-            return (id, found.is_none());
+            return Ok(((id, hash), found.is_none()));
         }
-        if let Some(id) = self.find_child(parent, hash, kind, name, shelter) {
-            return (id, false);
+        if let Some(id) = found {
+            return Ok(((id, hash), false));
         }
-        let id = self.arena.add_named(parent, hash, kind, name.as_bytes());
-        let mut pattern = String::new();
-        if shape(name, &mut pattern) && !self.exempt(parent, kind, name, shelter) {
+        let pattern = shape_bytes(name.as_bytes());
+        if let (Some(pattern), false) = (&pattern, fresh)
+            && let Some(absorbing) = self.absorbing((parent, below), kind, name, pattern, shelter)
+        {
+            return Ok((absorbing, false));
+        }
+        room?;
+        let stored = self.arena.names.intern_hashed(name.as_bytes(), own);
+        let id = self.arena.add(parent, hash, kind, stored);
+        if let Some(pattern) = pattern
+            && !self.exempt(parent, kind, name, shelter)
+        {
             self.count_shape(parent, id, &pattern);
         }
-        (id, true)
+        Ok(((id, hash), true))
     }
 
     /// Counts a new name among those of its shape, and notes the shape as pending when they are too many.
-    fn count_shape(&mut self, parent: NodeId, id: NodeId, pattern: &str) {
+    fn count_shape(&mut self, parent: NodeId, id: NodeId, pattern: &[u8]) {
         self.arena.node_mut(parent).count_variable_child();
         let node = self.arena.node(parent);
         let fanout = self.rules.path_fanout;
@@ -183,25 +275,24 @@ impl Tree {
         }
         self.arena.node_mut(parent).set(Flags::SHAPED);
         let children: Vec<NodeId> = self.arena.children(parent).collect();
-        let mut shelter = None;
+        let (mut shelter, mut pattern) = (None, Vec::new());
         for child in children {
-            let mut pattern = String::new();
             let kind = self.arena.node(child).kind();
             let learned = self.arena.node(child).has(Flags::LEARNED);
-            if !kind.is_path() || learned || !shape(self.arena.text(child), &mut pattern) {
+            if !kind.is_path() || learned || !shape_into(self.arena.bytes(child), &mut pattern) {
                 continue;
             }
-            if !self.exempt(parent, kind, self.arena.text(child), &mut shelter) {
+            if !shelter.unwrap_or_else(|| self.exempt(parent, kind, self.arena.text(child), &mut shelter)) {
                 self.join_shape(child, &pattern);
             }
         }
     }
 
-    fn join_shape(&mut self, id: NodeId, pattern: &str) {
+    fn join_shape(&mut self, id: NodeId, pattern: &[u8]) {
         // Noted once: until the shape is absorbed more names only join it.
         if self.arena.join_shape(id, pattern) == self.rules.path_fanout + 1 {
             let (parent, kind) = (self.arena.node(id).parent, self.arena.node(id).kind());
-            let pattern = self.arena.names.intern(pattern.as_bytes());
+            let pattern = self.arena.names.intern(pattern);
             self.pending.push((parent, kind, pattern));
         }
     }
@@ -259,18 +350,18 @@ impl Tree {
         group
     }
 
-    pub(super) fn grow_peer(&mut self, group: NodeId, address: Address) -> (NodeId, bool) {
+    /// The node of a peer, made if need be and `room` allows it, and whether it was.
+    pub(super) fn grow_peer<E>(
+        &mut self,
+        group: NodeId,
+        address: Address,
+        room: Result<(), E>,
+    ) -> Result<(NodeId, bool), E> {
         self.widen_to(group, address.level());
         let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let hash = self.arena.hash_below(group);
-        let mut buf = [0; 17];
-        let bytes = address.to_bytes(&mut buf);
-        if let Some(id) = self.arena.child(group, hash, Kind::Peer, bytes) {
-            return (id, false);
-        }
-        let id = self.arena.add_named(group, hash, Kind::Peer, bytes);
-        if address.stays() {
-            return (id, true);
+        let (id, made) = self.arena.named_within(group, Kind::Peer, address.to_bytes(&mut [0; 17]), room)?;
+        if !made || address.stays() {
+            return Ok((id, made));
         }
         // A group is never seen itself, so its list of records is free to count what can still be widened.
         let node = self.arena.node_mut(group);
@@ -278,12 +369,12 @@ impl Tree {
         node.more = count;
         let level = socket_level(node.flags());
         if level == 2 || count as usize <= self.rules.peer_fanout {
-            return (id, true);
+            return Ok((id, true));
         }
         self.widen_to(group, level + 1);
         let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let mut buf = [0; 17];
-        (self.arena.child(group, hash, Kind::Peer, address.to_bytes(&mut buf)).unwrap_or(id), true)
+        let below = self.arena.hash_below(group);
+        Ok((self.arena.child(group, below, Kind::Peer, address.to_bytes(&mut [0; 17])).unwrap_or(id), true))
     }
 
     /// Makes a group's peers as wide as `level`, wider still if they are too many for that.
@@ -309,7 +400,7 @@ impl Tree {
             if address.stays() {
                 continue;
             }
-            let (wide, _) = self.grow_peer(group, address);
+            let Ok((wide, _)) = self.grow_peer(group, address, ROOM);
             if wide != peer {
                 let hash = self.arena.hash_of(peer);
                 self.absorb_leaf((peer, hash), wide);

@@ -3,7 +3,7 @@
 //! It is the growing that events do, once per node instead of once per event; so a merged tree is the tree that
 //! the events of both would have made. Rebuilding a tree without some of its records is a merge into an empty one.
 
-use super::arena::ROOT;
+use super::arena::{ROOM, ROOT};
 use super::grow::Component;
 use super::node::{Flags, Kind, NodeId, Span};
 use super::socket::SocketKey;
@@ -50,6 +50,7 @@ impl Tree {
         }
         self.take(other, &Everything)?;
         self.arena.moved.clear();
+        debug_assert!(self.arena.tags_add_up());
         Ok(())
     }
 
@@ -87,8 +88,8 @@ impl Tree {
                 continue;
             }
             let names = other.names_of(other.node(from).parent);
-            let (leaf, _, general) = self.grow_path(into, Kind::ExecPath, &names);
-            let (process, _) = self.process_below(leaf, other.arena.text(from));
+            let Ok((leaf, _, general)) = self.grow_path(into, Kind::ExecPath, names.iter().copied(), ROOM);
+            let Ok((process, _)) = self.process_below(leaf, other.arena.text(from), ROOM);
             went.insert(from, process);
             self.take_leaf(other, from, process, process, retag(seen), general);
             for child in other.children(from) {
@@ -122,7 +123,7 @@ impl Tree {
     }
 
     /// The components of the path that ends at `leaf`, from the scope down.
-    pub(super) fn names_of(&self, leaf: NodeId) -> Vec<Component<'_>> {
+    pub(crate) fn names_of(&self, leaf: NodeId) -> Vec<Component<'_>> {
         let kind = self.node(leaf).kind();
         let mut names = Vec::with_capacity(16);
         let mut at = leaf;
@@ -175,18 +176,21 @@ impl Tree {
             let node = other.node(leaf);
             let (id, general) = match node.kind() {
                 kind @ (Kind::FilePath | Kind::DnsLabel) => {
-                    let (id, _, general) = self.grow_path(process, kind, &other.names_of(leaf));
+                    let names = other.names_of(leaf);
+                    let Ok((id, _, general)) = self.grow_path(process, kind, names.iter().copied(), ROOM);
                     (id, general)
                 }
                 Kind::UnixPath => {
                     let group = self.grow_sockets(process, other.socket_key(leaf), 0);
-                    let (id, _, general) = self.grow_path(group, Kind::UnixPath, &other.names_of(leaf));
+                    let names = other.names_of(leaf);
+                    let Ok((id, _, general)) = self.grow_path(group, Kind::UnixPath, names.iter().copied(), ROOM);
                     (id, general)
                 }
                 Kind::Peer => {
                     let level = super::grow::socket_level(other.node(node.parent).flags());
                     let group = self.grow_sockets(process, other.socket_key(leaf), level);
-                    (self.grow_peer(group, other.address(leaf)).0, false)
+                    let Ok((id, _)) = self.grow_peer(group, other.address(leaf), ROOM);
+                    (id, false)
                 }
                 kind => (self.arena.numbered(process, kind, node.name).0, false),
             };

@@ -35,6 +35,7 @@ impl Names {
     }
 
     /// The bytes of a name.
+    #[inline]
     pub fn get(&self, id: u32) -> &[u8] {
         self.spans
             .get(id as usize)
@@ -47,15 +48,21 @@ impl Names {
         std::str::from_utf8(self.get(id)).unwrap_or_default()
     }
 
-    /// The index of `name`, if it is stored.
-    pub fn find(&self, name: &[u8]) -> Option<u32> {
-        self.index.find(self.hasher.hash_one(name), |id| self.get(*id) == name).copied()
+    /// The hash of a name, by which it is stored here.
+    #[inline]
+    pub fn hash(&self, name: &[u8]) -> u64 {
+        self.hasher.hash_one(name)
     }
 
     /// The index of `name`, stored if it was not.
     pub fn intern(&mut self, name: &[u8]) -> u32 {
-        if let Some(id) = self.find(name) {
-            return id;
+        self.intern_hashed(name, self.hash(name))
+    }
+
+    /// As [`intern`](Self::intern), with the name's hash.
+    pub fn intern_hashed(&mut self, name: &[u8], hash: u64) -> u32 {
+        if let Some(id) = self.index.find(hash, |id| self.get(*id) == name) {
+            return *id;
         }
         let id = self.spans.len() as u32;
         // A tree's byte budget is checked before it grows, and before a merge that both trees' names fit.
@@ -65,7 +72,7 @@ impl Names {
         reserve_tight(&mut self.spans, 1);
         self.spans.push(span);
         let Self { text, spans, index, hasher } = self;
-        index.insert_unique(hasher.hash_one(name), id, |id| {
+        index.insert_unique(hash, id, |id| {
             let s = spans.get(*id as usize).copied().unwrap_or(Span { offset: 0, len: 0 });
             let bytes = text.get(s.offset as usize..s.offset as usize + s.len as usize);
             hasher.hash_one(bytes.unwrap_or_default())
@@ -87,8 +94,14 @@ impl Names {
 
 /// Makes room for `more` elements, growing by an eighth at a time: arenas hold most of a tree's bytes, and
 /// doubling them would leave up to half of that unused.
+#[inline]
 pub fn reserve_tight<T>(vec: &mut Vec<T>, more: usize) {
     if vec.capacity() - vec.len() < more {
-        vec.reserve_exact(more.max(vec.len() / 8).max(16));
+        grow_tight(vec, more);
     }
+}
+
+#[cold]
+fn grow_tight<T>(vec: &mut Vec<T>, more: usize) {
+    vec.reserve_exact(more.max(vec.len() / 8).max(16));
 }

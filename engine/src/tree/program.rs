@@ -1,5 +1,6 @@
 //! What makes two programs of one parent the same: the path, and what else tells programs of one path apart.
 
+use super::grow::Component;
 use crate::event::Exec;
 use crate::path::{components, escape};
 
@@ -110,8 +111,8 @@ impl ProgramKey {
 }
 
 /// The components of a path, none of them a learned pattern.
-pub(super) fn literal(path: &str) -> Vec<(&str, bool)> {
-    components(path).map(|name| (name, false)).collect()
+pub(super) fn literal(path: &str) -> impl Iterator<Item = Component<'_>> + Clone {
+    components(path).map(|name| (name, false))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Growing a tree from what is written: the same nodes as events make, with patterns and sketches as they are told.
 
 use super::Tree;
+use super::arena::ROOM;
 use super::grow::Component;
 use super::node::{Flags, Kind, NodeId};
 use super::program::ProgramKey;
@@ -15,8 +16,8 @@ impl Tree {
         key: &ProgramKey,
         sketch: Option<&Sketch>,
     ) -> NodeId {
-        let (leaf, _, general) = self.grow_path(parent, Kind::ExecPath, names);
-        let (process, _) = self.process_below(leaf, &key.encode());
+        let Ok((leaf, _, general)) = self.grow_path(parent, Kind::ExecPath, names.iter().copied(), ROOM);
+        let Ok((process, _)) = self.process_below(leaf, &key.encode(), ROOM);
         self.take_sketch(process, names, general, sketch);
         self.arena.moved.clear();
         process
@@ -29,7 +30,7 @@ impl Tree {
         names: &[Component<'_>],
         sketch: Option<&Sketch>,
     ) -> NodeId {
-        let (leaf, _, general) = self.grow_path(scope, kind, names);
+        let Ok((leaf, _, general)) = self.grow_path(scope, kind, names.iter().copied(), ROOM);
         self.take_sketch(leaf, names, general, sketch);
         leaf
     }
@@ -47,7 +48,8 @@ impl Tree {
 
     pub(crate) fn take_peer(&mut self, process: NodeId, key: SocketKey, address: Address) -> NodeId {
         let group = self.grow_sockets(process, key, 0);
-        self.grow_peer(group, address).0
+        let Ok((id, _)) = self.grow_peer(group, address, ROOM);
+        id
     }
 
     pub(crate) fn take_number(&mut self, parent: NodeId, kind: Kind, number: u32) -> NodeId {

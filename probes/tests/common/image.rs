@@ -5,8 +5,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use super::{Rootfs, command, done, text};
 
 /// Its layer and its configuration.
@@ -59,12 +57,21 @@ impl Registry {
         fs::write(&file, &manifest).expect("a manifest");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let registry = Self { port: listener.local_addr().expect("an address").port(), digest: digest(&file) };
+        let blob = |digest: &str, file: &Path| {
+            (format!("/v2/bb/blobs/{digest}"), "application/octet-stream", fs::read(file).expect("a blob"))
+        };
         let objects = [
-            (format!("/v2/bb/manifests/{}", registry.digest), file),
-            (format!("/v2/bb/blobs/{}", digest(&image.config)), image.config),
-            (format!("/v2/bb/blobs/{}", image.layer_digest), image.layer),
+            ("/v2/".to_owned(), "application/json", b"{}".to_vec()),
+            (format!("/v2/bb/manifests/{}", registry.digest), MANIFEST, manifest.into_bytes()),
+            blob(&digest(&image.config), &image.config),
+            blob(&image.layer_digest, &image.layer),
         ];
-        std::thread::spawn(move || serve(&listener, &dir, &objects));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // One request each; who speaks TLS first is cut off, and comes again without.
+                let _ = answer(stream, &objects);
+            }
+        });
         registry
     }
 
@@ -79,31 +86,24 @@ impl Registry {
     }
 }
 
-fn serve(listener: &TcpListener, _files: &TempDir, objects: &[(String, PathBuf)]) {
-    for stream in listener.incoming().flatten() {
-        // One request each; who speaks TLS first is cut off, and comes again without.
-        let _ = answer(stream, objects);
-    }
-}
+/// What it has: path, kind, bytes.
+type Object = (String, &'static str, Vec<u8>);
 
-fn answer(mut stream: TcpStream, objects: &[(String, PathBuf)]) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, objects: &[Object]) -> std::io::Result<()> {
     let mut lines = BufReader::new(&stream).lines();
     let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
     let mut words = request.split(' ');
-    let (Some("GET" | "HEAD"), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
+    let (Some(method @ ("GET" | "HEAD")), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
     while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
-    let found = objects.iter().find(|(name, _)| name == path);
-    let (status, kind, body) = match found {
-        Some((_, file)) if path.contains("/manifests/") => ("200 OK", MANIFEST, fs::read(file)?),
-        Some((_, file)) => ("200 OK", "application/octet-stream", fs::read(file)?),
-        None if path == "/v2/" => ("200 OK", "application/json", b"{}".to_vec()),
-        None => ("404 Not Found", "application/json", b"{}".to_vec()),
+    let (status, kind, body) = match objects.iter().find(|(name, ..)| name == path) {
+        Some((_, kind, body)) => ("200 OK", *kind, body.as_slice()),
+        None => ("404 Not Found", "application/json", b"{}".as_slice()),
     };
-    let length = body.len();
     write!(
         stream,
         "HTTP/1.1 {status}\r\nDocker-Distribution-Api-Version: registry/2.0\r\nContent-Type: {kind}\r\n\
-         Content-Length: {length}\r\nConnection: close\r\n\r\n"
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
     )?;
-    if request.starts_with("GET") { stream.write_all(&body) } else { Ok(()) }
+    if method == "GET" { stream.write_all(body) } else { Ok(()) }
 }

@@ -1,8 +1,9 @@
 //! Podman, with storage of its own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -68,6 +69,19 @@ impl Drop for Podman {
             stop(service);
         }
         let _ = self.command().args(["rm", "-fa", "-t", "0"]).output();
+        // What cleans up after each container works on, and would make and mount the directory again.
+        let began = Instant::now();
+        while is_named(self.dir.path()) && began.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         unmount_below(self.dir.path());
     }
+}
+
+/// Whether any process has this directory among its arguments.
+fn is_named(dir: &Path) -> bool {
+    let dir = dir.to_string_lossy();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut arguments = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    arguments.any(|arguments| String::from_utf8_lossy(&arguments).contains(&*dir))
 }

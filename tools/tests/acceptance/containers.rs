@@ -2,7 +2,7 @@
 
 use sonic_rs::JsonValueTrait;
 
-use crate::support::{EXEC, Lab, START, open, processes, texts, trace};
+use crate::support::{EXEC, Ended, Lab, START, open, processes, texts, trace};
 
 #[test]
 fn a_late_start_brings_what_was_held_in_order() {
@@ -34,8 +34,29 @@ fn what_is_held_is_bounded() {
     lab.file("t", lines.join("\n"));
     let output =
         lab.command(&["replay", "--stats", "stats.json", "t"]).env("GROVE_HOLD_EVENTS", "100").output().unwrap();
-    crate::support::Ended::of(output).expect(0);
+    Ended::of(output).expect(0);
     assert_eq!(lab.stats().nonzero(), "received=501 applied_new=2 applied_known=499");
+}
+
+#[test]
+fn limits_that_cost_no_event_are_told_at_the_end() {
+    let lab = Lab::new();
+    let named = START.to_owned();
+    let forks = (10..40).map(|pid| format!(r#"{{"ts":2,"type":"fork","container":"c","pid":{pid},"ppid":1}}"#));
+    let many: Vec<String> = std::iter::once(named.clone()).chain(forks).collect();
+    let held: Vec<String> = (0..9).map(|n| EXEC.replace(r#""c""#, &format!(r#""c{n}""#))).collect();
+    for (lines, variable, value, told) in [
+        (&many, "GROVE_PROCESSES_MAX", "16", Some("processes or working directories were forgotten")),
+        (&held, "GROVE_HOLD_TOTAL_BYTES", "0", Some("warning: 9 containers were learned before they were named")),
+        (&many, "GROVE_PROCESSES_MAX", "64", None),
+    ] {
+        lab.file("t", lines.join("\n"));
+        let ended = Ended::of(lab.command(&["replay", "t"]).env(variable, value).output().unwrap());
+        ended.expect(0);
+        let said = ended.stderr.lines().find(|line| line.contains("warning: "));
+        assert_eq!(said.is_some(), told.is_some(), "{}", ended.stderr);
+        assert!(told.is_none_or(|told| said.is_some_and(|line| line.contains(told))), "{}", ended.stderr);
+    }
 }
 
 #[test]
@@ -71,7 +92,7 @@ fn the_host_is_left_out_unless_asked_for() {
     lab.run(&["replay", "--host", "--stats", "stats.json", "t"]).expect(0);
     assert_eq!(lab.stats().nonzero(), "received=2 applied_new=2");
     let output = lab.command(&["replay", "--output", "by-variable", "t"]).env("GROVE_HOST", "true").output().unwrap();
-    crate::support::Ended::of(output).expect(0);
+    Ended::of(output).expect(0);
     assert_eq!(lab.names("by-variable"), lab.names("profiles"));
     assert_eq!(lab.names("profiles").len(), 1);
 }

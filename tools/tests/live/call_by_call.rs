@@ -36,6 +36,12 @@ fn a_commands_programs_files_and_peers() {
          $c bind inet stream 127.0.0.1 7070; $c bind inet6 dgram ::1 7071; $c bind inet stream 127.0.0.1 {v4}
          $c bind inet stream 127.0.0.1 0; $c bind inet dgram 127.0.0.1 45454
          $c bind unix stream {at}/made 0; $c bind unix dgram @made 0; $c bind unix dgram {at}/made 0
+         for send in sendto sendmsg sendmmsg 32-sendto 32-socketcall-sendto; do
+             $c $send inet dgram 127.0.0.5 9; $c $send inet6 dgram ::1 {udp}
+             $c $send unix dgram {at}/made 0; $c $send unix dgram @nobody 0
+         done
+         $c fastopen inet stream 127.0.0.1 {v4}; $c sendto inet stream 127.0.0.6 9
+         $c 32-connect inet stream 127.0.0.1 1; $c 32-bind inet dgram 127.0.0.1 7072; $c 32-open {at}/out
          exec 3<>/dev/udp/127.0.0.4/99; (exec 4<>/dev/tcp/127.0.0.1/{v4}); (cat absent {at}/absent 2>&1; cat out) > out
          $c memfd \"$c\"; $c exec \"$c\" exec \"$c\" exit; cat /proc/self/comm | cat; $c openat / etc/passwd
          cc -O0 -x c -o built - <<< 'int main(){{}}' && {at}/built
@@ -70,7 +76,7 @@ except OSError: pass'
     let rets = rets.filter_map(|did| if let Did::Socket { ret, .. } = did { Some(*ret) } else { None });
     let rets: Vec<i64> = rets.collect();
     // Each of the script's, those of Python's threads and some of the C library's; of every outcome.
-    assert!(rets.len() >= 34, "{rets:?}");
+    assert!(rets.len() >= 55, "{rets:?}");
     assert!(BTreeSet::from_iter(rets).is_superset(&BTreeSet::from([0, -2, -98, -111, -115])), "{seen:#?}");
 
     let profile = profile(&out.join("beside.profile.json"));

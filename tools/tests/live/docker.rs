@@ -1,5 +1,8 @@
 //! Containers of Docker, by what its daemon says they were started from.
 
+use std::collections::BTreeMap;
+use std::fs;
+
 use crate::containers::{self, Docker, Registry};
 use crate::{Running, alone, grove, learned, ok, profile};
 
@@ -18,32 +21,36 @@ fn every_way_to_name_an_image_leads_to_its_profile() {
     let id = docker.run(&["image", "inspect", "-f", "{{.Id}}", "localhost/bb:2"]);
 
     let dir = tempfile::tempdir().unwrap();
+    let (trace, out) = (dir.path().join("t.jsonl"), dir.path().join("profiles"));
     let mut run = grove();
-    run.env("GROVE_DOCKER_SOCKETS", docker.socket()).args(["run", "--output"]).arg(dir.path());
+    run.env("GROVE_DOCKER_SOCKETS", docker.socket()).args(["run", "--output"]).arg(&out).arg("--record").arg(&trace);
     let running = Running::start(&mut run);
-    let container = |image: &str, script: &str| {
-        docker.run(&["run", "--network=none", image, "sh", "-c", script]);
-    };
-    container("localhost/bb:1", "cat /etc/hosts; :");
-    container("localhost/bb:2", "/bin/ls /tmp; :");
-    container(&id, "cat /etc/hostname; :");
-    container(&tagless, "sleep 0.05; :");
-    container(&by_digest, "cat /etc/resolv.conf; :");
+    let tagged = |tag: &str| ("localhost/bb".to_owned(), tag.to_owned());
+    let mut expected = BTreeMap::new();
+    for (image, script, workload) in [
+        ("localhost/bb:1", "cat /etc/hosts; :", tagged("1")),
+        ("localhost/bb:2", "/bin/ls /tmp; :", tagged("2")),
+        (&*id, "cat /etc/hostname; :", tagged("2")),
+        (&*tagless, "sleep 0.05; :", (tagless.clone(), "latest".to_owned())),
+        (&*by_digest, "cat /etc/resolv.conf; :", (registry.image(), registry.digest().to_owned())),
+    ] {
+        let container = docker.run(&["create", "--network=none", image, "sh", "-c", script]);
+        docker.run(&["start", "--attach", &container]);
+        expected.insert(container, workload);
+    }
     // Who joins is the runtime's until it runs something.
     let joined = docker.run(&["run", "-d", "--network=none", "localhost/bb:1", "sleep", "100"]);
     docker.run(&["exec", &joined, "cat", "/etc/resolv.conf"]);
     docker.run(&["rm", "-f", &joined]);
+    expected.insert(joined, tagged("1"));
     ok(&running.end());
 
-    let mut files: Vec<String> =
-        dir.path().read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    files.sort();
+    // Others may run containers on this host too.
+    let mut named = learned::workloads(&fs::read_to_string(&trace).unwrap());
+    named.retain(|container, _| expected.contains_key(container));
+    assert_eq!(named, expected);
     let names = ["localhost/bb", &registry.image(), &tagless].map(|name| name.replace(['/', ':'], "_"));
-    let mut expected = names.clone().map(|name| format!("{name}.profile.json"));
-    expected.sort();
-    assert_eq!(files, expected);
-
-    let learned = |name: &str| profile(&dir.path().join(format!("{name}.profile.json")));
+    let learned = |name: &str| profile(&out.join(format!("{name}.profile.json")));
     let tags = |profile: &serde_json::Value| profile["tags"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let [tagged, digested, nameless] = names.map(|name| learned(&name));
     let busybox = |names: &[&str]| names.iter().map(|name| format!("/bin/busybox ({name})")).collect();

@@ -1,12 +1,20 @@
 //! What a profile says, in the words in which strace's logs are read; and what is documented to become of a doing on
 //! its way there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::processes;
 use crate::strace::{self, Did, Doings};
+
+/// What each container was said to run: image and tag.
+pub fn workloads(trace: &str) -> BTreeMap<String, (String, String)> {
+    let events = trace.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let starts = events.filter(|event| event["type"] == "container_start");
+    let text = |event: &Value, field: &str| event[field].as_str().unwrap().to_owned();
+    starts.map(|event| (text(&event, "container"), (text(&event, "image"), text(&event, "tag")))).collect()
+}
 
 /// Every program of a profile, with the name it goes by if it is one of many.
 pub fn programs(profile: &Value) -> BTreeSet<String> {

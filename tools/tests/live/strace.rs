@@ -31,7 +31,8 @@ pub enum Did {
 /// What each process did, in order.
 pub type Doings = BTreeMap<u32, Vec<Did>>;
 
-const CALLS: &str = "execve,execveat,fork,vfork,clone,clone3,open,openat,openat2,creat,memfd_create,connect,bind";
+const CALLS: &str = "execve,execveat,fork,vfork,clone,clone3,open,openat,openat2,creat,memfd_create,\
+                     connect,bind,sendto,sendmsg,sendmmsg";
 
 /// A program's own path, for itself.
 const ITSELF: &str = "/proc/self/exe";
@@ -131,7 +132,7 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
                 let made = outside.split(' ').next().unwrap().parse().unwrap();
                 did.push(if call.contains("CLONE_THREAD") { Did::Thread(made) } else { Did::Fork(made) });
             }
-            "connect" | "bind" => did.extend(socket(name, call, result)),
+            "connect" | "bind" | "sendto" | "sendmsg" | "sendmmsg" => did.extend(sockets(name, call, result)),
             _ if fails => did.push(Did::Missed(quoted(call).to_owned())),
             // 3</some/file>, 3</dev/null<char 1:3>>, 3</memfd:name>(deleted)
             _ => {
@@ -162,17 +163,33 @@ fn quoted(text: &str) -> &str {
     text.split('"').nth(1).unwrap_or_else(|| panic!("{text}"))
 }
 
-/// A connect or a bind, of the families that traces have words for.
-fn socket(op: &str, call: &str, result: &str) -> Option<Did> {
+/// A connect or a bind; and every send to an address of its own, which connects too, but on a stream that has its peer
+/// already.
+fn sockets(name: &str, call: &str, result: &str) -> Vec<Did> {
     // connect(3<TCP:[1234]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16)
-    let (descriptor, address) = call.split_once(", {sa_family=")?;
+    let descriptor = call.split_once('<').map_or("", |(_, descriptor)| descriptor);
+    let kind = descriptor.split([':', 'v']).next().unwrap();
+    let sent = name.starts_with("send");
+    if sent && kind == "TCP" && !call.contains("MSG_FASTOPEN") {
+        return Vec::new();
+    }
+    // So many bytes or messages were sent; or the first failed.
+    let done = result.parse::<usize>();
+    let messages = if name == "sendmmsg" { done.clone().unwrap_or(1) } else { 1 };
+    let result = if done.is_ok() { "0" } else { result };
+    let op = if name == "bind" { name } else { "connect" };
+    let addresses = call.split("{sa_family=").skip(1).take(messages);
+    addresses.filter_map(|address| socket(op, kind, address, result)).collect()
+}
+
+/// One of the families that traces have words for.
+fn socket(op: &str, kind: &str, address: &str, result: &str) -> Option<Did> {
     let family = match address.split([',', '}']).next()? {
         "AF_INET" => "inet",
         "AF_INET6" => "inet6",
         "AF_UNIX" => "unix",
         _ => return None,
     };
-    let kind = descriptor.split_once('<')?.1.split([':', 'v']).next()?;
     let proto = ["TCP", "UDP"].contains(&kind).then(|| kind.to_lowercase());
     let port = address.split_once("htons(").map_or(0, |(_, port)| port.split(')').next().unwrap().parse().unwrap());
     let addr = match (family, address.contains("sun_path=@")) {
@@ -192,7 +209,7 @@ fn socket(op: &str, call: &str, result: &str) -> Option<Did> {
         Some("ECONNREFUSED") => -111,
         Some("EHOSTUNREACH") => -113,
         Some("EINPROGRESS") => -115,
-        Some(other) => panic!("a number for {other}: {call} = {result}"),
+        Some(other) => panic!("a number for {other}: {address} = {result}"),
     };
     Some(Did::Socket { op: op.to_owned(), family: family.to_owned(), proto, addr, port, ret })
 }
@@ -203,7 +220,9 @@ pub fn told(trace: &str) -> Doings {
     for line in trace.lines() {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         let Some(pid) = event["pid"].as_u64().map(|pid| pid as u32) else { continue };
-        let text = |field: &str| event[field].as_str().unwrap_or_else(|| panic!("{field}: {line}")).to_owned();
+        // Who else is on this host may have names that are no text.
+        let value = |field: &str| event[field].as_str().or(event[format!("{field}_b64")].as_str()).map(str::to_owned);
+        let text = |field: &str| value(field).unwrap_or_else(|| panic!("{field}: {line}"));
         let ret = event["ret"].as_i64().unwrap_or(0);
         let kind = text("type");
         let did = match &*kind {

@@ -1,0 +1,289 @@
+//! What makes two programs one node, which programs are not the workload's, and what paths of programs are resolved
+//! against. A test a rule.
+//!
+//! Not here: which process is which (`processes`).
+
+use crate::common::{check, check_with};
+use grove::event::{Body, EventRef, Exec};
+use grove::intern::Interner;
+use grove::ledger::Ignored;
+use grove::tree::{ActivityTree, Rules};
+use std::sync::Arc;
+
+#[test]
+fn the_runtime_s_set_up_is_not_the_workload_s() {
+    for runtime in [
+        "/usr/bin/runc",
+        "/usr/sbin/crun",
+        "youki",
+        "/usr/bin/conmon",
+        "/usr/bin/docker-runc",
+        "/usr/bin/containerd-shim",
+        "/usr/bin/containerd-shim-runc-v2",
+        "runc:[2:INIT]",
+        "/proc/self/exe/runc:[1:CHILD]",
+    ] {
+        let ledger = check(
+            &format!(
+                "exec 1<-0 {runtime}
+                 open 1 /etc/passwd
+                 fork 2<-1
+                 open 2 /proc/self/attr/exec w
+                 capability 2 21
+                 fork 3<-2
+                 exit 3
+                 exec 2<-1 /docker-entrypoint.sh
+                 open 2 /x
+                 exec 2<-1 /usr/sbin/nginx"
+            ),
+            "
+        /docker-entrypoint.sh
+          - r /x
+          /usr/sbin/nginx chain
+        ",
+        );
+        assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 7, "{runtime}");
+        assert_eq!((ledger.lifecycle, ledger.applied_new), (0, 3), "{runtime}");
+    }
+}
+
+#[test]
+fn names_that_only_look_like_the_runtime_s_are_the_workload_s() {
+    check(
+        "exec 1<-0 /usr/bin/runcible
+         exec 2<-0 /opt/runc/app
+         exec 3<-0 /opt/my-containerd-shim
+         exec 4<-0 /bin/crun.sh",
+        "
+        /bin/crun.sh
+        /opt/my-containerd-shim
+        /opt/runc/app
+        /usr/bin/runcible
+        ",
+    );
+}
+
+#[test]
+fn the_runtime_that_execs_itself_is_still_set_up() {
+    let ledger = check(
+        "exec 1<-0 /usr/bin/runc
+         exec 1<-0 runc:[2:INIT]
+         exec 1<-0 /bin/app",
+        "/bin/app",
+    );
+    assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 2);
+}
+
+#[test]
+fn a_child_of_set_up_whose_fork_was_lost_is_a_root() {
+    check("exec 1<-0 /usr/bin/runc\nexec 2<-1 /bin/app", "/bin/app");
+}
+
+#[test]
+fn a_multi_call_binary_is_as_many_programs_as_it_has_names() {
+    check(
+        "exec 1<-0 /bin/busybox sh
+         fork 2<-1
+         exec 2<-1 /bin/busybox /bin/ls -l
+         fork 3<-1
+         exec 3<-1 /bin/busybox /bin/sh -c x
+         fork 4<-1
+         exec 4<-1 /usr/bin/coreutils cat
+         fork 5<-1
+         exec 5<-1 /bin/ls dir
+         fork 6<-1
+         exec 6<-1 /bin/toybox",
+        "
+        /bin/busybox argv0=sh
+          /bin/busybox argv0=ls
+          /bin/ls
+          /bin/toybox
+          /usr/bin/coreutils argv0=cat
+        ",
+    );
+}
+
+#[test]
+fn arguments_are_identity_only_if_asked_for() {
+    let events = "exec 1<-0 /bin/sh
+         fork 2<-1
+         exec 2<-1 /bin/git git pull
+         fork 3<-1
+         exec 3<-1 /bin/git git push";
+    check(events, "/bin/sh\n  /bin/git");
+    check_with(
+        &Rules { differentiate_args: true, ..Rules::default() },
+        events,
+        r#"
+        /bin/sh
+          /bin/git argv=["git", "pull"]
+          /bin/git argv=["git", "push"]
+        "#,
+    );
+}
+
+#[test]
+fn arguments_without_end_are_cut_and_not_a_danger() {
+    let argv: Vec<u8> = b"busybox-".iter().copied().chain(std::iter::repeat_n(b'a', 1 << 20)).collect();
+    for differentiate_args in [false, true] {
+        let rules = Rules { differentiate_args, ..Rules::default() };
+        let mut tree = ActivityTree::new(Arc::new(rules), &Interner::new().intern("1").unwrap());
+        let exec = Exec { path: b"/bin/busybox".as_slice(), argv: Some(&argv), ..Exec::default() };
+        tree.insert(&EventRef { ts: 1, container: b"c", pid: 1, start: None, body: Body::Exec(exec) });
+        assert!(tree.heap_bytes() < 64 << 10, "{}", tree.heap_bytes());
+    }
+}
+
+#[test]
+fn a_relative_path_is_resolved_against_a_known_directory_that_forks_inherit() {
+    let ledger = check(
+        "exec 1<-0 /bin/sh --cwd=/srv/app
+         open 1 a
+         fork 2<-1
+         open 2 ../b
+         exec 2<-1 bin/tool
+         open 2 ./c
+         exec 2<-1 /bin/other --cwd=/tmp
+         open 2 d
+         open 9 e
+         bind 1 unix run/x.sock",
+        "
+        /bin/sh
+          - r /srv/app/a
+          - r /srv/b
+          - bind unix ? /srv/app/run/x.sock 0
+          /srv/app/bin/tool
+            - r /srv/app/c
+            /bin/other chain
+              - r /tmp/d
+        ",
+    );
+    assert_eq!(ledger.ignored(Ignored::RelativePath), 1);
+}
+
+#[test]
+fn a_relative_program_of_a_process_whose_fork_was_lost_is_resolved_against_its_parent_s_directory() {
+    check(
+        "exec 1<-0 /bin/sh --cwd=/srv
+         exec 2<-1 ./tool
+         open 2 x",
+        "
+        /bin/sh
+          /srv/tool
+            - r /srv/x
+        ",
+    );
+}
+
+#[test]
+fn a_process_whose_relative_program_cannot_be_resolved_is_not_its_parent_s_program_any_more() {
+    let ledger = check(
+        "exec 1<-0 /bin/sh
+         open 1 /before
+         exec 1<-0 bin/tool
+         open 1 /x
+         fork 3<-1
+         open 3 /y
+         exec 3<-1 /bin/later
+         exec 2<-0 ./tool
+         exec 4<-2 /bin/below",
+        "
+        /bin/later
+        /bin/sh
+          - r /before
+        <unknown>
+          - r /x
+          - r /y
+          /bin/below
+        ",
+    );
+    assert_eq!(ledger.ignored(Ignored::RelativePath), 2);
+    check("exec 1<-0 /bin/sh\nexec 1<-0 bin/tool", "/bin/sh");
+}
+
+#[test]
+fn what_the_workload_runs_is_not_set_up_whatever_it_is_called() {
+    let ledger = check(
+        "exec 1<-0 /bin/app
+         fork 2<-1
+         exec 2<-1 /tmp/runc
+         open 2 /etc/shadow
+         fork 3<-2
+         exec 3<-2 conmon --cwd=/tmp
+         open 3 /x
+         exec 3<-2 rel/tool --cwd=none
+         exec 3<-2 /tmp/crun
+         open 3 /y",
+        "
+        /bin/app
+          /tmp/runc
+            - r /etc/shadow
+            /tmp/conmon
+              - r /x
+        /tmp/crun
+          - r /y
+        ",
+    );
+    assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 0);
+    // A process that the runtime puts into a running container has no past there.
+    let ledger = check(
+        "exec 1<-0 /bin/app
+         exec 7<-1 runc:[2:INIT]
+         open 7 /proc/self/attr/exec w
+         exec 7<-1 /bin/sh
+         exec 7<-1 /usr/bin/runc",
+        "/bin/app\n/bin/sh\n  /usr/bin/runc chain",
+    );
+    assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 2);
+}
+
+#[test]
+fn a_working_directory_that_is_none_resolves_nothing() {
+    let ledger = check(
+        "exec 1<-0 /bin/sh --cwd=srv
+         open 1 x",
+        "/bin/sh",
+    );
+    assert_eq!(ledger.ignored(Ignored::RelativePath), 1);
+}
+
+#[test]
+fn fileless_and_upper_layer_execs_are_marked() {
+    check(
+        "exec 1<-0 /bin/sh
+         fork 2<-1
+         exec 2<-1 memfd:payload --fileless
+         fork 3<-1
+         exec 3<-1 /tmp/dropped --upper
+         fork 4<-1
+         exec 4<-1 /dev/fd/3 --fileless --upper
+         fork 5<-1
+         exec 5<-1 /bin/ls
+         exec 5<-1 /bin/ls --upper",
+        "
+        /bin/sh
+          /bin/ls upper
+          /dev/fd/3 fileless upper
+          /tmp/dropped upper
+          memfd:payload fileless
+        ",
+    );
+}
+
+#[test]
+fn user_ids_are_a_set_and_not_identity() {
+    let ledger = check(
+        "exec 1<-0 /bin/sh --uid=0
+         fork 2<-1
+         exec 2<-1 /bin/ls --uid=1000
+         fork 3<-1
+         exec 3<-1 /bin/ls --uid=0
+         fork 4<-1
+         exec 4<-1 /bin/ls --uid=0",
+        "
+        /bin/sh uids=[0]
+          /bin/ls uids=[0, 1000]
+        ",
+    );
+    assert_eq!((ledger.applied_new, ledger.applied_known), (3, 1));
+}
