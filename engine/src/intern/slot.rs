@@ -25,8 +25,9 @@ const FIRST: u32 = if cfg!(loom) { 2 } else { 64 };
 /// Enough buckets for every slot that can be numbered.
 const BUCKETS: usize = if cfg!(loom) { 4 } else { 27 };
 
-/// What lives in a slot. The text comes first: it lies on one cache line with the slot's word.
-#[repr(C)]
+/// What lives in a slot. On a cache line beside the word's, not on it: a text is read between gaining a reference and giving
+/// it up, and were it on a line that another thread is counting on, the word would have to come twice.
+#[repr(C, align(64))]
 pub(super) struct Tenant {
     text: Text,
     hash: u64,
