@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Set by the first interrupt, so that what was learned is written; a second one ends the program at once.
 pub(crate) fn flag() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         // The order matters: the flag is not set yet when the first signal asks whether to leave.
         let second = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone());
         let first = second.and_then(|_| signal_hook::flag::register(signal, stop.clone()));

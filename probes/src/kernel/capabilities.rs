@@ -1,5 +1,6 @@
 //! Which capabilities this process has of those that the kernel side needs, and giving up the rest.
 
+use std::fmt::{self, Display, Formatter};
 use std::io;
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
@@ -100,10 +101,20 @@ pub(super) fn needs(wants: Wants) -> impl Iterator<Item = (&'static Need, bool)>
     NEEDS.iter().filter(move |need| (need.wanted)(wants)).map(move |need| (need, need.met(have)))
 }
 
-/// Capabilities that are needed and not there.
+/// What is needed and not there, in one line.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{}", self.line())]
-pub struct Missing(Vec<&'static Need>);
+pub enum Missing {
+    /// These capabilities.
+    #[error("{0}")]
+    Capabilities(Lacking),
+    /// The numbers that processes have for the kernel.
+    #[error("this is a nested pid namespace ({0}): run Grove on the host, or in a container with the host's pid namespace")]
+    PidNamespace(String),
+}
+
+/// Capabilities.
+#[derive(Clone, Debug)]
+pub struct Lacking(Vec<&'static Need>);
 
 /// Whether everything that `wants` needs is there. Better asked before than seen from what then fails: the kernel says
 /// no without saying why, and where it says nothing, less would be seen and nobody would know.
@@ -112,10 +123,31 @@ pub struct Missing(Vec<&'static Need>);
 /// What is missing, in one line.
 pub fn require(wants: Wants) -> Result<(), Missing> {
     let missing: Vec<_> = needs(wants).filter(|(_, met)| !met).map(|(need, _)| need).collect();
-    if missing.is_empty() { Ok(()) } else { Err(Missing(missing)) }
+    if !missing.is_empty() {
+        return Err(Missing::Capabilities(Lacking(missing)));
+    }
+    if wants.programs { initial_pid_namespace().map_err(Missing::PidNamespace) } else { Ok(()) }
 }
 
-impl Missing {
+/// Whether processes have the numbers here that they have for the kernel: elsewhere our own is another one than the
+/// programs see, and so are those in `/proc`.
+///
+/// # Errors
+/// The namespace that this is.
+pub(super) fn initial_pid_namespace() -> Result<(), String> {
+    /// The inode that the kernel reserves for the initial pid namespace.
+    const INITIAL: &str = "pid:[4026531836]";
+    let own = std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default();
+    if own == INITIAL { Ok(()) } else { Err(own) }
+}
+
+impl Display for Lacking {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line())
+    }
+}
+
+impl Lacking {
     fn line(&self) -> String {
         let each = self.0.iter().map(|need| format!("{} (for {})", need.name, need.purpose));
         let is = if self.0.len() == 1 { "is" } else { "are" };
@@ -180,7 +212,7 @@ mod tests {
     use super::*;
 
     fn line(names: &[&str]) -> String {
-        Missing(names.iter().filter_map(|name| NEEDS.iter().find(|need| need.name == *name)).collect()).to_string()
+        Lacking(names.iter().filter_map(|name| NEEDS.iter().find(|need| need.name == *name)).collect()).to_string()
     }
 
     #[test]

@@ -51,12 +51,9 @@ fn lockdown() -> Check {
     Check::new("lockdown", true, found, "boot with lockdown=integrity, or without")
 }
 
-/// Elsewhere our own number is another one than the programs see, and so are those in /proc.
 fn pid_namespace() -> Check {
-    /// The inode that the kernel reserves for the initial pid namespace.
-    const INITIAL: &str = "pid:[4026531836]";
-    let own = fs::read_link("/proc/self/ns/pid").map(|l| l.display().to_string()).unwrap_or_default();
-    let found = if own == INITIAL { Ok("the initial one".to_string()) } else { Err(format!("a nested one ({own})")) };
+    let found = capabilities::initial_pid_namespace();
+    let found = found.map(|()| "the initial one".to_string()).map_err(|own| format!("a nested one ({own})"));
     Check::new("pid_namespace", true, found, "run Grove on the host, or in a container with the host's pid namespace")
 }
 
