@@ -8,9 +8,9 @@ use super::{Interner, TagRef};
 pub const HELD_MAX: usize = 500;
 /// A quarter of all operations are on so many tags, so that threads meet.
 const HOT: usize = 4;
-/// Another quarter is on so many others, which nobody holds for longer than a clone takes: threads meet while a tag is
-/// going or coming.
-const FLICKERING: usize = 1;
+/// Another quarter is on the first one, which nobody holds for longer than a clone takes: threads meet while it is going
+/// or coming.
+const FLICKERING: usize = 0;
 
 /// Interns, clones, looks up, resolves, holds and drops; by chance, and the same by every seed.
 pub fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
@@ -23,9 +23,9 @@ pub fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
         state ^= state << 17;
         let chance = (state >> 8) as usize;
         let (n, flickers) = match state & 3 {
-            0 => (chance % FLICKERING, true),
-            1 => (FLICKERING + chance % HOT, false),
-            _ => (FLICKERING + chance % (tags.len() - FLICKERING), false),
+            0 => (FLICKERING, true),
+            1 => (1 + chance % HOT, false),
+            _ => (1 + chance % (tags.len() - 1), false),
         };
         let text = &tags[n];
         match state >> 60 {
