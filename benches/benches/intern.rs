@@ -2,22 +2,27 @@
 //!
 //!     cargo bench -p grove-benches --bench intern             a table
 //!     cargo bench -p grove-benches --bench intern -- --json   the same as JSON
-//!     ... -- --only hits/100000                               a part of it: also churn, tail, bytes
+//!     ... -- --only hits/100000                               a part of it: also churn, tail, bytes, strings
 //!
-//! Every cell is the median of rounds in which the contestants take turns, so that what else the machine does
-//! falls on all of them. `thread_local` is the limit: a map and plain counts of one thread, shared with nobody.
+//! Every cell is the median of rounds in which the contestants take turns, so that what else the machine does falls on
+//! all of them; a sample whose threads had to wait for a processor is taken again. Limits, of one thread and shared with
+//! nobody: `thread_local` for what finds a tag by its text, `thread_local_numbers` for what has its number, as an event
+//! has. The JSON says what each row does.
 //!
 //! Not criterion: it times one closure on one thread, and here threads start together and contestants alternate.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 mod contestants {
     pub mod counted;
     pub mod grove;
+    pub mod strings;
     pub mod uncounted;
 }
 mod measure;
+mod report;
 
 use contestants::{counted, grove, uncounted};
-use measure::{Contestant, Report};
+use measure::Contestant;
+use report::Report;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,9 +30,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn contestants() -> Vec<Box<dyn Contestant>> {
     vec![
         Box::new(uncounted::ThreadLocal),
+        Box::new(grove::TreeLocalByText::default()),
+        Box::new(uncounted::ThreadLocalNumbers),
         Box::new(grove::TreeLocal::default()),
         Box::new(grove::Grove::default()),
         Box::new(grove::GroveSingle::default()),
+        Box::new(counted::PapayaOne::default()),
         Box::new(counted::PapayaArc::default()),
         Box::new(counted::DashmapArc::default()),
         Box::new(counted::Mutexed::default()),
@@ -42,9 +50,9 @@ fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");
     let after = |option: &str| std::env::args().skip_while(|arg| arg != option).nth(1);
     if let Some(name) = after("--bytes") {
-        return measure::print_bytes(&contestants(), &name);
+        return report::print_bytes(&contestants(), &name);
     }
-    let report = Report::measure(contestants, if quick { 1 } else { 7 }, &after("--only").unwrap_or_default());
+    let report = Report::measure(contestants, quick, after("--only").unwrap_or_default());
     if json {
         println!("{}", sonic_rs::to_string_pretty(&report).unwrap());
     } else {

@@ -2,9 +2,8 @@
 
 use crate::workload::Workload;
 use grove::event::{Body, EventBuf, EventRef};
-use grove::trace::Decoder;
+use grove::trace::detect_records;
 use grove::trace::input::{Compression, Framing, Records, open};
-use grove::trace::strace::{StraceDecoder, StraceOptions};
 use grove::trace::write::{Header, Writer};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,15 +14,17 @@ pub const PROGRAMS: usize = 95;
 /// Longest line of a log.
 const RECORD_BYTES: usize = 4 << 20;
 
-/// The events of the `cargo build` that was recorded with strace, or `None` when the captures are not there.
-///
-/// They are looked for in `GROVE_CAPTURES`, by default `../shared/data` beside the workspace.
-pub fn capture() -> Option<EventBuf> {
+/// The folder of captures: `GROVE_CAPTURES`, by default `../shared/data` beside the workspace.
+fn captures() -> PathBuf {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = std::env::var_os("GROVE_CAPTURES").map_or_else(beside, PathBuf::from);
-    let source = open(&folder.join("strace/cargo-build-ripgrep.strace.zst")).ok()?;
+    std::env::var_os("GROVE_CAPTURES").map_or_else(beside, PathBuf::from)
+}
+
+/// The events of one capture, whatever its format.
+fn events(path: &Path) -> Option<EventBuf> {
+    let source = open(path).ok()?;
     let mut records = Records::new(source.reader, Framing::Lines, RECORD_BYTES);
-    let mut decoder = StraceDecoder::new(StraceOptions::default());
+    let mut decoder = detect_records(&mut records).decoder(None, "local");
     let mut events = EventBuf::new();
     while let Ok(Some(record)) = records.next() {
         if let Ok(line) = record.bytes {
@@ -33,6 +34,20 @@ pub fn capture() -> Option<EventBuf> {
     }
     decoder.finish(&mut events);
     (!events.is_empty()).then_some(events)
+}
+
+/// The events of the `cargo build` that was recorded with strace, or `None` when the captures are not there.
+pub fn capture() -> Option<EventBuf> {
+    events(&captures().join("strace/cargo-build-ripgrep.strace.zst"))
+}
+
+/// The events of the `cargo build` and of all recordings of containers by sysdig, or `None` when there are none.
+pub fn all_captures() -> Option<Vec<EventBuf>> {
+    let sysdig = std::fs::read_dir(captures().join("sysdig")).ok()?;
+    let mut paths: Vec<PathBuf> = sysdig.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let all: Vec<EventBuf> = capture().into_iter().chain(paths.iter().filter_map(|path| events(path))).collect();
+    (!all.is_empty()).then_some(all)
 }
 
 /// Everything that the programs of the synthetic load do, once.

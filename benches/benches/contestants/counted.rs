@@ -1,15 +1,15 @@
 //! Peers that count references: crates that do, and what one would write with a concurrent map.
 //!
 //! The hand-written ones do it correctly and simply: what is not referenced outside the map is removed by the one
-//! who drops it last, under the map's lock where it has one. papaya's leaves the last reference to the map and
-//! removes by pointer; its races, which the interner exists for, are not exercised by hits.
+//! who drops it last, under the map's lock where it has one. papaya has no lock: there an entry whose count is zero stays
+//! dead, and is removed by its address by whoever comes first, so never its successor.
 
 use crate::measure::Interning;
 use dashmap::DashMap;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 type Hash = foldhash::fast::RandomState;
 
@@ -22,6 +22,10 @@ impl Interning for ArcIntern {
 
     fn name(&self) -> &'static str {
         "arc_intern"
+    }
+
+    fn what(&self) -> &'static str {
+        "the crate: a locked map in shards, and a counted pointer"
     }
 
     fn local<'a>(&'a self, _: &'a [String]) {}
@@ -48,6 +52,10 @@ impl Interning for StringCache {
         "string_cache"
     }
 
+    fn what(&self) -> &'static str {
+        "the crate: a locked list in each of 4,096 shards, and counted entries"
+    }
+
     fn local<'a>(&'a self, _: &'a [String]) {}
 
     fn hold(&self, text: &str) -> Self::Held {
@@ -61,52 +69,43 @@ impl Interning for StringCache {
     }
 }
 
-/// A text with a count of its own beside the map's.
+/// papaya with weak entries: an entry lives as long as its `Arc`, whose own count is the count, and takes itself out of
+/// the map when that is zero. Whoever finds it before replaces it.
+#[derive(Default)]
+pub struct PapayaArc(Arc<WeakMap>);
+
+type WeakMap = papaya::HashMap<Box<str>, Weak<Entry>, Hash>;
+type PinnedWeak<'a> = papaya::HashMapRef<'a, Box<str>, Weak<Entry>, Hash, papaya::LocalGuard<'a>>;
+
+/// A text that is held.
 pub struct Entry {
     text: Box<str>,
-    references: AtomicU64,
+    home: Arc<WeakMap>,
 }
 
-impl Entry {
-    fn new(text: &str) -> Arc<Self> {
-        Arc::new(Self { text: text.into(), references: AtomicU64::new(1) })
-    }
-
-    fn try_retain(&self) -> bool {
-        let more = |n: u64| (n > 0).then_some(n + 1);
-        self.references.fetch_update(Ordering::Acquire, Ordering::Relaxed, more).is_ok()
-    }
-
-    fn release(&self) -> bool {
-        self.references.fetch_sub(1, Ordering::AcqRel) == 1
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let this = &raw const *self;
+        // Not its successor: while the map has a weak reference, no other entry has this address.
+        let _ = self.home.pin().remove_if(&*self.text, |_, found| std::ptr::eq(found.as_ptr(), this));
     }
 }
-
-/// papaya with counted entries.
-#[derive(Default)]
-pub struct PapayaArc(papaya::HashMap<Box<str>, Arc<Entry>, Hash>);
-
-type Pinned<'a> = papaya::HashMapRef<'a, Box<str>, Arc<Entry>, Hash, papaya::LocalGuard<'a>>;
 
 impl PapayaArc {
-    fn intern(pin: &Pinned<'_>, text: &str) -> Arc<Entry> {
+    fn intern(&self, pin: &PinnedWeak<'_>, text: &str) -> Arc<Entry> {
+        let mut mine = None;
         loop {
-            if let Some(entry) = pin.get(text) {
-                if entry.try_retain() {
-                    return entry.clone();
+            if let Some(found) = pin.get(text) {
+                if let Some(entry) = found.upgrade() {
+                    return entry;
                 }
-                let _ = pin.remove_if(text, |_, found| Arc::ptr_eq(found, entry));
+                let _ = pin.remove_if(text, |_, now| now.ptr_eq(found));
             }
-            let entry = Entry::new(text);
-            if pin.try_insert(text.into(), entry.clone()).is_ok() {
+            let entry = mine.take().unwrap_or_else(|| Arc::new(Entry { text: text.into(), home: self.0.clone() }));
+            if pin.try_insert(text.into(), Arc::downgrade(&entry)).is_ok() {
                 return entry;
             }
-        }
-    }
-
-    fn release(pin: &Pinned<'_>, entry: &Arc<Entry>) {
-        if entry.release() {
-            let _ = pin.remove_if(&*entry.text, |_, found| Arc::ptr_eq(found, entry));
+            mine = Some(entry);
         }
     }
 }
@@ -119,16 +118,114 @@ impl Interning for PapayaArc {
         "papaya_arc"
     }
 
+    fn what(&self) -> &'static str {
+        "a lock-free map of weak references: finding one raises its count, the last one dropped removes it"
+    }
+
     fn local<'a>(&'a self, _: &'a [String]) {}
 
     fn hold(&self, text: &str) -> Self::Held {
-        Self::intern(&self.0.pin(), text)
+        self.intern(&self.0.pin(), text)
     }
 
     fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
         let pin = self.0.pin();
         for (_, text) in batch {
-            Self::release(&pin, &black_box(Self::intern(&pin, text)));
+            drop(black_box(self.intern(&pin, text)));
+        }
+    }
+}
+
+/// papaya with one count in each entry, used through the map's own pointer: Grove's idea without what a thread remembers,
+/// and without references that outlive the batch they are gained in.
+#[derive(Default)]
+pub struct PapayaOne(Arc<CountedMap>);
+
+type CountedMap = papaya::HashMap<Box<str>, Counted, Hash>;
+type PinnedCounted<'a> = papaya::HashMapRef<'a, Box<str>, Counted, Hash, papaya::LocalGuard<'a>>;
+
+/// How often a text is held. Alone on its cache line, as a slot of Grove's is.
+#[repr(align(128))]
+pub struct Counted(AtomicU64);
+
+impl Counted {
+    fn try_retain(&self) -> bool {
+        let more = |n: u64| (n > 0).then_some(n + 1);
+        self.0.fetch_update(Ordering::Acquire, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// True for the last.
+    fn release(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+}
+
+impl PapayaOne {
+    /// The count of a text, raised by one.
+    fn retain<'p>(pin: &'p PinnedCounted<'_>, text: &str) -> &'p Counted {
+        loop {
+            match pin.get(text) {
+                Some(found) if found.try_retain() => return found,
+                Some(found) => Self::forget(pin, text, found),
+                None => {
+                    if let Ok(new) = pin.try_insert(text.into(), Counted(AtomicU64::new(1))) {
+                        return new;
+                    }
+                }
+            }
+        }
+    }
+
+    fn release(pin: &PinnedCounted<'_>, text: &str, counted: &Counted) {
+        if counted.release() {
+            Self::forget(pin, text, counted);
+        }
+    }
+
+    /// By its address: while the map is pinned no other has it.
+    fn forget(pin: &PinnedCounted<'_>, text: &str, counted: &Counted) {
+        let _ = pin.remove_if(text, |_, found| std::ptr::eq(found, counted));
+    }
+}
+
+/// A text that is held, to be found again when it is let go.
+pub struct CountedText {
+    text: Box<str>,
+    home: Arc<CountedMap>,
+}
+
+impl Drop for CountedText {
+    fn drop(&mut self) {
+        let pin = self.home.pin();
+        if let Some(counted) = pin.get(&*self.text) {
+            PapayaOne::release(&pin, &self.text, counted);
+        }
+    }
+}
+
+impl Interning for PapayaOne {
+    type Local<'a> = ();
+    type Held = CountedText;
+
+    fn name(&self) -> &'static str {
+        "papaya_one"
+    }
+
+    fn what(&self) -> &'static str {
+        "a lock-free map of counts, used through the map's own pointer while it is pinned: no reference outlives a batch of 64"
+    }
+
+    fn local<'a>(&'a self, _: &'a [String]) {}
+
+    fn hold(&self, text: &str) -> Self::Held {
+        Self::retain(&self.0.pin(), text);
+        CountedText { text: text.into(), home: self.0.clone() }
+    }
+
+    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
+        let pin = self.0.pin();
+        for (_, text) in batch {
+            Self::release(&pin, text, black_box(Self::retain(&pin, text)));
         }
     }
 }
@@ -161,6 +258,10 @@ impl Interning for DashmapArc {
         "dashmap_arc"
     }
 
+    fn what(&self) -> &'static str {
+        "a locked map in shards of Arcs; who seems to drop the last one but the map's removes it"
+    }
+
     fn local<'a>(&'a self, _: &'a [String]) {}
 
     fn hold(&self, text: &str) -> Arc<str> {
@@ -184,6 +285,10 @@ impl Interning for Mutexed {
 
     fn name(&self) -> &'static str {
         "mutex_hashmap"
+    }
+
+    fn what(&self) -> &'static str {
+        "one lock around a map of plain counts, taken to count up and to count down"
     }
 
     fn local<'a>(&'a self, _: &'a [String]) {}

@@ -1,9 +1,10 @@
 //! Contestants that bound the field: nothing shared, and nothing given back.
 
+use super::grove::TAGS_OF_TREE;
 use crate::measure::Interning;
 use std::hint::black_box;
 
-/// The limit: a map and plain counts of one thread.
+/// The limit by text: a map and plain counts of one thread.
 #[derive(Default)]
 pub struct ThreadLocal;
 
@@ -13,6 +14,10 @@ impl Interning for ThreadLocal {
 
     fn name(&self) -> &'static str {
         "thread_local"
+    }
+
+    fn what(&self) -> &'static str {
+        "the limit by text: a map of one thread, and a plain count up and down"
     }
 
     fn local<'a>(&'a self, texts: &'a [String]) -> Self::Local<'a> {
@@ -38,6 +43,57 @@ impl Interning for ThreadLocal {
     }
 }
 
+/// The limit by number: plain counts of one thread, in as many tables as there are trees, and for each container where its
+/// count is.
+#[derive(Default)]
+pub struct ThreadLocalNumbers;
+
+/// The counts of one thread, and for each container its table and its number there.
+pub struct Numbers {
+    tables: Vec<Vec<u32>>,
+    containers: Vec<(u16, u16)>,
+}
+
+impl Interning for ThreadLocalNumbers {
+    type Local<'a> = Numbers;
+    type Held = ();
+
+    fn name(&self) -> &'static str {
+        "thread_local_numbers"
+    }
+
+    fn what(&self) -> &'static str {
+        "the limit by number: from its container's number to a table and the number in it, and a plain count up and down"
+    }
+
+    fn local<'a>(&'a self, texts: &'a [String]) -> Numbers {
+        let place = |n: usize| ((n / TAGS_OF_TREE) as u16, (n % TAGS_OF_TREE) as u16);
+        Numbers {
+            tables: texts.chunks(TAGS_OF_TREE).map(|some| vec![0; some.len()]).collect(),
+            containers: (0..texts.len()).map(place).collect(),
+        }
+    }
+
+    fn hold(&self, _: &str) {}
+
+    fn touch<'a>(&'a self, own: &mut Numbers, batch: impl Iterator<Item = (usize, &'a String)>) {
+        for (container, _) in batch {
+            let (table, number) = own.containers[container];
+            let uses = &mut own.tables[usize::from(table)][usize::from(number)];
+            *black_box(&mut *uses) += 1;
+            *black_box(uses) -= 1;
+        }
+    }
+
+    fn frees(&self) -> bool {
+        false
+    }
+
+    fn shared(&self) -> bool {
+        false
+    }
+}
+
 /// lasso: shared, and never gives anything back.
 #[derive(Default)]
 pub struct Lasso(lasso::ThreadedRodeo);
@@ -48,6 +104,10 @@ impl Interning for Lasso {
 
     fn name(&self) -> &'static str {
         "lasso"
+    }
+
+    fn what(&self) -> &'static str {
+        "the crate: shared, never gives anything back"
     }
 
     fn local<'a>(&'a self, _: &'a [String]) {}

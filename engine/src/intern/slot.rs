@@ -20,8 +20,9 @@ use super::{Share, stats};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-/// What lives in a slot. The text comes first: it lies on one cache line with the slot's word.
-#[repr(C)]
+/// What lives in a slot. On a cache line beside the word's, not on it: a text is read between gaining a reference and
+/// giving it up, and were it on a line that another thread is counting on, the word would have to come twice.
+#[repr(C, align(64))]
 pub(super) struct Tenant {
     text: Text,
     hash: u64,

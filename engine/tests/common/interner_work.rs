@@ -6,8 +6,11 @@ use super::{Interner, TagRef};
 
 /// Tags that a thread holds at most.
 pub const HELD_MAX: usize = 500;
-/// Half of all operations are on so many tags, so that threads meet.
-const HOT: u64 = 4;
+/// A quarter of all operations are on so many tags, so that threads meet.
+const HOT: usize = 4;
+/// Another quarter is on the first one, which nobody holds for longer than a clone takes: threads meet while it is going
+/// or coming.
+const FLICKERING: usize = 0;
 
 /// Interns, clones, looks up, resolves, holds and drops; by chance, and the same by every seed.
 pub fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
@@ -18,13 +21,20 @@ pub fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        let n = if state & 1 == 0 { (state >> 8) as usize % tags.len() } else { (state >> 8 & (HOT - 1)) as usize };
+        let chance = (state >> 8) as usize;
+        let (n, flickers) = match state & 3 {
+            0 => (FLICKERING, true),
+            1 => (1 + chance % HOT, false),
+            _ => (1 + chance % (tags.len() - 1), false),
+        };
         let text = &tags[n];
         match state >> 60 {
             0..10 => {
                 let tag = session.intern(text).unwrap();
                 assert_eq!(tag.text(), text);
-                if state >> 40 & 3 == 0 {
+                if flickers {
+                    assert_eq!(tag.clone().id(), tag.id());
+                } else if state >> 40 & 3 == 0 {
                     held.push(tag);
                 }
             }
@@ -37,7 +47,7 @@ pub fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
                 assert!(resolved.is_none_or(|(ours, text)| ours.as_deref() == Some(text)));
             }
             12 => held.extend(held.last().cloned()),
-            _ => drop((!held.is_empty()).then(|| held.swap_remove(state as usize % held.len()))),
+            _ => drop((!held.is_empty()).then(|| held.swap_remove(chance % held.len()))),
         }
         if held.len() > HELD_MAX {
             held.clear();
