@@ -183,7 +183,7 @@ fn tags_are_as_many_as_was_asked_for() {
     lab.file("t", trace(&[START, EXEC, other, &open(4, "/a")]));
     let mut replay = lab.command(&["replay", "--stats", "stats.json", "t"]);
     let output = replay.envs([("GROVE_TAGS_MAX", "1"), ("GROVE_WORKERS", "1")]).output().unwrap();
-    crate::support::Ended::of(output).expect(0);
+    Ended::of(output).expect(0);
     assert_eq!(lab.stats().nonzero(), "received=4 applied_new=2 lifecycle=1 dropped.tags_full=1");
     assert_eq!(lab.names("profiles"), ["web.profile.json"]);
 }
