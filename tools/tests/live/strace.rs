@@ -110,7 +110,8 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
     let mut cwd = "";
     for line in log.lines() {
         let Some((call, result)) = line.rsplit_once(" = ") else {
-            assert!(line.starts_with("+++") || line.ends_with("<unfinished ...>"), "{line}");
+            let cut = ["<unfinished ...>", "<detached ...>"].iter().any(|end| line.ends_with(end));
+            assert!(line.starts_with("+++") || cut, "{line}");
             continue;
         };
         let name = call.split('(').next().unwrap();
