@@ -8,7 +8,7 @@ use std::path::Path;
 use aya::Btf;
 
 use super::capabilities::{self, Wants};
-use super::hooks::{self, HOOKS};
+use super::hooks::{self, HOOKS, Hook, Kind};
 use super::load;
 use super::options::Options;
 use crate::check::Check;
@@ -25,7 +25,10 @@ pub fn checks(options: &Options, wants: Wants) -> Vec<Check> {
     }
     checks.push(cgroups());
     checks.push(memory(options));
-    try_hooks(options, &mut checks);
+    // What fails for want of a capability has its line already.
+    if capabilities::missing(false).is_none() {
+        try_hooks(options, &mut checks);
+    }
     checks
 }
 
@@ -100,7 +103,8 @@ fn try_hooks(options: &Options, checks: &mut Vec<Check>) {
         checks.push(Check::new("hooks", true, Err(hooks), "see maps"));
         return;
     };
-    for hook in HOOKS {
+    let untried = |hook: &&Hook| hook.kind == Kind::Egress && capabilities::missing(true).is_some();
+    for hook in HOOKS.iter().filter(|hook| !untried(hook)) {
         let found =
             hook.attach(&mut loaded.bpf, &loaded.btf).map(|()| "attached".to_string()).map_err(|e| hook.why(&e));
         let remedy = format!("without it: {}; see the capabilities and the kernel's version", hook.lost);

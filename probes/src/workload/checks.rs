@@ -10,7 +10,7 @@ use crate::check::Check;
 
 /// What is needed to know whose a cgroup is. Takes at most as long as one request may.
 pub fn checks(options: &Options) -> Vec<Check> {
-    let mut checks = vec![cgroup_ids()];
+    let mut checks = Vec::from_iter(cgroup_ids());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     match runtime {
         Ok(runtime) => checks.extend(runtime.block_on(runtimes(options))),
@@ -25,8 +25,9 @@ pub fn checks(options: &Options) -> Vec<Check> {
     checks
 }
 
-/// Whether the kernel's ids of cgroups become paths: tried with the root's.
-fn cgroup_ids() -> Check {
+/// Whether the kernel's ids of cgroups become paths: tried with the root's. `None` if that fails for want of a
+/// capability, which others look for.
+fn cgroup_ids() -> Option<Check> {
     let tried = Cgroups::open(1).map_err(Lost::from).and_then(|mut cgroups| {
         let id = cgroups.root_id()?;
         cgroups.path(id).map(|_| cgroups.root().display().to_string())
@@ -36,10 +37,11 @@ fn cgroup_ids() -> Check {
         Err(Lost::Refused(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             (false, true, error.to_string(), "mount -t cgroup2 cgroup2 /sys/fs/cgroup".to_owned())
         }
+        Err(Lost::Refused(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => return None,
         // Cgroups that are there at the start, and those whose making is announced, are known all the same.
         Err(error) => (false, false, error.to_string(), "run as root, or with CAP_DAC_READ_SEARCH".to_owned()),
     };
-    Check { name: "cgroup ids".to_owned(), ok, required, detail, remedy }
+    Some(Check { name: "cgroup ids".to_owned(), ok, required, detail, remedy })
 }
 
 /// One check for each socket that is there, and one for all together.

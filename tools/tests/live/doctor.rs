@@ -56,10 +56,12 @@ fn refused(outcome: (Option<i32>, [String; 2]), names: &[&str]) {
     }
 }
 
-/// Exit code 1, and a line for each of these capabilities.
+/// Exit code 1, and one line for each of these capabilities: what fails for want of them is not told again.
 fn unfit(outcome: (Option<i32>, [String; 2]), names: &[&str]) {
     let (code, [out, _]) = outcome;
     assert_eq!(code, Some(1), "{out}");
+    let wrong = out.lines().filter(|line| !line.starts_with("ok") && !line.contains("runtime"));
+    assert_eq!(wrong.count(), names.len(), "{names:?}: {out}");
     for name in CAPABILITIES {
         let lines: Vec<_> = out.lines().filter(|line| line.split_whitespace().nth(1) == Some(name)).collect();
         let [line] = &*lines else { panic!("{name} has {} lines: {out}", lines.len()) };
