@@ -184,32 +184,23 @@ fn a_slot_without_generations_is_used_no_more() {
 
 #[test]
 fn a_panic_before_the_tag_is_added_leaves_nothing() {
-    check("a_panic_before_the_tag_is_added_leaves_nothing", &["full", "taken"], |seen| {
-        let interner = Interner::with_limit(1);
-        let other = interner.clone();
-        let thread = spawn(move || {
-            // It has a slot and a text by then, or meets the limit.
-            let panicked = catch_unwind(AssertUnwindSafe(|| other.intern("panics").is_err()));
-            assert!(panicked.unwrap_or(true));
-        });
-        let b = interner.intern("b");
-        seen.note(b.is_err(), "full");
-        seen.note(b.is_ok(), "taken");
-        thread.join().unwrap();
-        drop(b);
-        drop(interner.intern("a").unwrap());
-        interner.assert_idle();
-    });
+    // It has a slot and a text by then, or meets the limit.
+    a_panic_leaves_nothing("a_panic_before_the_tag_is_added_leaves_nothing", "panics");
 }
 
 #[test]
 fn a_panic_before_anyone_has_moved_in_leaves_nothing() {
-    check("a_panic_before_anyone_has_moved_in_leaves_nothing", &["full", "taken"], |seen| {
+    // It has a slot by then, or meets the limit.
+    a_panic_leaves_nothing("a_panic_before_anyone_has_moved_in_leaves_nothing", "panics early");
+}
+
+/// A text at which interning panics, beside another one, where there is room for one.
+fn a_panic_leaves_nothing(name: &'static str, text: &'static str) {
+    check(name, &["full", "taken"], move |seen| {
         let interner = Interner::with_limit(1);
         let other = interner.clone();
         let thread = spawn(move || {
-            // It has a slot by then, or meets the limit.
-            let panicked = catch_unwind(AssertUnwindSafe(|| other.intern("panics early").is_err()));
+            let panicked = catch_unwind(AssertUnwindSafe(|| other.intern(text).is_err()));
             assert!(panicked.unwrap_or(true));
         });
         let b = interner.intern("b");
