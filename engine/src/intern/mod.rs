@@ -37,13 +37,11 @@ mod word;
 mod tests;
 
 use index::{Chosen, Entries, Hashed, Index};
-use recent::Recent;
 use slot::Slots;
 use stats::Counters;
 use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::hash::BuildHasher;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use sync::{STRIPES, fault};
@@ -154,7 +152,7 @@ impl Interner {
     /// are not freed before it ends, so it is to be short.
     pub fn session(&self) -> Session<'_> {
         let House { inner, shares } = &*self.house;
-        let (stripe, recent) = recent::own(inner.number);
+        let (stripe, recent) = recent::own();
         let [first, ..] = shares;
         let share = shares.get(stripe).unwrap_or(first);
         Session { inner, share, recent, entries: OnceCell::new(), done: Cell::default() }
@@ -179,7 +177,7 @@ impl Interner {
     /// One more reference to a tag of which someone holds one. An id is of one interner: another one has no such tag,
     /// or one of another text.
     pub fn retain(&self, id: TagId) -> Option<TagRef> {
-        self.house.inner.slots.get(id.index())?.retain(id)
+        self.house.inner.slots.retain(id)
     }
 
     /// The text of an id that someone holds; of this interner's, as for [`retain`](Self::retain).
@@ -252,7 +250,7 @@ impl Inner {
     fn find(&self, entries: &impl Entries, text: &str) -> Option<TagId> {
         let id = entries.get(self.hashed(text))?;
         if fault::lookup_counts() {
-            std::mem::forget(self.slots.get(id.index())?.retain(id));
+            std::mem::forget(self.slots.retain(id));
         }
         self.references(id).map(|_| id)
     }
@@ -270,7 +268,7 @@ pub struct Session<'a> {
     inner: &'a Inner,
     share: &'a Arc<Share>,
     /// None when this thread is ending and has given it up.
-    recent: Option<Rc<Recent>>,
+    recent: Option<recent::Own>,
     /// Pinned when it is first asked.
     entries: OnceCell<<Chosen as Index>::Entries<'a>>,
     done: Cell<Stats>,
@@ -281,13 +279,12 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// [`Full`], likewise.
+    #[inline]
     pub fn intern(&self, text: &str) -> Result<TagRef, Full> {
-        let hashed = self.inner.hashed(text);
-        if let Some(tag) = self.again(hashed) {
-            self.count(Stats { hits: 1, ..Stats::default() });
-            return Ok(tag);
+        match self.again(text.as_bytes()) {
+            Some(tag) => Ok(tag),
+            None => self.find_or_add(text),
         }
-        self.find_or_add(text, hashed)
     }
 
     fn count(&self, more: Stats) {
@@ -300,35 +297,36 @@ impl<'a> Session<'a> {
 
     /// A tag that this thread has found before, if it is still there: a tag that can be gained and has this text is
     /// the one that the index has, for no two are alive and an id that was in the index is of no tag that was not.
-    fn again(&self, hashed: Hashed<'_>) -> Option<TagRef> {
+    ///
+    /// The reference is gained last of all. Its holder may soon drop it, and the less is done in between the less often
+    /// another thread takes the word away that is about to be written again.
+    #[inline]
+    fn again(&self, text: &[u8]) -> Option<TagRef> {
         let recent = self.recent.as_ref()?;
-        let (id, guess) = recent.get(hashed.hash)?;
-        let gained = self.inner.slots.get(id.index()).and_then(|slot| slot.retain_if(id, guess));
-        let Some((tag, references)) = gained else {
-            recent.forget(hashed.hash);
-            return None;
-        };
-        if references != guess {
-            recent.put(hashed.hash, id, references);
+        let (address, known) = recent.borrow().find(self.inner.number, text)?;
+        let tag = self.inner.slots.retain_at(address)?;
+        if known || tag.text_bytes() == text {
+            self.count(Stats { hits: 1, ..Stats::default() });
+            return Some(tag);
         }
-        (tag.text_bytes() == hashed.text || fault::recent_unchecked()).then_some(tag)
+        None
     }
 
     /// Apart from what is done when a guess was right, which is all that most callers do.
     #[inline(never)]
-    fn find_or_add(&self, text: &str, hashed: Hashed<'_>) -> Result<TagRef, Full> {
-        let entries = self.entries();
+    fn find_or_add(&self, text: &str) -> Result<TagRef, Full> {
+        let (hashed, entries) = (self.inner.hashed(text), self.entries());
         let mut done = Stats::default();
-        let mut mine: Option<TagRef> = None;
-        let tag = loop {
+        let mut mine = None;
+        let (tag, id) = loop {
             if let Some(id) = entries.get(hashed) {
-                if let Some(tag) = self.inner.slots.get(id.index()).and_then(|slot| slot.retain(id)) {
+                if let Some(tag) = self.inner.slots.retain(id) {
                     // One reference to each; had this thread made one of its own, it drops it unused.
                     if fault::reserved_lost() {
                         std::mem::forget(mine);
                     }
                     done.hits = 1;
-                    break tag;
+                    break (tag, id);
                 }
                 // It is dying. Whoever dropped it may be anywhere; its entry is removed for it.
                 done.revivals = 1;
@@ -337,32 +335,32 @@ impl<'a> Session<'a> {
                 }
                 continue;
             }
-            let tag = match mine.take() {
-                Some(tag) => tag,
+            let (tag, id) = match mine.take() {
+                Some(mine) => mine,
                 None => match self.settle(text, hashed.hash) {
-                    Ok(tag) => tag,
+                    Ok(new) => new,
                     Err(full) => {
                         self.count(done);
                         return Err(full);
                     }
                 },
             };
-            if tag.enter(entries) || fault::lost_race_ignored() {
+            if tag.enter(entries, id) || fault::lost_race_ignored() {
                 done.misses = 1;
-                break tag;
+                break (tag, id);
             }
             done.retries += 1;
-            mine = Some(tag);
+            mine = Some((tag, id));
         };
         self.count(done);
         if let Some(recent) = &self.recent {
-            recent.put(hashed.hash, tag.id(), 1);
+            recent.borrow_mut().note(self.inner.number, hashed.text, tag.address(id));
         }
         Ok(tag)
     }
 
     /// A new tag that is in no index yet. Dropped, also by a panic, it leaves nothing behind.
-    fn settle(&self, text: &str, hash: u64) -> Result<TagRef, Full> {
+    fn settle(&self, text: &str, hash: u64) -> Result<(TagRef, TagId), Full> {
         if text.len() > TEXT_MAX {
             return Err(Full::Text { bytes: text.len() });
         }

@@ -1,143 +1,128 @@
-//! What this thread found last: by the hash of a text the id that it had, as a guess.
+//! What this thread found last: by a text where its tag was, as a guess.
 //!
-//! A guess is worth nothing until the slot's word has confirmed that the tag is alive and its text that it is the
-//! right one. So nothing here has to be kept up to date, nothing is held alive by it, and a thread that finds the same
-//! tags again and again goes straight to their slots, past the index.
+//! Where a tag was in a generation is of one text for ever, so the text is compared with the thread's own copy, and all
+//! that a guess leaves open is whether its tag is still there: the slot's word says that. Nothing here has to be kept up to
+//! date, nothing is held alive by it, and a thread that finds the same tags again and again goes straight to their slots,
+//! past the index.
 //!
 //! Not for: knowing that a text is *not* there. That only the index can say.
 
-use super::sync::{self, SETS, SETS_MAX, STRIPES, fault, tag_of};
-use super::word::TagId;
-use std::cell::{Cell, RefCell};
+use super::slot::Address;
+use super::sync::{self, GUESSES, GUESSES_MAX, STRIPES, fault};
+use super::text::Known;
+use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Guesses for one range of hashes; one cache line.
+/// The places where a guess may be.
 const WAYS: usize = 4;
-/// A table that is crowded is followed by one of so many times its sets.
+/// A table that is crowded is followed by one of so many times its guesses.
 const GROWTH: usize = 4;
-
-/// Of so many that find no room in their set one takes another's place.
+/// Of so many that find no room one takes another's place.
 const OUTSIDE: usize = 8;
 
-#[derive(Default)]
+/// On a cache line of its own, so that a guess costs one.
+#[derive(Clone, Default)]
 #[repr(align(64))]
-struct Set {
-    /// The upper half of the hash, made odd; 0 where there is no guess. It also chooses the set.
-    tags: [Cell<u32>; WAYS],
-    /// How many references there were.
-    references: [Cell<u32>; WAYS],
-    ids: [Cell<Option<TagId>>; WAYS],
+struct Guess {
+    /// None where there is no guess.
+    address: Option<Address>,
+    /// The text's.
+    sketch: u32,
+    text: Known,
 }
 
 /// The guesses of one thread about one interner.
 pub(super) struct Recent {
-    /// The interner whose ids these are, and no other's: only an id that was in its index may be tried.
+    /// The interner whose addresses these are, and no other's.
     of: u64,
-    sets: Box<[Set]>,
+    guesses: Box<[Guess]>,
     /// How many guesses have found no room.
-    outside: Cell<usize>,
+    outside: usize,
 }
 
+/// Shared by the sessions that a thread has open.
+pub(super) type Own = Rc<RefCell<Recent>>;
+
 sync::thread_local! {
-    static OWN: (usize, RefCell<Rc<Recent>>) =
-        (sync::thread_number() % STRIPES, RefCell::new(Rc::new(Recent::new(NOBODY, SETS))));
+    static OWN: (usize, Own) = (sync::thread_number() % STRIPES, Rc::new(RefCell::new(Recent::new(NOBODY, GUESSES))));
 }
 
 /// The number of no interner.
 const NOBODY: u64 = 0;
 
-/// This thread's stripe and its guesses about interner `of`. A thread that goes to another interner begins anew, and
-/// one that is ending has given up both and uses another's stripe.
-pub(super) fn own(of: u64) -> (usize, Option<Rc<Recent>>) {
-    let of_thread = |(stripe, recent): &(usize, RefCell<Rc<Recent>>)| {
-        let mut recent = recent.borrow_mut();
-        if recent.of != of && !fault::recent_of_any() {
-            *recent = Rc::new(Recent::new(of, SETS));
-        } else if recent.is_crowded() {
-            *recent = Rc::new(recent.larger());
-        }
-        (*stripe, Some(recent.clone()))
-    };
-    OWN.try_with(of_thread).unwrap_or((0, None))
+/// This thread's stripe and its guesses, none if it is ending: it has given up both then, and uses another's stripe.
+pub(super) fn own() -> (usize, Option<Own>) {
+    OWN.try_with(|(stripe, recent)| (*stripe, Some(recent.clone()))).unwrap_or((0, None))
 }
 
-impl Set {
-    /// Which of the guesses is for this tag. Without branches: which it is cannot be foreseen.
-    fn way(&self, tag: u32) -> usize {
-        let ways = self.tags.iter().enumerate();
-        let equal = ways.fold(0_u32, |found, (way, known)| found | u32::from(known.get() == tag) << way);
-        equal.trailing_zeros() as usize
-    }
-
-    fn set(&self, way: usize, tag: u32, id: Option<TagId>, references: u32) {
-        if let (Some(t), Some(i), Some(r)) = (self.tags.get(way), self.ids.get(way), self.references.get(way)) {
-            t.set(tag);
-            i.set(id);
-            r.set(references);
+/// Where a text's guess may be, from a few of its bytes: a hash of all of them takes longer than to find the tag. Whoever
+/// wants to can choose texts that share one. Each of those is then found in the index, as it would be without guesses.
+fn sketch(text: &[u8]) -> u32 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let (a, b) = match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) => {
+            let middle = text.get(text.len() / 2 - 4..).and_then(|middle| middle.first_chunk());
+            (word(first) ^ middle.map_or(0, word).rotate_left(29), word(last))
         }
-    }
+        _ => (text.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)), 0),
+    };
+    let product = u128::from(a ^ ODD) * u128::from(b ^ ODD.rotate_left(32) ^ text.len() as u64);
+    (product as u64 ^ (product >> 64) as u64) as u32
 }
 
 impl Recent {
-    fn new(of: u64, sets: usize) -> Self {
-        Self { of, sets: (0..sets).map(|_| Set::default()).collect(), outside: Cell::new(0) }
+    fn new(of: u64, guesses: usize) -> Self {
+        Self { of, guesses: vec![Guess::default(); guesses].into(), outside: 0 }
     }
 
-    /// Whether it has no room for what this thread finds.
-    fn is_crowded(&self) -> bool {
-        self.sets.len() < SETS_MAX && self.outside.get() > 2 * WAYS * self.sets.len()
-    }
-
-    fn larger(&self) -> Self {
-        let more = Self::new(self.of, (GROWTH * self.sets.len()).min(SETS_MAX));
-        for set in &self.sets {
-            for ((tag, id), references) in set.tags.iter().zip(&set.ids).zip(&set.references) {
-                if id.get().is_some() {
-                    more.note(tag.get(), id.get(), references.get());
-                }
+    /// The guess about a text, if this is about interner `of`; and whether the text has been compared, if not it is to be.
+    #[inline]
+    pub fn find(&self, of: u64, text: &[u8]) -> Option<(Address, bool)> {
+        if self.of != of && !fault::recent_of_any() {
+            return None;
+        }
+        let sketch = sketch(text);
+        for at in self.places(sketch) {
+            let guess = self.guesses.get(at)?;
+            let same = guess.text.is(text);
+            if guess.sketch == sketch && same != Some(false) || fault::recent_unchecked() {
+                return Some((guess.address?, same.is_some()));
             }
         }
-        more
+        None
     }
 
-    fn set(&self, tag: u32) -> Option<&Set> {
-        self.sets.get((tag >> 1) as usize & (self.sets.len() - 1))
+    /// A text was found at this address of interner `of`. A thread that goes to another interner begins anew.
+    pub fn note(&mut self, of: u64, text: &[u8], address: Address) {
+        if self.of != of {
+            *self = Self::new(of, GUESSES);
+        } else if self.guesses.len() < GUESSES_MAX && self.outside > 2 * self.guesses.len() {
+            let mut more = Self::new(of, (GROWTH * self.guesses.len()).min(GUESSES_MAX));
+            for guess in self.guesses.iter().filter(|guess| guess.address.is_some()) {
+                more.put(guess.clone());
+            }
+            *self = more;
+        }
+        self.put(Guess { address: Some(address), sketch: sketch(text), text: Known::new(text) });
     }
 
-    /// The id that a text of this hash had, and how many references.
-    pub fn get(&self, hash: u64) -> Option<(TagId, u32)> {
-        let tag = tag_of(hash);
-        let set = self.set(tag)?;
-        let way = set.way(tag);
-        Some((set.ids.get(way)?.get()?, set.references.get(way)?.get()))
-    }
-
-    /// A text of this hash has this id.
-    pub fn put(&self, hash: u64, id: TagId, references: u32) {
-        self.note(tag_of(hash), Some(id), references);
-    }
-
-    fn note(&self, tag: u32, id: Option<TagId>, references: u32) {
-        let Some(set) = self.set(tag) else { return };
-        let known = set.way(tag);
-        let free = set.way(0);
-        let mut way = [known, free].into_iter().find(|way| *way < WAYS);
-        if way.is_none() {
-            let outside = self.outside.get();
-            self.outside.set(outside.wrapping_add(1));
+    fn put(&mut self, guess: Guess) {
+        let first = |is: &dyn Fn(&Guess) -> bool| self.places(guess.sketch).find(|at| self.guesses.get(*at).is_some_and(is));
+        let mut at = first(&|there| there.sketch == guess.sketch).or_else(|| first(&|there| there.address.is_none()));
+        if at.is_none() {
             // Most stay outside, or those that come once would drive out those that come often.
-            way = outside.is_multiple_of(OUTSIDE).then_some(outside / OUTSIDE % WAYS);
+            let often = self.outside.is_multiple_of(OUTSIDE);
+            at = self.places(guess.sketch).nth(self.outside / OUTSIDE % WAYS).filter(|_| often);
+            self.outside += 1;
         }
-        if let Some(way) = way {
-            set.set(way, tag, id, references);
+        if let Some(place) = at.and_then(|at| self.guesses.get_mut(at)) {
+            *place = guess;
         }
     }
 
-    /// The guess was wrong.
-    pub fn forget(&self, hash: u64) {
-        let tag = tag_of(hash);
-        if let Some(set) = self.set(tag) {
-            set.set(set.way(tag), 0, None, 0);
-        }
+    fn places(&self, sketch: u32) -> impl Iterator<Item = usize> + use<> {
+        let mask = self.guesses.len() - 1;
+        (0..WAYS).map(move |way| (sketch as usize ^ way) & mask)
     }
 }

@@ -3,11 +3,12 @@
 //!
 //! A slot is free, then lived in, then left, then free again for a tenant of the next generation. Its one atomic
 //! word, `generation:32 | references:32`, decides which. The unsafe code of the interner is in this file (and one method
-//! in `pin`); it rests on two facts, each kept by a type:
+//! in `pin`); it rests on three facts, each kept by a type:
 //!
 //! * a [`Vacant`] is the only access to its slot's cell: a slot is in one of them, on the free list, or lived in;
 //! * a [`TagRef`] is one counted reference: while one exists, its tenant does not move, and the tenant's `owner`
-//!   keeps the memory of all slots.
+//!   keeps the memory of all slots;
+//! * `Recent` gives an [`Address`] to nobody but the interner that it was of, which is there while it asks.
 //!
 //! Not for: which text is which tag; that is the index.
 #![allow(unsafe_code)]
@@ -62,44 +63,47 @@ impl Slot {
         Word(self.word.load(order::GLANCE))
     }
 
-    /// A reference to the tenant `id`, unless it has gone or is going.
-    pub(super) fn retain(&self, id: TagId) -> Option<TagRef> {
-        self.gain(id, self.word()).map(|(tag, _)| tag)
-    }
-
-    /// As [`retain`](Self::retain), without a look before: `guess` is how many references there may be. Other than
-    /// a look it takes the word for writing at once, so that a word that threads contend for moves once, not twice.
-    /// Also returns how many references there were.
-    pub(super) fn retain_if(&self, id: TagId, guess: u32) -> Option<(TagRef, u32)> {
-        self.gain(id, Word::new(id.generation(), guess.max(1)))
-    }
-
-    /// Raises a count that is, or may be, `word`.
-    fn gain(&self, id: TagId, mut word: Word) -> Option<(TagRef, u32)> {
-        while word.is_live(id.generation()) {
+    /// A reference to the tenant of `generation`, unless it has gone or is going.
+    #[inline]
+    fn retain(&self, generation: u32) -> Option<TagRef> {
+        let mut word = self.word();
+        while word.is_live(generation) {
             assert!(word.references() < Word::REFERENCES_MAX, "references to a tag are lost without being dropped");
             let more = word.0 + Word::ONE;
             if fault::retain_torn() {
                 self.word.store(more, order::REFUSED);
-                return Some((TagRef { slot: NonNull::from(self), id }, word.references()));
+                return Some(TagRef(NonNull::from(self)));
             }
             match self.word.compare_exchange_weak(word.0, more, order::retain(), order::REFUSED) {
-                Ok(_) => return Some((TagRef { slot: NonNull::from(self), id }, word.references())),
+                Ok(_) => return Some(TagRef(NonNull::from(self))),
                 Err(found) => word = Word(found),
             }
         }
         None
     }
 
-    /// Gives up one reference; true for the last.
-    fn release(&self) -> bool {
+    /// Gives up one reference. What the word then is, if it was the last: without references, and so for good.
+    #[inline]
+    fn release(&self) -> Option<Word> {
         let before = Word(self.word.fetch_sub(Word::ONE, order::release()));
         let last = if fault::last_seen_late() { self.word().references() == 0 } else { before.references() == 1 };
         if last && !fault::last_without_acquire() {
             self.word.load(order::LAST);
         }
-        last
+        last.then(|| Word::new(before.generation(), 0))
     }
+
+    fn id(&self, word: Word) -> TagId {
+        TagId::new(self.index, word.generation())
+    }
+}
+
+/// Where a tenant was, for one who knows that the slots are still there.
+#[derive(Clone, Copy)]
+#[repr(C, packed(4))]
+pub(super) struct Address {
+    slot: NonNull<Slot>,
+    generation: u32,
 }
 
 /// A slot that nobody lives in and that is not on the free list, where it returns if it is not used.
@@ -110,16 +114,16 @@ pub(super) struct Vacant<'a> {
 }
 
 impl Vacant<'_> {
-    /// Moves a tenant in and returns the first reference to it. Its id is known to nobody yet.
-    pub(super) fn settle(self, text: Text, hash: u64, owner: Arc<Share>) -> TagRef {
+    /// Moves a tenant in and returns the first reference to it, and its id, which is known to nobody yet.
+    pub(super) fn settle(self, text: Text, hash: u64, owner: Arc<Share>) -> (TagRef, TagId) {
         let slot = self.slot;
         // It is lived in from here on; it comes back when its tenant leaves.
         std::mem::forget(self);
         // SAFETY: a `Vacant` is the only access to its slot's cell.
         slot.tenant.with_mut(|tenant| unsafe { *tenant = Some(Tenant { text, hash, owner }) });
-        let generation = slot.word().generation();
-        slot.word.store(Word::new(generation, 1).0, order::publish());
-        TagRef { slot: NonNull::from(slot), id: TagId::new(slot.index, generation) }
+        let word = slot.word();
+        slot.word.store(Word::new(word.generation(), 1).0, order::publish());
+        (TagRef(NonNull::from(slot)), slot.id(word))
     }
 }
 
@@ -184,6 +188,19 @@ impl Slots {
         // SAFETY: a bucket that is not null has `FIRST << k` slots, more than `offset`; they were written before
         // the pointer (`grow`, `bucket`) and are freed only with `self`.
         (!start.is_null()).then(|| unsafe { &*start.add(offset) })
+    }
+
+    /// A reference to the tenant `id`, unless it has gone or is going.
+    pub(super) fn retain(&self, id: TagId) -> Option<TagRef> {
+        self.get(id.index())?.retain(id.generation())
+    }
+
+    /// A reference to the tenant that was at this address, likewise. The address is of these slots.
+    #[inline]
+    pub(super) fn retain_at(&self, address: Address) -> Option<TagRef> {
+        let Address { slot, generation } = address;
+        // SAFETY: `self` keeps all its slots, of which this is one (`Recent::find`).
+        unsafe { slot.as_ref() }.retain(generation)
     }
 
     /// Slot `index`, its bucket made if need be.
@@ -273,9 +290,9 @@ impl Slots {
         }
     }
 
-    /// A tenant has left: the slot is free for one of the next generation, or used up for good.
-    fn vacate(&self, slot: &Slot, stripe: usize) {
-        match slot.word().vacated() {
+    /// A tenant has left and `word` is the slot's: it is free for one of the next generation, or used up for good.
+    fn vacate(&self, slot: &Slot, word: Word, stripe: usize) {
+        match word.vacated() {
             Some(next) => {
                 slot.word.store(next.0, order::PRIVATE);
                 self.push(slot, stripe);
@@ -337,11 +354,8 @@ impl Drop for Slots {
     }
 }
 
-/// A tag held alive. Cloning counts up, dropping counts down; neither looks anything up.
-pub struct TagRef {
-    slot: NonNull<Slot>,
-    id: TagId,
-}
+/// A tag held alive. Cloning counts up, dropping counts down; neither looks anything up. Of the size of a pointer.
+pub struct TagRef(NonNull<Slot>);
 
 // SAFETY: a reference gives shared access to a text that does not change, and to atomics. Whichever thread gives
 // up the last one moves the tenant out, after all others have finished (`release`, `LAST`); `Tenant` is `Send`.
@@ -353,7 +367,7 @@ impl TagRef {
     fn slot(&self) -> &Slot {
         // SAFETY: slots are freed with the `Inner` that has them. This reference is counted, so the tenant is
         // there, and its `owner` holds that `Inner`.
-        unsafe { self.slot.as_ref() }
+        unsafe { self.0.as_ref() }
     }
 
     fn tenant(&self) -> Option<&Tenant> {
@@ -364,7 +378,12 @@ impl TagRef {
 
     /// The tag's id.
     pub fn id(&self) -> TagId {
-        self.id
+        self.slot().id(self.slot().word())
+    }
+
+    /// Where it is, its id being this.
+    pub(super) fn address(&self, id: TagId) -> Address {
+        Address { slot: self.0, generation: id.generation() }
     }
 
     /// The tag's text.
@@ -382,16 +401,16 @@ impl TagRef {
         self.tenant().map_or(&[], |tenant| tenant.text.bytes())
     }
 
-    /// Adds this tag to the index; false if its text is there.
-    pub(super) fn enter(&self, entries: &impl Entries) -> bool {
-        self.tenant().is_some_and(|tenant| entries.insert(&tenant.text, tenant.hash, self.id))
+    /// Adds this tag, whose id this is, to the index; false if its text is there.
+    pub(super) fn enter(&self, entries: &impl Entries, id: TagId) -> bool {
+        self.tenant().is_some_and(|tenant| entries.insert(&tenant.text, tenant.hash, id))
     }
 }
 
 impl Clone for TagRef {
     fn clone(&self) -> Self {
         let before = Word(self.slot().word.fetch_add(Word::ONE, order::CLONE));
-        let more = Self { slot: self.slot, id: self.id };
+        let more = Self(self.0);
         // `more` is dropped, and its count taken back, when this fails.
         assert!(before.references() < Word::REFERENCES_MAX, "references to a tag are lost without being dropped");
         more
@@ -399,16 +418,19 @@ impl Clone for TagRef {
 }
 
 impl Drop for TagRef {
+    #[inline]
     fn drop(&mut self) {
-        if self.slot().release() {
-            self.tear_down();
+        if let Some(word) = self.slot().release() {
+            self.tear_down(word);
         }
     }
 }
 
 impl TagRef {
     /// Moves the tenant out. To be called once, by the one who gave up the last reference.
-    fn tear_down(&self) {
+    #[cold]
+    #[inline(never)]
+    fn tear_down(&self, word: Word) {
         let slot = self.slot();
         if fault::free_too_early()
             && let Some(tenant) = self.tenant()
@@ -419,7 +441,7 @@ impl TagRef {
         // reference is left, all reads under them are over (`LAST`), and none will be gained.
         let Some(tenant) = slot.tenant.with_mut(|tenant| unsafe { (*tenant).take() }) else { return };
         let Tenant { text, hash, mut owner } = tenant;
-        owner.inner.forget(Hashed { hash, text: text.bytes() }, self.id);
+        owner.inner.forget(Hashed { hash, text: text.bytes() }, slot.id(word));
         owner.inner.counters.left(owner.stripe, stats::bytes_of(&text));
         if fault::owner_first() {
             let kept = Arc::downgrade(&owner);
@@ -428,7 +450,7 @@ impl TagRef {
             owner = still;
         }
         if !fault::free_too_early() {
-            owner.inner.slots.vacate(slot, owner.stripe);
+            owner.inner.slots.vacate(slot, word, owner.stripe);
         }
         // `owner` goes last: the slots, this one too, may go with it.
     }
@@ -438,8 +460,8 @@ impl TagRef {
     #[cfg(any(loom, test))]
     pub fn stalled(self) -> impl FnOnce() {
         let this = std::mem::ManuallyDrop::new(self);
-        assert!(this.slot().release(), "it is not the last reference");
-        move || this.tear_down()
+        let word = this.slot().release().expect("it is the last reference");
+        move || this.tear_down(word)
     }
 }
 
@@ -488,14 +510,14 @@ mod tests {
     fn references_beyond_all_reason_are_refused_and_not_counted() {
         let interner = Interner::new();
         let tag = interner.intern("a").unwrap();
-        let word = |references| Word::new(tag.id.generation(), references);
+        let word = |references| Word::new(tag.id().generation(), references);
         // As if they were held; none is dropped.
         tag.slot().word.store(word(Word::REFERENCES_MAX - 1).0, order::PRIVATE);
         std::mem::forget(tag.clone());
         assert_eq!(tag.slot().word(), word(Word::REFERENCES_MAX));
         let refused = |gain: &dyn Fn() -> Option<TagRef>| catch_unwind(AssertUnwindSafe(gain)).is_err();
         assert!(refused(&|| Some(tag.clone())));
-        assert!(refused(&|| interner.retain(tag.id)));
+        assert!(refused(&|| interner.retain(tag.id())));
         assert!(refused(&|| interner.intern("a").ok()));
         assert_eq!(tag.slot().word(), word(Word::REFERENCES_MAX));
         tag.slot().word.store(word(1).0, order::PRIVATE);

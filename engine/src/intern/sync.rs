@@ -170,17 +170,11 @@ pub const FIRST: u32 = if cfg!(loom) { 2 } else { 64 };
 /// As many buckets as have slots that can be numbered, and no more: see `Word::SLOTS_MAX`.
 pub const BUCKETS: u32 = if cfg!(loom) { 4 } else { 26 };
 
-/// Sets of a thread's guesses in the beginning, 2 KiB, and at most, 2 MiB for a thread that interns a hundred thousand
-/// tags: a guess that is not there costs four cache misses, one after the other, where one that is there costs one.
+/// A thread's guesses in the beginning, 4 KiB, and at most, 8 MiB for a thread that interns a hundred thousand
+/// tags: a guess that is not there costs four cache misses, one after the other, where one that is there costs two.
 /// Powers of two.
-pub const SETS: usize = if cfg!(loom) { 1 } else { 32 };
-pub const SETS_MAX: usize = if cfg!(loom) { 1 } else { 32 << 10 };
-
-/// What is kept of a hash with a guess. In the models every text is taken for every other, so that what confirms a guess
-/// is seen to be needed.
-pub fn tag_of(hash: u64) -> u32 {
-    if cfg!(loom) { 1 } else { (hash >> 32) as u32 | 1 }
-}
+pub const GUESSES: usize = if cfg!(loom) { 1 } else { 64 };
+pub const GUESSES_MAX: usize = if cfg!(loom) { 1 } else { 128 << 10 };
 
 #[cfg(not(loom))]
 pub use plain::*;

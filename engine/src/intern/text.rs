@@ -79,6 +79,38 @@ impl Pointed {
     }
 }
 
+/// What a thread remembers of a text: a short one itself, of a long one that it was long.
+#[derive(Clone)]
+pub(super) struct Known {
+    /// Above [`SHORT_MAX`] for a long one.
+    len: u8,
+    bytes: [u8; SHORT_MAX],
+}
+
+impl Known {
+    pub fn new(text: &[u8]) -> Self {
+        let mut bytes = [0; SHORT_MAX];
+        match bytes.get_mut(..text.len()) {
+            Some(place) => {
+                place.copy_from_slice(text);
+                Self { len: text.len() as u8, bytes }
+            }
+            None => Self { len: u8::MAX, bytes },
+        }
+    }
+
+    /// Whether it is this text; none where that is not known.
+    pub fn is(&self, text: &[u8]) -> Option<bool> {
+        self.bytes.get(..usize::from(self.len)).map(|bytes| bytes == text)
+    }
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { len: 0, bytes: [0; SHORT_MAX] }
+    }
+}
+
 fn in_place(len: u8, bytes: &[u8; SHORT_MAX]) -> &[u8] {
     bytes.get(..usize::from(len)).unwrap_or_default()
 }
