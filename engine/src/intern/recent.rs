@@ -97,7 +97,7 @@ impl Recent {
     pub fn note(&mut self, of: u64, text: &[u8], address: Address) {
         if self.of != of {
             *self = Self::new(of, GUESSES);
-        } else if self.guesses.len() < GUESSES_MAX && self.outside > 2 * self.guesses.len() {
+        } else if self.guesses.len() < GUESSES_MAX && self.outside > self.guesses.len() / 2 {
             let mut more = Self::new(of, (GROWTH * self.guesses.len()).min(GUESSES_MAX));
             for guess in self.guesses.iter().filter(|guess| guess.address.is_some()) {
                 more.put(guess.clone());
