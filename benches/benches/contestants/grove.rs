@@ -39,7 +39,7 @@ impl Interning for Grove {
     }
 
     fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
-        let session = self.0.session();
+        let mut session = self.0.session();
         for (_, text) in batch {
             black_box(session.intern(text).unwrap());
         }

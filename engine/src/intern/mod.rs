@@ -37,9 +37,10 @@ mod word;
 mod tests;
 
 use index::{Chosen, Entries, Hashed, Index};
+use recent::Recent;
 use slot::Slots;
 use stats::Counters;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -155,7 +156,7 @@ impl Interner {
         let (stripe, recent) = recent::own();
         let [first, ..] = shares;
         let share = shares.get(stripe).unwrap_or(first);
-        Session { inner, share, recent, entries: OnceCell::new(), done: Cell::default() }
+        Session { inner, share, recent, entries: OnceCell::new(), done: Stats::default() }
     }
 
     /// A reference to the tag `text`, which lives from now until its last reference is dropped.
@@ -268,10 +269,10 @@ pub struct Session<'a> {
     inner: &'a Inner,
     share: &'a Arc<Share>,
     /// None when this thread is ending and has given it up.
-    recent: Option<recent::Own>,
+    recent: Option<Box<Recent>>,
     /// Pinned when it is first asked.
     entries: OnceCell<<Chosen as Index>::Entries<'a>>,
-    done: Cell<Stats>,
+    done: Stats,
 }
 
 impl<'a> Session<'a> {
@@ -279,16 +280,12 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// [`Full`], likewise.
-    #[inline]
-    pub fn intern(&self, text: &str) -> Result<TagRef, Full> {
+    #[inline(always)]
+    pub fn intern(&mut self, text: &str) -> Result<TagRef, Full> {
         match self.again(text.as_bytes()) {
             Some(tag) => Ok(tag),
             None => self.find_or_add(text),
         }
-    }
-
-    fn count(&self, more: Stats) {
-        self.done.set(self.done.get() + more);
     }
 
     fn entries(&self) -> &<Chosen as Index>::Entries<'a> {
@@ -300,13 +297,13 @@ impl<'a> Session<'a> {
     ///
     /// The reference is gained last of all. Its holder may soon drop it, and the less is done in between the less often
     /// another thread takes the word away that is about to be written again.
-    #[inline]
-    fn again(&self, text: &[u8]) -> Option<TagRef> {
+    #[inline(always)]
+    fn again(&mut self, text: &[u8]) -> Option<TagRef> {
         let recent = self.recent.as_ref()?;
-        let (address, known) = recent.borrow().find(self.inner.number, text)?;
+        let (address, known) = recent.find(self.inner.number, text)?;
         let tag = self.inner.slots.retain_at(address)?;
         if known || tag.text_bytes() == text {
-            self.count(Stats { hits: 1, ..Stats::default() });
+            self.done.hits += 1;
             return Some(tag);
         }
         None
@@ -314,11 +311,11 @@ impl<'a> Session<'a> {
 
     /// Apart from what is done when a guess was right, which is all that most callers do.
     #[inline(never)]
-    fn find_or_add(&self, text: &str) -> Result<TagRef, Full> {
+    fn find_or_add(&mut self, text: &str) -> Result<TagRef, Full> {
         let (hashed, entries) = (self.inner.hashed(text), self.entries());
         let mut done = Stats::default();
         let mut mine = None;
-        let (tag, id) = loop {
+        let found = loop {
             if let Some(id) = entries.get(hashed) {
                 if let Some(tag) = self.inner.slots.retain(id) {
                     // One reference to each; had this thread made one of its own, it drops it unused.
@@ -326,7 +323,7 @@ impl<'a> Session<'a> {
                         std::mem::forget(mine);
                     }
                     done.hits = 1;
-                    break (tag, id);
+                    break Ok((tag, id));
                 }
                 // It is dying. Whoever dropped it may be anywhere; its entry is removed for it.
                 done.revivals = 1;
@@ -339,22 +336,20 @@ impl<'a> Session<'a> {
                 Some(mine) => mine,
                 None => match self.settle(text, hashed.hash) {
                     Ok(new) => new,
-                    Err(full) => {
-                        self.count(done);
-                        return Err(full);
-                    }
+                    Err(full) => break Err(full),
                 },
             };
             if tag.enter(entries, id) || fault::lost_race_ignored() {
                 done.misses = 1;
-                break (tag, id);
+                break Ok((tag, id));
             }
             done.retries += 1;
             mine = Some((tag, id));
         };
-        self.count(done);
-        if let Some(recent) = &self.recent {
-            recent.borrow_mut().note(self.inner.number, hashed.text, tag.address(id));
+        self.done = self.done + done;
+        let (tag, id) = found?;
+        if let Some(recent) = &mut self.recent {
+            recent.note(self.inner.number, hashed.text, tag.address(id));
         }
         Ok(tag)
     }
@@ -380,7 +375,8 @@ impl<'a> Session<'a> {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
-        self.inner.counters.add(self.share.stripe, self.done.get());
+        recent::give_back(self.recent.take());
+        self.inner.counters.add(self.share.stripe, self.done);
     }
 }
 

@@ -10,8 +10,7 @@
 use super::slot::Address;
 use super::sync::{self, GUESSES, GUESSES_MAX, STRIPES, fault};
 use super::text::Known;
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::cell::Cell;
 
 /// The places where a guess may be.
 const WAYS: usize = 4;
@@ -40,19 +39,25 @@ pub(super) struct Recent {
     outside: usize,
 }
 
-/// Shared by the sessions that a thread has open.
-pub(super) type Own = Rc<RefCell<Recent>>;
-
 sync::thread_local! {
-    static OWN: (usize, Own) = (sync::thread_number() % STRIPES, Rc::new(RefCell::new(Recent::new(NOBODY, GUESSES))));
+    static OWN: (usize, Cell<Option<Box<Recent>>>) =
+        (sync::thread_number() % STRIPES, Cell::new(Some(Box::new(Recent::new(NOBODY, GUESSES)))));
 }
 
 /// The number of no interner.
 const NOBODY: u64 = 0;
 
-/// This thread's stripe and its guesses, none if it is ending: it has given up both then, and uses another's stripe.
-pub(super) fn own() -> (usize, Option<Own>) {
-    OWN.try_with(|(stripe, recent)| (*stripe, Some(recent.clone()))).unwrap_or((0, None))
+/// This thread's stripe and its guesses, which the one who has them gives back. A thread that is ending has given up both,
+/// and uses another's stripe.
+pub(super) fn own() -> (usize, Option<Box<Recent>>) {
+    OWN.try_with(|(stripe, recent)| (*stripe, recent.take())).unwrap_or((0, None))
+}
+
+/// For this thread's next.
+pub(super) fn give_back(recent: Option<Box<Recent>>) {
+    if recent.is_some() {
+        let _ = OWN.try_with(|(_, own)| own.set(recent));
+    }
 }
 
 /// Where a text's guess may be, from a few of its bytes: a hash of all of them takes longer than to find the tag. Whoever
