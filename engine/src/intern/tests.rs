@@ -155,7 +155,7 @@ fn threads_that_create_and_destroy_the_same_tags_leave_nothing() {
 fn statistics_say_what_happened() {
     let interner = Interner::new();
     let a = interner.intern("a").unwrap();
-    let session = interner.session();
+    let mut session = interner.session();
     assert_eq!(session.intern("a").unwrap().id(), a.id());
     assert_eq!(session.lookup("a"), Some(a.id()));
     assert_eq!(session.lookup("b"), None);
@@ -166,6 +166,48 @@ fn statistics_say_what_happened() {
     go_on();
     assert_eq!(interner.stats(), Stats { hits: 1, misses: 2, revivals: 1, retries: 0 });
     assert_eq!(interner.lookup("a"), Some(again.id()));
+}
+
+#[test]
+fn sessions_of_one_thread_may_be_open_at_once() {
+    // The second has no guesses, since the first has them; also when it is the first that ends first.
+    let (one, other) = (Interner::new(), Interner::new());
+    for _ in 0..3 {
+        let mut outer = one.session();
+        let a = outer.intern("a").unwrap();
+        let mut inner = other.session();
+        let there = inner.intern("a").unwrap();
+        let mut second = one.session();
+        assert_eq!(second.intern("a").unwrap().id(), a.id());
+        drop(outer);
+        assert_eq!(inner.intern("a").unwrap().id(), there.id());
+        assert_eq!(one.intern("a").unwrap().id(), a.id());
+        drop((inner, second));
+        assert_eq!((one.dump()[0].2, other.dump()[0].2), (1, 1));
+    }
+    one.assert_idle();
+    other.assert_idle();
+}
+
+#[test]
+fn a_guess_is_of_its_text_and_of_no_other() {
+    // Of one sketch, by its first, middle and last bytes; short ones and long ones.
+    let alike: Vec<String> = ["0", "1", "2"]
+        .iter()
+        .flat_map(|n| [format!("aaaaaaaa{n}-bbbbbbbb-{n}cccccccc"), format!("{}{n}{}", "x".repeat(60), "x".repeat(100))])
+        .collect();
+    let interner = Interner::new();
+    for _ in 0..3 {
+        // Each is found, goes, and comes again under another id.
+        let held: Vec<TagRef> = alike.iter().map(|text| interner.intern(text).unwrap()).collect();
+        for _ in 0..2 {
+            for (tag, text) in held.iter().zip(&alike) {
+                let again = interner.intern(text).unwrap();
+                assert_eq!((again.text(), again.id()), (text.as_str(), tag.id()));
+            }
+        }
+    }
+    interner.assert_idle();
 }
 
 #[test]
@@ -269,7 +311,7 @@ mod oracle {
     #[derive(Default)]
     struct Oracle {
         tags: Mutex<HashMap<String, Weak<u64>>>,
-        next: Cell<u64>,
+        next: std::cell::Cell<u64>,
     }
 
     impl Oracle {

@@ -10,20 +10,15 @@ use std::hash::BuildHasher;
 
 /// How many tags a tree can tell apart: one number means "none".
 const TAGS_MAX: usize = u16::MAX as usize;
-/// With more tags than this they are found by an index; up to it, looking at each is quicker and takes nothing.
-const FEW: usize = 16;
-
-/// A tag that records of this tree bear.
-#[derive(Clone, Debug)]
-struct LocalTag {
-    tag: TagRef,
-    uses: u32,
-}
+/// With more tags than this they are found by an index; up to it, looking at each is as quick and takes nothing.
+const FEW: usize = 4;
 
 /// The tags of a tree by their own numbers.
 #[derive(Clone, Debug, Default)]
 pub struct LocalTags {
-    tags: Vec<Option<LocalTag>>,
+    tags: Vec<Option<TagRef>>,
+    /// How many records bear each. Apart, since an event needs nothing else.
+    uses: Vec<u32>,
     /// Numbers below the length of `tags` that stand for nothing.
     holes: Vec<u16>,
     /// Numbers by the tag's text, once there are more than a [`FEW`]. Not by its id, which means nothing to another
@@ -39,16 +34,17 @@ impl LocalTags {
         if let Some(local) = self.find(tag.text()) {
             return Some(local);
         }
-        let new = Some(LocalTag { tag: tag.clone(), uses: 0 });
+        let new = Some(tag.clone());
         let local = match self.holes.pop() {
             Some(hole) => {
-                if let Some(slot) = self.tags.get_mut(hole as usize) {
-                    *slot = new;
+                if let Some(place) = self.tags.get_mut(hole as usize) {
+                    *place = new;
                 }
                 hole
             }
             None if self.tags.len() < TAGS_MAX => {
                 self.tags.push(new);
+                self.uses.push(0);
                 (self.tags.len() - 1) as u16
             }
             None => return None,
@@ -74,7 +70,7 @@ impl LocalTags {
 
     fn enter(&mut self, local: u16) {
         let Self { tags, index, hasher, .. } = self;
-        let hash = |local: &u16| tags.get(*local as usize)?.as_ref().map(|t| hasher.hash_one(t.tag.text()));
+        let hash = |local: &u16| tags.get(*local as usize)?.as_ref().map(|tag| hasher.hash_one(tag.text()));
         if let Some(own) = hash(&local) {
             index.insert_unique(own, local, |local| hash(local).unwrap_or_default());
         }
@@ -82,7 +78,7 @@ impl LocalTags {
 
     /// The tag of a number.
     pub fn get(&self, local: u16) -> Option<&TagRef> {
-        self.tags.get(local as usize)?.as_ref().map(|t| &t.tag)
+        self.tags.get(local as usize)?.as_ref()
     }
 
     /// The number of a tag, by its text.
@@ -97,36 +93,37 @@ impl LocalTags {
     /// Lets another tag stand wherever `local` stood. The tree must not have that other tag yet.
     pub fn rename(&mut self, local: u16, tag: &TagRef) {
         debug_assert!(self.find(tag.text()).is_none_or(|at| at == local), "a tree has one number per tag");
-        if let Some(Some(slot)) = self.tags.get_mut(local as usize) {
-            slot.tag = tag.clone();
+        if let Some(Some(own)) = self.tags.get_mut(local as usize) {
+            *own = tag.clone();
             self.reindex();
         }
     }
 
     /// One more record bears the tag.
     pub fn used(&mut self, local: u16) {
-        if let Some(Some(slot)) = self.tags.get_mut(local as usize) {
-            slot.uses += 1;
+        if let Some(uses) = self.uses.get_mut(local as usize) {
+            *uses += 1;
         }
     }
 
     /// One record fewer bears the tag.
     pub fn unused(&mut self, local: u16) {
-        if let Some(Some(slot)) = self.tags.get_mut(local as usize) {
-            slot.uses -= 1;
+        if let Some(uses) = self.uses.get_mut(local as usize) {
+            *uses -= 1;
         }
     }
 
     /// Drops the references of tags that no record bears.
     pub fn release_unused(&mut self) {
-        for slot in &mut self.tags {
-            if slot.as_ref().is_some_and(|t| t.uses == 0) {
-                *slot = None;
+        for (tag, uses) in self.tags.iter_mut().zip(&self.uses) {
+            if *uses == 0 {
+                *tag = None;
             }
         }
         while self.tags.last().is_some_and(Option::is_none) {
             self.tags.pop();
         }
+        self.uses.truncate(self.tags.len());
         let numbered = self.tags.iter().enumerate();
         self.holes = numbered.filter_map(|(i, t)| t.is_none().then_some(i as u16)).collect();
         self.reindex();
@@ -134,12 +131,14 @@ impl LocalTags {
 
     /// The tags with their numbers and how many records bear them.
     pub fn iter(&self) -> impl Iterator<Item = (u16, &TagRef, u32)> {
-        self.tags.iter().enumerate().filter_map(|(i, t)| t.as_ref().map(|t| (i as u16, &t.tag, t.uses)))
+        let numbered = self.tags.iter().zip(&self.uses).enumerate();
+        numbered.filter_map(|(local, (tag, uses))| Some((local as u16, tag.as_ref()?, *uses)))
     }
 
     /// Bytes of heap owned.
     pub fn heap_bytes(&self) -> usize {
-        self.tags.capacity() * size_of::<Option<LocalTag>>()
+        self.tags.capacity() * size_of::<Option<TagRef>>()
+            + self.uses.capacity() * size_of::<u32>()
             + self.holes.capacity() * size_of::<u16>()
             + self.index.allocation_size()
     }
@@ -147,9 +146,10 @@ impl LocalTags {
     /// Gives back what is reserved and not used.
     pub fn shrink(&mut self) {
         self.tags.shrink_to_fit();
+        self.uses.shrink_to_fit();
         self.holes.shrink_to_fit();
         let Self { tags, index, hasher, .. } = self;
-        let hash = |local: &u16| tags.get(*local as usize)?.as_ref().map(|t| hasher.hash_one(t.tag.text()));
+        let hash = |local: &u16| tags.get(*local as usize)?.as_ref().map(|tag| hasher.hash_one(tag.text()));
         index.shrink_to_fit(|local| hash(local).unwrap_or_default());
     }
 
