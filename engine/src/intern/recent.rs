@@ -62,6 +62,7 @@ pub(super) fn give_back(recent: Option<Box<Recent>>) {
 
 /// Where a text's guess may be, from a few of its bytes: a hash of all of them takes longer than to find the tag. Whoever
 /// wants to can choose texts that share one. Each of those is then found in the index, as it would be without guesses.
+#[inline(always)]
 fn sketch(text: &[u8]) -> u32 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
@@ -82,7 +83,7 @@ impl Recent {
     }
 
     /// The guess about a text, if this is about interner `of`; and whether the text has been compared, if not it is to be.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, of: u64, text: &[u8]) -> Option<(Address, bool)> {
         if self.of != of && !fault::recent_of_any() {
             return None;
