@@ -315,3 +315,59 @@ fn a_guess_is_of_one_interner() {
         first.assert_idle();
     });
 }
+
+#[test]
+fn what_is_put_aside_counts_until_the_session_ends() {
+    check("what_is_put_aside_counts_until_the_session_ends", &["aside", "at once"], |seen| {
+        let interner = Interner::with_limit(1);
+        let a = interner.intern("a").unwrap();
+        let (id, b, other) = (a.id(), a.clone(), interner.clone());
+        let thread = spawn(move || {
+            drop(b);
+            other.lookup("a")
+        });
+        let mut session = interner.session();
+        drop(session.intern("a").unwrap());
+        drop(a);
+        let aside = Interner::aside();
+        seen.note(aside > 0, "aside");
+        seen.note(aside == 0, "at once");
+        let there = thread.join().unwrap();
+        if aside > 0 {
+            // Only what is aside keeps it, for whoever wants it.
+            assert_eq!((there, interner.lookup("a")), (Some(id), Some(id)));
+            let again = session.intern("a").unwrap();
+            assert_eq!((again.id(), again.text(), Interner::aside()), (id, "a", aside - 1));
+        } else {
+            assert_eq!(interner.lookup("a"), None);
+        }
+        drop(session);
+        assert_eq!((Interner::aside(), interner.lookup("a")), (0, None));
+        interner.assert_idle();
+    });
+}
+
+#[test]
+fn what_is_put_aside_is_of_one_tag() {
+    check("what_is_put_aside_is_of_one_tag", &["not contended", "the same slot"], |seen| {
+        let interner = Interner::with_limit(2);
+        let a = interner.intern("a").unwrap();
+        let (old, other) = (a.id(), interner.clone());
+        let thread = spawn(move || drop(a));
+        drop(interner.intern("a").unwrap());
+        let contended = Interner::contended();
+        thread.join().unwrap();
+        // The next one in the slot. This thread did not find it, and so still remembers where the first one was.
+        let b = spawn(move || other.intern("b").unwrap()).join().unwrap();
+        let same = slot(b.id()) == slot(old);
+        let mut session = interner.session();
+        drop(b);
+        let again = session.intern("a").unwrap();
+        assert_eq!((again.text(), interner.lookup("a"), interner.lookup("b")), ("a", Some(again.id()), None));
+        drop(again);
+        seen.note(!contended, "not contended");
+        seen.note(contended && same, "the same slot");
+        drop(session);
+        interner.assert_idle();
+    });
+}

@@ -23,6 +23,7 @@
 //!
 //! Not for: paths, arguments and other strings of a tree, which are private to it (`tree::names`).
 
+mod deferred;
 mod index;
 #[cfg(not(loom))]
 mod pin;
@@ -150,13 +151,13 @@ impl Interner {
     }
 
     /// A batch of operations, which costs less than as many single ones. Entries removed meanwhile by anyone
-    /// are not freed before it ends, so it is to be short.
+    /// are not freed before it ends, nor is all that this thread drops, so it is to be short.
     pub fn session(&self) -> Session<'_> {
         let House { inner, shares } = &*self.house;
         let (stripe, recent) = recent::own();
         let [first, ..] = shares;
         let share = shares.get(stripe).unwrap_or(first);
-        Session { inner, share, recent, entries: OnceCell::new(), done: Stats::default() }
+        Session { inner, share, recent, entries: OnceCell::new(), done: Stats::default(), _open: deferred::Open::new() }
     }
 
     /// A reference to the tag `text`, which lives from now until its last reference is dropped.
@@ -265,6 +266,9 @@ impl Inner {
 }
 
 /// Operations on an [`Interner`] that share the cost of entering it. Of one thread.
+///
+/// Where threads contend for a tag, a reference to it that this thread drops meanwhile is not given up at once: it is kept
+/// for the next one that asks, here, for the tag, and is given up when the session ends. So such a tag may live until then.
 pub struct Session<'a> {
     inner: &'a Inner,
     share: &'a Arc<Share>,
@@ -273,6 +277,7 @@ pub struct Session<'a> {
     /// Pinned when it is first asked.
     entries: OnceCell<<Chosen as Index>::Entries<'a>>,
     done: Stats,
+    _open: deferred::Open,
 }
 
 impl<'a> Session<'a> {
@@ -301,7 +306,10 @@ impl<'a> Session<'a> {
     fn again(&mut self, text: &[u8]) -> Option<TagRef> {
         let recent = self.recent.as_ref()?;
         let (address, known) = recent.find(self.inner.number, text)?;
-        let tag = self.inner.slots.retain_at(address)?;
+        let tag = match deferred::again(address) {
+            Some(tag) => tag,
+            None => self.inner.slots.retain_at(address)?,
+        };
         if known || tag.text_bytes() == text {
             self.done.hits += 1;
             return Some(tag);
@@ -360,7 +368,10 @@ impl<'a> Session<'a> {
             return Err(Full::Text { bytes: text.len() });
         }
         let stripe = self.share.stripe;
-        let vacant = self.inner.slots.reserve(stripe).ok_or(Full::Tags { limit: self.inner.limit })?;
+        let reserve = || self.inner.slots.reserve(stripe);
+        // What this thread has dropped is not to be in its way.
+        let vacant = reserve().or_else(|| deferred::give_up().then(reserve)?);
+        let vacant = vacant.ok_or(Full::Tags { limit: self.inner.limit })?;
         sync::reserved(text);
         let text = Text::new(text);
         self.inner.counters.came(stripe, stats::bytes_of(&text));
@@ -398,6 +409,17 @@ impl Interner {
     /// An empty interner all of whose slots are in this generation.
     pub fn with_generation(limit: usize, generation: u32) -> Self {
         Self::starting_at(limit, generation)
+    }
+
+    /// How many references this thread has dropped and not given up yet; see [`Session`].
+    pub fn aside() -> u32 {
+        deferred::references()
+    }
+
+    /// Whether this thread has met another one at any tag.
+    #[cfg(loom)]
+    pub fn contended() -> bool {
+        deferred::any_contended()
     }
 
     /// Fails unless no tag is held, nothing of any tag is left, and every slot can be used again.

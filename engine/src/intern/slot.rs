@@ -17,7 +17,8 @@ use super::index::{Entries, Hashed};
 use super::sync::{AtomicPtr, AtomicU32, AtomicU64, BUCKETS, FIRST, STRIPES, UnsafeCell, fault, order};
 use super::text::Text;
 use super::word::{Head, TagId, Word};
-use super::{Share, stats};
+use super::{Share, deferred, stats};
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -63,9 +64,10 @@ impl Slot {
         Word(self.word.load(order::GLANCE))
     }
 
-    /// A reference to the tenant of `generation`, unless it has gone or is going.
-    #[inline]
-    fn retain(&self, generation: u32) -> Option<TagRef> {
+    /// A reference to the tenant of `generation`, unless it has gone or is going. `contended` is called when another
+    /// thread wrote the word at that moment.
+    #[inline(always)]
+    fn retain(&self, generation: u32, contended: impl Fn()) -> Option<TagRef> {
         let mut word = self.word();
         while word.is_live(generation) {
             assert!(word.references() < Word::REFERENCES_MAX, "references to a tag are lost without being dropped");
@@ -76,17 +78,20 @@ impl Slot {
             }
             match self.word.compare_exchange_weak(word.0, more, order::retain(), order::REFUSED) {
                 Ok(_) => return Some(TagRef(NonNull::from(self))),
-                Err(found) => word = Word(found),
+                Err(found) => {
+                    word = Word(found);
+                    contended();
+                }
             }
         }
         None
     }
 
-    /// Gives up one reference. What the word then is, if it was the last: without references, and so for good.
-    #[inline]
-    fn release(&self) -> Option<Word> {
-        let before = Word(self.word.fetch_sub(Word::ONE, order::release()));
-        let last = if fault::last_seen_late() { self.word().references() == 0 } else { before.references() == 1 };
+    /// Gives up so many references. What the word then is, if none is left, which is for good.
+    #[inline(always)]
+    fn release(&self, references: u32) -> Option<Word> {
+        let before = Word(self.word.fetch_sub(Word::ONE * u64::from(references), order::release()));
+        let last = if fault::last_seen_late() { self.word().references() == 0 } else { before.references() == references };
         if last && !fault::last_without_acquire() {
             self.word.load(order::LAST);
         }
@@ -99,11 +104,33 @@ impl Slot {
 }
 
 /// Where a tenant was, for one who knows that the slots are still there.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C, packed(4))]
 pub(super) struct Address {
     slot: NonNull<Slot>,
     generation: u32,
+}
+
+impl Address {
+    /// The slot's, among those near it.
+    #[inline(always)]
+    pub(super) fn number(self) -> usize {
+        self.slot.addr().get() / size_of::<Slot>()
+    }
+
+    /// A reference that was counted before.
+    #[inline(always)]
+    pub(super) fn counted(self) -> TagRef {
+        TagRef(self.slot)
+    }
+
+    /// Gives up so many references that are nobody's.
+    pub(super) fn give_up(self, references: u32) {
+        let all = ManuallyDrop::new(TagRef(self.slot));
+        if let Some(word) = all.slot().release(references) {
+            all.tear_down(word);
+        }
+    }
 }
 
 /// A slot that nobody lives in and that is not on the free list, where it returns if it is not used.
@@ -192,7 +219,7 @@ impl Slots {
 
     /// A reference to the tenant `id`, unless it has gone or is going.
     pub(super) fn retain(&self, id: TagId) -> Option<TagRef> {
-        self.get(id.index())?.retain(id.generation())
+        self.get(id.index())?.retain(id.generation(), || {})
     }
 
     /// A reference to the tenant that was at this address, likewise. The address is of these slots.
@@ -200,7 +227,7 @@ impl Slots {
     pub(super) fn retain_at(&self, address: Address) -> Option<TagRef> {
         let Address { slot, generation } = address;
         // SAFETY: `self` keeps all its slots, of which this is one (`Recent::find`).
-        unsafe { slot.as_ref() }.retain(generation)
+        unsafe { slot.as_ref() }.retain(generation, || deferred::contended(address))
     }
 
     /// Slot `index`, its bucket made if need be.
@@ -381,6 +408,19 @@ impl TagRef {
         self.slot().id(self.slot().word())
     }
 
+    /// As that of its [`Address`].
+    #[inline(always)]
+    pub(super) fn number(&self) -> usize {
+        self.0.addr().get() / size_of::<Slot>()
+    }
+
+    /// Whether this is its [`Address`].
+    #[inline(always)]
+    pub(super) fn is_at(&self, address: Address) -> bool {
+        let Address { slot, generation } = address;
+        self.0 == slot && (fault::aside_any_generation() || self.slot().word().generation() == generation)
+    }
+
     /// Where it is, its id being this.
     pub(super) fn address(&self, id: TagId) -> Address {
         Address { slot: self.0, generation: id.generation() }
@@ -420,7 +460,10 @@ impl Clone for TagRef {
 impl Drop for TagRef {
     #[inline]
     fn drop(&mut self) {
-        if let Some(word) = self.slot().release() {
+        if deferred::keep(self) {
+            return;
+        }
+        if let Some(word) = self.slot().release(1) {
             self.tear_down(word);
         }
     }
@@ -459,8 +502,8 @@ impl TagRef {
     /// goes on.
     #[cfg(any(loom, test))]
     pub fn stalled(self) -> impl FnOnce() {
-        let this = std::mem::ManuallyDrop::new(self);
-        let word = this.slot().release().expect("it is the last reference");
+        let this = ManuallyDrop::new(self);
+        let word = this.slot().release(1).expect("it is the last reference");
         move || this.tear_down(word)
     }
 }

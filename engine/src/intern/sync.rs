@@ -159,6 +159,10 @@ pub mod fault {
         bucket_torn,
         /// What this thread remembers of one interner is tried on another.
         recent_of_any,
+        /// A reference is put aside as one to the tag that was in its slot before.
+        aside_any_generation,
+        /// References that are aside are not given up when the session ends.
+        aside_kept,
     }
 }
 
@@ -176,6 +180,9 @@ pub const BUCKETS: u32 = if cfg!(loom) { 4 } else { 26 };
 pub const GUESSES: usize = if cfg!(loom) { 1 } else { 64 };
 pub const GUESSES_MAX: usize = if cfg!(loom) { 1 } else { 128 << 10 };
 
+/// Tags of which a thread puts references aside.
+pub const ASIDE: usize = if cfg!(loom) { 1 } else { 16 };
+
 #[cfg(not(loom))]
 pub use plain::*;
 
@@ -183,6 +190,14 @@ pub use plain::*;
 mod plain {
     pub use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
     pub use std::thread_local;
+
+    /// Of each thread, and made of nothing that has to be made.
+    macro_rules! thread_constant {
+        (static $name:ident: $of:ty = $value:expr;) => {
+            std::thread_local! { static $name: $of = const { $value } }
+        };
+    }
+    pub(in super::super) use thread_constant;
 
     /// Tags are chosen by others: their hashes are to be of this process alone.
     pub type Hash = foldhash::fast::RandomState;
@@ -223,6 +238,14 @@ mod modelled {
     pub use loom::cell::UnsafeCell;
     pub use loom::thread_local;
     use std::sync::atomic::Ordering;
+
+    /// As above.
+    macro_rules! thread_constant {
+        (static $name:ident: $of:ty = $value:expr;) => {
+            loom::thread_local! { static $name: $of = $value; }
+        };
+    }
+    pub(in super::super) use thread_constant;
 
     /// The same in every execution.
     pub type Hash = foldhash::fast::FixedState;

@@ -190,6 +190,65 @@ fn sessions_of_one_thread_may_be_open_at_once() {
 }
 
 #[test]
+fn what_is_dropped_in_a_session_is_given_up_when_it_ends() {
+    let interner = Interner::with_limit(2);
+    let (a, b) = (interner.intern("a").unwrap(), interner.intern("b").unwrap());
+    let references = |text: &str| interner.dump().into_iter().find(|(t, ..)| **t == *text).map_or(0, |(_, _, n)| n);
+    // As if another thread had been met at it.
+    let contend = |tag: &TagRef| deferred::contended(tag.address(tag.id()));
+    contend(&a);
+    // No session is open.
+    drop(a.clone());
+    assert_eq!((Interner::aside(), references("a"), references("b")), (0, 1, 1));
+    let mut session = interner.session();
+    drop((a.clone(), b.clone(), a.clone()));
+    assert_eq!((Interner::aside(), references("a"), references("b")), (2, 3, 1));
+    let (again, more) = (session.intern("a").unwrap(), session.intern("b").unwrap());
+    assert_eq!((again.id(), again.text(), more.text()), (a.id(), "a", "b"));
+    assert_eq!((Interner::aside(), references("a"), references("b")), (1, 3, 2));
+    drop((a, again));
+    assert_eq!((Interner::aside(), references("a")), (3, 3));
+    // Neither of another thread's, nor of its sessions.
+    let other = interner.clone();
+    std::thread::spawn(move || {
+        let mut session = other.session();
+        assert_eq!(Interner::aside(), 0);
+        drop(session.intern("a").unwrap());
+    })
+    .join()
+    .unwrap();
+    assert_eq!((Interner::aside(), interner.len()), (3, 2));
+    drop(session);
+    assert_eq!((Interner::aside(), interner.len(), interner.lookup("a")), (0, 1, None));
+
+    // It is not in the way of another tag, and a tag that comes to its slot is not taken for it.
+    let a = interner.intern("a").unwrap();
+    contend(&a);
+    let mut session = interner.session();
+    drop(session.intern("a").unwrap());
+    drop(a);
+    assert_eq!((Interner::aside(), interner.len()), (2, 2));
+    let c = session.intern("c").unwrap();
+    assert_eq!((Interner::aside(), interner.lookup("a"), c.text()), (0, None, "c"));
+    drop(c);
+    assert_eq!((Interner::aside(), session.intern("a").unwrap().text()), (0, "a"));
+    drop((b, more));
+    drop(session);
+    interner.assert_idle();
+
+    // It outlives its interner, until a session ends: that of another one's too.
+    let (one, other) = (Interner::new(), Interner::new());
+    let a = one.intern("a").unwrap();
+    contend(&a);
+    let session = other.session();
+    drop((a, one));
+    assert_eq!(Interner::aside(), 1);
+    drop(session);
+    assert_eq!(Interner::aside(), 0);
+    other.assert_idle();
+}
+
+#[test]
 fn a_guess_is_of_its_text_and_of_no_other() {
     // Of one sketch, by its first, middle and last bytes; short ones and long ones.
     let alike: Vec<String> = ["0", "1", "2"]
