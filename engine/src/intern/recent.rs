@@ -114,7 +114,8 @@ impl Recent {
     }
 
     fn put(&mut self, guess: Guess) {
-        let first = |is: &dyn Fn(&Guess) -> bool| self.places(guess.sketch).find(|at| self.guesses.get(*at).is_some_and(is));
+        let first =
+            |is: &dyn Fn(&Guess) -> bool| self.places(guess.sketch).find(|at| self.guesses.get(*at).is_some_and(is));
         let mut at = first(&|there| there.sketch == guess.sketch).or_else(|| first(&|there| there.address.is_none()));
         if at.is_none() {
             // Most stay outside, or those that come once would drive out those that come often.

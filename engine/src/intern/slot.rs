@@ -91,7 +91,8 @@ impl Slot {
     #[inline(always)]
     fn release(&self, references: u32) -> Option<Word> {
         let before = Word(self.word.fetch_sub(Word::ONE * u64::from(references), order::release()));
-        let last = if fault::last_seen_late() { self.word().references() == 0 } else { before.references() == references };
+        let last =
+            if fault::last_seen_late() { self.word().references() == 0 } else { before.references() == references };
         if last && !fault::last_without_acquire() {
             self.word.load(order::LAST);
         }

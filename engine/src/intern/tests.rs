@@ -253,7 +253,9 @@ fn a_guess_is_of_its_text_and_of_no_other() {
     // Of one sketch, by its first, middle and last bytes; short ones and long ones.
     let alike: Vec<String> = ["0", "1", "2"]
         .iter()
-        .flat_map(|n| [format!("aaaaaaaa{n}-bbbbbbbb-{n}cccccccc"), format!("{}{n}{}", "x".repeat(60), "x".repeat(100))])
+        .flat_map(|n| {
+            [format!("aaaaaaaa{n}-bbbbbbbb-{n}cccccccc"), format!("{}{n}{}", "x".repeat(60), "x".repeat(100))]
+        })
         .collect();
     let interner = Interner::new();
     for _ in 0..3 {
