@@ -5,7 +5,7 @@ use grove::intern::{Interner, TagRef};
 use grove::tree::LocalTags;
 use std::hint::black_box;
 
-/// With a session for each batch, as the engine uses it.
+/// With a session for each batch, as peers that pin do for each batch.
 #[derive(Default)]
 pub struct Grove(Interner);
 
@@ -29,7 +29,7 @@ impl Interning for Grove {
     }
 
     fn what(&self) -> &'static str {
-        "the interner, a session for each batch of 64"
+        "the interner, a session for each batch of 64; a reference to a contended tag that is dropped meanwhile is given up when it ends"
     }
 
     fn local<'a>(&'a self, _: &'a [String]) {}
