@@ -99,7 +99,7 @@ struct Inner {
 }
 
 /// A stake in an interner: what lives in it holds one of a few, that of the thread that brought it in, so that
-/// threads do not meet at one count whenever a tag comes or goes.
+/// threads do not meet at one count whenever a tag comes or goes. Their holders are counted, so the tags are.
 #[repr(align(128))]
 struct Share {
     inner: Arc<Inner>,
@@ -189,7 +189,7 @@ impl Interner {
 
     /// How many tags are held. Exact when nobody is interning.
     pub fn len(&self) -> usize {
-        self.house.inner.counters.tags()
+        self.house.shares.iter().map(|share| Arc::strong_count(share) - 1).sum()
     }
 
     /// Whether no tag is held.

@@ -1,9 +1,8 @@
 //! What the interner has done, counted so that threads do not wait for each other's cache lines.
 //!
 //! Every thread adds to one of a few stripes, each on cache lines of its own, and a tag is taken off where it was
-//! added; a reader sums them up. A sum is
-//! exact when nobody is interning. The counters decide nothing, so the models leave them out: they are `std`'s
-//! atomics in every build.
+//! added; a reader sums them up. A sum is exact when nobody is interning. The counters decide nothing, so the models
+//! leave them out: they are `std`'s atomics in every build. (How many tags there are is what their shares count.)
 
 use super::sync::STRIPES;
 use super::text::Text;
@@ -44,8 +43,7 @@ struct Stripe {
     misses: AtomicU64,
     revivals: AtomicU64,
     retries: AtomicU64,
-    /// Came minus left.
-    tags: AtomicU64,
+    /// Of tags that came, minus those of tags that left.
     bytes: AtomicU64,
 }
 
@@ -85,15 +83,11 @@ impl Counters {
     }
 
     pub(super) fn came(&self, stripe: usize, bytes: usize) {
-        let own = self.of(stripe);
-        own.tags.fetch_add(1, Ordering::Relaxed);
-        own.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.of(stripe).bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(super) fn left(&self, stripe: usize, bytes: usize) {
-        let own = self.of(stripe);
-        own.tags.fetch_sub(1, Ordering::Relaxed);
-        own.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.of(stripe).bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
     fn sum(&self, of: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
@@ -101,16 +95,8 @@ impl Counters {
     }
 
     /// A sum of comings and goings, some of which may have been seen in part: never below zero.
-    fn level(&self, of: impl Fn(&Stripe) -> &AtomicU64) -> usize {
-        usize::try_from(self.sum(of).cast_signed()).unwrap_or(0)
-    }
-
-    pub(super) fn tags(&self) -> usize {
-        self.level(|s| &s.tags)
-    }
-
     pub(super) fn bytes(&self) -> usize {
-        self.level(|s| &s.bytes)
+        usize::try_from(self.sum(|s| &s.bytes).cast_signed()).unwrap_or(0)
     }
 
     pub(super) fn stats(&self) -> Stats {
