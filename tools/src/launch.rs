@@ -4,7 +4,10 @@
 //! becomes the command. So nothing of what the command does is missed, and nothing else is taken for its doing.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -26,6 +29,9 @@ pub(crate) struct LaunchArgs {
     /// Who started it
     parent: i32,
 
+    /// The starter's file that is told why the command cannot be run
+    failure: i32,
+
     /// The command
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
@@ -40,16 +46,28 @@ pub(crate) fn run(args: &LaunchArgs) -> Result<Exit, Error> {
     if getppid().map(Pid::as_raw_pid) != Some(args.parent) {
         return Err(Error::failed("nobody observes the command any more", "start it again"));
     }
+    // Opened here, it is closed when this becomes the command.
+    let mut failure = File::options().write(true).open(format!("/proc/{}/fd/{}", args.parent, args.failure)).ok();
     kill_process(getpid(), Signal::STOP).map_err(failed)?;
     set_parent_process_death_signal(None).map_err(failed)?;
     let error = Command::new(program).args(arguments).exec();
-    Err(Error::failed(format_args!("cannot run {}: {error}", program.display()), "check its name and permissions"))
+    match failure.as_mut().map(|failure| failure.write_all(error.to_string().as_bytes())) {
+        Some(Ok(())) => Ok(Exit::Failed),
+        _ => Err(cannot_run(program, &error)),
+    }
+}
+
+/// It is there, perhaps, but it is no program.
+pub(crate) fn cannot_run(program: &OsStr, why: &dyn Display) -> Error {
+    Error::failed(format_args!("cannot run {}: {why}", program.display()), "check its name and permissions")
 }
 
 /// A command that has not begun yet, or runs.
 pub(crate) struct Launched {
     child: Child,
     begun: bool,
+    /// At its end once the copy has become the command.
+    failure: PipeReader,
 }
 
 impl Launched {
@@ -59,15 +77,16 @@ impl Launched {
     /// There is no such program, or no process to be had.
     pub(crate) fn start(command: &[OsString], stdout: Stdio) -> io::Result<Self> {
         can_be_run(command.first().map_or(OsStr::new(""), OsString::as_os_str))?;
-        let own = std::process::id().to_string();
+        let (failure, tells) = io::pipe()?;
+        let (own, fd) = (std::process::id().to_string(), tells.as_raw_fd().to_string());
         let mut copy = Command::new("/proc/self/exe");
-        let mut child = copy.args([SUBCOMMAND, &own, "--"]).args(command).stdout(stdout).spawn()?;
+        let mut child = copy.args([SUBCOMMAND, &own, &fd, "--"]).args(command).stdout(stdout).spawn()?;
         let stopped = match pid(&child) {
             Some(pid) => waitpid(Some(pid), WaitOptions::UNTRACED).map_err(io::Error::from),
             None => Err(io::ErrorKind::NotFound.into()),
         };
         match stopped {
-            Ok(Some((_, status))) if status.stopped() => Ok(Self { child, begun: false }),
+            Ok(Some((_, status))) if status.stopped() => Ok(Self { child, begun: false, failure }),
             Ok(_) => Err(io::Error::other("the command ended before it began")),
             Err(error) => {
                 let _ = child.kill();
@@ -105,6 +124,13 @@ impl Launched {
     /// It cannot be waited for.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
+    }
+
+    /// Why the copy, which has ended, could not become the command, if so.
+    pub(crate) fn failure(&mut self) -> Option<String> {
+        let mut why = String::new();
+        let told = self.failure.read_to_string(&mut why);
+        (told.is_ok() && !why.is_empty()).then_some(why)
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {

@@ -23,7 +23,7 @@ use grove_probes::workload::Workload;
 use crate::exit::{Error, Exit};
 use crate::feed::say;
 use crate::interrupt;
-use crate::launch::Launched;
+use crate::launch::{self, Launched};
 use crate::terminal::escape;
 
 /// How long runtimes may still answer after the end.
@@ -129,6 +129,7 @@ pub(crate) fn random_name() -> String {
 pub(crate) struct Observation {
     live: Live,
     command: Option<Launched>,
+    program: OsString,
     stop: Arc<AtomicBool>,
     until: Option<Instant>,
     interval: Duration,
@@ -139,7 +140,9 @@ pub(crate) struct Observation {
 /// What an observation came to.
 pub(crate) struct Ended {
     /// How the command ended, if there was one and it did.
-    pub(crate) status: Option<ExitStatus>,
+    status: Option<ExitStatus>,
+    /// Why it never began.
+    failure: Option<Error>,
 }
 
 impl Observation {
@@ -168,12 +171,7 @@ impl Observation {
             },
             Some(program) => {
                 let stdout = if taken { Stdio::from(io::stderr()) } else { Stdio::inherit() };
-                let launched = Launched::start(&args.command, stdout).map_err(|e| {
-                    Error::failed(
-                        format_args!("cannot run {}: {e}", program.display()),
-                        "check its name and permissions",
-                    )
-                })?;
+                let launched = Launched::start(&args.command, stdout).map_err(|e| launch::cannot_run(program, &e))?;
                 let pid = launched.pid();
                 command = Some(launched);
                 let name = std::path::Path::new(program).file_name().unwrap_or(program);
@@ -198,7 +196,8 @@ impl Observation {
             command.begin().map_err(|e| Error::failed(format_args!("the command cannot begin: {e}"), "try again"))?;
         }
         let selects = !args.container.is_empty();
-        Ok((Self { live, command, stop, until, interval: config.drain_interval, selects }, before))
+        let program = args.command.first().cloned().unwrap_or_default();
+        Ok((Self { live, command, program, stop, until, interval: config.drain_interval, selects }, before))
     }
 
     /// Hands on what has happened until it is over, or `each`, which is called after every step, breaks it off.
@@ -241,16 +240,24 @@ impl Observation {
             say("note: no container was there that --container names");
         }
         self.live.end();
-        Ok(Ended { status })
+        let failure = self.command.as_mut().filter(|_| status.is_some()).and_then(Launched::failure);
+        Ok(Ended { status, failure: failure.map(|why| launch::cannot_run(&self.program, &why)) })
     }
 }
 
 impl Ended {
     /// Says how the command ended, if that was not as it should.
-    pub(crate) fn tell(&self) {
+    ///
+    /// # Errors
+    /// It could not be run.
+    pub(crate) fn tell(self) -> Result<Exit, Error> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         if let Some(status) = self.status.filter(|status| !status.success()) {
             say(&format!("note: the command ended with {status}"));
         }
+        Ok(Exit::Done)
     }
 }
 

@@ -57,6 +57,5 @@ pub(crate) fn run(args: &RecordArgs, config: &mut Config) -> Result<Exit, Error>
     let full = |_: &Live, trace: &mut TraceFile| if trace.failed() { Flow::Break(()) } else { Flow::Continue(()) };
     let ended = observation.run(&mut trace, full)?;
     say(&format!("{} events", trace.finish()?));
-    ended.tell();
-    Ok(Exit::Done)
+    ended.tell()
 }

@@ -134,8 +134,7 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     }
     outcome.and(feed::write_stats(args.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
-    ended?.tell();
-    Ok(Exit::Done)
+    ended?.tell()
 }
 
 /// Events go into the engine, and into a trace if one was asked for.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::strace::{self, Did, Strace};
@@ -95,12 +96,21 @@ fn a_command_that_cannot_be_run_is_told() {
     }
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
-    let output =
-        grove().arg("record").arg("--output").arg(dir.path().join("t")).args(["--", "/no/such/program"]).output();
-    let output = output.unwrap();
-    let told = crate::text(&output.stderr);
-    assert!(told.contains("cannot run /no/such/program"), "{told}");
-    assert_eq!((output.status.code(), told.lines().count()), (Some(1), 1));
+    // It is there and may be executed: only the kernel finds out that it is no program.
+    let script = dir.path().join("script");
+    fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    for (program, subcommand) in
+        [(Path::new("/no/such/program"), "record"), (script.as_path(), "record"), (script.as_path(), "run")]
+    {
+        let output = dir.path().join(subcommand);
+        let output = grove().args([subcommand, "--output"]).arg(output).arg("--").arg(program).output().unwrap();
+        let told = crate::text(&output.stderr);
+        let line = told.lines().last().unwrap_or_default();
+        assert!(line.contains(&format!("cannot run {}: No such file", program.display())), "{told}");
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(told.matches("cannot run").count(), 1, "{told}");
+    }
 }
 
 #[test]
