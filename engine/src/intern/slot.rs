@@ -22,8 +22,8 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-/// What lives in a slot. On a cache line beside the word's, not on it: a text is read between gaining a reference and
-/// giving it up, and were it on a line that another thread is counting on, the word would have to come twice.
+/// What lives in a slot. On a cache line beside the word's, not on it: who reads a text need not wait for the line that
+/// other threads are counting on, nor take it from them.
 #[repr(C, align(64))]
 pub(super) struct Tenant {
     text: Text,
