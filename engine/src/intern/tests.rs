@@ -642,3 +642,34 @@ fn what_is_aside_is_of_one_of_two_tags_of_a_place() {
     drop(session);
     assert!(interner.dump().iter().all(|(_, _, n)| *n == 1));
 }
+
+#[test]
+fn what_is_aside_is_not_had_by_who_remembers_the_slot_s_last_tenant() {
+    let interner = Interner::new();
+    let old = interner.intern("a").unwrap().id();
+    let b = interner.intern("b").unwrap();
+    assert_eq!(b.id().index(), old.index(), "this thread remembers that \"a\" was where \"b\" is");
+    contend(&b);
+    let mut session = interner.session();
+    drop(b);
+    assert_eq!(Interner::aside(), 1);
+    let a = session.intern("a").unwrap();
+    assert_eq!((a.text(), Interner::aside()), ("a", 1));
+    drop(session);
+    drop(a);
+    interner.assert_idle();
+}
+
+#[test]
+fn what_is_aside_is_given_up_when_any_session_of_the_thread_ends() {
+    let (one, other) = (Interner::new(), Interner::new());
+    let a = one.intern("a").unwrap();
+    contend(&a);
+    let outer = one.session();
+    let inner = other.session();
+    drop(a);
+    assert_eq!((Interner::aside(), one.len()), (1, 1));
+    drop(inner);
+    assert_eq!((Interner::aside(), one.len()), (0, 0));
+    drop(outer);
+}
