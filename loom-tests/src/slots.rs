@@ -371,3 +371,65 @@ fn what_is_put_aside_is_of_one_tag() {
         interner.assert_idle();
     });
 }
+
+#[test]
+fn what_is_aside_is_given_up_while_others_count() {
+    let outcomes = ["aside and shared", "aside and new id", "not aside"];
+    check("what_is_aside_is_given_up_while_others_count", &outcomes, |seen| {
+        let interner = Interner::with_limit(2);
+        let a = interner.intern("a").unwrap();
+        let (old, b, other) = (a.id(), a.clone(), interner.clone());
+        let thread = spawn(move || {
+            drop(b);
+            let again = other.intern("a").unwrap();
+            assert_eq!(again.text(), "a");
+            again.id()
+        });
+        let mut session = interner.session();
+        let found = session.intern("a").unwrap();
+        assert_eq!(found.text(), "a");
+        drop(found);
+        drop(a);
+        let aside = Interner::aside() > 0;
+        // The last reference may be one of those that nobody has.
+        drop(session);
+        let id = thread.join().unwrap();
+        seen.note(aside && id == old, "aside and shared");
+        seen.note(aside && id != old, "aside and new id");
+        seen.note(!aside, "not aside");
+        interner.assert_idle();
+    });
+}
+
+#[test]
+fn what_is_aside_of_one_tag_is_not_given_for_another() {
+    let outcomes = ["the first aside", "both met", "nothing aside"];
+    check("what_is_aside_of_one_tag_is_not_given_for_another", &outcomes, |seen| {
+        let interner = Interner::with_limit(2);
+        let (a, other) = (interner.intern("a").unwrap(), interner.clone());
+        // This thread's one guess is of "a", until it asks for "b".
+        let b = spawn(move || other.intern("b").unwrap()).join().unwrap();
+        let (a2, b2) = (a.clone(), b.clone());
+        let thread = spawn(move || {
+            drop(a2);
+            drop(b2);
+        });
+        let mut session = interner.session();
+        drop(session.intern("a").unwrap());
+        let aside = Interner::aside();
+        // By the index, then by what this thread remembers.
+        drop(session.intern("b").unwrap());
+        let again = session.intern("b").unwrap();
+        assert_eq!(again.text(), "b");
+        drop(again);
+        thread.join().unwrap();
+        seen.note(aside > 0, "the first aside");
+        seen.note(aside == 0 && Interner::aside() > 0, "both met");
+        seen.note(Interner::aside() == 0, "nothing aside");
+        drop(session);
+        let counts: Vec<u64> = interner.dump().into_iter().map(|(_, _, n)| n).collect();
+        assert_eq!(counts, [1, 1]);
+        drop((a, b));
+        interner.assert_idle();
+    });
+}

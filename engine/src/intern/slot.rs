@@ -499,6 +499,13 @@ impl TagRef {
         // `owner` goes last: the slots, this one too, may go with it.
     }
 
+    /// As if so many references were held.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn counts_as_if(&self, references: u32) {
+        let word = Word::new(self.slot().word().generation(), references);
+        self.slot().word.store(word.0, order::PRIVATE);
+    }
+
     /// Gives up the last reference and stops there, as a thread that is descheduled does; what is returned
     /// goes on.
     #[cfg(any(loom, test))]

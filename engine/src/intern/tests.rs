@@ -510,3 +510,166 @@ fn an_interner_that_was_large_goes_on_with_few_tags() {
     assert_eq!((stats.hits, stats.misses, stats.revivals), (0, 900_000, 0));
     interner.assert_idle();
 }
+
+/// As if another thread had been met at it.
+fn contend(tag: &TagRef) {
+    deferred::contended(tag.address(tag.id()));
+}
+
+#[test]
+fn a_clone_that_is_refused_in_a_session_is_not_counted() {
+    let interner = Interner::new();
+    let tag = interner.intern("a").unwrap();
+    contend(&tag);
+    let session = interner.session();
+    // As if they were held; none is dropped.
+    tag.counts_as_if(word::Word::REFERENCES_MAX);
+    let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tag.clone())).is_err();
+    let counted = interner.dump()[0].2;
+    let aside = Interner::aside();
+    tag.counts_as_if(1 + aside);
+    drop(session);
+    assert!(refused);
+    assert_eq!((aside, counted), (0, u64::from(word::Word::REFERENCES_MAX)));
+}
+
+#[test]
+fn a_session_does_not_put_aside_without_end() {
+    let interner = Interner::new();
+    let tag = interner.intern("a").unwrap();
+    contend(&tag);
+    let session = interner.session();
+    let mut most = 0;
+    for _ in 0..100_000 {
+        drop(tag.clone());
+        most = most.max(Interner::aside());
+    }
+    drop(session);
+    assert!(most <= 64, "{most} references aside to one tag of which a thread had two at most");
+}
+
+#[test]
+fn what_was_not_wanted_again_is_put_aside_no_more() {
+    let interner = Interner::new();
+    let a = interner.intern("a").unwrap();
+    contend(&a);
+    // Wanted again, and held beyond the session's end.
+    let mut session = interner.session();
+    drop(a.clone());
+    let again = session.intern("a").unwrap();
+    assert_eq!(Interner::aside(), 0);
+    drop(session);
+    // Not wanted again in this session.
+    let session = interner.session();
+    drop(a.clone());
+    assert_eq!(Interner::aside(), 1);
+    drop(session);
+    let session = interner.session();
+    drop(a.clone());
+    let aside = Interner::aside();
+    drop((session, again));
+    assert_eq!(aside, 0, "docs: one not wanted again in a session is put aside no more");
+}
+
+#[test]
+fn a_thread_that_forgot_a_session_goes_on_as_before_after_the_next() {
+    std::thread::spawn(|| {
+        let interner = Interner::new();
+        let a = interner.intern("a").unwrap();
+        std::mem::forget(interner.session());
+        drop(interner.session());
+        let guesses = recent::own().1.is_some();
+        contend(&a);
+        drop(a);
+        let (aside, len) = (Interner::aside(), interner.len());
+        drop(interner.session());
+        assert_eq!((aside, len, guesses), (0, 0, true), "docs: only until another session ends");
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn what_is_aside_is_not_reached_by_a_pointer_into_slots_that_were_freed() {
+    // The allocator gives the same memory out again.
+    let mut before: Vec<slot::Address> = Vec::new();
+    for _ in 0..2000 {
+        let one = Interner::new();
+        let a = one.intern("a").unwrap();
+        let here = a.address(a.id());
+        if before.contains(&here) {
+            // Nobody was met in this interner, only in one that has gone.
+            let session = one.session();
+            drop(a);
+            let aside = Interner::aside();
+            drop(session);
+            assert_eq!(aside, 0, "counted at, and given up through, a pointer into memory that was freed");
+        } else {
+            contend(&a);
+            before.push(here);
+        }
+    }
+}
+
+#[test]
+fn what_is_aside_is_had_again_by_any_session_of_the_thread() {
+    let interner = Interner::new();
+    let a = interner.intern("a").unwrap();
+    contend(&a);
+    let outer = interner.session();
+    let mut inner = interner.session();
+    for _ in 0..10 {
+        drop(inner.intern("a").unwrap());
+    }
+    let aside = Interner::aside();
+    drop((outer, inner));
+    assert_eq!(aside, 1, "docs: whoever asks this thread for the tag gets it");
+}
+
+#[test]
+fn what_is_aside_is_of_one_of_two_tags_of_a_place() {
+    // 16 places: find two tags of one place, have one aside when another is met at the other.
+    let interner = Interner::new();
+    let held: Vec<_> = (0..20).map(|n| interner.intern(&n.to_string()).unwrap()).collect();
+    let (a, b) =
+        (&held[0], held[1..].iter().find(|t| t.number() % sync::ASIDE == held[0].number() % sync::ASIDE).unwrap());
+    let mut session = interner.session();
+    contend(a);
+    drop(a.clone());
+    contend(b);
+    assert_eq!(session.intern(b.text()).unwrap().text(), b.text());
+    assert_eq!(session.intern(a.text()).unwrap().text(), a.text());
+    drop(session);
+    assert!(interner.dump().iter().all(|(_, _, n)| *n == 1));
+}
+
+#[test]
+fn what_is_aside_is_not_had_by_who_remembers_the_slot_s_last_tenant() {
+    let interner = Interner::new();
+    let old = interner.intern("a").unwrap().id();
+    let b = interner.intern("b").unwrap();
+    assert_eq!(b.id().index(), old.index(), "this thread remembers that \"a\" was where \"b\" is");
+    contend(&b);
+    let mut session = interner.session();
+    drop(b);
+    assert_eq!(Interner::aside(), 1);
+    let a = session.intern("a").unwrap();
+    assert_eq!((a.text(), Interner::aside()), ("a", 1));
+    drop(session);
+    drop(a);
+    interner.assert_idle();
+}
+
+#[test]
+fn what_is_aside_is_given_up_when_any_session_of_the_thread_ends() {
+    let (one, other) = (Interner::new(), Interner::new());
+    let a = one.intern("a").unwrap();
+    contend(&a);
+    let outer = one.session();
+    let inner = other.session();
+    drop(a);
+    assert_eq!((Interner::aside(), one.len()), (1, 1));
+    drop(inner);
+    assert_eq!((Interner::aside(), one.len()), (0, 0));
+    drop(outer);
+}
