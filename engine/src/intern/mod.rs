@@ -44,7 +44,6 @@ use stats::Counters;
 use std::cell::OnceCell;
 use std::fmt;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use sync::{STRIPES, fault};
 use text::Text;
@@ -94,8 +93,6 @@ struct Inner {
     counters: Counters,
     limit: usize,
     hasher: sync::Hash,
-    /// Of this interner, and of no other in the process.
-    number: u64,
 }
 
 /// A stake in an interner: what lives in it holds one of a few, that of the thread that brought it in, so that
@@ -119,15 +116,12 @@ impl Interner {
 
     /// As if every slot had had `generation` tenants before.
     fn starting_at(limit: usize, generation: u32) -> Self {
-        // Numbers, which say nothing about other memory. 0 is nobody's.
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         let inner = Arc::new(Inner {
             index: Chosen::new(limit),
             slots: Slots::new(limit, generation),
             counters: Counters::default(),
             limit,
             hasher: sync::Hash::default(),
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
         });
         let shares = std::array::from_fn(|stripe| Arc::new(Share { inner: inner.clone(), stripe }));
         Self { house: Arc::new(House { inner, shares }) }
@@ -267,8 +261,10 @@ impl Inner {
 
 /// Operations on an [`Interner`] that share the cost of entering it. Of one thread.
 ///
-/// Where threads contend for a tag, a reference to it that this thread drops meanwhile is not given up at once: it is kept
-/// for the next one that asks, here, for the tag, and is given up when the session ends. So such a tag may live until then.
+/// Where threads contend for a tag, one reference to it that this thread drops meanwhile is not given up at once: it is kept
+/// for when the session asks for the tag again, and given up when it ends. So such a tag may live until then, and counts.
+/// A session that is forgotten (`mem::forget`) never ends: its thread then finds tags by the index alone, and may keep one
+/// reference to each of 16 such tags until another session of it ends, or the thread.
 pub struct Session<'a> {
     inner: &'a Inner,
     share: &'a Arc<Share>,
@@ -298,19 +294,11 @@ impl<'a> Session<'a> {
     }
 
     /// A tag that this thread has found before, if it is still there: a tag that can be gained and has this text is
-    /// the one that the index has, for no two are alive and an id that was in the index is of no tag that was not.
-    ///
-    /// The reference is gained last of all. Its holder may soon drop it, and the less is done in between the less often
-    /// another thread takes the word away that is about to be written again.
+    /// the one that the index has, for no two are alive and one that was in the index is no tag that was not.
     #[inline(always)]
     fn again(&mut self, text: &[u8]) -> Option<TagRef> {
-        let recent = self.recent.as_ref()?;
-        let (address, known) = recent.find(self.inner.number, text)?;
-        let tag = match deferred::again(address) {
-            Some(tag) => tag,
-            None => self.inner.slots.retain_at(address)?,
-        };
-        if known || tag.text_bytes() == text {
+        let (tag, compared) = self.inner.slots.again(self.recent.as_ref()?, text)?;
+        if compared || tag.text_bytes() == text {
             self.done.hits += 1;
             return Some(tag);
         }
@@ -357,7 +345,7 @@ impl<'a> Session<'a> {
         self.done = self.done + done;
         let (tag, id) = found?;
         if let Some(recent) = &mut self.recent {
-            recent.note(self.inner.number, hashed.text, tag.address(id));
+            self.inner.slots.note(recent, hashed.text, &tag, id);
         }
         Ok(tag)
     }

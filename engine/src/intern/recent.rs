@@ -1,14 +1,14 @@
 //! What this thread found last: by a text where its tag was, as a guess.
 //!
-//! Where a tag was in a generation is of one text for ever, so the text is compared with the thread's own copy, and all
-//! that a guess leaves open is whether its tag is still there: the slot's word says that. Nothing here has to be kept up to
-//! date, nothing is held alive by it, and a thread that finds the same tags again and again goes straight to their slots,
-//! past the index.
+//! A slot and a generation are of one text for ever, so the text is compared with the thread's own copy, and all that a
+//! guess leaves open is whether its tag is still there: the slot's word says that. Nothing here has to be kept up to
+//! date, nothing is held alive by it, and a thread that finds the same tags again and again goes straight to their
+//! slots, past the index.
 //!
 //! Not for: knowing that a text is *not* there. That only the index can say.
 
 use super::slot::Address;
-use super::sync::{self, GUESSES, GUESSES_MAX, STRIPES, fault};
+use super::sync::{self, GUESSES, GUESSES_MAX, OUTSIDE, STRIPES, fault};
 use super::text::Known;
 use std::cell::Cell;
 
@@ -16,8 +16,6 @@ use std::cell::Cell;
 const WAYS: usize = 4;
 /// A table that is crowded is followed by one of so many times its guesses.
 const GROWTH: usize = 4;
-/// Of so many that find no room one takes another's place.
-const OUTSIDE: usize = 8;
 
 /// On a cache line of its own, so that a guess costs one.
 #[derive(Clone, Default)]
@@ -33,7 +31,7 @@ struct Guess {
 /// The guesses of one thread about one interner.
 pub(super) struct Recent {
     /// The interner whose addresses these are, and no other's.
-    of: u64,
+    of: usize,
     guesses: Box<[Guess]>,
     /// How many guesses have found no room.
     outside: usize,
@@ -45,10 +43,10 @@ sync::thread_local! {
 }
 
 /// The number of no interner.
-const NOBODY: u64 = 0;
+const NOBODY: usize = 0;
 
-/// This thread's stripe and its guesses, which the one who has them gives back. A thread that is ending has given up both,
-/// and uses another's stripe.
+/// This thread's stripe and its guesses, which the one who has them gives back. A thread that is ending has given up
+/// both, and uses another's stripe.
 pub(super) fn own() -> (usize, Option<Box<Recent>>) {
     OWN.try_with(|(stripe, recent)| (*stripe, recent.take())).unwrap_or((0, None))
 }
@@ -60,8 +58,8 @@ pub(super) fn give_back(recent: Option<Box<Recent>>) {
     }
 }
 
-/// Where a text's guess may be, from a few of its bytes: a hash of all of them takes longer than to find the tag. Whoever
-/// wants to can choose texts that share one. Each of those is then found in the index, as it would be without guesses.
+/// Where a text's guess may be, from a few of its bytes: a hash of all of them takes longer than to find the tag.
+/// Whoever wants to can choose texts that share one. They are then found in the index, as they would be without guesses.
 #[inline(always)]
 fn sketch(text: &[u8]) -> u32 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -78,13 +76,14 @@ fn sketch(text: &[u8]) -> u32 {
 }
 
 impl Recent {
-    fn new(of: u64, guesses: usize) -> Self {
+    fn new(of: usize, guesses: usize) -> Self {
         Self { of, guesses: vec![Guess::default(); guesses].into(), outside: 0 }
     }
 
-    /// The guess about a text, if this is about interner `of`; and whether the text has been compared, if not it is to be.
+    /// Where the tag of a text may be, if this is about interner `of`; and whether the text has been compared: if not, it
+    /// is to be.
     #[inline(always)]
-    pub fn find(&self, of: u64, text: &[u8]) -> Option<(Address, bool)> {
+    pub fn find(&self, of: usize, text: &[u8]) -> Option<(Address, bool)> {
         if self.of != of && !fault::recent_of_any() {
             return None;
         }
@@ -99,11 +98,16 @@ impl Recent {
         None
     }
 
+    /// Whether it has too little room for what this thread finds.
+    fn is_crowded(&self) -> bool {
+        self.guesses.len() < GUESSES_MAX && self.outside > self.guesses.len() / 2
+    }
+
     /// A text was found at this address of interner `of`. A thread that goes to another interner begins anew.
-    pub fn note(&mut self, of: u64, text: &[u8], address: Address) {
+    pub fn note(&mut self, of: usize, text: &[u8], address: Address) {
         if self.of != of {
             *self = Self::new(of, GUESSES);
-        } else if self.guesses.len() < GUESSES_MAX && self.outside > self.guesses.len() / 2 {
+        } else if self.is_crowded() {
             let mut more = Self::new(of, (GROWTH * self.guesses.len()).min(GUESSES_MAX));
             for guess in self.guesses.iter().filter(|guess| guess.address.is_some()) {
                 more.put(guess.clone());
@@ -131,5 +135,45 @@ impl Recent {
     fn places(&self, sketch: u32) -> impl Iterator<Item = usize> + use<> {
         let mask = self.guesses.len() - 1;
         (0..WAYS).map(move |way| (sketch as usize ^ way) & mask)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::Interner;
+    use super::super::slot::TagRef;
+    use super::*;
+
+    #[test]
+    fn a_crowded_table_is_followed_by_a_larger_one_that_knows_as_much() {
+        const OF: usize = 7;
+        let interner = Interner::new();
+        let texts: Vec<String> = (0..5_000).map(|n| format!("1.{n}")).collect();
+        let tags: Vec<TagRef> = texts.iter().map(|text| interner.intern(text).unwrap()).collect();
+        let mut recent = Recent::new(OF, GUESSES);
+        let knows = |recent: &Recent| {
+            let found = texts.iter().zip(&tags).filter_map(|(text, tag)| {
+                let (address, compared) = recent.find(OF, text.as_bytes())?;
+                assert!(compared && tag.is_at(address), "{text}");
+                assert!(recent.find(OF + 1, text.as_bytes()).is_none());
+                Some(())
+            });
+            found.count()
+        };
+        let mut grown = 0;
+        for _ in 0..5 {
+            for (text, tag) in texts.iter().zip(&tags) {
+                let (size, known) = (recent.guesses.len(), if recent.is_crowded() { knows(&recent) } else { 0 });
+                recent.note(OF, text.as_bytes(), tag.address(tag.id()));
+                if recent.guesses.len() > size {
+                    grown += 1;
+                    assert_eq!(recent.guesses.len(), GROWTH * size);
+                    assert!(knows(&recent) >= known, "{known} were known");
+                }
+            }
+        }
+        assert!(grown >= 3, "{grown}");
+        assert!(knows(&recent) > texts.len() * 9 / 10);
     }
 }

@@ -8,13 +8,16 @@
 //! * a [`Vacant`] is the only access to its slot's cell: a slot is in one of them, on the free list, or lived in;
 //! * a [`TagRef`] is one counted reference: while one exists, its tenant does not move, and the tenant's `owner`
 //!   keeps the memory of all slots;
-//! * `Recent` gives an [`Address`] to nobody but the interner that it was of, which is there while it asks.
+//! * a `Recent` that is of a number has addresses of the slots of that number alone.
 //!
 //! Not for: which text is which tag; that is the index.
 #![allow(unsafe_code)]
 
 use super::index::{Entries, Hashed};
-use super::sync::{AtomicPtr, AtomicU32, AtomicU64, BUCKETS, FIRST, STRIPES, UnsafeCell, fault, order};
+use super::recent::Recent;
+use super::sync::{
+    AtomicPtr, AtomicU32, AtomicU64, BUCKETS, FIRST, STRIPES, UnsafeCell, fault, interner_number, order,
+};
 use super::text::Text;
 use super::word::{Head, TagId, Word};
 use super::{Share, deferred, stats};
@@ -87,12 +90,11 @@ impl Slot {
         None
     }
 
-    /// Gives up so many references. What the word then is, if none is left, which is for good.
+    /// Gives up one reference. What the word then is, if it was the last: without references, and so for good.
     #[inline(always)]
-    fn release(&self, references: u32) -> Option<Word> {
-        let before = Word(self.word.fetch_sub(Word::ONE * u64::from(references), order::release()));
-        let last =
-            if fault::last_seen_late() { self.word().references() == 0 } else { before.references() == references };
+    fn release(&self) -> Option<Word> {
+        let before = Word(self.word.fetch_sub(Word::ONE, order::release()));
+        let last = if fault::last_seen_late() { self.word().references() == 0 } else { before.references() == 1 };
         if last && !fault::last_without_acquire() {
             self.word.load(order::LAST);
         }
@@ -104,7 +106,7 @@ impl Slot {
     }
 }
 
-/// Where a tenant was, for one who knows that the slots are still there.
+/// Where a tenant was.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C, packed(4))]
 pub(super) struct Address {
@@ -113,25 +115,15 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// The slot's, among those near it.
+    /// A number that slots near each other do not share.
     #[inline(always)]
-    pub(super) fn number(self) -> usize {
-        self.slot.addr().get() / size_of::<Slot>()
+    pub(super) fn place(self) -> usize {
+        place(self.slot)
     }
+}
 
-    /// A reference that was counted before.
-    #[inline(always)]
-    pub(super) fn counted(self) -> TagRef {
-        TagRef(self.slot)
-    }
-
-    /// Gives up so many references that are nobody's.
-    pub(super) fn give_up(self, references: u32) {
-        let all = ManuallyDrop::new(TagRef(self.slot));
-        if let Some(word) = all.slot().release(references) {
-            all.tear_down(word);
-        }
-    }
+fn place(slot: NonNull<Slot>) -> usize {
+    slot.addr().get() / size_of::<Slot>()
 }
 
 /// A slot that nobody lives in and that is not on the free list, where it returns if it is not used.
@@ -176,6 +168,8 @@ pub(super) struct Slots {
     buckets: [AtomicPtr<Slot>; BUCKETS as usize],
     /// The generation of a slot's first tenant.
     generation: u32,
+    /// Of these slots, and of no others in the process.
+    number: usize,
 }
 
 /// Alone on its cache lines.
@@ -206,6 +200,7 @@ impl Slots {
                 AtomicPtr::new(if k == 0 { Box::into_raw(bucket(0, generation)).cast() } else { ptr::null_mut() })
             }),
             generation,
+            number: interner_number(),
         }
     }
 
@@ -223,12 +218,25 @@ impl Slots {
         self.get(id.index())?.retain(id.generation(), || {})
     }
 
-    /// A reference to the tenant that was at this address, likewise. The address is of these slots.
-    #[inline]
-    pub(super) fn retain_at(&self, address: Address) -> Option<TagRef> {
+    /// A reference to the tag of this text that a thread remembers, likewise; and whether the text has been compared.
+    ///
+    /// It is gained last of all. Its holder may soon drop it, and the less is done in between the less often another thread
+    /// takes the word away that is about to be written again.
+    #[inline(always)]
+    pub(super) fn again(&self, recent: &Recent, text: &[u8]) -> Option<(TagRef, bool)> {
+        let (address, compared) = recent.find(self.number, text)?;
+        if let Some(tag) = deferred::again(address) {
+            return Some((tag, compared));
+        }
         let Address { slot, generation } = address;
-        // SAFETY: `self` keeps all its slots, of which this is one (`Recent::find`).
-        unsafe { slot.as_ref() }.retain(generation, || deferred::contended(address))
+        // SAFETY: an address that a `Recent` has for this number is of these slots, which are there as long as `self`.
+        let slot = unsafe { slot.as_ref() };
+        slot.retain(generation, || deferred::contended(address)).map(|tag| (tag, compared))
+    }
+
+    /// Lets a thread remember where the tag of this text is, which has this id.
+    pub(super) fn note(&self, recent: &mut Recent, text: &[u8], tag: &TagRef, id: TagId) {
+        recent.note(self.number, text, tag.address(id));
     }
 
     /// Slot `index`, its bucket made if need be.
@@ -411,8 +419,8 @@ impl TagRef {
 
     /// As that of its [`Address`].
     #[inline(always)]
-    pub(super) fn number(&self) -> usize {
-        self.0.addr().get() / size_of::<Slot>()
+    pub(super) fn place(&self) -> usize {
+        place(self.0)
     }
 
     /// Whether this is its [`Address`].
@@ -451,26 +459,38 @@ impl TagRef {
 impl Clone for TagRef {
     fn clone(&self) -> Self {
         let before = Word(self.slot().word.fetch_add(Word::ONE, order::CLONE));
-        let more = Self(self.0);
-        // `more` is dropped, and its count taken back, when this fails.
-        assert!(before.references() < Word::REFERENCES_MAX, "references to a tag are lost without being dropped");
-        more
+        let refused = before.references() >= Word::REFERENCES_MAX;
+        if refused {
+            Self(self.0).give_up();
+        }
+        assert!(!refused, "references to a tag are lost without being dropped");
+        Self(self.0)
     }
 }
 
 impl Drop for TagRef {
     #[inline]
     fn drop(&mut self) {
-        if deferred::keep(self) {
-            return;
-        }
-        if let Some(word) = self.slot().release(1) {
-            self.tear_down(word);
+        if !deferred::keep(self, || Self(self.0)) {
+            self.release();
         }
     }
 }
 
 impl TagRef {
+    /// Drops this reference, and does not put it aside.
+    pub(super) fn give_up(self) {
+        ManuallyDrop::new(self).release();
+    }
+
+    /// To be called once, by the one whose reference this is.
+    #[inline(always)]
+    fn release(&self) {
+        if let Some(word) = self.slot().release() {
+            self.tear_down(word);
+        }
+    }
+
     /// Moves the tenant out. To be called once, by the one who gave up the last reference.
     #[cold]
     #[inline(never)]
@@ -511,7 +531,7 @@ impl TagRef {
     #[cfg(any(loom, test))]
     pub fn stalled(self) -> impl FnOnce() {
         let this = ManuallyDrop::new(self);
-        let word = this.slot().release(1).expect("it is the last reference");
+        let word = this.slot().release().expect("it is the last reference");
         move || this.tear_down(word)
     }
 }

@@ -145,7 +145,7 @@ pub mod fault {
         full_seen_once,
         /// Taking a slot says nothing of what was put on other lists before.
         take_unsaid,
-        /// A tag that this thread found before is taken for another text of the same hash.
+        /// A tag that this thread found before is taken for another text.
         recent_unchecked,
         /// A new tag that is not used, for another thread was quicker, is not given back.
         reserved_lost,
@@ -163,6 +163,10 @@ pub mod fault {
         aside_any_generation,
         /// References that are aside are not given up when the session ends.
         aside_kept,
+        /// A tag that threads contend for takes the place of one to which a reference is aside.
+        aside_replaced,
+        /// A reference that is aside is had for any tag of its place.
+        aside_any_address,
     }
 }
 
@@ -180,8 +184,18 @@ pub const BUCKETS: u32 = if cfg!(loom) { 4 } else { 26 };
 pub const GUESSES: usize = if cfg!(loom) { 1 } else { 64 };
 pub const GUESSES_MAX: usize = if cfg!(loom) { 1 } else { 128 << 10 };
 
+/// Of so many guesses that find no room one takes another's place.
+pub const OUTSIDE: usize = if cfg!(loom) { 1 } else { 8 };
+
 /// Tags of which a thread puts references aside.
 pub const ASIDE: usize = if cfg!(loom) { 1 } else { 16 };
+
+/// The number of the next interner in this process; 0 is nobody's.
+pub fn interner_number() -> usize {
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(1);
+    // It says nothing about other memory.
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
 
 #[cfg(not(loom))]
 pub use plain::*;
