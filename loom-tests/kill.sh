@@ -5,8 +5,9 @@
 #   loom-tests/kill.sh [fault...]
 #
 # A fault must be found in both passes: in the plain one, in which loom skips the interleavings where a thread reads
-# an atomic and then writes it, and in the one in which there are no plain reads (rmw_loads). A fault that lets a thread
-# read an old value (take_unsaid) brings its plain reads with it: a read-modify-write reads the last value by definition.
+# an atomic and then writes it, and in the one in which there are no plain reads (rmw_loads). A fault that lets a
+# thread read an old value (take_unsaid) brings its plain reads with it: a read-modify-write reads the last value by
+# definition.
 set -eu
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${LOOM_TARGET_DIR:-target/loom}"
@@ -35,8 +36,9 @@ for pass in rmw_loads plain; do
     cp "$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$work/out")" "$work/$pass.models"
 done
 
-# `$work/models PASS [FAULT]` writes its verdict and the first model that failed; the others then stop. Processes side by
-# side, of one thread each: every execution maps and unmaps stacks, for which threads of one process wait for each other.
+# `$work/models PASS [FAULT]` writes its verdict and the first model that failed; the others then stop. Processes side
+# by side, of one thread each: every execution maps and unmaps stacks, for which threads of one process wait for each
+# other.
 cat >"$work/models" <<'END'
 #!/bin/sh
 set -u

@@ -1,7 +1,7 @@
 //! Peers that count references: crates that do, and what one would write with a concurrent map.
 //!
-//! The hand-written ones do it correctly and simply: what is not referenced outside the map is removed by the one
-//! who drops it last, under the map's lock where it has one. papaya has no lock: there an entry whose count is zero stays
+//! The hand-written ones do it correctly and simply: what is not referenced outside the map is removed by the one who
+//! drops it last, under the map's lock where it has one. papaya has no lock: there an entry whose count is zero stays
 //! dead, and is removed by its address by whoever comes first, so never its successor.
 
 use crate::measure::Interning;
@@ -12,6 +12,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 type Hash = foldhash::fast::RandomState;
+
+/// A map that is set up as the interner's own is (`engine/src/intern/index.rs`).
+fn papaya_map<V>() -> papaya::HashMap<Box<str>, V, Hash> {
+    let map = papaya::HashMap::builder()
+        .hasher(Hash::default())
+        .capacity(2048)
+        .resize_mode(papaya::ResizeMode::Incremental(512))
+        .collector(seize::Collector::new().batch_size(2048));
+    map.build()
+}
 
 /// `internment::ArcIntern`.
 pub struct ArcIntern;
@@ -71,8 +81,13 @@ impl Interning for StringCache {
 
 /// papaya with weak entries: an entry lives as long as its `Arc`, whose own count is the count, and takes itself out of
 /// the map when that is zero. Whoever finds it before replaces it.
-#[derive(Default)]
 pub struct PapayaArc(Arc<WeakMap>);
+
+impl Default for PapayaArc {
+    fn default() -> Self {
+        Self(Arc::new(papaya_map()))
+    }
+}
 
 type WeakMap = papaya::HashMap<Box<str>, Weak<Entry>, Hash>;
 type PinnedWeak<'a> = papaya::HashMapRef<'a, Box<str>, Weak<Entry>, Hash, papaya::LocalGuard<'a>>;
@@ -136,10 +151,15 @@ impl Interning for PapayaArc {
     }
 }
 
-/// papaya with one count in each entry, used through the map's own pointer: Grove's idea without what a thread remembers,
-/// and without references that outlive the batch they are gained in.
-#[derive(Default)]
+/// papaya with one count in each entry, used through the map's own pointer: Grove's idea without what a thread
+/// remembers, and without references that outlive the batch they are gained in.
 pub struct PapayaOne(Arc<CountedMap>);
+
+impl Default for PapayaOne {
+    fn default() -> Self {
+        Self(Arc::new(papaya_map()))
+    }
+}
 
 type CountedMap = papaya::HashMap<Box<str>, Counted, Hash>;
 type PinnedCounted<'a> = papaya::HashMapRef<'a, Box<str>, Counted, Hash, papaya::LocalGuard<'a>>;

@@ -29,7 +29,7 @@ impl Interning for Grove {
     }
 
     fn what(&self) -> &'static str {
-        "the interner, a session for each batch of 64; a reference to a contended tag that is dropped meanwhile is given up when it ends"
+        "the interner, a session for each batch of 64; one reference to each contended tag, once dropped, is kept until it ends"
     }
 
     fn local<'a>(&'a self, _: &'a [String]) {}

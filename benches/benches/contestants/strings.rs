@@ -1,5 +1,6 @@
-//! What a tree could keep its other strings in (path components, arguments, image names): its own store, the interner, or
-//! a map of counted texts as the shards have for images. Each is asked for the strings of a recording in its order.
+//! What a tree could keep its other strings in (path components, arguments, image names): its own store, the
+//! interner, or a map of counted texts as the shards have for images. Each is asked for the strings of a recording in
+//! its order.
 
 use crate::measure::Interning;
 use std::collections::HashMap;

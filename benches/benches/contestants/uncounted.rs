@@ -43,8 +43,8 @@ impl Interning for ThreadLocal {
     }
 }
 
-/// The limit by number: plain counts of one thread, in as many tables as there are trees, and for each container where its
-/// count is.
+/// The limit by number: plain counts of one thread, in as many tables as there are trees, and for each container
+/// where its count is.
 #[derive(Default)]
 pub struct ThreadLocalNumbers;
 

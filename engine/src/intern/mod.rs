@@ -15,11 +15,11 @@
 //! # Ok::<(), grove::intern::Full>(())
 //! ```
 //!
-//! Zero is terminal: a count that has reached zero is never raised again. Whoever meets such a dying entry
-//! removes it (by text *and* id, so never its successor) and makes a new one, and waits for nobody. The map beneath, papaya,
-//! can make a thread wait that adds or removes a tag while the map grows; finding a tag that is held never does.
-//! The protocol and what it does not promise are described in `docs/interner.md`; `loom-tests/` compiles these
-//! very files and tries it in every interleaving.
+//! Zero is terminal: a count that has reached zero is never raised again. Whoever meets such a dying entry removes it
+//! (by text *and* id, so never its successor) and makes a new one, and waits for nobody. The map beneath, papaya, can
+//! make a thread wait that adds or removes a tag while the map grows; finding a tag that is held never does. The
+//! protocol and what it does not promise are described in `docs/interner.md`; `loom-tests/` compiles these very files
+//! and tries it in every interleaving.
 //!
 //! Not for: paths, arguments and other strings of a tree, which are private to it (`tree::names`).
 
@@ -191,15 +191,15 @@ impl Interner {
         self.len() == 0
     }
 
-    /// Bytes of heap that the tags held take, exact when nobody is interning: for each its entry in the index, 64, and if
-    /// its text is longer than 46 bytes that text, and 32 for what points to it. The slots, which are used again but
-    /// not given back, are [`slot_bytes`](Self::slot_bytes).
+    /// Bytes of heap that the tags held take, exact when nobody is interning: for each its entry in the index, 64,
+    /// and if its text is longer than 46 bytes that text, and 32 for what points to it. The slots, which are used
+    /// again but not given back, are [`slot_bytes`](Self::slot_bytes).
     pub fn bytes(&self) -> usize {
         self.house.inner.counters.bytes()
     }
 
-    /// Bytes of heap reserved for slots: 128 for each, and at most twice as many slots, or 64, as the stripes of threads
-    /// ever had tags at once.
+    /// Bytes of heap reserved for slots: 128 for each, and at most twice as many slots, or 64, as the stripes of
+    /// threads ever had tags at once.
     pub fn slot_bytes(&self) -> usize {
         self.house.inner.slots.heap_bytes()
     }
@@ -261,10 +261,10 @@ impl Inner {
 
 /// Operations on an [`Interner`] that share the cost of entering it. Of one thread.
 ///
-/// Where threads contend for a tag, one reference to it that this thread drops meanwhile is not given up at once: it is kept
-/// for when the session asks for the tag again, and given up when it ends. So such a tag may live until then, and counts.
-/// A session that is forgotten (`mem::forget`) never ends: its thread then finds tags by the index alone, and may keep one
-/// reference to each of 16 such tags until another session of it ends, or the thread.
+/// Where threads contend for a tag, one reference to it that this thread drops meanwhile is not given up at once: it
+/// is kept for when the session asks for the tag again, and given up when it ends. So such a tag may live until then,
+/// and counts. A session that is forgotten (`mem::forget`) never ends: its thread then finds tags by the index alone,
+/// and may keep one reference to each of 16 such tags until another session of it ends, or the thread.
 pub struct Session<'a> {
     inner: &'a Inner,
     share: &'a Arc<Share>,

@@ -59,7 +59,8 @@ pub(super) fn give_back(recent: Option<Box<Recent>>) {
 }
 
 /// Where a text's guess may be, from a few of its bytes: a hash of all of them takes longer than to find the tag.
-/// Whoever wants to can choose texts that share one. They are then found in the index, as they would be without guesses.
+/// Whoever wants to can choose texts that share one. They are then found in the index, as they would be without
+/// guesses.
 #[inline(always)]
 fn sketch(text: &[u8]) -> u32 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -80,8 +81,8 @@ impl Recent {
         Self { of, guesses: vec![Guess::default(); guesses].into(), outside: 0 }
     }
 
-    /// Where the tag of a text may be, if this is about interner `of`; and whether the text has been compared: if not, it
-    /// is to be.
+    /// Where the tag of a text may be, if this is about interner `of`; and whether the text has been compared: if
+    /// not, it is to be.
     #[inline(always)]
     pub fn find(&self, of: usize, text: &[u8]) -> Option<(Address, bool)> {
         if self.of != of && !fault::recent_of_any() {

@@ -2,8 +2,8 @@
 //! their tenants.
 //!
 //! A slot is free, then lived in, then left, then free again for a tenant of the next generation. Its one atomic
-//! word, `generation:32 | references:32`, decides which. The unsafe code of the interner is in this file (and one method
-//! in `pin`); it rests on three facts, each kept by a type:
+//! word, `generation:32 | references:32`, decides which. The unsafe code of the interner is in this file (and one
+//! method in `pin`); it rests on three facts, each kept by a type:
 //!
 //! * a [`Vacant`] is the only access to its slot's cell: a slot is in one of them, on the free list, or lived in;
 //! * a [`TagRef`] is one counted reference: while one exists, its tenant does not move, and the tenant's `owner`
@@ -220,8 +220,8 @@ impl Slots {
 
     /// A reference to the tag of this text that a thread remembers, likewise; and whether the text has been compared.
     ///
-    /// It is gained last of all. Its holder may soon drop it, and the less is done in between the less often another thread
-    /// takes the word away that is about to be written again.
+    /// It is gained last of all. Its holder may soon drop it, and the less is done in between the less often another
+    /// thread takes the word away that is about to be written again.
     #[inline(always)]
     pub(super) fn again(&self, recent: &Recent, text: &[u8]) -> Option<(TagRef, bool)> {
         let (address, compared) = recent.find(self.number, text)?;

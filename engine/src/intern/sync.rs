@@ -1,14 +1,14 @@
 //! The atomics, the cell and the orderings of the interner, and the faults that its models must find.
 //!
-//! This is the only file that knows loom: the types and the sizes that the models, which compile these very files, have
-//! other than the program are here. (`cfg(loom)` elsewhere says which index there is, and what only tests and models do.)
-//! In the program the types are those of `std`; in the models they are loom's. loom does not explore the interleavings in
-//! which a thread reads an atomic and then writes the same one, so a second pass (`loom_rmw_loads`) makes every load a
-//! read-modify-write that changes nothing, and every store a swap.
+//! This is the only file that knows loom: the types and the sizes that the models, which compile these very files,
+//! have other than the program are here. (`cfg(loom)` elsewhere says which index there is, and what only tests and
+//! models do.) In the program the types are those of `std`; in the models they are loom's. loom does not explore the
+//! interleavings in which a thread reads an atomic and then writes the same one, so a second pass (`loom_rmw_loads`)
+//! makes every load a read-modify-write that changes nothing, and every store a swap.
 //!
 //! Every ordering the protocol uses has a name in [`order`], with the fact it relies on. Every fault that is feared
-//! has one in [`fault`], which is false unless a build of the models (`cfg(mutants)`) is told to switch it on; so a fault
-//! costs the program nothing, and the places where the protocol could go wrong can be listed.
+//! has one in [`fault`], which is false unless a build of the models (`cfg(mutants)`) is told to switch it on; so a
+//! fault costs the program nothing, and the places where the protocol could go wrong can be listed.
 
 /// The orderings, and why they suffice. There is no `SeqCst`: no step compares two different atomics.
 pub mod order {
@@ -76,8 +76,8 @@ pub mod order {
     }
 }
 
-/// The faults that the models must find. Each is a function that says whether it is switched on: in the program never; in
-/// a build of the models for `loom-tests/kill.sh`, which reads this list, when the environment names it.
+/// The faults that the models must find. Each is a function that says whether it is switched on: in the program
+/// never; in a build of the models for `loom-tests/kill.sh`, which reads this list, when the environment names it.
 pub mod fault {
     macro_rules! faults {
         ($($(#[$what:meta])* $name:ident,)*) => { $(

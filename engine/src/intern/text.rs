@@ -1,8 +1,7 @@
 //! The text of a tag, in place if it is short.
 //!
-//! Most tags are: a version, a date, the 40 digits of a commit. In place they lie on the cache line that is looked at
-//! anyway, in a slot beside its word and in the index beside the id; and there is nothing to allocate for them.
-
+//! Most tags are: a version, a date, the 40 digits of a commit. In place they lie in a slot beside its word, in the
+//! index beside the id, and in what a thread remembers; and there is nothing to allocate for them.
 //!
 //! A longer one is its tag's, which drops it when it goes. The index, whose entries wait for a while after they were
 //! removed, only points to it.
