@@ -131,8 +131,9 @@ pub(super) fn contended(address: Address) {
 pub(super) fn keep(tag: &TagRef, moved: impl FnOnce() -> TagRef) -> bool {
     let of_thread = |own: &Deferred| {
         let Some(place) = own.places.get(tag.place() % ASIDE) else { return false };
-        let kept =
-            place.address.get().is_some_and(|address| tag.is_at(address)) && own.sessions.get() > 0 && place.is_empty();
+        // The word is looked at last, and seldom: others write it.
+        let here = |address| tag.is_in_slot_of(address) && place.is_empty() && tag.is_at(address);
+        let kept = own.sessions.get() > 0 && place.address.get().is_some_and(here);
         if kept {
             place.tag.set(Some(moved()));
             own.any.set(true);

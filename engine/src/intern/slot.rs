@@ -423,11 +423,18 @@ impl TagRef {
         place(self.0)
     }
 
+    /// Whether this is its [`Address`], but for the generation.
+    #[inline(always)]
+    pub(super) fn is_in_slot_of(&self, address: Address) -> bool {
+        let Address { slot, .. } = address;
+        self.0 == slot
+    }
+
     /// Whether this is its [`Address`].
     #[inline(always)]
     pub(super) fn is_at(&self, address: Address) -> bool {
-        let Address { slot, generation } = address;
-        self.0 == slot && (fault::aside_any_generation() || self.slot().word().generation() == generation)
+        let same = || self.slot().word().generation() == address.generation;
+        self.is_in_slot_of(address) && (fault::aside_any_generation() || same())
     }
 
     /// Where it is, its id being this.
