@@ -6,7 +6,7 @@
 use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, Seen, SocketDoc, SyscallDoc};
 use super::time::Time;
 use crate::event::{Proto, SocketOp};
-use crate::intern::{Full, Session};
+use crate::intern::{Full, Interner};
 use crate::path::{Sketch, components, is_pattern, labels};
 use crate::profile::drift::access_name;
 use crate::trace::{capability_name, capability_number, qtype_name, qtype_number, syscall_name};
@@ -201,7 +201,7 @@ impl Tree {
     ///
     /// # Errors
     /// Names the place in the document, `place` being that of `doc` itself.
-    pub fn take_doc(&mut self, doc: &ProcessDoc, place: &str, session: &mut Session<'_>) -> Result<(), TakeError> {
+    pub fn take_doc(&mut self, doc: &ProcessDoc, place: &str, interner: &Interner) -> Result<(), TakeError> {
         let mut stack = vec![(ROOT, doc, place.to_owned())];
         // Processes are done one after the other with all that is below them: see `Tree::merge`.
         while let Some((parent, doc, place)) = stack.pop() {
@@ -215,11 +215,11 @@ impl Tree {
                 (doc.upper_layer, Flags::UPPER_LAYER),
             ];
             self.take_flags(process, flags);
-            self.stamp_doc(process, process, &doc.seen, &place, session)?;
+            self.stamp_doc(process, process, &doc.seen, &place, interner)?;
             for uid in &doc.uids {
                 self.take_number(process, Kind::Uid, *uid);
             }
-            self.take_leaf_docs(process, doc, &place, session)?;
+            self.take_leaf_docs(process, doc, &place, interner)?;
             for (i, child) in doc.children.iter().enumerate().rev() {
                 stack.push((process, child, format!("{place}.children[{i}]")));
             }
@@ -232,7 +232,7 @@ impl Tree {
         process: NodeId,
         doc: &ProcessDoc,
         place: &str,
-        session: &mut Session<'_>,
+        interner: &Interner,
     ) -> Result<(), TakeError> {
         for (i, file) in doc.files.iter().enumerate() {
             let names = learned(Kind::FilePath, &file.path, &file.exemplars, &file.learned);
@@ -247,7 +247,7 @@ impl Tree {
                 }
             };
             self.take_flags(leaf, [(read, Flags::READ), (write, Flags::WRITE)]);
-            self.stamp_doc(process, leaf, &file.seen, place, session)?;
+            self.stamp_doc(process, leaf, &file.seen, place, interner)?;
         }
         for (i, dns) in doc.dns.iter().enumerate() {
             let names = learned(Kind::DnsLabel, &dns.name, &dns.exemplars, &dns.learned);
@@ -258,22 +258,22 @@ impl Tree {
                     .ok_or_else(|| value(format!("{place}.dns[{i}].qtypes"), format!("unknown type `{qtype}`")))?;
                 self.take_number(leaf, Kind::Qtype, u32::from(number));
             }
-            self.stamp_doc(process, leaf, &dns.seen, place, session)?;
+            self.stamp_doc(process, leaf, &dns.seen, place, interner)?;
         }
         for (i, socket) in doc.sockets.iter().enumerate() {
             let leaf = self.take_socket(process, socket, &format!("{place}.sockets[{i}]"))?;
-            self.stamp_doc(process, leaf, &socket.seen, place, session)?;
+            self.stamp_doc(process, leaf, &socket.seen, place, interner)?;
         }
         for call in &doc.syscalls {
             let leaf = self.take_number(process, Kind::Syscall, call.nr);
-            self.stamp_doc(process, leaf, &call.seen, place, session)?;
+            self.stamp_doc(process, leaf, &call.seen, place, interner)?;
         }
         for (i, cap) in doc.capabilities.iter().enumerate() {
             let number = capability_number(&cap.name).ok_or_else(|| {
                 value(format!("{place}.capabilities[{i}].name"), format!("unknown capability `{}`", cap.name))
             })?;
             let leaf = self.take_number(process, Kind::Capability, u32::from(number) * 2 + u32::from(cap.used));
-            self.stamp_doc(process, leaf, &cap.seen, place, session)?;
+            self.stamp_doc(process, leaf, &cap.seen, place, interner)?;
         }
         Ok(())
     }
@@ -323,7 +323,7 @@ impl Tree {
         leaf: NodeId,
         seen: &Seen,
         place: &str,
-        session: &mut Session<'_>,
+        interner: &Interner,
     ) -> Result<(), TakeError> {
         for (tag, [first, last]) in seen {
             if first > last {
@@ -331,7 +331,7 @@ impl Tree {
             }
             let local = match self.tag_named(tag) {
                 Some(local) => local,
-                None => self.local_tag(&session.intern(tag)?)?,
+                None => self.local_tag(&interner.intern(tag)?)?,
             };
             self.stamp_leaf(process, leaf, local, Span { first: first.0, last: last.0 });
         }

@@ -121,7 +121,7 @@ impl Profile {
     pub fn from_doc(doc: &ProfileDoc, rules: Arc<Rules>, interner: &Interner) -> Result<Self, TakeError> {
         let mut tree = Tree::new(rules);
         for (i, process) in doc.processes.iter().enumerate() {
-            tree.take_doc(process, &format!("processes[{i}]"), &mut interner.session())?;
+            tree.take_doc(process, &format!("processes[{i}]"), interner)?;
         }
         let states = doc.tags.iter().map(|(tag, about)| (tag.clone(), about.state.clone())).collect();
         Ok(Self {
