@@ -139,22 +139,27 @@ impl<I: Interning> Contestant for I {
                 let start = &start;
                 scope.spawn(move || {
                     let mut local = self.local(texts);
-                    let mut measured = (0.0, 0.0);
-                    // The first time is to warm up.
-                    for _ in 0..2 {
-                        start.wait();
-                        let watch = Watch::start();
+                    let mut work = || {
                         for batch in order.chunks(BATCH) {
                             self.touch(&mut local, batch.iter().map(|at| (*at, &texts[*at])));
                         }
-                        measured = watch.stop();
-                    }
-                    (measured.0, measured.1, order.len())
+                    };
+                    // To warm up.
+                    start.wait();
+                    work();
+                    start.wait();
+                    let watch = Watch::start();
+                    work();
+                    (watch.0, Instant::now(), watch.stop().1, order.len())
                 })
             };
             let all: Vec<_> = (0..threads).map(run).collect();
-            let slowest = |a: (f64, f64, usize), b: (f64, f64, usize)| (a.0.max(b.0), a.1.max(b.1), b.2);
-            all.into_iter().map(|thread| thread.join().unwrap()).fold((0.0, 0.0, 0), slowest)
+            let all: Vec<_> = all.into_iter().map(|thread| thread.join().unwrap()).collect();
+            // From when the first began until the last was through: they may have had to take turns.
+            let began = all.iter().map(|(began, ..)| *began).min().unwrap();
+            let over = all.iter().map(|(_, over, ..)| *over).max().unwrap();
+            let waited = all.iter().map(|(_, _, waited, _)| *waited).fold(0.0, f64::max);
+            ((over - began).as_nanos() as f64, waited, all[0].3)
         });
         drop(base);
         // With more threads than processors each has only its share of one, and waiting is to be expected.

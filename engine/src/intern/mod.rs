@@ -23,7 +23,7 @@
 //!
 //! Not for: paths, arguments and other strings of a tree, which are private to it (`tree::names`).
 
-mod deferred;
+mod aside;
 mod index;
 #[cfg(not(loom))]
 mod pin;
@@ -151,7 +151,7 @@ impl Interner {
         let (stripe, recent) = recent::own();
         let [first, ..] = shares;
         let share = shares.get(stripe).unwrap_or(first);
-        Session { inner, share, recent, entries: OnceCell::new(), done: Stats::default(), _open: deferred::Open::new() }
+        Session { inner, share, recent, entries: OnceCell::new(), done: Stats::default(), _open: aside::Open::new() }
     }
 
     /// A reference to the tag `text`, which lives from now until its last reference is dropped.
@@ -198,8 +198,8 @@ impl Interner {
         self.house.inner.counters.bytes()
     }
 
-    /// Bytes of heap reserved for slots: 128 for each, and at most twice as many slots, or 64, as the stripes of
-    /// threads ever had tags at once.
+    /// Bytes of heap reserved for slots: 128 for each, fewer than twice as many as the stripes of threads ever had tags
+    /// at once, and 64 more.
     pub fn slot_bytes(&self) -> usize {
         self.house.inner.slots.heap_bytes()
     }
@@ -264,7 +264,7 @@ impl Inner {
 /// Where threads contend for a tag, one reference to it that this thread drops meanwhile is not given up at once: it
 /// is kept for when the session asks for the tag again, and given up when it ends. So such a tag may live until then,
 /// and counts. A session that is forgotten (`mem::forget`) never ends: its thread then finds tags by the index alone,
-/// and may keep one reference to each of 16 such tags until another session of it ends, or the thread.
+/// and may keep one reference to each of 16 such tags until another session of it ends.
 pub struct Session<'a> {
     inner: &'a Inner,
     share: &'a Arc<Share>,
@@ -273,7 +273,7 @@ pub struct Session<'a> {
     /// Pinned when it is first asked.
     entries: OnceCell<<Chosen as Index>::Entries<'a>>,
     done: Stats,
-    _open: deferred::Open,
+    _open: aside::Open,
 }
 
 impl<'a> Session<'a> {
@@ -358,7 +358,7 @@ impl<'a> Session<'a> {
         let stripe = self.share.stripe;
         let reserve = || self.inner.slots.reserve(stripe);
         // What this thread has dropped is not to be in its way.
-        let vacant = reserve().or_else(|| deferred::give_up().then(reserve)?);
+        let vacant = reserve().or_else(|| (!fault::full_keeps_aside() && aside::give_up()).then(reserve).flatten());
         let vacant = vacant.ok_or(Full::Tags { limit: self.inner.limit })?;
         sync::reserved(text);
         let text = Text::new(text);
@@ -401,13 +401,13 @@ impl Interner {
 
     /// How many references this thread has dropped and not given up yet; see [`Session`].
     pub fn aside() -> u32 {
-        deferred::references()
+        aside::references()
     }
 
     /// Whether this thread has met another one at any tag.
     #[cfg(loom)]
     pub fn contended() -> bool {
-        deferred::any_contended()
+        aside::any_contended()
     }
 
     /// Fails unless no tag is held, nothing of any tag is left, and every slot can be used again.

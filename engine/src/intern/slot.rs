@@ -5,10 +5,11 @@
 //! word, `generation:32 | references:32`, decides which. The unsafe code of the interner is in this file (and one
 //! method in `pin`); it rests on three facts, each kept by a type:
 //!
-//! * a [`Vacant`] is the only access to its slot's cell: a slot is in one of them, on the free list, or lived in;
+//! * a [`Vacant`] is the only access to its slot's cell: a slot is in one of them, on a free list, lived in, or
+//!   used up;
 //! * a [`TagRef`] is one counted reference: while one exists, its tenant does not move, and the tenant's `owner`
 //!   keeps the memory of all slots;
-//! * a `Recent` that is of a number has addresses of the slots of that number alone.
+//! * a `Recent` that is of a number has addresses of the slots of that number alone: only [`Slots::note`] gives it any.
 //!
 //! Not for: which text is which tag; that is the index.
 #![allow(unsafe_code)]
@@ -20,7 +21,7 @@ use super::sync::{
 };
 use super::text::Text;
 use super::word::{Head, TagId, Word};
-use super::{Share, deferred, stats};
+use super::{Share, aside, stats};
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -90,23 +91,24 @@ impl Slot {
         None
     }
 
-    /// Gives up one reference. What the word then is, if it was the last: without references, and so for good.
-    #[inline(always)]
-    fn release(&self) -> Option<Word> {
-        let before = Word(self.word.fetch_sub(Word::ONE, order::release()));
-        let last = if fault::last_seen_late() { self.word().references() == 0 } else { before.references() == 1 };
-        if last && !fault::last_without_acquire() {
-            self.word.load(order::LAST);
-        }
-        last.then(|| Word::new(before.generation(), 0))
-    }
-
     fn id(&self, word: Word) -> TagId {
         TagId::new(self.index, word.generation())
     }
 }
 
-/// Where a tenant was.
+/// Gives up one reference. What the word then is, if it was the last: without references, and so for good.
+#[inline(always)]
+fn release(word: &AtomicU64) -> Option<Word> {
+    let before = Word(word.fetch_sub(Word::ONE, order::release()));
+    let now = || Word(word.load(order::GLANCE));
+    let last = if fault::last_seen_late() { now().references() == 0 } else { before.references() == 1 };
+    if last && !fault::last_without_acquire() {
+        word.load(order::LAST);
+    }
+    last.then(|| Word::new(before.generation(), 0))
+}
+
+/// Where a tenant was. Packed, so that what a thread remembers of a tag is one cache line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C, packed(4))]
 pub(super) struct Address {
@@ -225,18 +227,21 @@ impl Slots {
     #[inline(always)]
     pub(super) fn again(&self, recent: &Recent, text: &[u8]) -> Option<(TagRef, bool)> {
         let (address, compared) = recent.find(self.number, text)?;
-        if let Some(tag) = deferred::again(address) {
+        if let Some(tag) = aside::again(address) {
             return Some((tag, compared));
         }
         let Address { slot, generation } = address;
-        // SAFETY: an address that a `Recent` has for this number is of these slots, which are there as long as `self`.
+        // SAFETY: an address that a `Recent` has for this number is of these slots (`note`), which are there as long as
+        // `self`.
         let slot = unsafe { slot.as_ref() };
-        slot.retain(generation, || deferred::contended(address)).map(|tag| (tag, compared))
+        slot.retain(generation, || aside::contended(address)).map(|tag| (tag, compared))
     }
 
-    /// Lets a thread remember where the tag of this text is, which has this id.
+    /// Lets a thread remember where the tag of this text is, which has this id. One of other slots is not remembered.
     pub(super) fn note(&self, recent: &mut Recent, text: &[u8], tag: &TagRef, id: TagId) {
-        recent.note(self.number, text, tag.address(id));
+        if tag.tenant().is_some_and(|tenant| ptr::eq(&raw const tenant.owner.inner.slots, self)) {
+            recent.note(self.number, text, tag.address(id));
+        }
     }
 
     /// Slot `index`, its bucket made if need be.
@@ -401,8 +406,8 @@ unsafe impl Sync for TagRef {}
 
 impl TagRef {
     fn slot(&self) -> &Slot {
-        // SAFETY: slots are freed with the `Inner` that has them. This reference is counted, so the tenant is
-        // there, and its `owner` holds that `Inner`.
+        // SAFETY: slots are freed with the `Inner` that has them. This reference is counted, or was the last and its
+        // tenant has not moved out, so the tenant is there, and its `owner` holds that `Inner`.
         unsafe { self.0.as_ref() }
     }
 
@@ -478,23 +483,23 @@ impl Clone for TagRef {
 impl Drop for TagRef {
     #[inline]
     fn drop(&mut self) {
-        if !deferred::keep(self, || Self(self.0)) {
-            self.release();
+        // What is dropped is this one: the other is the same reference from here on.
+        if let Some(tag) = aside::keep(ManuallyDrop::new(Self(self.0))) {
+            ManuallyDrop::into_inner(tag).give_up();
         }
     }
 }
 
 impl TagRef {
     /// Drops this reference, and does not put it aside.
-    pub(super) fn give_up(self) {
-        ManuallyDrop::new(self).release();
-    }
-
-    /// To be called once, by the one whose reference this is.
     #[inline(always)]
-    fn release(&self) {
-        if let Some(word) = self.slot().release() {
-            self.tear_down(word);
+    pub(super) fn give_up(self) {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the reference is counted, so the slot is there. Of it only the word is borrowed: unless this is the last
+        // reference, the slot may go while the word is being written.
+        let word = unsafe { &(*this.0.as_ptr()).word };
+        if let Some(word) = release(word) {
+            this.tear_down(word);
         }
     }
 
@@ -523,6 +528,7 @@ impl TagRef {
         if !fault::free_too_early() {
             owner.inner.slots.vacate(slot, word, owner.stripe);
         }
+        drop(text);
         // `owner` goes last: the slots, this one too, may go with it.
     }
 
@@ -538,7 +544,7 @@ impl TagRef {
     #[cfg(any(loom, test))]
     pub fn stalled(self) -> impl FnOnce() {
         let this = ManuallyDrop::new(self);
-        let word = this.slot().release().expect("it is the last reference");
+        let word = release(&this.slot().word).expect("it is the last reference");
         move || this.tear_down(word)
     }
 }

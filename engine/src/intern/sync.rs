@@ -10,7 +10,8 @@
 //! has one in [`fault`], which is false unless a build of the models (`cfg(mutants)`) is told to switch it on; so a
 //! fault costs the program nothing, and the places where the protocol could go wrong can be listed.
 
-/// The orderings, and why they suffice. There is no `SeqCst`: no step compares two different atomics.
+/// The orderings, and why they suffice. There is no `SeqCst`: where a step looks at two
+/// atomics, [`take`] orders what it must see.
 pub mod order {
     use super::fault;
     use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
@@ -161,6 +162,8 @@ pub mod fault {
         recent_of_any,
         /// A reference is put aside as one to the tag that was in its slot before.
         aside_any_generation,
+        /// What a thread has aside is not given up when it finds the interner full.
+        full_keeps_aside,
         /// References that are aside are not given up when the session ends.
         aside_kept,
         /// A tag that threads contend for takes the place of one to which a reference is aside.

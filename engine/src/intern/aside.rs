@@ -10,17 +10,18 @@
 use super::slot::{Address, TagRef};
 use super::sync::{self, ASIDE, fault};
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 
 struct Aside {
     /// Threads contended for the tag at this address.
     address: Cell<Option<Address>>,
-    /// A reference to that tag which nobody has.
-    tag: Cell<Option<TagRef>>,
+    /// A reference to that tag which nobody has. It does not go with the thread: models could not follow it there.
+    tag: Cell<Option<ManuallyDrop<TagRef>>>,
     /// Whether one was had again since a session ended.
     useful: Cell<bool>,
 }
 
-struct Deferred {
+struct Own {
     /// How many sessions this thread has open.
     sessions: Cell<u32>,
     /// Whether any was put aside since a session ended.
@@ -30,7 +31,7 @@ struct Deferred {
 }
 
 sync::thread_constant! {
-    static OWN: Deferred = Deferred {
+    static OWN: Own = Own {
         sessions: Cell::new(0),
         any: Cell::new(false),
         places: [const { Aside { address: Cell::new(None), tag: Cell::new(None), useful: Cell::new(false) } }; ASIDE],
@@ -43,7 +44,6 @@ pub(super) struct Open(());
 impl Open {
     #[inline]
     pub fn new() -> Self {
-        // A thread that is ending puts nothing aside.
         let _ = OWN.try_with(|own| own.sessions.set(own.sessions.get() + 1));
         Self(())
     }
@@ -53,8 +53,7 @@ impl Drop for Open {
     #[inline]
     fn drop(&mut self) {
         let _ = OWN.try_with(|own| {
-            // Of one that was opened before the thread began to end.
-            own.sessions.set(own.sessions.get().saturating_sub(1));
+            own.sessions.set(own.sessions.get() - 1);
             if own.any.get() && !fault::aside_kept() {
                 own.give_up();
             }
@@ -67,16 +66,15 @@ pub(super) fn give_up() -> bool {
     OWN.try_with(|own| own.any.get() && own.give_up()).unwrap_or(false)
 }
 
-impl Deferred {
+impl Own {
     #[cold]
     #[inline(never)]
     fn give_up(&self) -> bool {
-        self.any.set(false);
         let mut any = false;
         for place in &self.places {
             let useful = place.useful.take();
-            if let Some(tag) = place.tag.take() {
-                // What was in vain is not done again.
+            if let Some(tag) = place.tag.take().map(ManuallyDrop::into_inner) {
+                // What was in vain is not done again before threads meet at it again.
                 if !useful {
                     place.address.set(None);
                 }
@@ -84,6 +82,7 @@ impl Deferred {
                 any = true;
             }
         }
+        self.any.set(false);
         any
     }
 }
@@ -100,12 +99,12 @@ impl Aside {
 /// A reference to the tag at this address, if one is aside.
 #[inline(always)]
 pub(super) fn again(address: Address) -> Option<TagRef> {
-    let of_thread = |own: &Deferred| {
+    let of_thread = |own: &Own| {
         let place = own.places.get(address.place() % ASIDE)?;
         if place.address.get() != Some(address) && !fault::aside_any_address() {
             return None;
         }
-        let tag = place.tag.take()?;
+        let tag = place.tag.take().map(ManuallyDrop::into_inner)?;
         place.useful.set(true);
         Some(tag)
     };
@@ -126,21 +125,25 @@ pub(super) fn contended(address: Address) {
     });
 }
 
-/// Puts a reference aside that is being dropped, if it should be: what `moved` returns. Whether it was.
+/// Puts a reference aside that is being dropped; returns it if it is not to be. (It must not be dropped once more here.)
 #[inline(always)]
-pub(super) fn keep(tag: &TagRef, moved: impl FnOnce() -> TagRef) -> bool {
-    let of_thread = |own: &Deferred| {
-        let Some(place) = own.places.get(tag.place() % ASIDE) else { return false };
+pub(super) fn keep(tag: ManuallyDrop<TagRef>) -> Option<ManuallyDrop<TagRef>> {
+    let mut tag = Some(tag);
+    let of_thread = |own: &Own| {
+        if own.sessions.get() == 0 {
+            return;
+        }
+        let place = tag.as_ref().and_then(|tag| own.places.get(tag.place() % ASIDE));
+        let (Some(place), Some(going)) = (place, &tag) else { return };
         // The word is looked at last, and seldom: others write it.
-        let here = |address| tag.is_in_slot_of(address) && place.is_empty() && tag.is_at(address);
-        let kept = own.sessions.get() > 0 && place.address.get().is_some_and(here);
-        if kept {
-            place.tag.set(Some(moved()));
+        let here = |address| going.is_in_slot_of(address) && place.is_empty() && going.is_at(address);
+        if place.address.get().is_some_and(here) {
+            place.tag.set(tag.take());
             own.any.set(true);
         }
-        kept
     };
-    OWN.try_with(of_thread).unwrap_or(false)
+    let _ = OWN.try_with(of_thread);
+    tag
 }
 
 /// How many references this thread has put aside.
