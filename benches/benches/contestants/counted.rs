@@ -1,9 +1,9 @@
 //! Peers that count references: crates that do, and what one would write with a concurrent map.
 //!
-//! The hand-written ones do it simply (two threads that drop dashmap's last two at once leave its entry behind, which
-//! costs it nothing here): what is not referenced outside the map is removed by the one who
-//! drops it last, under the map's lock where it has one. papaya has no lock: there an entry whose count is zero stays
-//! dead, and is removed by its address by whoever comes first, so never its successor.
+//! The hand-written ones do it simply: what is not referenced outside the map is removed by the one who drops it last,
+//! under the map's lock where it has one. (Two threads that drop the last two of dashmap's at once both leave its entry
+//! behind. That costs it nothing here.) papaya has no lock: there an entry whose count is zero stays dead, and is removed
+//! by its address by whoever comes first, so never its successor.
 
 use crate::measure::Interning;
 use dashmap::DashMap;
