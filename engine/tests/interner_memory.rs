@@ -76,9 +76,9 @@ fn a_look_up_takes_nothing_and_a_tag_gives_its_text_back() {
     println!("{waits} bytes wait after {DROPPED} tags");
     assert!(waits < DROPPED * 128 + (64 << 10), "{waits} bytes wait");
 
-    // However many come and go, no more waits than a batch. (Not ever new ones, for this thread remembers more and more.)
+    // However many come and go, no more waits than a batch, and this thread remembers no more.
     for n in 0..20 * DROPPED {
-        drop(interner.intern(&format!("{}{}", n % 64, "x".repeat(TEXT_MAX - 8))).unwrap());
+        drop(interner.intern(&format!("{n}{}", "x".repeat(TEXT_MAX - 8))).unwrap());
     }
     let waits = heap_bytes() - start;
     println!("{waits} bytes wait after many more");

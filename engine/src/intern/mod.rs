@@ -345,7 +345,7 @@ impl<'a> Session<'a> {
         self.done = self.done + done;
         let (tag, id) = found?;
         if let Some(recent) = &mut self.recent {
-            self.inner.slots.note(recent, hashed.text, &tag, id);
+            self.inner.slots.note(recent, hashed.text, &tag, id, done.hits > 0);
         }
         Ok(tag)
     }

@@ -33,7 +33,7 @@ pub(super) struct Recent {
     /// The interner whose addresses these are, and no other's.
     of: usize,
     guesses: Box<[Guess]>,
-    /// How many guesses have found no room.
+    /// How many guesses about tags that were found in the index have had no room.
     outside: usize,
 }
 
@@ -104,26 +104,28 @@ impl Recent {
         self.guesses.len() < GUESSES_MAX && self.outside > self.guesses.len() / 2
     }
 
-    /// A text was found at this address of interner `of`. A thread that goes to another interner begins anew.
-    pub fn note(&mut self, of: usize, text: &[u8], address: Address) {
+    /// The tag of a text is at this address of interner `of`; it was found in the index, or is new. A thread that goes to
+    /// another interner begins anew.
+    pub fn note(&mut self, of: usize, text: &[u8], address: Address, found: bool) {
         if self.of != of {
             *self = Self::new(of, GUESSES);
         } else if self.is_crowded() {
             let mut more = Self::new(of, (GROWTH * self.guesses.len()).min(GUESSES_MAX));
             for guess in self.guesses.iter().filter(|guess| guess.address.is_some()) {
-                more.put(guess.clone());
+                more.put(guess.clone(), true);
             }
             *self = more;
         }
-        self.put(Guess { address: Some(address), sketch: sketch(text), text: Known::new(text) });
+        self.put(Guess { address: Some(address), sketch: sketch(text), text: Known::new(text) }, found);
     }
 
-    fn put(&mut self, guess: Guess) {
+    fn put(&mut self, guess: Guess, found: bool) {
         let first =
             |is: &dyn Fn(&Guess) -> bool| self.places(guess.sketch).find(|at| self.guesses.get(*at).is_some_and(is));
         let mut at = first(&|there| there.sketch == guess.sketch).or_else(|| first(&|there| there.address.is_none()));
-        if at.is_none() {
-            // Most stay outside, or those that come once would drive out those that come often.
+        if at.is_none() && found {
+            // Most stay outside, or those that come once would drive out those that come often; and all that are new,
+            // or tags that come and go would make the table large.
             let often = self.outside.is_multiple_of(OUTSIDE);
             at = self.places(guess.sketch).nth(self.outside / OUTSIDE % WAYS).filter(|_| often);
             self.outside += 1;
@@ -167,7 +169,7 @@ mod tests {
         for _ in 0..5 {
             for (text, tag) in texts.iter().zip(&tags) {
                 let (size, known) = (recent.guesses.len(), if recent.is_crowded() { knows(&recent) } else { 0 });
-                recent.note(OF, text.as_bytes(), tag.address(tag.id()));
+                recent.note(OF, text.as_bytes(), tag.address(tag.id()), true);
                 if recent.guesses.len() > size {
                     grown += 1;
                     assert_eq!(recent.guesses.len(), GROWTH * size);
@@ -176,6 +178,11 @@ mod tests {
             }
         }
         assert!(grown >= 3, "{grown}");
+        // New ones have no part in that.
+        let mut small = Recent::new(OF, GUESSES);
+        texts.iter().zip(&tags).for_each(|(text, tag)| small.note(OF, text.as_bytes(), tag.address(tag.id()), false));
+        assert_eq!((small.guesses.len(), small.outside), (GUESSES, 0));
+        assert!(knows(&small) > 0);
         assert!(knows(&recent) > texts.len() * 9 / 10);
     }
 }

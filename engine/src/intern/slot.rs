@@ -237,10 +237,11 @@ impl Slots {
         slot.retain(generation, || aside::contended(address)).map(|tag| (tag, compared))
     }
 
-    /// Lets a thread remember where the tag of this text is, which has this id. One of other slots is not remembered.
-    pub(super) fn note(&self, recent: &mut Recent, text: &[u8], tag: &TagRef, id: TagId) {
+    /// Lets a thread remember where the tag of this text is, which has this id and was found or is new. One of other
+    /// slots is not remembered.
+    pub(super) fn note(&self, recent: &mut Recent, text: &[u8], tag: &TagRef, id: TagId, found: bool) {
         if tag.tenant().is_some_and(|tenant| ptr::eq(&raw const tenant.owner.inner.slots, self)) {
-            recent.note(self.number, text, tag.address(id));
+            recent.note(self.number, text, tag.address(id), found);
         }
     }
 
