@@ -136,7 +136,7 @@ fn a_command_that_nobody_will_observe_does_not_stay() {
         stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
     };
     let lab = Lab::new();
-    let script = r#""$0" launch $$ -- touch began & echo $!; read"#;
+    let script = r#""$0" launch $$ 9 -- touch began & echo $!; read"#;
     let mut shell = Command::new("bash");
     shell.args(["-c", script, env!("CARGO_BIN_EXE_grove")]).current_dir(lab.path(""));
     let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -156,6 +156,6 @@ fn a_command_that_nobody_will_observe_does_not_stay() {
     until("it is gone", &[None, Some('Z')]);
     assert!(!lab.path("began").exists());
     // Nor does one begin that comes too late.
-    lab.run(&["launch", "1", "--", "touch", "began"]).expect(1).said(&["nobody observes"]);
+    lab.run(&["launch", "1", "9", "--", "touch", "began"]).expect(1).said(&["nobody observes"]);
     assert!(!lab.path("began").exists());
 }
