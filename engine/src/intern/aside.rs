@@ -157,3 +157,6 @@ pub(super) fn references() -> u32 {
 pub(super) fn any_contended() -> bool {
     OWN.with(|own| own.places.iter().any(|place| place.address.get().is_some()))
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

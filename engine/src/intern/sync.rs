@@ -10,8 +10,8 @@
 //! has one in [`fault`], which is false unless a build of the models (`cfg(mutants)`) is told to switch it on; so a
 //! fault costs the program nothing, and the places where the protocol could go wrong can be listed.
 
-/// The orderings, and why they suffice. There is no `SeqCst`: where a step looks at two
-/// atomics, [`take`] orders what it must see.
+/// The orderings, and why they suffice. There is no `SeqCst`: where a step looks at two atomics,
+/// [`take`] orders what it must see.
 pub mod order {
     use super::fault;
     use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
