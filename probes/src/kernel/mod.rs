@@ -53,8 +53,8 @@
 //!   suppressed, have the name that was asked for, made absolute as a failed open's is.
 //! - DNS questions after the first of a message. Over TCP, messages after the fourth of a segment, those that end in
 //!   another segment than they begin in, and those behind the end of such a one.
-//! - The path of a script is as given to `execve`, made absolute by the working directory; symbolic links in it are
-//!   not followed. Its interpreter's path is.
+//! - The path of a script whose own file cannot be found, which is then as given to `execve` and marked so. It is not
+//!   found behind a million files that are closed by the same exec.
 //! - What our own forks do before they execute a program: it is our doing.
 //! - A directory that another cgroup moved within the window, or a request of io_uring, is not told about again for
 //!   files that are opened below it. What a cgroup's own calls move is.
@@ -75,4 +75,4 @@ pub use hooks::HookState;
 pub use load::AttachError;
 pub use options::{Classes, Options, Scope};
 pub use probes::{DrainStats, Probes, Strays};
-pub use record::{Cause, Class, Count, Facts, Record, What};
+pub use record::{Cause, Class, Count, Facts, PathFacts, Record, What};

@@ -4,11 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use grove::event::Sink;
+use grove::event::{Body, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::Owner;
-use super::intake::{Intake, PathFacts};
+use super::intake::Intake;
 use super::places::Places;
 use crate::kernel::{AttachError, Cause, Class, Count, HookState, Options, Probes, Record, Strays, What};
 
@@ -29,6 +29,18 @@ impl Of {
             Self::One(owner) => *owner,
             Self::Places(places) => places.owner(cgroup, intake),
         }
+    }
+
+    /// The same event; an exec in a container says whether the program is the container runtime's. It is if the process
+    /// has not come in: not below another root than the host's programs have, or only where a service of the host has
+    /// one. Of a command, and of the host itself, nothing is left out as set-up.
+    fn with_runtime<'a>(&mut self, event: EventRef<'a>, owner: Owner, entered: u64, intake: &Intake) -> EventRef<'a> {
+        let Body::Exec(exec) = event.body else { return event };
+        let runtime = match (self, owner) {
+            (Self::One(_), _) | (_, Owner::Host) => false,
+            (Self::Places(places), Owner::Container(_)) => entered == 0 || places.is_host(entered, intake),
+        };
+        EventRef { body: Body::Exec(Exec { runtime: Some(runtime), ..exec }), ..event }
     }
 }
 
@@ -129,8 +141,8 @@ impl ByKernel {
                 if unwanted && excluded.last() != Some(&record.cgroup) {
                     excluded.push(record.cgroup);
                 }
-                let facts = PathFacts { cut: record.facts.cut, detached: record.facts.detached };
-                intake.event(owner, event, facts, sink);
+                let event = of.with_runtime(event, owner, record.facts.entered, intake);
+                intake.event(owner, event, record.facts, sink);
             }
             What::CgroupNew { path, by } => {
                 if let Of::Places(places) = of
