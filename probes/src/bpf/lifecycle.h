@@ -4,6 +4,11 @@
 #pragma once
 #include "open.h"
 
+enum {
+    NR_EXIT = 60,
+    NR_EXIT_GROUP = 231,
+};
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(grove_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -48,14 +53,19 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(grove_exit, struct task_struct *task)
 {
     struct task_struct *leader = task->group_leader;
-    // Only the last thread ends the process; the leader takes along what it kept, though.
+    // Only the last thread ends the process; the leader takes along what it kept, though. The others are of interest for
+    // the call by which a thread ends, and a process: it does not return, so it is seen here.
     bool last = !task->signal->live.counter;
-    if (task->tgid == self || (!last && task != leader))
+    bool goes = last || task == leader;
+    struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+    __u64 nr = regs->orig_ax;
+    bool called = !(task->thread_info.status & TASK_COMPAT) && (nr == NR_EXIT || nr == NR_EXIT_GROUP);
+    if (task->tgid == self || !(goes || (called && wanted(CLASS_SYSCALLS))))
         return 0;
     __u64 cgroup = cgroup_of(task);
     struct process *p = process_of(leader, true);
     if (!p) {
-        count_lost(cgroup, CLASS_EXIT, CAUSE_MAP_FULL);
+        count_lost(cgroup, goes ? CLASS_EXIT : CLASS_SYSCALLS, CAUSE_MAP_FULL);
         return 0;
     }
     if (!in_scope(p, task->tgid, cgroup) || (last && __sync_lock_test_and_set(&p->ended, 1)))
@@ -65,12 +75,10 @@ int BPF_PROG(grove_exit, struct task_struct *task)
         bpf_map_delete_elem(&followed, &tgid);
     }
     if (wanted(CLASS_SYSCALLS)) {
-        // The call that ends a process does not return: it is seen here.
-        struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-        __u64 nr = regs->orig_ax;
-        if (!(task->thread_info.status & TASK_COMPAT) && (nr == 60 || nr == 231))
+        if (called)
             note_call(p, nr);
-        flush_calls(p, leader, cgroup);
+        if (goes)
+            flush_calls(p, leader, cgroup);
     }
     if (!last || !wanted(CLASS_EXIT))
         return 0;
