@@ -127,7 +127,7 @@ static __always_inline __u64 put_program(struct scratch *s, __u64 file, __u64 en
     struct super_block *sb = 0;
     unsigned long number = 0;
     __u32 device = 0;
-    path_numbers(&w->dentry, &w->mnt, &((struct file *)file)->f_path);
+    path_numbers(&w->mnt, &((struct file *)file)->f_path);
     __u64 begin = walk_up(end) & TEXT_MASK;
     bpf_probe_read_kernel(&inode, 8, &((struct file *)file)->f_inode);
     bpf_probe_read_kernel(&number, 8, &inode->i_ino);
@@ -253,7 +253,7 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     bpf_probe_read_kernel(&r->inode, 8, &inode->i_ino);
 
     end = begin;
-    path_numbers(&w->dentry, &w->mnt, &task->fs->pwd);
+    path_numbers(&w->mnt, &task->fs->pwd);
     begin = walk_up(end) & TEXT_MASK;
     if (w->marks)
         begin = end; // no directory to resolve anything against

@@ -54,7 +54,7 @@ __noinline int opened(__u64 file)
     struct walk *w = &s->walk;
     w->dentry = 0;
     if (file)
-        path_numbers(&w->dentry, &w->mnt, &((struct file *)file)->f_path);
+        path_numbers(&w->mnt, &((struct file *)file)->f_path);
     if (!w->dentry || read_above(&w->above, w->dentry)) {
         count_lost(o->cgroup, CLASS_OPEN, CAUSE_UNREADABLE);
         return 0;

@@ -18,11 +18,9 @@ static __always_inline int read_above(struct above *a, __u64 dentry)
     return bpf_probe_read_kernel(&a->name, 16, &d->d_name);
 }
 
-static __always_inline __u64 root_of_mount(__u64 mnt)
+static __always_inline void find_mount_root(struct walk *w)
 {
-    __u64 root = 0;
-    bpf_probe_read_kernel(&root, 8, &((struct vfsmount *)mnt)->mnt_root);
-    return root;
+    bpf_probe_read_kernel(&w->mnt_root, 8, &((struct vfsmount *)w->mnt)->mnt_root);
 }
 
 // Handed from one step to the next: its place is known, the rest is in the scratch.
@@ -46,8 +44,8 @@ static long step_up(__u32 i, struct climb *c)
     bool adrift = false;
     if (w->dentry == w->mnt_root) {
         struct mount *m = (struct mount *)(w->mnt - bpf_core_field_offset(struct mount, mnt));
-        __u64 parent = 0;
-        bpf_probe_read_kernel(&parent, 8, &m->mnt_parent);
+        bpf_probe_read_kernel(&w->above.parent, 8, &m->mnt_parent);
+        __u64 parent = w->above.parent;
         // The root of all mounts, but not the process's: outside its view.
         if (!parent || parent == (__u64)m) {
             if (w->names)
@@ -57,7 +55,7 @@ static long step_up(__u32 i, struct climb *c)
         } else {
             bpf_probe_read_kernel(&w->dentry, 8, &m->mnt_mountpoint);
             w->mnt = parent + bpf_core_field_offset(struct mount, mnt);
-            w->mnt_root = root_of_mount(w->mnt);
+            find_mount_root(w);
             return 0;
         }
     }
@@ -94,7 +92,7 @@ __noinline __u32 walk_up(__u32 end)
         return end;
     struct climb c = {.s = s};
     struct walk *w = &s->walk;
-    w->mnt_root = root_of_mount(w->mnt);
+    find_mount_root(w);
     w->at = end;
     w->floor = end > PATH_MAX ? end - PATH_MAX : 0;
     w->names = 0;
@@ -113,18 +111,15 @@ __noinline __u32 walk_up(__u32 end)
     return at;
 }
 
-// A path as plain numbers.
-static __always_inline void path_numbers(__u64 *dentry, __u64 *mnt, const struct path *path)
+// A path as plain numbers, to where there is room for both.
+static __always_inline void path_numbers(__u64 *mnt_and_dentry, const struct path *path)
 {
-    struct path p = {};
-    bpf_probe_read_kernel(&p, sizeof(p), path);
-    *dentry = (__u64)p.dentry;
-    *mnt = (__u64)p.mnt;
+    bpf_probe_read_kernel(mnt_and_dentry, sizeof(struct path), path);
 }
 
 static __always_inline void walk_from(struct walk *w, struct task_struct *task)
 {
-    path_numbers(&w->root_dentry, &w->root_mnt, &task->fs->root);
+    path_numbers(&w->root_mnt, &task->fs->root);
 }
 
 // The open file behind `fd`, as a number to read from; 0 if there is none.
@@ -151,11 +146,11 @@ static __always_inline bool base_of(struct walk *w, struct task_struct *task, in
     w->dentry = 0;
     w->mnt = 0;
     if (fd == AT_FDCWD) {
-        path_numbers(&w->dentry, &w->mnt, &task->fs->pwd);
+        path_numbers(&w->mnt, &task->fs->pwd);
     } else {
         __u64 file = file_at(task, fd);
         if (file)
-            path_numbers(&w->dentry, &w->mnt, &((struct file *)file)->f_path);
+            path_numbers(&w->mnt, &((struct file *)file)->f_path);
     }
     return w->dentry;
 }

@@ -8,7 +8,7 @@ use grove::event::{Body, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::Owner;
-use super::intake::Intake;
+use super::intake::{Intake, no_runtime};
 use super::places::Places;
 use crate::kernel::{AttachError, Cause, Class, Count, HookState, Options, Probes, Record, Strays, What};
 
@@ -33,14 +33,15 @@ impl Of {
 
     /// The same event; an exec in a container says whether the program is the container runtime's. It is if the process
     /// has not come in: not below another root than the host's programs have, or only where a service of the host has
-    /// one. Of a command, and of the host itself, nothing is left out as set-up.
+    /// one.
     fn with_runtime<'a>(&mut self, event: EventRef<'a>, owner: Owner, entered: u64, intake: &Intake) -> EventRef<'a> {
-        let Body::Exec(exec) = event.body else { return event };
-        let runtime = match (self, owner) {
-            (Self::One(_), _) | (_, Owner::Host) => false,
-            (Self::Places(places), Owner::Container(_)) => entered == 0 || places.is_host(entered, intake),
-        };
-        EventRef { body: Body::Exec(Exec { runtime: Some(runtime), ..exec }), ..event }
+        match (self, owner, event.body) {
+            (Self::Places(places), Owner::Container(_), Body::Exec(exec)) => {
+                let runtime = Some(entered == 0 || places.is_host(entered, intake));
+                EventRef { body: Body::Exec(Exec { runtime, ..exec }), ..event }
+            }
+            _ => no_runtime(event),
+        }
     }
 }
 

@@ -179,6 +179,7 @@ impl Intake {
             Owner::Host => None,
             Owner::Container(index) => Some(index),
         };
+        let event = if index.is_none() { no_runtime(event) } else { event };
         self.clock.pass(event.ts);
         let mut buffers = std::mem::take(&mut self.buffers);
         let event = EventRef { body: whole_paths(event.body, facts, &mut buffers), ..event };
@@ -453,8 +454,16 @@ impl Sink for Implied<'_> {
     fn implied(&mut self, event: EventRef<'_>) {
         match self.intake.containers.of_id(event.container) {
             Some(index) => self.intake.forward(index, event, false, self.sink),
-            None => self.sink.implied(event),
+            None => self.sink.implied(no_runtime(event)),
         }
+    }
+}
+
+/// The same event of the host, or of a command: whatever runs there, nothing is left out as a container's set-up.
+pub(super) fn no_runtime(event: EventRef<'_>) -> EventRef<'_> {
+    match event.body {
+        Body::Exec(exec) => EventRef { body: Body::Exec(Exec { runtime: Some(false), ..exec }), ..event },
+        _ => event,
     }
 }
 

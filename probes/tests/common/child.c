@@ -8,6 +8,7 @@
 #include <linux/io_uring.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <sched.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -353,6 +354,12 @@ int main(int argc, char **argv)
             socket_call(call);
         }
         return 0;
+    }
+    // setns-exec NAMESPACE PROGRAM ARG...: executes it in the mount namespace.
+    if (!strcmp(a[0], "setns-exec")) {
+        if (!setns(open(a[1], O_RDONLY), 0))
+            execv(a[2], a + 2);
+        return errno;
     }
     // many-closing N PROGRAM: executes it while N files are open that close on exec.
     if (!strcmp(a[0], "many-closing")) {
