@@ -241,6 +241,7 @@ fn all_of_it_is_what_strace_saw() {
 fn it_is_of_every_kind() {
     let Some(observed) = &*OBSERVED else { return };
     let lines = learned::lines(&observed.profile);
+    println!();
     lines.iter().for_each(|line| println!("seen {line}"));
     let kinds: BTreeSet<_> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(kinds, BTreeSet::from(["call", "capability", "file", "name", "peer", "program"]));
