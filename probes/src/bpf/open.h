@@ -9,8 +9,10 @@
 // Puts the record of the text from `begin` on and the `fixed` bytes behind it.
 static __always_inline bool put_text(struct scratch *s, __u64 begin, __u32 fixed, __u64 cgroup, __u32 class)
 {
-    begin = BOUNDED(begin, TEXT_MASK);
-    return put(s->text + begin, BOUNDED(TEXT_BYTES - begin, TEXT_MASK) + fixed, cgroup, class);
+    __u64 text = BOUNDED(TEXT_BYTES - begin, TEXT_MASK);
+    if (!text)
+        return put(s->fixed, fixed, cgroup, class);
+    return put(s->text + BOUNDED(begin, TEXT_MASK), text + fixed, cgroup, class);
 }
 
 // `said`: what follows is what was asked for, not what it led to.
