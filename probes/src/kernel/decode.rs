@@ -231,6 +231,7 @@ fn exec<'a>(rest: &mut Rest<'a>, text_bytes: usize, marks: u8, facts: &mut Facts
         gid: Some(gid),
         fileless: marks & mark::FILELESS != 0,
         upper_layer: marks & mark::UPPER != 0,
+        runtime: None,
     })
 }
 

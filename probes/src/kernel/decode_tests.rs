@@ -71,6 +71,7 @@ fn an_exec_has_its_texts_in_order() {
         gid: Some(1001),
         fileless: true,
         upper_layer: false,
+        runtime: None,
     };
     check(&exec, Body::Exec(expected));
 }
