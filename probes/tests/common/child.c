@@ -9,6 +9,7 @@
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -434,6 +435,16 @@ int main(int argc, char **argv)
     // sleep MS in one call that does not return.
     if (!strcmp(a[0], "pause"))
         return pause();
+    // back pause: a child goes to the root that descriptor 3 is, and both pause until their parents end.
+    if (!strcmp(a[0], "back")) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (!fork()) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (fchdir(3) || chroot("."))
+                return errno;
+        }
+        return pause();
+    }
     if (!strcmp(a[0], "hostname")) // needs CAP_SYS_ADMIN
         return sethostname("", 0) && syscall(SYS_sethostname, "x", (size_t)-1) < 0 ? errno : 0;
     if (!strcmp(a[0], "chroot"))
