@@ -329,13 +329,18 @@ int main(int argc, char **argv)
     }
     if (!strcmp(a[0], "chdir-open"))
         return chdir(a[1]) || open(a[2], O_RDONLY) < 0 ? errno : 0;
-    // renamed DIR NAME DIR2: NAME is opened below DIR, and again when that is DIR2.
-    if (!strcmp(a[0], "renamed")) {
+    // renamed|uring-renamed DIR NAME DIR2: NAME is opened below DIR, and again when that is DIR2.
+    if (strstr(a[0], "renamed")) {
         char path[4096];
         snprintf(path, sizeof(path), "%s/%s", a[1], a[2]);
         close(open(path, O_RDONLY));
-        if (rename(a[1], a[3]))
-            return errno;
+        struct io_uring_sqe sqe = {.opcode = IORING_OP_RENAMEAT,
+                                   .fd = AT_FDCWD,
+                                   .addr = (uintptr_t)a[1],
+                                   .addr2 = (uintptr_t)a[3],
+                                   .len = AT_FDCWD};
+        if (!strcmp(a[0], "renamed") ? rename(a[1], a[3]) : through_uring(&sqe))
+            return 1;
         snprintf(path, sizeof(path), "%s/%s", a[3], a[2]);
         return open(path, O_RDONLY) < 0 ? errno : 0;
     }
