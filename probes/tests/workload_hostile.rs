@@ -94,7 +94,7 @@ fn what_a_docker_socket_answers_is_read_up_to_a_limit() {
         ("chunks", format!("{OK}Transfer-Encoding: chunked\r\n\r\n"), "4\r\n    \r\n", "longer than"),
         ("one chunk", format!("{OK}Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n"), " ", "longer than"),
         ("deep", format!("{OK}\r\n{{\"X\":"), "[", "longer than"),
-        ("headers", OK.to_owned(), "X: y\r\n", "header"),
+        ("headers", OK.to_owned(), "X: y\r\n", "too large"),
         ("one header", format!("{OK}X: "), "y", "too large"),
         ("no line", String::new(), "y", "HTTP"),
         ("not yet", String::new(), "HTTP/1.1 100 Continue\r\n\r\n", "did not answer within 1s"),
@@ -188,8 +188,8 @@ fn what_a_grpc_socket_answers_is_read_up_to_a_limit() {
     for (what, head, rest, header, said) in [
         ("a message of 4 GiB", message(u32::MAX, &[]), spaces.clone(), 1, "too large"),
         ("one beyond the limit", message((1 << 20) + 1, &[]), spaces.clone(), 1, "too large"),
-        ("messages without end", message(0, &[]), message(0, &[]), 1, "did not answer within 1s"),
-        ("namespaces", message(empty_name.len() as u32, &empty_name), message(0, &[]), 1, "did not answer within 1s"),
+        ("messages without end", message(0, &[]), message(0, &[]).repeat(3000), 1, ""),
+        ("namespaces", message(empty_name.len() as u32, &empty_name), message(0, &[]).repeat(3000), 1, ""),
         ("a long header", message(0, &[]), spaces.clone(), 1 << 20, ""),
     ] {
         for runtime in [Runtime::Containerd, Runtime::Crio] {
