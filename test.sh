@@ -75,12 +75,27 @@ elif [ -n "$missing" ]; then
     echo "not installed:$missing; the tests that need them say that they are skipped" >&2
 fi
 
+# Without the cgroups beside this command's own: whoever put it there puts others there as they come.
+not_beside_ours() {
+    awk -F: -v ours="$(cut -d: -f3- /proc/self/cgroup | sort -u | tr '\n' ':')" '
+        BEGIN { n = split(ours, own, ":") }
+        {
+            for (i = 1; i <= n; i++) {
+                parent = own[i]; sub("/[^/]*$", "", parent)
+                if (parent == "") continue
+                at = index($0 "/", parent "/")
+                if (at && index(substr($0, at) "/", own[i] "/") != 1 && length($0) >= at + length(parent)) next
+            }
+            print
+        }'
+}
+
 # What tests could leave behind: cgroups, mounts, network interfaces, what runtimes keep, temporary files, processes.
 state() (
     set +eo pipefail       # much of it need not be there
     unset GROVE_TEST_SKIPS # all that tests start has it
     {
-        find /sys/fs/cgroup -type d
+        find /sys/fs/cgroup -type d | not_beside_ours
         cut -d ' ' -f 2,3 /proc/self/mounts | sed 's/^/mounted: /'
         find /sys/class/net /dev/shm /run/runc /run/crun /run/containerd /run/containers /run/docker /run/libpod \
             /run/netns /var/lib/containers /var/lib/containerd /var/lib/docker /var/lib/cni
