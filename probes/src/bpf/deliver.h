@@ -118,9 +118,3 @@ static __always_inline void remember(struct seen *s, const struct print *p, __u6
     s->b = p->b;
     s->at = now;
 }
-
-static __always_inline struct scratch *my_scratch(void)
-{
-    __u32 cpu = bpf_get_smp_processor_id();
-    return bpf_map_lookup_elem(&scratches, &cpu);
-}

@@ -6,6 +6,11 @@
 
 #define OVERLAYFS_MAGIC 0x794c7630
 
+enum {
+    NR_EXIT = 60,
+    NR_EXIT_GROUP = 231,
+};
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(grove_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -47,14 +52,19 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(grove_exit, struct task_struct *task)
 {
     struct task_struct *leader = task->group_leader;
-    // Only the last thread ends the process; the leader takes along what it kept, though.
+    // Only the last thread ends the process; the leader takes along what it kept, though. The others are of interest for
+    // the call by which a thread ends, and a process: it does not return, so it is seen here.
     bool last = !task->signal->live.counter;
-    if (task->tgid == self || (!last && task != leader))
+    bool goes = last || task == leader;
+    struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+    __u64 nr = regs->orig_ax;
+    bool called = !(task->thread_info.status & TASK_COMPAT) && (nr == NR_EXIT || nr == NR_EXIT_GROUP);
+    if (task->tgid == self || !(goes || (called && wanted(CLASS_SYSCALLS))))
         return 0;
     __u64 cgroup = cgroup_of(task);
     struct process *p = process_of(leader, true);
     if (!p) {
-        count_lost(cgroup, CLASS_EXIT, CAUSE_MAP_FULL);
+        count_lost(cgroup, goes ? CLASS_EXIT : CLASS_SYSCALLS, CAUSE_MAP_FULL);
         return 0;
     }
     if (!in_scope(p, task->tgid, cgroup) || (last && __sync_lock_test_and_set(&p->ended, 1)))
@@ -64,12 +74,10 @@ int BPF_PROG(grove_exit, struct task_struct *task)
         bpf_map_delete_elem(&followed, &tgid);
     }
     if (wanted(CLASS_SYSCALLS)) {
-        // The call that ends a process does not return: it is seen here.
-        struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-        __u64 nr = regs->orig_ax;
-        if (!(task->thread_info.status & TASK_COMPAT) && (nr == 60 || nr == 231))
+        if (called)
             note_call(p, nr);
-        flush_calls(p, leader, cgroup);
+        if (goes)
+            flush_calls(p, leader, cgroup);
     }
     if (!last || !wanted(CLASS_EXIT))
         return 0;
@@ -128,27 +136,27 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     struct file *file = bprm->file;
     struct inode *inode = file->f_inode;
     struct exec_record *r = (void *)s->fixed;
-    struct walk w = {};
-    walk_from(&w, task);
-    path_numbers(&w.dentry, &w.mnt, &file->f_path);
-    __u32 begin = walk_up(&w, TEXT_BYTES) & TEXT_MASK;
+    struct walk *w = &s->walk;
+    walk_from(w, task);
+    path_numbers(&w->dentry, &w->mnt, &file->f_path);
+    __u32 begin = walk_up(TEXT_BYTES) & TEXT_MASK;
     tail_of(&r->tail, KIND_EXEC, leader, cgroup, bpf_ktime_get_boot_ns());
     r->tail.text = (TEXT_BYTES - begin) & TEXT_MASK;
-    __u32 marks = w.marks;
+    __u32 marks = w->marks;
 
     // Who it is from now on: what it was, whether it forked in between, and what it runs.
     struct print l;
     print_begin(&l);
     print_add(&l, p->lineage);
     print_add(&l, p->chained);
-    print_add(&l, w.print.a);
+    print_add(&l, w->print.a);
     print_add(&l, inode->i_ino);
     print_add(&l, inode->i_sb->s_dev);
 
     __u32 end = begin;
-    path_numbers(&w.dentry, &w.mnt, &task->fs->pwd);
-    begin = walk_up(&w, end) & TEXT_MASK;
-    if (w.marks)
+    path_numbers(&w->dentry, &w->mnt, &task->fs->pwd);
+    begin = walk_up(end) & TEXT_MASK;
+    if (w->marks)
         begin = end; // no directory to resolve anything against
     r->cwd_bytes = (end - begin) & TEXT_MASK;
 
@@ -157,9 +165,9 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     if (bprm->filename != bprm->interp) {
         long n = bpf_probe_read_kernel_str(s->text, PATH_MAX, bprm->filename);
         if (n > 1) {
-            __u32 len = (n - 1) & (PATH_MAX - 1);
+            __u64 len = BOUNDED(n - 1, PATH_MAX - 1);
             begin = (begin - len) & TEXT_MASK;
-            bpf_probe_read_kernel(s->text + begin, len, s->text);
+            bpf_probe_read_kernel(s->text + BOUNDED(begin, TEXT_MASK), BOUNDED(len, PATH_MAX - 1), s->text);
             r->script_bytes = len;
             print_text(&l, len);
         }
@@ -167,24 +175,24 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
 
     struct mm_struct *mm = task->mm;
     __u64 from = mm->arg_start, have = mm->arg_end - from;
-    __u32 argv = have;
+    __u64 argv = have;
     if (have > ARGV_MAX) {
         argv = ARGV_MAX;
         marks |= MARK_ARGV_CUT;
     }
     r->argv_bytes = 0;
     if (argv && argv <= ARGV_MAX) {
-        __u32 to = (begin - argv) & TEXT_MASK;
-        if (!bpf_probe_read_user(s->text + to, argv, (void *)from)) {
+        __u64 to = BOUNDED(begin - argv, TEXT_MASK);
+        if (!bpf_probe_read_user(s->text + to, BOUNDED(argv, 2 * ARGV_MAX - 1), (void *)from)) {
             begin = to;
             r->argv_bytes = argv;
             // The first tells the programs of a multi-call binary apart.
             __u32 len = argv < PATH_MAX ? argv : PATH_MAX;
             if (!arguments) {
-                long n = bpf_probe_read_kernel_str(s->text, PATH_MAX, s->text + to);
+                long n = bpf_probe_read_kernel_str(s->text, PATH_MAX, s->text + BOUNDED(to, TEXT_MASK));
                 len = n > 0 ? n : 0;
             } else {
-                bpf_probe_read_kernel(s->text, len, s->text + to);
+                bpf_probe_read_kernel(s->text, BOUNDED(len, 2 * PATH_MAX - 1), s->text + BOUNDED(to, TEXT_MASK));
                 if (len < have) {
                     // Arguments beyond are not compared: this process shares its descent with nobody.
                     print_add(&l, leader->start_boottime);
@@ -211,6 +219,6 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     r->uid = task->cred->euid.val;
     r->gid = task->cred->egid.val;
     r->tail.marks = marks;
-    put(s->text + (begin & TEXT_MASK), RECORD_BYTES(begin, *r), cgroup, CLASS_EXEC);
+    put_text(s, begin, sizeof(*r), cgroup, CLASS_EXEC);
     return 0;
 }

@@ -76,8 +76,9 @@ static __always_inline void tail_of(struct tail *t, enum kind kind, struct task_
     t->spare = 0;
 }
 
-// Tells the system calls gathered so far and begins a new set.
-static __always_inline void flush_calls(struct process *p, struct task_struct *leader, __u64 cgroup)
+// Tells the system calls gathered so far and begins a new set. A function of its own, so that its record takes no stack
+// where others are called.
+static __noinline int flush_calls(struct process *p, struct task_struct *leader, __u64 cgroup)
 {
     struct syscalls_record r = {};
     __u64 any = 0;
@@ -88,15 +89,16 @@ static __always_inline void flush_calls(struct process *p, struct task_struct *l
         any |= r.calls[i];
     }
     if (!any)
-        return;
+        return 0;
     tail_of(&r.tail, KIND_SYSCALLS, leader, cgroup, bpf_ktime_get_boot_ns());
     if (admit_new(cgroup, CLASS_SYSCALLS) == DELIVER && put(&r, sizeof(r), cgroup, CLASS_SYSCALLS))
-        return;
+        return 0;
     // The set is lost, but not what is in it if there is another: some calls are made only once.
     for (int i = 0; i < 8; i++) {
         if (r.calls[i])
             __sync_fetch_and_or(&p->calls[i], r.calls[i]);
     }
+    return 0;
 }
 
 static __always_inline void note_call(struct process *p, __u64 nr)
