@@ -55,8 +55,10 @@ skipped() {
 }
 
 # jq: the independent reader that importers are compared with. strace: the same for live events. python3: something with
-# threads to look at. clang-19: rebuilds the kernel programs. The rest: real containers, and what looks at them.
-packages="jq strace python3 clang-19 llvm-19 libbpf-dev bpftool util-linux busybox-static runc podman docker.io containerd"
+# threads to look at. clang-19: rebuilds the kernel programs. qemu and cpio: other kernels, which the tests download. The
+# rest: real containers, and what looks at them.
+packages="jq strace python3 clang-19 llvm-19 libbpf-dev libelf-dev bpftool qemu-system-x86 cpio util-linux busybox-static"
+packages="$packages runc podman docker.io containerd"
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
@@ -74,6 +76,11 @@ if [ -n "$missing" ] && [ $install = yes ] && [ "$(id -u)" = 0 ] && command -v a
 elif [ -n "$missing" ]; then
     echo "not installed:$missing; the tests that need them say that they are skipped" >&2
 fi
+
+have() {
+    local program
+    for program in "$@"; do command -v "$program" >/dev/null || return 1; done
+}
 
 # Without the cgroups beside this command's own: whoever put it there puts others there as they come.
 not_beside_ours() {
@@ -118,6 +125,12 @@ if command -v clang-19 >/dev/null; then
     probes/src/bpf/verify.sh
 else
     skipped "the kernel programs are not rebuilt and compared: clang-19 is not installed"
+fi
+say "other kernels"
+if [ "$(id -u)" = 0 ] && have qemu-system-x86_64 cpio apt-get runc strace; then
+    probes/tests/vm/run.sh
+else
+    skipped "the tests do not run on other kernels: that needs root, Debian's apt, qemu-system-x86, cpio, runc and strace"
 fi
 say "models of the lock-free parts, every interleaving"
 loom-tests/run.sh

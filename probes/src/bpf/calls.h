@@ -193,19 +193,6 @@ static __always_inline void message_sent(struct socket_call *c, __u64 header, bo
     socket_called();
 }
 
-struct sends {
-    __u64 headers;
-    bool wide;
-};
-
-static long message_of_many_sent(__u32 i, struct sends *of)
-{
-    struct scratch *s = my_scratch();
-    if (s)
-        message_sent(&s->socket, of->headers + i * (of->wide ? 64 : 32), of->wide);
-    return 0;
-}
-
 // A call that says whom it is about: connect, bind, and sends with an address.
 static __always_inline int call_addressed(struct scratch *s)
 {
@@ -243,8 +230,8 @@ static __always_inline int call_addressed(struct scratch *s)
         c->sent = true;
         c->flags = call->a[3];
         // The first of them failed, or so many were sent.
-        struct sends of = {.headers = call->a[1], .wide = call->wide};
-        bpf_loop(ret <= 0 ? 1 : ret > SENDS_MAX ? SENDS_MAX : ret, message_of_many_sent, &of, 0);
+        for (__u32 i = 0; i < SENDS_MAX && (i == 0 || i < ret); i++)
+            message_sent(c, call->a[1] + i * (call->wide ? 64 : 32), call->wide);
         return 0;
     }
     return 0;

@@ -248,7 +248,7 @@ impl Way {
         for _ in 1..LOADS_MAX {
             match self.attach_once(bpf, btf) {
                 Err(HookError::Program(ProgramError::LoadError { io_error, .. }))
-                    if matches!(io_error.raw_os_error(), Some(EINTR | EAGAIN | EINVAL)) => {}
+                    if matches!(io_error.raw_os_error(), Some(EINTR | EAGAIN)) => {}
                 other => return other,
             }
         }
@@ -315,16 +315,26 @@ impl HookError {
 
     /// This kernel will never take it: there is no such hook, or the program is not for this kernel's.
     fn is_of_the_kernel(&self) -> bool {
-        matches!(self, Self::Program(ProgramError::Btf(_)))
-            || self.answer().is_some_and(|e| e.kind() == ErrorKind::PermissionDenied)
+        let never = |e: &std::io::Error| e.kind() == ErrorKind::PermissionDenied || e.raw_os_error() == Some(EINVAL);
+        matches!(self, Self::Program(ProgramError::Btf(_))) || self.answer().is_some_and(never)
     }
 }
 
-/// An error and its causes in one line, without the verifier's novel.
+/// What the verifier took exception to: of its novel, the end before the figures.
+fn objection(log: &str) -> Option<&str> {
+    let figures = ["verification time", "stack depth", "processed"];
+    log.lines().rfind(|line| !line.is_empty() && !figures.iter().any(|figure| line.starts_with(figure)))
+}
+
+/// An error and its causes in one line.
 fn plain(error: &ProgramError) -> String {
     use std::error::Error;
     let mut text = match error {
-        ProgramError::LoadError { io_error, .. } => return format!("the kernel refused the program: {io_error}"),
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let said = objection(&log).map(|said| format!(": {said}")).unwrap_or_default();
+            return format!("the kernel refused the program: {io_error}{said}");
+        }
         ProgramError::Btf(e) => return format!("the kernel has no such hook: {e}"),
         other => other.to_string(),
     };

@@ -83,7 +83,8 @@ pub(super) fn load(options: &Options) -> Result<Loaded, AttachError> {
     let bpf = EbpfLoader::new()
         .btf(Some(&btf))
         .allow_unsupported_maps() // task storage, which only the programs use
-        .verifier_log_level(VerifierLogLevel::DISABLE)
+        // The least with which a refusal has its own error and says why.
+        .verifier_log_level(VerifierLogLevel::STATS)
         .override_global("self", &own_pid, true)
         .override_global("scope", &scope, true)
         .override_global("failed", &failed, true)

@@ -38,10 +38,9 @@ kernel() {
     mv "$image.part" "$image"
 }
 
-# Where cargo has put a test, which it builds if need be.
+# Where cargo puts a test of the workspace, built as for all other tests.
 test_binary() {
-    cargo test --locked --quiet -p "$1" --test "$2" --no-run --message-format=json |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | grep "/$2-" | tail -1
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' "$work/built" | grep "/deps/$1-"
 }
 
 # A copy without what is for debuggers, at the same path below the root.
@@ -56,8 +55,9 @@ put() {
 }
 
 say "building"
-live=$(test_binary grove-tools live)
-kernel_tests=$(test_binary grove-probes kernel)
+cargo test --workspace --locked --quiet --test live --test kernel --no-run --message-format=json >"$work/built"
+live=$(test_binary live)
+kernel_tests=$(test_binary kernel)
 grove=$PWD/target/debug/grove
 cc -O1 -Wall -Wextra -Wno-unused-parameter -static "$here/verifier.c" -o "$work/verifier" -lbpf -lelf -lz
 cc -O1 -pthread -static -x c probes/tests/common/child.c -o "$work/child"

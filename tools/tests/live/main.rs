@@ -17,6 +17,7 @@ mod loss;
 mod namespaces;
 mod podman;
 mod proc;
+mod refused;
 mod runc;
 mod strace;
 
