@@ -95,7 +95,7 @@ impl Workload {
             return Err(Miss::NoImage);
         }
         if self.image.len().max(self.tag.len()) > TEXT_MAX {
-            return Err(Miss::Unreachable(format!("the name of its image is longer than {TEXT_MAX} bytes")));
+            return Err(Miss::Unusable(format!("the name of its image is longer than {TEXT_MAX} bytes")));
         }
         for text in [&mut self.image_id, &mut self.name, &mut self.pod, &mut self.namespace] {
             text.take_if(|text| text.len() > TEXT_MAX);

@@ -313,7 +313,7 @@ impl Desk {
             };
             let elapsed = began.elapsed();
             let wait = (elapsed / 8).clamp(WAIT_MIN, WAIT_MAX);
-            if miss == Miss::NoImage || elapsed + wait > self.patience {
+            if matches!(miss, Miss::NoImage | Miss::Unusable(_)) || elapsed + wait > self.patience {
                 return Err(miss);
             }
             tokio::time::sleep(wait).await;
