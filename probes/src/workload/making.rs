@@ -39,7 +39,7 @@ pub fn making(argv: &[u8], cwd: &[u8], uid: u32) -> Option<Making> {
     }
     let path = |bytes| Path::new(OsStr::from_bytes(bytes));
     // Neither is known where the working directory has no path.
-    let bundle = path(cwd).join(path(bundle));
+    let bundle = if bundle.is_empty() { path(cwd).to_owned() } else { path(cwd).join(path(bundle)) };
     let bundle = (uid == 0 && bundle.is_absolute()).then_some(bundle);
     let user = (uid != 0).then_some(uid);
     Some(Making { container: ContainerRef { runtime: Runtime::Runc, id: id.to_owned(), pod: None, user }, bundle })
