@@ -27,7 +27,7 @@ static __always_inline __u64 add_maker(struct scratch *s, struct cgroup_record *
     r->uid = task->cred->euid.val;
     __u32 end = begin;
     walk_from(w, task);
-    path_numbers(&w->dentry, &w->mnt, &task->fs->pwd);
+    path_numbers(&w->mnt, &task->fs->pwd);
     begin = walk_up(end) & TEXT_MASK;
     if (w->marks)
         begin = end; // no directory to resolve anything against
