@@ -24,6 +24,7 @@ pub use sender::{Overflow, Sender};
 
 use crate::config::Config;
 use crate::event::EventBuf;
+use crate::hash::Keyed;
 use crate::intern::Interner;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::path::{BadPattern, Protect};
@@ -36,7 +37,6 @@ use crossbeam_queue::ArrayQueue;
 use gate::Gate;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use worker::{ShardView, Worker};
@@ -85,7 +85,7 @@ struct Shared {
     recordings: Mutex<Vec<Recording>>,
     failures: Mutex<Vec<String>>,
     batch_events: usize,
-    hasher: foldhash::fast::FixedState,
+    hasher: Keyed,
 }
 
 impl Shared {
@@ -93,7 +93,7 @@ impl Shared {
         if self.gates.len() == 1 {
             return 0;
         }
-        (self.hasher.hash_one(container) % self.gates.len() as u64) as usize
+        (self.hasher.bytes(container) % self.gates.len() as u64) as usize
     }
 
     fn ledger(&self) -> Ledger {
@@ -203,7 +203,7 @@ impl Engine {
             recordings: Mutex::default(),
             failures: Mutex::default(),
             batch_events: config.batch_events.max(1),
-            hasher: foldhash::fast::FixedState::default(),
+            hasher: Keyed::default(),
         });
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(count)
