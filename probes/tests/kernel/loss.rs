@@ -320,10 +320,10 @@ fn classes_that_are_switched_off_are_silent() {
 }
 
 /// A cgroup that is removed again.
-struct Group(std::path::PathBuf);
+pub struct Group(pub std::path::PathBuf);
 
 impl Group {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].into_iter().map(Path::new);
         let root = root.into_iter().find(|p| p.join("cgroup.procs").exists()).unwrap();
         let path = root.join(format!("grove-{name}-{}", std::process::id()));
