@@ -151,9 +151,9 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// Forgets every process: the container is gone.
     pub fn clear(&mut self) {
-        self.table.clear();
+        self.table = HashMap::with_hasher(self.table.hasher().clone());
         self.len = 0;
-        self.cwds = Cwds::default();
+        self.forgotten += std::mem::take(&mut self.cwds).refused();
     }
 
     /// Where each process of the table stands, to be changed in place.

@@ -16,6 +16,9 @@ const CGROUPS_MAX: usize = 1 << 16;
 /// Containers that are gone and still remembered, in case their workload is told.
 const GONE_MAX: usize = 4096;
 
+/// What stands before the number of a cgroup of which nothing else is known.
+const UNKNOWN: &[u8] = b"cgroup:";
+
 /// Which container of the table.
 pub type Index = usize;
 
@@ -145,7 +148,7 @@ impl Containers {
 
     /// A cgroup that is gone before anybody could ask whose it was: its events stay apart from all others.
     pub fn is_unknown(&mut self, cgroup: u64) -> Index {
-        let id = format!("cgroup:{cgroup}").into_bytes();
+        let id = [UNKNOWN, cgroup.to_string().as_bytes()].concat();
         let (index, new) = self.container(&id, None);
         self.assign(cgroup, Owner::Container(index));
         if let Some(container) = self.get_mut(index).filter(|_| new) {
@@ -195,6 +198,10 @@ impl Containers {
         {
             self.cgroup_gone(oldest);
         }
+        // Cgroups come and go for as long as the host runs.
+        if self.order.len() > 2 * self.owners.len() + GONE_MAX {
+            self.order.retain(|cgroup| self.owners.contains_key(cgroup));
+        }
     }
 
     /// A cgroup is gone. The container of which it was the last one, if it was.
@@ -206,6 +213,10 @@ impl Containers {
             return None;
         }
         container.gone = true;
+        if let Some(processes) = &mut container.processes {
+            // It may come back; until then a table as large as it ever was is of no use.
+            processes.known.shrink_to_fit();
+        }
         let id = container.id.clone();
         self.forget_later(id);
         Some(index)
@@ -225,6 +236,10 @@ impl Containers {
         let Some(index) = self.by_id.get(id).copied() else { return };
         if self.get(index).is_some_and(|container| container.gone) {
             self.by_id.remove(id);
+            // Nobody says that the cgroup of such a one is gone; its place in the table may be another's next.
+            if let Some(number) = id.strip_prefix(UNKNOWN).and_then(|n| str::from_utf8(n).ok()?.parse::<u64>().ok()) {
+                self.owners.remove(&number);
+            }
             if let Some(slot) = self.slots.get_mut(index) {
                 *slot = None;
             }
@@ -316,6 +331,37 @@ mod tests {
         }
         assert!(all.find(&who("0")).is_some() && all.find(&who("1")).is_none());
         assert_eq!(all.iter().count(), GONE_MAX + 1);
+    }
+
+    #[test]
+    fn a_cgroup_nobody_knows_is_nobodys_once_it_is_forgotten() {
+        let mut all = Containers::default();
+        for n in 0..3 * GONE_MAX as u64 {
+            all.is_unknown(n);
+        }
+        assert_eq!((all.owner(0), all.owners.len()), (None, GONE_MAX), "not the owner of another one's place");
+        assert_eq!(all.iter().count(), GONE_MAX);
+    }
+
+    #[test]
+    fn containers_that_come_and_go_leave_nothing_behind() {
+        let mut all = Containers::default();
+        for n in 0..10 * GONE_MAX as u64 {
+            let (index, _) = all.is_container(n, who(&n.to_string()));
+            let mut processes = Processes::default();
+            for pid in 0..100 {
+                processes.add((pid, n));
+                processes.remove((pid, n));
+            }
+            if let Some(container) = all.get_mut(index) {
+                container.processes = Some(processes);
+            }
+            all.cgroup_gone(n);
+        }
+        assert!(all.owners.is_empty() && all.order.len() <= GONE_MAX + 2, "{}", all.order.len());
+        assert_eq!((all.iter().count(), all.gone.len(), all.by_id.len()), (GONE_MAX, GONE_MAX, GONE_MAX));
+        let kept = all.iter().filter_map(|container| container.processes.as_ref());
+        assert_eq!(kept.map(|processes| processes.known.capacity()).sum::<usize>(), 0);
     }
 
     #[test]

@@ -68,6 +68,7 @@ impl Places {
     /// A cgroup is gone.
     pub(super) fn gone(&mut self, cgroup: u64) {
         self.made.remove(&cgroup);
+        self.paths.gone(cgroup);
     }
 
     /// Looks at all cgroups that there are. Those of the host.

@@ -14,6 +14,7 @@ mod convert;
 mod ending;
 mod hostile_names;
 mod inputs;
+mod memory;
 mod output;
 mod profiles;
 mod shapes;

@@ -10,7 +10,7 @@ use super::{Finding, Reason};
 use crate::event::{Body, EventRef, Exec, syscall_numbers};
 use crate::ledger::{Fate, Ignored};
 use crate::tree::{
-    Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Rules, Runs, Tree, behaviour,
+    Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Room, Rules, Runs, Tree, behaviour,
     unknown_program,
 };
 use std::collections::HashMap;
@@ -44,6 +44,8 @@ pub struct Checker {
     /// There is a profile to compare with. Without, a provisional checker only keeps what may have to be judged.
     compares: bool,
     processes_max: usize,
+    /// Whether there is memory for more findings.
+    room: Room,
     lineage: Lineage<Ran>,
     programs: Programs,
     noted: HashMap<(Ran, What), Noted>,
@@ -67,6 +69,7 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: rules.processes_max,
+            room: rules.room.clone(),
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
             noted: HashMap::new(),
@@ -103,6 +106,7 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: self.processes_max,
+            room: self.room,
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
             noted: HashMap::new(),
@@ -171,7 +175,8 @@ impl Checker {
         findings
     }
 
-    /// Distinct findings that were not kept, because a container has 65,536 at most; each time they were made.
+    /// Distinct findings that were not kept, because a container has 65,536 at most or there was no memory for more;
+    /// each time they were made.
     pub fn suppressed(&self) -> u64 {
         if self.compares { self.suppressed } else { 0 }
     }
@@ -190,6 +195,8 @@ impl Checker {
     /// The container is gone, and its processes with it.
     pub fn forget_processes(&mut self) {
         self.lineage.clear();
+        self.noted.shrink_to_fit();
+        self.text = String::new();
     }
 
     /// Compares one event. [`Fate::New`] is drift, [`Fate::Known`] none.
@@ -418,7 +425,9 @@ impl Checker {
         let is_finding = new.reason.is_some();
         let bytes = key.1.text_bytes();
         let few = if is_finding { self.found < FINDINGS_MAX } else { self.noted.len() - self.found < CANDIDATES_MAX };
-        if !few || self.text_bytes + bytes > TEXT_BYTES_MAX {
+        let is_exec = matches!(key.1, What::Exec { .. });
+        let room = if is_exec { self.room.is_left_for_programs() } else { self.room.is_left() };
+        if !few || !room || self.text_bytes + bytes > TEXT_BYTES_MAX {
             *if is_finding { &mut self.suppressed } else { &mut self.unjudged } += new.count;
             return;
         }
