@@ -299,8 +299,11 @@ fn record_bytes(host: Host) -> usize {
     share(host, 64, 256 << 10, 4 << 20, 64 << 10)
 }
 
-/// Variables that begin like ours and are somebody else's: the tests look for real captures there.
-const NOT_OURS: [&str; 1] = ["GROVE_CAPTURES"];
+/// Whether a variable is a setting: one that begins like one may also be the tests'.
+fn is_ours(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"GROVE_") && !name.starts_with(b"GROVE_TEST_") && name != b"GROVE_CAPTURES"
+}
 
 /// One variable, whatever its type.
 struct Variable {
@@ -435,8 +438,7 @@ impl Config {
         let mut twice = None;
         for (name, value) in vars {
             let name = name.into();
-            let ours = name.as_encoded_bytes().starts_with(b"GROVE_") && !NOT_OURS.iter().any(|other| name == *other);
-            if ours && given.insert(name.clone(), value.into()).is_some() {
+            if is_ours(&name) && given.insert(name.clone(), value.into()).is_some() {
                 twice = Some(name);
             }
         }
