@@ -8,7 +8,8 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::support::{Ended, Lab, Ledger, skip};
+use crate::skips::skipped;
+use crate::support::{Ended, Lab, Ledger};
 
 /// The limit of the issue.
 const LIMIT: u64 = 64 << 20;
@@ -26,7 +27,7 @@ impl Limited {
         } else {
             Self::make(Path::new("/sys/fs/cgroup").join(name), "memory.max")
         };
-        made.or_else(|e| skip(&format!("no cgroup with a limit of memory can be made: {e}")).ok_or(())).ok()
+        made.map_err(|e| skipped(&format!("no cgroup with a limit of memory can be made: {e}"))).ok()
     }
 
     fn make(path: PathBuf, limit: &str) -> io::Result<Self> {
