@@ -4,7 +4,7 @@
 //! all names seen, those with the k smallest hashes are kept. Which ones that are depends on the set alone,
 //! not on order or grouping; and the denser they sit, the larger the set.
 
-use xxhash_rust::xxh3::xxh3_64;
+use crate::hash::blake3_64;
 
 /// How many names a [`Sketch`] keeps. The estimate's standard error is about 1/√14, 27 %.
 pub const SKETCH_SIZE: usize = 16;
@@ -21,7 +21,7 @@ pub struct Sketch {
 impl Sketch {
     /// Adds a name; returns whether that changed the sketch.
     pub fn insert(&mut self, name: &str) -> bool {
-        self.insert_hashed(xxh3_64(name.as_bytes()), name)
+        self.insert_hashed(blake3_64(name.as_bytes()), name)
     }
 
     /// Adds every name of the set that `other` is a sketch of. Commutative, associative, idempotent.
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn the_hash_and_the_estimate_are_part_of_the_format() {
         // XXH3-64 of the empty text, from its specification.
-        assert_eq!(xxh3_64(b""), 0x2d06_8005_38d3_94c2);
+        assert_eq!(blake3_64(b""), 0x2d06_8005_38d3_94c2);
         let with_largest = |largest: u64| {
             let mut kept: Vec<_> = (0..15).map(|hash| (hash, "".into())).collect();
             kept.push((largest, "".into()));
@@ -185,7 +185,7 @@ mod tests {
         #[test]
         fn keeps_the_smallest_hashes(names in names()) {
             let sketch = sketch(&names);
-            let set: BTreeSet<_> = names.iter().map(|n| (xxh3_64(n.as_bytes()), n.as_str())).collect();
+            let set: BTreeSet<_> = names.iter().map(|n| (blake3_64(n.as_bytes()), n.as_str())).collect();
             let mut expect: Vec<_> = set.iter().take(SKETCH_SIZE).map(|(_, n)| *n).collect();
             expect.sort_unstable();
             prop_assert_eq!(sketch.exemplars(), expect);

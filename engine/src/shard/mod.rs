@@ -25,6 +25,7 @@ pub use sender::{Overflow, Sender};
 
 use crate::config::Config;
 use crate::event::EventBuf;
+use crate::hash::Keyed;
 use crate::intern::Interner;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::path::{BadPattern, Protect};
@@ -38,7 +39,6 @@ use gate::Gate;
 use memory::{Copies, Memory};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use worker::{ShardView, Worker};
@@ -88,7 +88,7 @@ struct Shared {
     failures: Mutex<Vec<String>>,
     batch_events: usize,
     memory: Arc<Memory>,
-    hasher: foldhash::fast::FixedState,
+    hasher: Keyed,
 }
 
 impl Shared {
@@ -96,7 +96,7 @@ impl Shared {
         if self.gates.len() == 1 {
             return 0;
         }
-        (self.hasher.hash_one(container) % self.gates.len() as u64) as usize
+        (self.hasher.bytes(container) % self.gates.len() as u64) as usize
     }
 
     fn ledger(&self) -> Ledger {
@@ -217,7 +217,7 @@ impl Engine {
             failures: Mutex::default(),
             batch_events: config.batch_events.max(1),
             memory: memory.clone(),
-            hasher: foldhash::fast::FixedState::default(),
+            hasher: Keyed::default(),
         });
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(count)

@@ -8,13 +8,13 @@ use super::waiting::{Turn, Waiting};
 use super::{Limits, Mode, counted};
 use crate::config::Config;
 use crate::event::{Body, EventBuf, EventRef, Stored};
+use crate::hash::Keyed;
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::profile::drift::{Checker, Finding};
 use crate::tree::{ActivityTree, Rules};
 use hashbrown::HashTable;
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ pub(super) struct Worker {
     accounted: bool,
     /// Held events that are being replayed and are not yet settled.
     replaying: u64,
-    hasher: foldhash::fast::FixedState,
+    hasher: Keyed,
     rules: Arc<Rules>,
     mode: Mode,
     interner: Interner,
@@ -120,7 +120,7 @@ impl Worker {
             done: 0,
             accounted: false,
             replaying: 0,
-            hasher: foldhash::fast::FixedState::with_seed(std::hash::RandomState::new().hash_one(1_u8)),
+            hasher: Keyed::default(),
             rules,
             mode,
             interner,
@@ -329,10 +329,10 @@ impl Worker {
         if let Some(slot) = self.containers.get_mut(index) {
             *slot = Some(container);
         }
-        let hash = self.hasher.hash_one(event.container);
+        let hash = self.hasher.bytes(event.container);
         let Self { containers, by_id, hasher, .. } = self;
         by_id.insert_unique(hash, index, |i| {
-            containers.get(*i).and_then(Option::as_ref).map_or(0, |c| hasher.hash_one(&*c.id))
+            containers.get(*i).and_then(Option::as_ref).map_or(0, |c| hasher.bytes(&c.id))
         });
         self.last = index;
         self.changed = true;
@@ -352,12 +352,12 @@ impl Worker {
 
     fn find(&self, id: &[u8]) -> Option<usize> {
         let is_it = |i: &usize| matches!(self.containers.get(*i), Some(Some(c)) if *c.id == *id);
-        self.by_id.find(self.hasher.hash_one(id), is_it).copied()
+        self.by_id.find(self.hasher.bytes(id), is_it).copied()
     }
 
     fn remove(&mut self, index: usize) -> Option<Container> {
         let container = self.containers.get_mut(index)?.take()?;
-        let hash = self.hasher.hash_one(&*container.id);
+        let hash = self.hasher.bytes(&container.id);
         if let Ok(entry) = self.by_id.find_entry(hash, |i| *i == index) {
             entry.remove();
         }

@@ -5,11 +5,11 @@
 use super::input::{InputError, Records, TooLong};
 use super::watch::Watch;
 use super::{Decoder, Line, Reject, Workloads};
+use crate::hash::blake3_128;
 use crate::ledger::Rejected;
 use crate::shard::Sender;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use xxhash_rust::xxh3::xxh3_128;
 
 /// The wrapping sum of the 128-bit hashes (XXH3-128, seed 0) of a recording's records, header excluded. Written as 32
 /// hexadecimal digits it names the recording; any order of the same records gives the same name.
@@ -19,7 +19,7 @@ pub struct LineHash(u128);
 impl LineHash {
     /// Adds one record.
     pub fn add(&mut self, record: &[u8]) {
-        self.0 = self.0.wrapping_add(xxh3_128(record));
+        self.0 = self.0.wrapping_add(blake3_128(record));
     }
 }
 

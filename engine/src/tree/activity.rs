@@ -30,8 +30,7 @@ impl Tree {
             Behaviour::Internet { key, address } => {
                 let group = group(key)?;
                 let address = address.widen(socket_level(self.arena.node(group).flags()));
-                let hash = self.arena.hash_below(group);
-                Some((self.arena.child(group, hash, Kind::Peer, address.to_bytes(&mut [0; 17]))?, false))
+                Some((self.arena.first_child(group, Kind::Peer, address.to_bytes(&mut [0; 17]))?, false))
             }
             Behaviour::Capability(cap) => Some((self.arena.numbered_child(process, Kind::Capability, *cap)?, false)),
             Behaviour::Syscalls(_) => None,
@@ -154,8 +153,7 @@ impl Tree {
     /// The process node of a program below another process (or [`ROOT`]).
     pub fn find_program(&self, parent: NodeId, program: &Program) -> Option<(NodeId, bool)> {
         let (leaf, general) = self.find_path(parent, Kind::ExecPath, crate::path::components(&program.path))?;
-        let hash = self.arena.hash_below(leaf);
-        Some((self.arena.child(leaf, hash, Kind::Process, program.key.as_bytes())?, general))
+        Some((self.arena.first_child(leaf, Kind::Process, program.key.as_bytes())?, general))
     }
 
     fn grow_program(

@@ -289,10 +289,10 @@ impl Tree {
         self.arena.text(id)
     }
 
-    /// A hash of everything the tree knows, and of nothing else: not of ids, order or capacity.
+    /// A hash of everything the tree knows, and of nothing else: not of ids, order or capacity. Of this process alone.
     pub fn structural_hash(&self) -> u64 {
         use std::hash::BuildHasher;
-        let hasher = foldhash::fast::FixedState::with_seed(7);
+        let hasher = crate::hash::Keyed::default();
         let mut sum = 0_u64;
         let mut stack = vec![(ROOT, 0_u64)];
         while let Some((id, above)) = stack.pop() {
