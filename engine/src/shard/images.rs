@@ -4,15 +4,13 @@
 //! Both are bounded, and whatever does not fit is taken out of "applied" in the ledgers and counted as dropped.
 
 use super::Recording;
+use super::counts::Counts;
+use crate::hash::Map;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::profile::Profile;
 use crate::tree::{Rules, Tree};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use hashbrown::hash_map::Entry;
 use std::sync::Arc;
-
-/// Images that one shard keeps stopped containers of.
-pub(super) const IMAGES_MAX: usize = 16_384;
 
 /// Where events went, by recording.
 pub(super) type Ledgers = Vec<(u16, Ledger)>;
@@ -55,15 +53,22 @@ impl Lost {
 /// The stopped containers of a shard, by image.
 #[derive(Default)]
 pub(super) struct Images {
-    by_name: HashMap<Arc<str>, Part>,
+    by_name: Map<Arc<str>, Part>,
 }
 
 impl Images {
     /// Adds what a stopped container did. What there is no room for is moved to dropped in the shard's ledger.
-    pub fn retire(&mut self, image: &Arc<str>, rules: &Arc<Rules>, tree: &Tree, mut own: Ledgers, total: &mut Ledger) {
-        let images = self.by_name.len();
+    pub fn retire(
+        &mut self,
+        image: &Arc<str>,
+        rules: &Arc<Rules>,
+        tree: &Tree,
+        mut own: Ledgers,
+        total: &mut Ledger,
+        counts: &Counts,
+    ) {
         let part = match self.by_name.entry(image.clone()) {
-            Entry::Vacant(_) if images >= IMAGES_MAX => {
+            Entry::Vacant(_) if !counts.admits(image) => {
                 Lost::of(&mut own, Dropped::Containers, true).settle(total, Dropped::Containers);
                 return;
             }
@@ -82,7 +87,7 @@ impl Images {
     }
 
     /// A copy of all there is.
-    pub fn view(&self) -> HashMap<Arc<str>, Vec<Part>> {
+    pub fn view(&self) -> Map<Arc<str>, Vec<Part>> {
         self.by_name.iter().map(|(image, part)| (image.clone(), vec![part.clone()])).collect()
     }
 

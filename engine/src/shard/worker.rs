@@ -1,28 +1,26 @@
 //! A shard's worker: the only writer of its containers.
 
 use super::container::{Container, State, Subject, Workload};
+use super::counts::Counts;
 use super::images::{Images, Part, add_ledgers};
 use super::kept::Kept;
 use super::waiting::{Turn, Waiting};
 use super::{Limits, Mode, counted};
 use crate::config::Config;
 use crate::event::{Body, EventBuf, EventRef, Stored};
-use crate::hash::Keyed;
+use crate::hash::{Keyed, Map};
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::profile::drift::{Checker, Finding};
 use crate::tree::{ActivityTree, Rules};
 use hashbrown::HashTable;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 mod room;
 
-use room::{CONTAINERS_MAX, trees_bytes, waits};
-
-/// Stopped containers whose workload is remembered, in case events of theirs are still on the way.
-const STOPPED_MAX: usize = 16_384;
+use room::{trees_bytes, waits};
 
 /// What a shard knows, as a copy for whoever asked.
 pub(super) struct ShardView {
@@ -43,7 +41,7 @@ pub(super) struct Worker {
     images: Images,
     kept: Kept,
     stopped: VecDeque<(Box<[u8]>, Workload)>,
-    stopped_by_id: HashMap<Box<[u8]>, Workload>,
+    stopped_by_id: Map<Box<[u8]>, Workload>,
     lingering: VecDeque<Box<[u8]>>,
     waiting: Waiting,
     limits: Limits,
@@ -61,6 +59,7 @@ pub(super) struct Worker {
     /// Held events that are being replayed and are not yet settled.
     replaying: u64,
     hasher: Keyed,
+    counts: Arc<Counts>,
     rules: Arc<Rules>,
     mode: Mode,
     interner: Interner,
@@ -73,7 +72,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub fn new(config: &Config, rules: Arc<Rules>, mode: Mode, interner: Interner) -> Self {
+    pub fn new(config: &Config, rules: Arc<Rules>, mode: Mode, interner: Interner, counts: Arc<Counts>) -> Self {
         Self {
             containers: Vec::new(),
             free: Vec::new(),
@@ -82,7 +81,7 @@ impl Worker {
             images: Images::default(),
             kept: Kept::default(),
             stopped: VecDeque::new(),
-            stopped_by_id: HashMap::new(),
+            stopped_by_id: Map::default(),
             lingering: VecDeque::new(),
             waiting: Waiting::default(),
             limits: Limits::default(),
@@ -95,6 +94,7 @@ impl Worker {
             accounted: false,
             replaying: 0,
             hasher: Keyed::default(),
+            counts,
             rules,
             mode,
             interner,
@@ -276,9 +276,10 @@ impl Worker {
             }
             return Some(index);
         }
-        if self.by_id.len() >= CONTAINERS_MAX {
+        if self.counts.containers.is_full() {
             self.make_room();
         }
+        self.counts.containers.add();
         let container = Container::waiting(event.container, event.ts, self.turns);
         let index = match self.free.pop() {
             Some(index) => index,
@@ -321,6 +322,7 @@ impl Worker {
         if let Ok(entry) = self.by_id.find_entry(hash, |i| *i == index) {
             entry.remove();
         }
+        self.counts.containers.give_back();
         self.free.push(index);
         Some(container)
     }
@@ -445,17 +447,22 @@ impl Worker {
         self.limits.processes_forgotten += processes_forgotten;
         match subject {
             Subject::Learning(tree) => {
-                self.images.retire(&workload.image, &self.rules, tree.tree(), container.ledgers, &mut self.ledger);
+                let Self { images, rules, counts, ledger, .. } = self;
+                images.retire(&workload.image, rules, tree.tree(), container.ledgers, ledger, counts);
             }
-            Subject::Checking(checker) => self.kept.add(checker.findings(), checker.suppressed()),
+            Subject::Checking(checker) => {
+                self.kept.add(checker.findings(), checker.suppressed(), &self.counts.findings)
+            }
             Subject::Nothing => {}
         }
         if self.stopped_by_id.insert(container.id.clone(), workload.clone()).is_none() {
             self.stopped.push_back((container.id, workload));
-            if self.stopped.len() > STOPPED_MAX
+            if !self.counts.stopped.add()
                 && let Some((id, _)) = self.stopped.pop_front()
             {
                 self.stopped_by_id.remove(&id);
+                self.counts.stopped.give_back();
+                self.limits.containers_forgotten += 1;
             }
         }
     }

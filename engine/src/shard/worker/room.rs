@@ -8,12 +8,6 @@ use super::super::waiting::Turn;
 use super::Worker;
 use crate::config::Config;
 
-/// Containers that one shard knows at a time; beyond them, those that were quiet for longest are taken for stopped.
-pub(super) const CONTAINERS_MAX: usize = 65_536;
-
-/// Containers that have stopped and are still kept: for a workload that was never told, or for late events.
-const LINGERING_MAX: usize = 4096;
-
 /// So many trees as large as one may get are the most that all running containers have together.
 const FULL_TREES_MAX: usize = 16;
 
@@ -29,13 +23,16 @@ impl Worker {
     /// Keeps a container that has stopped, and lets the one go that was kept for longest.
     pub(super) fn linger(&mut self, id: &[u8]) {
         self.lingering.push_back(id.into());
-        if self.lingering.len() <= LINGERING_MAX {
+        if self.counts.lingering.add() {
             return;
         }
+        let oldest = self.lingering.pop_front();
+        self.counts.lingering.give_back();
         // One that stopped several times is in the queue as often; the container at hand has to stay.
-        let Some(oldest) = self.lingering.pop_front().filter(|oldest| **oldest != *id) else { return };
+        let Some(oldest) = oldest.filter(|oldest| **oldest != *id) else { return };
         let Some(index) = self.find(&oldest) else { return };
         if matches!(self.containers.get(index), Some(Some(container)) if container.over) {
+            self.limits.containers_forgotten += 1;
             self.let_go(index);
         }
     }
