@@ -3,6 +3,7 @@
 // System calls as they return: the sets of calls made, and the few calls that are events of their own. This
 // runs after every call of every process, so the way out comes first.
 #pragma once
+#include "ring.h"
 #include "socket.h"
 
 enum {
@@ -26,6 +27,7 @@ enum {
     NR_RENAMEAT2 = 316,
     NR_EXECVEAT = 322,
     NR_MOVE_MOUNT = 429,
+    NR_IO_URING_ENTER = 426,
     NR_OPENAT2 = 437,
     NR_RT_SIGRETURN = 15,
 };
@@ -44,14 +46,6 @@ enum {
 static __always_inline bool restarts(long ret)
 {
     return ret <= -512 && ret >= -516;
-}
-
-// Directories may lie elsewhere from now on.
-static __always_inline void moved(__u64 cgroup, long ret)
-{
-    __u32 *n = ret ? 0 : moves_of(cgroup);
-    if (n && window_ns)
-        __sync_fetch_and_add(n, 1);
 }
 
 // A 64-bit process can make 32-bit calls too (int 0x80): they have other numbers, and their arguments elsewhere.
@@ -307,6 +301,8 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
         s->socket.cgroup = cgroup;
         s->socket.lineage = p->lineage;
         return call_addressed(s);
+    case NR_IO_URING_ENTER:
+        return settle_last();
     case NR_UNLINKAT:
         if (!(regs->dx & AT_REMOVEDIR))
             return 0;

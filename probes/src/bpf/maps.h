@@ -51,7 +51,9 @@ struct process {
     __u32 chained;       // it has exec'd since it was forked
     __u32 ended;
     __u32 own;           // forked by us and not yet another program
-    __u32 spare;
+    __u32 mnt_ns;        // the mount namespace and
+    __u64 root;          // the root directory's dentry when it executed something last; 0 if it is not known to have
+    __u64 entered;       // see exec_record
     __u64 calls[8];      // system calls made and not told yet
     __u64 used;          // capabilities told as granted
     __u64 refused;       // and as refused

@@ -15,13 +15,15 @@ static __always_inline bool put_text(struct scratch *s, __u64 begin, __u32 fixed
     return put(s->text + BOUNDED(begin, TEXT_MASK), text + fixed, cgroup, class);
 }
 
-static __always_inline void print_opening(struct print *p, const struct opening *o)
+// `said`: what follows is what was asked for, not what it led to.
+static __always_inline void print_opening(struct hash *h, const struct opening *o, bool said)
 {
-    print_begin(p);
-    print_add(p, o->cgroup);
-    print_add(p, o->lineage);
-    print_add(p, (o->flags & 3) | (o->ret < 0 ? 4 : 0));
-    print_moves(p, o->cgroup);
+    __u64 how = (o->flags & 3) | (o->ret < 0) << 2 | said << 3 | KIND_OPEN << 8;
+    how |= (__u64)moves_until_now(o->cgroup) << 32;
+    print_begin(h);
+    hash_add(h, o->cgroup);
+    hash_add(h, o->lineage);
+    hash_add(h, how);
 }
 
 static __always_inline void put_opening(struct scratch *s, struct task_struct *task, __u32 begin, __u32 marks, __u64 now,
@@ -54,7 +56,7 @@ __noinline int opened(__u64 file)
     struct walk *w = &s->walk;
     w->dentry = 0;
     if (file)
-        path_numbers(&w->dentry, &w->mnt, &((struct file *)file)->f_path);
+        path_numbers(&w->mnt, &((struct file *)file)->f_path);
     if (!w->dentry || read_above(&w->above, w->dentry)) {
         count_lost(o->cgroup, CLASS_OPEN, CAUSE_UNREADABLE);
         return 0;
@@ -62,13 +64,13 @@ __noinline int opened(__u64 file)
     struct print *p = &s->print;
     struct seen *slot;
     walk_from(w, task);
-    print_opening(p, o);
+    struct hash *h = &s->hash;
+    print_opening(h, o, false);
     // The dentry is the name in its directory, the mount and the root are the way there.
-    print_add(p, w->dentry);
-    print_add(p, w->mnt);
-    print_add(p, w->above.parent);
-    print_add(p, w->above.name.hash_len);
-    print_add(p, w->root_dentry);
+    print_base(h, w);
+    hash_add(h, w->above.parent);
+    hash_add(h, w->above.name.hash_len);
+    *p = hash_end(h);
     if (admit(p, now, o->cgroup, CLASS_OPEN, &slot) == LEAVE)
         return 0;
     __u32 begin = walk_up(TEXT_BYTES);
@@ -99,16 +101,16 @@ __noinline int open_said(long n)
     struct print *p = &s->print;
     struct seen *slot;
     struct walk *w = &s->walk;
-    print_opening(p, o);
-    print_add(p, len);
+    print_opening(&s->hash, o, true);
     bool relative = len && s->text[0] != '/' && base_of(w, task, o->base);
     if (!relative) {
         walk_from(w, task);
         w->dentry = 0;
         w->mnt = 0;
     }
-    print_base(p, w);
-    print_text(p, len);
+    print_base(&s->hash, w);
+    print_text(len);
+    *p = hash_end(&s->hash);
     if (admit(p, now, o->cgroup, CLASS_OPEN, &slot) == LEAVE)
         return 0;
     if (relative)

@@ -18,11 +18,9 @@ static __always_inline int read_above(struct above *a, __u64 dentry)
     return bpf_probe_read_kernel(&a->name, 16, &d->d_name);
 }
 
-static __always_inline __u64 root_of_mount(__u64 mnt)
+static __always_inline void find_mount_root(struct walk *w)
 {
-    __u64 root = 0;
-    bpf_probe_read_kernel(&root, 8, &((struct vfsmount *)mnt)->mnt_root);
-    return root;
+    bpf_probe_read_kernel(&w->mnt_root, 8, &((struct vfsmount *)w->mnt)->mnt_root);
 }
 
 // Handed from one step to the next: its place is known, the rest is in the scratch.
@@ -46,8 +44,8 @@ static long step_up(__u32 i, struct climb *c)
     bool adrift = false;
     if (w->dentry == w->mnt_root) {
         struct mount *m = (struct mount *)(w->mnt - bpf_core_field_offset(struct mount, mnt));
-        __u64 parent = 0;
-        bpf_probe_read_kernel(&parent, 8, &m->mnt_parent);
+        bpf_probe_read_kernel(&w->above.parent, 8, &m->mnt_parent);
+        __u64 parent = w->above.parent;
         // The root of all mounts, but not the process's: outside its view.
         if (!parent || parent == (__u64)m) {
             if (w->names)
@@ -57,7 +55,7 @@ static long step_up(__u32 i, struct climb *c)
         } else {
             bpf_probe_read_kernel(&w->dentry, 8, &m->mnt_mountpoint);
             w->mnt = parent + bpf_core_field_offset(struct mount, mnt);
-            w->mnt_root = root_of_mount(w->mnt);
+            find_mount_root(w);
             return 0;
         }
     }
@@ -70,7 +68,6 @@ static long step_up(__u32 i, struct climb *c)
     __u64 to = BOUNDED(at - len, TEXT_MASK);
     if (bpf_probe_read_kernel(s->text + to, BOUNDED(len, 255), w->above.name.name))
         return end_climb(w, MARK_CUT);
-    print_add(&w->print, w->above.name.hash_len);
     w->names++;
     if (adrift || w->above.parent == w->dentry) {
         // A file that lies in no directory (pipe, memfd): its name is all there is. A pipe's is empty, and an empty
@@ -95,13 +92,12 @@ __noinline __u32 walk_up(__u32 end)
         return end;
     struct climb c = {.s = s};
     struct walk *w = &s->walk;
-    w->mnt_root = root_of_mount(w->mnt);
+    find_mount_root(w);
     w->at = end;
     w->floor = end > PATH_MAX ? end - PATH_MAX : 0;
     w->names = 0;
     w->done = false;
     w->marks = 0;
-    print_begin(&w->print);
     bpf_loop(2 * COMPONENTS_MAX, step_up, &c, 0);
     if (!w->done)
         w->marks |= MARK_CUT;
@@ -115,18 +111,15 @@ __noinline __u32 walk_up(__u32 end)
     return at;
 }
 
-// A path as plain numbers.
-static __always_inline void path_numbers(__u64 *dentry, __u64 *mnt, const struct path *path)
+// A path as plain numbers, to where there is room for both.
+static __always_inline void path_numbers(__u64 *mnt_and_dentry, const struct path *path)
 {
-    struct path p = {};
-    bpf_probe_read_kernel(&p, sizeof(p), path);
-    *dentry = (__u64)p.dentry;
-    *mnt = (__u64)p.mnt;
+    bpf_probe_read_kernel(mnt_and_dentry, sizeof(struct path), path);
 }
 
 static __always_inline void walk_from(struct walk *w, struct task_struct *task)
 {
-    path_numbers(&w->root_dentry, &w->root_mnt, &task->fs->root);
+    path_numbers(&w->root_mnt, &task->fs->root);
 }
 
 // The open file behind `fd`, as a number to read from; 0 if there is none.
@@ -153,27 +146,35 @@ static __always_inline bool base_of(struct walk *w, struct task_struct *task, in
     w->dentry = 0;
     w->mnt = 0;
     if (fd == AT_FDCWD) {
-        path_numbers(&w->dentry, &w->mnt, &task->fs->pwd);
+        path_numbers(&w->mnt, &task->fs->pwd);
     } else {
         __u64 file = file_at(task, fd);
         if (file)
-            path_numbers(&w->dentry, &w->mnt, &((struct file *)file)->f_path);
+            path_numbers(&w->mnt, &((struct file *)file)->f_path);
     }
     return w->dentry;
 }
 
-// `cgroup`'s moves are part of what a directory's address stands for.
-static __always_inline void print_moves(struct print *p, __u64 cgroup)
+// How often directories that `cgroup` sees were moved: part of what a directory's address stands for.
+static __always_inline __u32 moves_until_now(__u64 cgroup)
 {
     __u32 *n = moves_of(cgroup);
-    print_add(p, n ? *n : 0);
+    return n ? *n : 0;
 }
 
-static __always_inline void print_base(struct print *p, const struct walk *w)
+static __always_inline void print_base(struct hash *h, const struct walk *w)
 {
-    print_add(p, w->dentry);
-    print_add(p, w->mnt);
-    print_add(p, w->root_dentry);
+    hash_add(h, w->dentry);
+    hash_add(h, w->mnt);
+    hash_add(h, w->root_dentry);
+}
+
+// Directories may lie elsewhere from now on.
+static __always_inline void moved(__u64 cgroup, long ret)
+{
+    __u32 *n = ret ? 0 : moves_of(cgroup);
+    if (n && window_ns)
+        __sync_fetch_and_add(n, 1);
 }
 
 // Puts the base in front of the relative name that begins at `begin`; returns where the text begins then. A base that
@@ -190,30 +191,29 @@ static __always_inline __u32 put_base(struct scratch *s, __u32 begin)
 }
 
 struct text_print {
-    struct print sum;
-    __u64 *words;
+    struct scratch *s;
     __u32 len;
 };
 
 static long print_word(__u32 i, struct text_print *t)
 {
-    __u64 word = t->words[i & (PATH_MAX / 8 - 1)];
+    const __u64 *words = (__u64 *)t->s->text;
+    __u64 word = words[i & (PATH_MAX / 8 - 1)];
     __u32 left = t->len - i * 8;
     if (left < 8)
         word &= (1ull << ((left & 7) * 8)) - 1;
-    print_add(&t->sum, word);
+    hash_add(&t->s->hash, word);
     return 0;
 }
 
-// Adds the first `len` bytes of this CPU's scratch. A function of its own to the verifier: see walk_up.
-__noinline int print_text(struct print *p, __u32 len)
+// Adds the first `len` bytes of this CPU's scratch to its print. A function of its own to the verifier: see walk_up.
+__noinline int print_text(__u32 len)
 {
     struct scratch *s = my_scratch();
-    if (!p || !s || len > PATH_MAX)
+    if (!s || len > PATH_MAX)
         return 0;
-    struct text_print t = {.sum = *p, .words = (__u64 *)s->text, .len = len};
-    print_add(&t.sum, len);
+    struct text_print t = {.s = s, .len = len};
+    hash_add(&s->hash, len);
     bpf_loop((len + 7) / 8, print_word, &t, 0);
-    *p = t.sum;
     return 0;
 }

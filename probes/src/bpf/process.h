@@ -36,18 +36,22 @@ static __always_inline bool scope_covers(struct process *p, __u32 tgid, __u64 cg
     return cgroup_in_scope(cgroup);
 }
 
+// Seen first in the middle of its life: nothing is known of a process's descent, so it shares it with nobody.
+static __noinline __u64 lineage_of_its_own(__u64 start, __u64 tgid)
+{
+    struct hash h;
+    print_begin(&h);
+    hash_add(&h, start);
+    hash_add(&h, tgid);
+    return hash_end(&h).a | 1;
+}
+
 // What is known of `leader`'s process, made on first sight. None if there is no memory for it.
 static __always_inline struct process *process_of(struct task_struct *leader, bool make)
 {
     struct process *p = bpf_task_storage_get(&processes, leader, 0, make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
-    if (p && !p->lineage) {
-        // Seen first in the middle of its life: nothing is known of its descent, so it shares it with nobody.
-        struct print l;
-        print_begin(&l);
-        print_add(&l, leader->start_boottime);
-        print_add(&l, leader->tgid);
-        p->lineage = l.a | 1;
-    }
+    if (p && !p->lineage)
+        p->lineage = lineage_of_its_own(leader->start_boottime, leader->tgid);
     return p;
 }
 

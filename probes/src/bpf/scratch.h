@@ -26,11 +26,10 @@ struct above {
 // What to walk from and to, how far it is, and what came of it. Addresses are plain numbers: the verifier lets nobody
 // calculate with pointers that it knows.
 struct walk {
+    __u64 mnt; // these two as in the kernel's `struct path`
     __u64 dentry;
-    __u64 mnt;
+    __u64 root_mnt; // and these
     __u64 root_dentry;
-    __u64 root_mnt;
-    struct print print; // stands for the components
     __u32 marks;        // what is wrong with the path
     __u32 at;           // where the text begins; it grows downwards
     __u32 floor;        // it may not begin before
@@ -89,6 +88,7 @@ struct scratch {
     __u8 slack[TEXT_BYTES];
     struct print print; // of the event under way
     struct walk walk;
+    struct hash hash; // of a print under way
     struct call call;
     struct opening opening;
     struct socket_call socket;

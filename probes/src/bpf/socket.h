@@ -57,6 +57,7 @@ __noinline int socket_called(void)
     __u64 begin = TEXT_BYTES;
     __u64 *address = (__u64 *)r->address;
     struct print *p = &s->print;
+    struct hash *h = &s->hash;
     struct seen *slot;
     bool relative = false;
     __u8 transport = 0;
@@ -83,10 +84,10 @@ __noinline int socket_called(void)
     address[1] = 0;
     r->port = 0;
     r->proto = 0;
-    print_begin(p);
-    print_add(p, c->cgroup);
-    print_add(p, c->lineage);
-    print_add(p, c->connect | (ret < 0 && ret != -115 ? 2 : 0) | a->family << 8);
+    print_begin(h);
+    hash_add(h, c->cgroup);
+    hash_add(h, c->lineage);
+    hash_add(h, c->connect | (ret < 0 && ret != -115 ? 2 : 0) | KIND_SOCKET << 8 | (__u64)a->family << 32);
     if (a->family == FAMILY_INET && bytes >= 8) {
         *(__u32 *)r->address = a->v4;
         r->port = __builtin_bswap16(a->port);
@@ -103,14 +104,14 @@ __noinline int socket_called(void)
         bool is_path = s->text[begin];
         if (!is_path)
             s->text[begin] = '@';
-        print_add(p, len << 1 | is_path);
+        hash_add(h, len << 1 | is_path);
         const __u64 *words = (__u64 *)a;
         for (int i = 0; i < ADDRESS_BYTES / 8 - 2; i++)
-            print_add(p, words[i]);
+            hash_add(h, words[i]);
         relative = is_path && s->text[begin] != '/' && base_of(&s->walk, task, AT_FDCWD);
         if (relative) {
-            print_base(p, &s->walk);
-            print_moves(p, c->cgroup);
+            print_base(h, &s->walk);
+            hash_add(h, moves_until_now(c->cgroup));
         }
         r->said = len;
         r->is_path = is_path;
@@ -122,9 +123,10 @@ __noinline int socket_called(void)
         r->proto = c->sent ? transport : transport_of(c, task);
         r->said = 0;
     }
-    print_add(p, address[0]);
-    print_add(p, address[1]);
-    print_add(p, r->port | (__u64)r->proto << 16);
+    hash_add(h, address[0]);
+    hash_add(h, address[1]);
+    hash_add(h, r->port | (__u64)r->proto << 16);
+    *p = hash_end(h);
     if (admit(p, now, c->cgroup, CLASS_SOCKET, &slot) == LEAVE)
         return 0;
     r->ret = ret;

@@ -15,30 +15,10 @@ enum {
     URING_SEND_ZC = 47,
     URING_SENDMSG_ZC = 48,
     URING_BIND = 56,
+    URING_RENAMEAT = 35,
+    URING_UNLINKAT = 36,
     URING_SKIP_SUCCESS = 1 << 6, // the request's flags begin with those of its submission
-    URING_NAME_MAX = 256,
-    URING_REQUESTS = 4096,
 };
-
-struct uring_asked {
-    __u64 flags;
-    __u32 slot; // not 0: the file goes to the ring's own table, where it cannot be looked up
-    __u32 bytes; // of the address
-    __u8 opcode;
-    __u8 spare[3];
-    __s32 base; // the directory that a relative name begins at
-    char name[URING_NAME_MAX]; // or the address
-};
-
-// By the request's address, which is used again only after its end. Whoever finds no room is told of at once, by what
-// was asked for.
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, URING_REQUESTS);
-    __type(key, __u64);
-    __type(value, struct uring_asked);
-} uring_asked SEC(".maps");
 
 static __always_inline __u32 uring_class(__u8 opcode)
 {
@@ -150,7 +130,7 @@ static __always_inline void told_whom(struct scratch *s, struct process *p, __u6
 
 // An open whose end is not seen, or that has ended: what was asked for says what happened.
 static __always_inline void told_open(struct scratch *s, struct task_struct *task, struct process *p, __u64 cgroup,
-                                      const struct uring_asked *asked, __s64 ret, bool ended)
+                                      const struct uring_asked *asked, __u64 ring, __s64 ret, bool ended)
 {
     struct opening *o = &s->opening;
     o->cgroup = cgroup;
@@ -160,8 +140,13 @@ static __always_inline void told_open(struct scratch *s, struct task_struct *tas
     o->marks = asked->name[URING_NAME_MAX - 2] ? MARK_URING | MARK_CUT : MARK_URING;
     o->base = asked->base;
     bool told = ret < 0 && !failed;
-    if (ended && ret >= 0 && !asked->slot)
-        told = !opened(file_at(task, ret));
+    if (ended && ret >= 0) {
+        // In the ring's own table the result is where, if that was left to it.
+        bool direct = asked->slot;
+        __s32 number = direct && asked->slot != URING_SLOT_ANY ? (__s32)asked->slot - 1 : ret;
+        __u64 file = direct ? file_in_slot(ring, number) : file_at(task, number);
+        told = (asked->told && asked->found == number) || (direct && !file) ? asked->told : !opened(file);
+    }
     if (!told)
         open_said(bpf_probe_read_kernel_str(s->text, URING_NAME_MAX, asked->name));
 }
@@ -170,10 +155,17 @@ static __always_inline int uring_begun(struct io_kiocb *req, __u64 key)
 {
     __u8 opcode = req->opcode;
     __u32 class = uring_class(opcode);
-    if (class == CLASSES || !wanted(class))
-        return 0;
     struct task_struct *task = bpf_get_current_task_btf();
     __u64 cgroup = cgroup_of(task);
+    settle_last();
+    if (opcode == URING_RENAMEAT || opcode == URING_UNLINKAT) {
+        struct uring_last *last = begin_last(task, cgroup);
+        if (last)
+            last->moves = true;
+        return 0;
+    }
+    if (class == CLASSES || !wanted(class))
+        return 0;
     struct process *p = uring_process(task, cgroup, class);
     struct scratch *s = my_scratch();
     if (!p || !s)
@@ -184,18 +176,22 @@ static __always_inline int uring_begun(struct io_kiocb *req, __u64 key)
     asked->slot = 0;
     asked->bytes = 0;
     asked->opcode = opcode;
+    asked->told = false;
     asked->base = AT_FDCWD;
     asked->name[URING_NAME_MAX - 2] = 0;
     if (class == CLASS_OPEN)
         asked_to_open(asked, req);
     else if (!asked_whom(asked, req))
         return 0;
-    // Where no end will be seen, what was asked for is all there is.
-    if (control_value(CONTROL_URING) && !(req->flags & URING_SKIP_SUCCESS) &&
-        !bpf_map_update_elem(&uring_asked, &key, asked, BPF_ANY))
+    // Where no end will be seen, what was asked for is told at once, and what that led to if it can be found.
+    bool silent = !control_value(CONTROL_URING) || req->flags & URING_SKIP_SUCCESS ||
+                  bpf_map_update_elem(&uring_asked, &key, asked, BPF_ANY);
+    if (class == CLASS_OPEN)
+        begin_open(task, cgroup, key, (__u64)req->ctx, asked, silent);
+    if (!silent)
         return 0;
     if (class == CLASS_OPEN)
-        told_open(s, task, p, cgroup, asked, 0, false);
+        told_open(s, task, p, cgroup, asked, 0, 0, false);
     else
         told_whom(s, p, cgroup, asked, 0, 0);
     return 0;
@@ -220,8 +216,14 @@ int BPF_PROG(grove_uring_old, struct io_kiocb *req)
     return uring_begun(req, key);
 }
 
-static __always_inline int uring_ended(__u64 req, __s64 ret)
+static __always_inline int uring_ended(__u64 ring, __u64 req, __s64 ret)
 {
+    __u8 opcode = 0;
+    bpf_probe_read_kernel(&opcode, 1, &((struct io_kiocb *)req)->opcode);
+    if (opcode == URING_RENAMEAT || opcode == URING_UNLINKAT) {
+        moved(cgroup_of(bpf_get_current_task_btf()), ret);
+        return 0;
+    }
     struct uring_asked *asked = bpf_map_lookup_elem(&uring_asked, &req);
     struct scratch *s = my_scratch();
     if (!asked || !s)
@@ -231,7 +233,7 @@ static __always_inline int uring_ended(__u64 req, __s64 ret)
     __u32 class = uring_class(asked->opcode);
     struct process *p = uring_process(task, cgroup, class);
     if (p && class == CLASS_OPEN) {
-        told_open(s, task, p, cgroup, asked, ret, true);
+        told_open(s, task, p, cgroup, asked, ring, ret, true);
     } else if (p) {
         __u64 file = 0;
         bpf_probe_read_kernel(&file, 8, &((struct io_kiocb *)req)->file);
@@ -244,16 +246,16 @@ static __always_inline int uring_ended(__u64 req, __s64 ret)
 // The result is an argument, up to Linux 6.14 or so. Where there are not so many, the verifier refuses this one: so it is
 // to be tried before the next, which would load everywhere.
 SEC("tp_btf/io_uring_complete")
-int BPF_PROG(grove_uring_end_old, void *of, __u64 req, __u64 user_data, int ret)
+int BPF_PROG(grove_uring_end_old, __u64 of, __u64 req, __u64 user_data, int ret)
 {
-    return uring_ended(req, ret);
+    return uring_ended(of, req, ret);
 }
 
 // The result is in what the process is handed. That is no pointer to every verifier, so it is read as a number.
 SEC("tp_btf/io_uring_complete")
-int BPF_PROG(grove_uring_end, void *of, __u64 req, __u64 cqe)
+int BPF_PROG(grove_uring_end, __u64 of, __u64 req, __u64 cqe)
 {
     __s32 ret = 0;
     bpf_probe_read_kernel(&ret, 4, &((struct io_uring_cqe *)cqe)->res);
-    return uring_ended(req, ret);
+    return uring_ended(of, req, ret);
 }

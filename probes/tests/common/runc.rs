@@ -114,6 +114,11 @@ impl Runc {
         state["pid"].as_u64().expect("a pid") as u32
     }
 
+    /// Whether its first process has ended.
+    pub fn has_ended(&self, id: &str) -> bool {
+        text(&done(self.command().args(["state", id]))).contains(r#""status": "stopped""#)
+    }
+
     /// Runs another program in a container, in the background.
     pub fn exec(&self, id: &str, args: &[&str]) {
         self.detached(&["exec", "--detach"], id, args);

@@ -61,7 +61,7 @@ impl Watch {
             What::Event(e) => {
                 let event = e.map(<[u8]>::to_vec);
                 let f = r.facts;
-                let (cut, said, detached, status) = (f.cut, f.said, f.detached, f.status);
+                let (cut, said, detached, status) = (f.path.cut, f.said, f.path.detached, f.status);
                 seen.push(Seen { cgroup: r.cgroup, event, cut, said, detached, status });
             }
             What::CgroupNew { path, .. } => groups.push((r.cgroup, Some(path.to_vec()))),

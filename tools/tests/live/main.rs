@@ -11,6 +11,7 @@ mod call_by_call;
 mod command;
 mod docker;
 mod doctor;
+mod hide;
 mod inside;
 mod learned;
 mod loss;
