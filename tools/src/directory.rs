@@ -167,7 +167,7 @@ fn hashed_name(image: &str) -> String {
     }
     let mut hash = grove::trace::LineHash::default();
     hash.add(image.as_bytes());
-    let name = format!("{stem}-{hash}.profile.json");
+    let name = format!("{stem}-{}.profile.json", hash.name());
     say(&format!(
         "note: the profile of {} is {}, as its plain name is taken or too long",
         escape(image),

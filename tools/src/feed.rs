@@ -49,7 +49,7 @@ pub(crate) fn all(args: &InputArgs, config: &Config, engine: &Engine) -> Summary
             }
         }
     }
-    engine.name_recording(unnamed, &hash.to_string());
+    engine.name_recording(unnamed, &hash.name());
     summary.elapsed = start.elapsed();
     summary
 }
@@ -200,6 +200,7 @@ pub(crate) fn tell_limits(limits: &Limits) {
             limits.containers_let_go,
             "containers were taken for stopped: there were too many, or too little memory (GROVE_MEMORY_MAX)",
         ),
+        (limits.containers_forgotten, "stopped containers were forgotten: what is told of them later is <unknown>'s"),
         (limits.processes_forgotten, "processes or working directories were forgotten (GROVE_PROCESSES_MAX)"),
         (limits.holds_cut_short, "containers were learned before they were named (GROVE_HOLD_TOTAL_BYTES)"),
         (

@@ -292,7 +292,7 @@ impl Tree {
         let mut stack = vec![(ROOT, doc, place.to_owned())];
         // Processes are done one after the other with all that is below them: see `Tree::merge`.
         while let Some((parent, doc, place)) = stack.pop() {
-            let sketch = sketch_from(Kind::ExecPath, &doc.path, &doc.exemplars);
+            let sketch = sketch_from(Kind::ExecPath, &doc.path, &doc.exemplars, doc.distinct);
             let names = learned(Kind::ExecPath, &doc.path, &doc.exemplars, &doc.learned);
             let key = ProgramKey { argv0: doc.argv0.clone(), argv: doc.argv.clone() };
             let process = self.take_process(parent, &names, &key, sketch.as_ref());
@@ -323,7 +323,7 @@ impl Tree {
     ) -> Result<(), TakeError> {
         for (i, file) in doc.files.iter().enumerate() {
             let names = learned(Kind::FilePath, &file.path, &file.exemplars, &file.learned);
-            let sketch = sketch_from(Kind::FilePath, &file.path, &file.exemplars);
+            let sketch = sketch_from(Kind::FilePath, &file.path, &file.exemplars, file.distinct);
             let leaf = self.take_path(process, Kind::FilePath, &names, sketch.as_ref());
             let (read, write) = match file.access.as_str() {
                 "r" => (true, false),
@@ -338,7 +338,7 @@ impl Tree {
         }
         for (i, dns) in doc.dns.iter().enumerate() {
             let names = learned(Kind::DnsLabel, &dns.name, &dns.exemplars, &dns.learned);
-            let sketch = sketch_from(Kind::DnsLabel, &dns.name, &dns.exemplars);
+            let sketch = sketch_from(Kind::DnsLabel, &dns.name, &dns.exemplars, dns.distinct);
             let leaf = self.take_path(process, Kind::DnsLabel, &names, sketch.as_ref());
             for qtype in &dns.qtypes {
                 let number = qtype_number(qtype)
@@ -388,7 +388,7 @@ impl Tree {
         let key = SocketKey::new(op, family, proto, doc.port);
         if family == Family::Unix {
             let names = learned(Kind::UnixPath, &doc.addr, &doc.exemplars, &doc.learned);
-            let sketch = sketch_from(Kind::UnixPath, &doc.addr, &doc.exemplars);
+            let sketch = sketch_from(Kind::UnixPath, &doc.addr, &doc.exemplars, doc.distinct);
             return Ok(self.take_unix(process, key, &names, sketch.as_ref()));
         }
         let address = if doc.addr == "*" {
@@ -454,7 +454,9 @@ fn fixed_prefix(kind: Kind, path: &str) -> &str {
     path.get(..end).unwrap_or_default()
 }
 
-fn sketch_from(kind: Kind, path: &str, exemplars: &[String]) -> Option<Sketch> {
+/// The sample that was written, taken again: what a profile says that was written before samples were taken as they are
+/// now is a sample of a sample, and only `distinct` says of how many.
+fn sketch_from(kind: Kind, path: &str, exemplars: &[String], distinct: u64) -> Option<Sketch> {
     if exemplars.is_empty() {
         return None;
     }
@@ -463,6 +465,7 @@ fn sketch_from(kind: Kind, path: &str, exemplars: &[String]) -> Option<Sketch> {
     for name in exemplars {
         sketch.insert(&format!("{prefix}{name}"));
     }
+    sketch.tell(distinct);
     Some(sketch)
 }
 

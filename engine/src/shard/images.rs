@@ -4,14 +4,12 @@
 //! Both are bounded, and whatever does not fit is taken out of "applied" in the ledgers and counted as dropped.
 
 use super::Recording;
+use super::counts::Counts;
+use crate::hash::Map;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::profile::Profile;
 use crate::tree::{Level, Tree};
-use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Images that one shard keeps stopped containers of.
-pub(super) const IMAGES_MAX: usize = 16_384;
 
 /// Where events went, by recording.
 pub(super) type Ledgers = Vec<(u16, Ledger)>;
@@ -54,7 +52,7 @@ impl Lost {
 /// The stopped containers of a shard, by image.
 #[derive(Default)]
 pub(super) struct Images {
-    by_name: HashMap<Arc<str>, Part>,
+    by_name: Map<Arc<str>, Part>,
     bytes: usize,
 }
 
@@ -77,11 +75,10 @@ impl Part {
 
 impl Images {
     /// Adds what a stopped container did. What there is no room for is moved to dropped in the shard's ledger.
-    pub fn retire(&mut self, image: &Arc<str>, tree: Tree, mut own: Ledgers, total: &mut Ledger) {
+    pub fn retire(&mut self, image: &Arc<str>, tree: Tree, mut own: Ledgers, total: &mut Ledger, counts: &Counts) {
         let rules = tree.rules().clone();
-        let full = self.by_name.len() >= IMAGES_MAX || !rules.room.is_left_for_programs();
         let Some(part) = self.by_name.get_mut(image) else {
-            if full {
+            if !rules.room.is_left_for_programs() || !counts.admits(image) {
                 Lost::of(&mut own, Dropped::Containers, true).settle(total, Dropped::Containers);
                 return;
             }
@@ -121,12 +118,12 @@ impl Images {
     }
 
     /// A copy of all there is.
-    pub fn view(&self) -> HashMap<Arc<str>, Vec<Part>> {
+    pub fn view(&self) -> Map<Arc<str>, Vec<Part>> {
         self.by_name.iter().map(|(image, part)| (image.clone(), vec![part.clone()])).collect()
     }
 
     /// All there is.
-    pub fn into_view(self) -> HashMap<Arc<str>, Vec<Part>> {
+    pub fn into_view(self) -> Map<Arc<str>, Vec<Part>> {
         self.by_name.into_iter().map(|(image, part)| (image, vec![part])).collect()
     }
 

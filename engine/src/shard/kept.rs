@@ -1,9 +1,7 @@
 //! Findings of containers that have stopped: kept up to a limit, and counted beyond it.
 
+use super::counts::Count;
 use crate::profile::drift::Finding;
-
-/// Findings of stopped containers that one shard keeps.
-pub(super) const KEPT_MAX: usize = 262_144;
 
 /// Findings, and how many more there were.
 #[derive(Default)]
@@ -14,12 +12,12 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Adds what one container's comparison found, as long as all take no more than `bytes_max`.
-    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64, bytes_max: usize) {
+    /// Adds what one container's comparison found, as long as all take no more than `bytes_max` and `kept` has room.
+    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64, bytes_max: usize, kept: &Count) {
         self.suppressed += suppressed;
         for finding in findings {
             let bytes = finding.bytes();
-            if self.findings.len() >= KEPT_MAX || self.bytes + bytes > bytes_max {
+            if self.bytes + bytes > bytes_max || !kept.take() {
                 self.suppressed += 1;
                 continue;
             }
@@ -37,6 +35,7 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::profile::drift::{Detail, Reason};
+    use crate::shard::counts::{Counts, KEPT_MAX};
 
     fn findings(n: usize, subject_bytes: usize) -> Vec<Finding> {
         let finding = |i: usize| Finding {
@@ -60,9 +59,9 @@ mod tests {
         const BYTES_MAX: usize = 128 << 20;
         // Many containers with a few findings each; fewer with long ones.
         for (containers, each, subject_bytes) in [(1100, 256, 8), (300, 1, 1 << 20)] {
-            let mut kept = Kept::default();
+            let (mut kept, counts) = (Kept::default(), Counts::default());
             for _ in 0..containers {
-                kept.add(findings(each, subject_bytes), 3, BYTES_MAX);
+                kept.add(findings(each, subject_bytes), 3, BYTES_MAX, &counts.findings);
             }
             let all = (containers * each) as u64 + containers as u64 * 3;
             assert_eq!(kept.findings.len() as u64 + kept.suppressed, all, "each is kept or counted");

@@ -10,6 +10,7 @@
 //! as a whole.
 
 mod container;
+mod counts;
 mod gate;
 mod images;
 mod kept;
@@ -33,6 +34,7 @@ use crate::profile::Profile;
 use crate::profile::drift::{Baselines, Finding};
 use crate::tree::{Room, Rules};
 use arc_swap::ArcSwap;
+use counts::Counts;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded};
 use crossbeam_queue::ArrayQueue;
 use gate::Gate;
@@ -89,6 +91,7 @@ struct Shared {
     batch_events: usize,
     memory: Arc<Memory>,
     hasher: Keyed,
+    counts: Arc<Counts>,
 }
 
 impl Shared {
@@ -161,9 +164,13 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Running containers that were taken for stopped, because a worker knew 65,536, or because all of them took half of
+    /// Running containers that were taken for stopped, because 65,536 were known, or because all of them took half of
     /// the memory there is (`GROVE_MEMORY_MAX`). What they did is kept.
     pub containers_let_go: u64,
+    /// Stopped containers that were let go because others came: what is told of them later on is learned as
+    /// `<unknown>`. Of 4,096 whose workload was not told or that events came late of, all is kept; of 16,384 others
+    /// the workload.
+    pub containers_forgotten: u64,
     /// Processes that were forgotten because their container's table was full (`GROVE_PROCESSES_MAX`), and processes
     /// whose working directory was, because those of a container took 4 MiB.
     pub processes_forgotten: u64,
@@ -179,6 +186,7 @@ pub struct Limits {
 impl Limits {
     fn add(&mut self, other: Self) {
         self.containers_let_go += other.containers_let_go;
+        self.containers_forgotten += other.containers_forgotten;
         self.processes_forgotten += other.processes_forgotten;
         self.holds_cut_short += other.holds_cut_short;
         self.memory_refused += other.memory_refused;
@@ -218,6 +226,7 @@ impl Engine {
             batch_events: config.batch_events.max(1),
             memory: memory.clone(),
             hasher: Keyed::default(),
+            counts: Arc::default(),
         });
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(count)
@@ -228,7 +237,9 @@ impl Engine {
         // Dropping the engine ends the workers that have started, should one not start.
         let mut engine = Self { shared, workers: Vec::with_capacity(count), pool, latest: Arc::default() };
         for (index, inbox) in inboxes.into_iter().enumerate() {
-            let worker = Worker::new(config, rules.clone(), mode.clone(), interner.clone(), memory.clone(), index);
+            let counts = engine.shared.counts.clone();
+            let worker =
+                Worker::new(config, rules.clone(), mode.clone(), interner.clone(), counts, memory.clone(), index);
             let shared = engine.shared.clone();
             let thread = std::thread::Builder::new().name(format!("grove-shard-{index}")).stack_size(STACK_BYTES);
             engine.workers.push(thread.spawn(move || run(worker, &inbox, &shared, index))?);

@@ -1,6 +1,7 @@
 //! A shard's worker: the only writer of its containers.
 
 use super::container::{Container, State, Subject, Workload};
+use super::counts::Counts;
 use super::images::{Images, Part};
 use super::kept::Kept;
 use super::memory::{Held, Memory};
@@ -8,13 +9,13 @@ use super::waiting::{Turn, Waiting};
 use super::{Limits, Mode, counted};
 use crate::config::Config;
 use crate::event::{Body, EventBuf, EventRef, Stored};
-use crate::hash::Keyed;
+use crate::hash::{Keyed, Map};
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::profile::drift::{Checker, Finding};
 use crate::tree::{ActivityTree, Rules};
 use hashbrown::HashTable;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -22,13 +23,10 @@ mod room;
 #[cfg(test)]
 mod tests;
 
-use room::{CONTAINERS_MAX, waits};
+use room::waits;
 
 /// So many events that were held are replayed before what that took is counted.
 const REPLAYED_AT_ONCE: usize = 256;
-
-/// Stopped containers whose workload is remembered, in case events of theirs are still on the way.
-const STOPPED_MAX: usize = 16_384;
 
 /// What a shard knows, as a copy for whoever asked.
 pub(super) struct ShardView {
@@ -49,7 +47,7 @@ pub(super) struct Worker {
     images: Images,
     kept: Kept,
     stopped: VecDeque<Arc<[u8]>>,
-    stopped_by_id: HashMap<Arc<[u8]>, Workload>,
+    stopped_by_id: Map<Arc<[u8]>, Workload>,
     lingering: VecDeque<Box<[u8]>>,
     waiting: Waiting,
     limits: Limits,
@@ -73,6 +71,7 @@ pub(super) struct Worker {
     /// Held events that are being replayed and are not yet settled.
     replaying: u64,
     hasher: Keyed,
+    counts: Arc<Counts>,
     rules: Arc<Rules>,
     mode: Mode,
     interner: Interner,
@@ -93,6 +92,7 @@ impl Worker {
         rules: Arc<Rules>,
         mode: Mode,
         interner: Interner,
+        counts: Arc<Counts>,
         memory: Arc<Memory>,
         shard: usize,
     ) -> Self {
@@ -104,7 +104,7 @@ impl Worker {
             images: Images::default(),
             kept: Kept::default(),
             stopped: VecDeque::new(),
-            stopped_by_id: HashMap::new(),
+            stopped_by_id: Map::default(),
             lingering: VecDeque::new(),
             waiting: Waiting::default(),
             limits: Limits::default(),
@@ -121,6 +121,7 @@ impl Worker {
             accounted: false,
             replaying: 0,
             hasher: Keyed::default(),
+            counts,
             rules,
             mode,
             interner,
@@ -315,9 +316,10 @@ impl Worker {
             }
             return Some(index);
         }
-        if self.by_id.len() >= CONTAINERS_MAX {
+        if self.counts.containers.is_full() {
             self.make_room();
         }
+        self.counts.containers.add();
         let container = Container::waiting(event.container, event.ts, self.turns);
         let index = match self.free.pop() {
             Some(index) => index,
@@ -361,6 +363,7 @@ impl Worker {
         if let Ok(entry) = self.by_id.find_entry(hash, |i| *i == index) {
             entry.remove();
         }
+        self.counts.containers.give_back();
         self.free.push(index);
         self.containers_bytes -= container.counted;
         self.lingering_bytes -= if container.lingers { container.counted } else { 0 };
@@ -493,7 +496,13 @@ impl Worker {
         match subject {
             Subject::Learning(tree) => {
                 let dropped = self.ledger.dropped_total();
-                self.images.retire(&workload.image, tree.into_tree(), container.ledgers, &mut self.ledger);
+                self.images.retire(
+                    &workload.image,
+                    tree.into_tree(),
+                    container.ledgers,
+                    &mut self.ledger,
+                    &self.counts,
+                );
                 if !self.rules.room.is_left() {
                     self.limits.memory_refused += self.ledger.dropped_total() - dropped;
                 }
@@ -505,7 +514,12 @@ impl Worker {
 
     fn keep_findings(&mut self, subject: &Subject) {
         if let Subject::Checking(checker) = subject {
-            self.kept.add(checker.findings(), checker.suppressed(), self.memory.findings_max(self.shard));
+            self.kept.add(
+                checker.findings(),
+                checker.suppressed(),
+                self.memory.findings_max(self.shard),
+                &self.counts.findings,
+            );
         }
     }
 
@@ -539,9 +553,12 @@ impl Worker {
         }
         self.remembered_bytes += bytes;
         self.stopped.push_back(id);
-        while (self.stopped.len() > STOPPED_MAX || self.remembered_bytes > self.remembered_bytes_max)
+        let mut many = !self.counts.stopped.add();
+        while (std::mem::take(&mut many) || self.remembered_bytes > self.remembered_bytes_max)
             && let Some(id) = self.stopped.pop_front()
         {
+            self.counts.stopped.give_back();
+            self.limits.containers_forgotten += 1;
             self.stopped_by_id.remove(&id);
             self.remembered_bytes -= remembered_bytes(&id);
         }
@@ -586,19 +603,19 @@ impl Worker {
                 }
             }
         }
-        ShardView { images: images.into_iter().collect(), findings, findings_suppressed, ..self.counts() }
+        ShardView { images: images.into_iter().collect(), findings, findings_suppressed, ..self.figures() }
     }
 
     /// What is known, handed over once it is [folded](Self::fold): nothing is copied.
     pub fn into_view(mut self) -> ShardView {
-        let counts = self.counts();
+        let figures = self.figures();
         let images = std::mem::take(&mut self.images).into_view().into_iter().collect();
         let Kept { findings, suppressed: findings_suppressed, .. } = std::mem::take(&mut self.kept);
-        ShardView { images, findings, findings_suppressed, ..counts }
+        ShardView { images, findings, findings_suppressed, ..figures }
     }
 
     /// What there is to count, without what is known.
-    fn counts(&self) -> ShardView {
+    fn figures(&self) -> ShardView {
         let mut limits = self.limits;
         for container in self.containers.iter().flatten() {
             if let State::Bound { subject, .. } = &container.state {

@@ -139,7 +139,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// Forgets every process: the container is gone.
     pub fn clear(&mut self) {
-        self.table = HashMap::with_hasher(self.table.hasher().clone());
+        self.table = Default::default();
         self.len = 0;
         self.forgotten += std::mem::take(&mut self.cwds).refused();
     }

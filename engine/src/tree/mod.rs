@@ -309,7 +309,7 @@ impl Tree {
                 sum = sum.wrapping_add(hasher.hash_one((own, tag.text(), span.first, span.last)));
             }
             if let Some(sketch) = self.sketch_of(id) {
-                sum = sum.wrapping_add(hasher.hash_one((own, sketch.exemplars())));
+                sum = sum.wrapping_add(hasher.hash_one((own, sketch.exemplars(), sketch.distinct())));
             }
             sum = sum.wrapping_add(own);
             stack.extend(self.arena.children(id).map(|child| (child, own)));

@@ -61,9 +61,9 @@ impl Names {
         id
     }
 
-    fn rehash(text: &[u8], spans: &[Span], hasher: &FixedState, id: u32) -> u64 {
+    fn rehash(text: &[u8], spans: &[Span], hasher: &Keyed, id: u32) -> u64 {
         let s = spans.get(id as usize).copied().unwrap_or(Span { offset: 0, len: 0 });
-        hasher.hash_one(text.get(s.offset as usize..s.offset as usize + s.len as usize).unwrap_or_default())
+        hasher.bytes(text.get(s.offset as usize..s.offset as usize + s.len as usize).unwrap_or_default())
     }
 
     /// Gives back what is reserved and not used.

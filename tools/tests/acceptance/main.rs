@@ -16,6 +16,7 @@ mod convert;
 mod ending;
 mod hostile_names;
 mod inputs;
+mod keys;
 mod memory;
 mod output;
 mod profiles;

@@ -8,12 +8,12 @@ use super::programs::{Novel, Programs, Ran};
 use super::what::What;
 use super::{Finding, Reason};
 use crate::event::{Body, EventRef, Exec, syscall_numbers};
+use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::tree::{
     Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Room, Rules, Runs, Tree, behaviour,
     unknown_program,
 };
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Findings kept for one container; beyond them only their number is.
@@ -34,6 +34,8 @@ struct Noted {
     count: u64,
     /// Why it is a finding, if it is one.
     reason: Option<Reason>,
+    /// How many were noted before it.
+    nth: u32,
 }
 
 /// Compares one container's events with a profile.
@@ -48,7 +50,7 @@ pub struct Checker {
     room: Room,
     lineage: Lineage<Ran>,
     programs: Programs,
-    noted: HashMap<(Ran, What), Noted>,
+    noted: Map<(Ran, What), Noted>,
     /// Noted ones that are findings.
     found: usize,
     text_bytes: usize,
@@ -72,7 +74,7 @@ impl Checker {
             room: rules.room.clone(),
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
-            noted: HashMap::new(),
+            noted: Map::default(),
             found: 0,
             text_bytes: 0,
             suppressed: 0,
@@ -109,7 +111,7 @@ impl Checker {
             room: self.room,
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
-            noted: HashMap::new(),
+            noted: Map::default(),
             found: 0,
             text_bytes: 0,
             suppressed: self.suppressed + self.unjudged,
@@ -139,8 +141,8 @@ impl Checker {
             }
         }
         let mut noted: Vec<_> = self.noted.into_iter().collect();
-        // Where not all can be kept, the earliest are.
-        noted.sort_by_key(|(_, noted)| noted.ts);
+        // Where not all can be kept, the earliest are; what happened at one time stays in the order of its events.
+        noted.sort_unstable_by_key(|(_, noted)| (noted.ts, noted.nth));
         for ((ran, what), noted) in noted {
             let ran = follow(&went, ran);
             let reason = new.judge(ran, &what);
@@ -409,7 +411,7 @@ impl Checker {
     fn tell(&mut self, event: &EventRef<'_>, ran: Ran, what: What) {
         let reason = self.judge(ran, &what);
         if reason.is_some() || self.provisional {
-            self.note(ran, what, Noted { ts: event.ts, pid: event.pid, count: 1, reason });
+            self.note(ran, what, Noted { ts: event.ts, pid: event.pid, count: 1, reason, nth: 0 });
         }
     }
 
@@ -433,7 +435,8 @@ impl Checker {
         }
         self.text_bytes += bytes;
         self.found += usize::from(is_finding);
-        self.noted.insert(key, new);
+        let nth = self.noted.len() as u32;
+        self.noted.insert(key, Noted { nth, ..new });
     }
 }
 

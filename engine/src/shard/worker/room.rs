@@ -8,12 +8,6 @@ use super::super::waiting::Turn;
 use super::Worker;
 use crate::config::Config;
 
-/// Containers that one shard knows at a time; beyond them, those that were quiet for longest are taken for stopped.
-pub(super) const CONTAINERS_MAX: usize = 65_536;
-
-/// Containers that have stopped and are still kept: for a workload that was never told, or for late events.
-const LINGERING_MAX: usize = 4096;
-
 /// Memory for those that have stopped without a name, in all workers. Who is told is told within seconds; who was not
 /// among so many others is not told any more.
 const LINGERING_BYTES_MAX: usize = 2 << 20;
@@ -38,11 +32,14 @@ impl Worker {
         {
             self.lingering_bytes += container.counted;
         }
-        while self.lingering.len() > LINGERING_MAX || self.lingering_bytes > self.lingering_bytes_max {
+        let mut many = !self.counts.lingering.add();
+        while std::mem::take(&mut many) || self.lingering_bytes > self.lingering_bytes_max {
             // One that stopped several times is in the queue as often; the container at hand has to stay.
             let Some(oldest) = self.lingering.pop_front_if(|oldest| **oldest != *id) else { return };
+            self.counts.lingering.give_back();
             let Some(index) = self.find(&oldest) else { continue };
             if matches!(self.containers.get(index), Some(Some(container)) if container.over) {
+                self.limits.containers_forgotten += 1;
                 self.let_go(index);
             }
         }

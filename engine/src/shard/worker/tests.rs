@@ -38,7 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn worker(config: &Config) -> Worker {
     let memory = Arc::new(Memory::new(config.memory_max, config.hold_total_bytes, config.workers));
     let rules = Rules { room: memory.room().clone(), ..Rules::new(config).unwrap() };
-    Worker::new(config, Arc::new(rules), Mode::Learn, Interner::new(), memory, 0)
+    Worker::new(config, Arc::new(rules), Mode::Learn, Interner::new(), Arc::default(), memory, 0)
 }
 
 /// Every count of bytes, and the same counted anew.
