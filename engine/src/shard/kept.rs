@@ -1,12 +1,7 @@
 //! Findings of containers that have stopped: kept up to a limit, and counted beyond it.
 
+use super::counts::Count;
 use crate::profile::drift::Finding;
-
-/// Findings of stopped containers that one shard keeps.
-pub(super) const KEPT_MAX: usize = 262_144;
-
-/// Memory for them, in bytes.
-const KEPT_BYTES_MAX: usize = 128 << 20;
 
 /// Findings, and how many more there were.
 #[derive(Default)]
@@ -17,12 +12,12 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Adds what one container's comparison found.
-    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64) {
+    /// Adds what one container's comparison found, as long as all take no more than `bytes_max` and `kept` has room.
+    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64, bytes_max: usize, kept: &Count) {
         self.suppressed += suppressed;
         for finding in findings {
             let bytes = finding.bytes();
-            if self.findings.len() >= KEPT_MAX || self.bytes + bytes > KEPT_BYTES_MAX {
+            if self.bytes + bytes > bytes_max || !kept.take() {
                 self.suppressed += 1;
                 continue;
             }
@@ -40,6 +35,7 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::profile::drift::{Detail, Reason};
+    use crate::shard::counts::{Counts, KEPT_MAX};
 
     fn findings(n: usize, subject_bytes: usize) -> Vec<Finding> {
         let finding = |i: usize| Finding {
@@ -60,16 +56,17 @@ mod tests {
 
     #[test]
     fn stopped_containers_without_end_are_kept_up_to_a_number_and_a_size_and_counted_beyond() {
+        const BYTES_MAX: usize = 128 << 20;
         // Many containers with a few findings each; fewer with long ones.
         for (containers, each, subject_bytes) in [(1100, 256, 8), (300, 1, 1 << 20)] {
-            let mut kept = Kept::default();
+            let (mut kept, counts) = (Kept::default(), Counts::default());
             for _ in 0..containers {
-                kept.add(findings(each, subject_bytes), 3);
+                kept.add(findings(each, subject_bytes), 3, BYTES_MAX, &counts.findings);
             }
             let all = (containers * each) as u64 + containers as u64 * 3;
             assert_eq!(kept.findings.len() as u64 + kept.suppressed, all, "each is kept or counted");
             assert!(kept.suppressed > containers as u64 * 3 && !kept.findings.is_empty());
-            assert!(kept.findings.len() <= KEPT_MAX && kept.heap_bytes() <= KEPT_BYTES_MAX);
+            assert!(kept.findings.len() <= KEPT_MAX && kept.heap_bytes() <= BYTES_MAX);
             assert_eq!(kept.heap_bytes(), kept.findings.iter().map(Finding::bytes).sum::<usize>());
         }
     }

@@ -8,12 +8,12 @@ use super::programs::{Novel, Programs, Ran};
 use super::what::What;
 use super::{Finding, Reason};
 use crate::event::{Body, EventRef, Exec, syscall_numbers};
+use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::tree::{
-    Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Rules, Runs, Tree, behaviour,
+    Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Room, Rules, Runs, Tree, behaviour,
     unknown_program,
 };
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Findings kept for one container; beyond them only their number is.
@@ -34,6 +34,8 @@ struct Noted {
     count: u64,
     /// Why it is a finding, if it is one.
     reason: Option<Reason>,
+    /// How many were noted before it.
+    nth: u32,
 }
 
 /// Compares one container's events with a profile.
@@ -44,9 +46,11 @@ pub struct Checker {
     /// There is a profile to compare with. Without, a provisional checker only keeps what may have to be judged.
     compares: bool,
     processes_max: usize,
+    /// Whether there is memory for more findings.
+    room: Room,
     lineage: Lineage<Ran>,
     programs: Programs,
-    noted: HashMap<(Ran, What), Noted>,
+    noted: Map<(Ran, What), Noted>,
     /// Noted ones that are findings.
     found: usize,
     text_bytes: usize,
@@ -67,9 +71,10 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: rules.processes_max,
+            room: rules.room.clone(),
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
-            noted: HashMap::new(),
+            noted: Map::default(),
             found: 0,
             text_bytes: 0,
             suppressed: 0,
@@ -103,9 +108,10 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: self.processes_max,
+            room: self.room,
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
-            noted: HashMap::new(),
+            noted: Map::default(),
             found: 0,
             text_bytes: 0,
             suppressed: self.suppressed + self.unjudged,
@@ -135,8 +141,8 @@ impl Checker {
             }
         }
         let mut noted: Vec<_> = self.noted.into_iter().collect();
-        // Where not all can be kept, the earliest are.
-        noted.sort_by_key(|(_, noted)| noted.ts);
+        // Where not all can be kept, the earliest are; what happened at one time stays in the order of its events.
+        noted.sort_unstable_by_key(|(_, noted)| (noted.ts, noted.nth));
         for ((ran, what), noted) in noted {
             let ran = follow(&went, ran);
             let reason = new.judge(ran, &what);
@@ -171,7 +177,8 @@ impl Checker {
         findings
     }
 
-    /// Distinct findings that were not kept, because a container has 65,536 at most; each time they were made.
+    /// Distinct findings that were not kept, because a container has 65,536 at most or there was no memory for more;
+    /// each time they were made.
     pub fn suppressed(&self) -> u64 {
         if self.compares { self.suppressed } else { 0 }
     }
@@ -190,6 +197,8 @@ impl Checker {
     /// The container is gone, and its processes with it.
     pub fn forget_processes(&mut self) {
         self.lineage.clear();
+        self.noted.shrink_to_fit();
+        self.text = String::new();
     }
 
     /// Compares one event. [`Fate::New`] is drift, [`Fate::Known`] none.
@@ -402,7 +411,7 @@ impl Checker {
     fn tell(&mut self, event: &EventRef<'_>, ran: Ran, what: What) {
         let reason = self.judge(ran, &what);
         if reason.is_some() || self.provisional {
-            self.note(ran, what, Noted { ts: event.ts, pid: event.pid, count: 1, reason });
+            self.note(ran, what, Noted { ts: event.ts, pid: event.pid, count: 1, reason, nth: 0 });
         }
     }
 
@@ -418,13 +427,16 @@ impl Checker {
         let is_finding = new.reason.is_some();
         let bytes = key.1.text_bytes();
         let few = if is_finding { self.found < FINDINGS_MAX } else { self.noted.len() - self.found < CANDIDATES_MAX };
-        if !few || self.text_bytes + bytes > TEXT_BYTES_MAX {
+        let is_exec = matches!(key.1, What::Exec { .. });
+        let room = if is_exec { self.room.is_left_for_programs() } else { self.room.is_left() };
+        if !few || !room || self.text_bytes + bytes > TEXT_BYTES_MAX {
             *if is_finding { &mut self.suppressed } else { &mut self.unjudged } += new.count;
             return;
         }
         self.text_bytes += bytes;
         self.found += usize::from(is_finding);
-        self.noted.insert(key, new);
+        let nth = self.noted.len() as u32;
+        self.noted.insert(key, Noted { nth, ..new });
     }
 }
 
