@@ -102,6 +102,7 @@ impl Tree {
             argv0,
             argv,
             exec_chain: node.has(Flags::EXEC_CHAIN),
+            interpreters: self.interpreters(id).map(str::to_owned).collect(),
             fileless: node.has(Flags::FILELESS),
             upper_layer: node.has(Flags::UPPER_LAYER),
             uids: self.numbers(id, Kind::Uid).collect(),
@@ -110,6 +111,7 @@ impl Tree {
             ..ProcessDoc::default()
         };
         doc.uids.sort_unstable();
+        doc.interpreters.sort_unstable();
         for leaf in self.leaves_of(id) {
             self.leaf_doc(leaf, &mut doc);
         }
@@ -218,6 +220,9 @@ impl Tree {
             self.stamp_doc(process, process, &doc.seen, &place, interner)?;
             for uid in &doc.uids {
                 self.take_number(process, Kind::Uid, *uid);
+            }
+            for interpreter in &doc.interpreters {
+                self.keep_interpreter(process, interpreter);
             }
             self.take_leaf_docs(process, doc, &place, interner)?;
             for (i, child) in doc.children.iter().enumerate().rev() {

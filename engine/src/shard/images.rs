@@ -70,13 +70,11 @@ impl Images {
             Entry::Vacant(entry) => entry.insert(Part { tree: Tree::new(rules.clone()), ledgers: Vec::new() }),
             Entry::Occupied(entry) => entry.into_mut(),
         };
-        if part.tree.heap_bytes() >= rules.tree_bytes {
-            // As with a container's own tree: what is known is refreshed, what is new is not taken.
-            if part.tree.refresh(tree) {
-                Lost::of(&mut own, Dropped::TreeFull, false).settle(total, Dropped::TreeFull);
-            }
-        } else if part.tree.merge(tree).is_err() {
-            Lost::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull);
+        match part.tree.merge_within_budget(tree) {
+            Ok(false) => {}
+            // As with a container's own tree: what is known is refreshed, and of what is new only programs are taken.
+            Ok(true) => Lost::of(&mut own, Dropped::TreeFull, false).settle(total, Dropped::TreeFull),
+            Err(_) => Lost::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull),
         }
         add_ledgers(&mut part.ledgers, &own);
     }

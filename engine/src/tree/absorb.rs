@@ -120,6 +120,12 @@ impl Tree {
             let node = self.arena.node(child);
             let (kind, name) = (node.kind(), node.name);
             let child_hash = self.arena.hash_from(below_from, kind, name);
+            if kind == Kind::Interpreter {
+                let interpreter = self.arena.text(child).to_owned();
+                self.keep_interpreter(into.0, &interpreter);
+                self.arena.kill(child, child_hash);
+                continue;
+            }
             let target = self.counterpart(child, into.0, below_into);
             if kind.is_path() || matches!(kind, Kind::Process | Kind::Sockets) {
                 let target_hash = self.arena.hash_from(below_into, kind, self.arena.node(target).name);
