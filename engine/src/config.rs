@@ -271,8 +271,11 @@ fn tree_bytes(host: Host) -> usize {
     (share.clamp(16 << 20, 1 << 30) >> 20 << 20) as usize
 }
 
-/// Variables that begin like ours and are somebody else's: the tests look for real captures there.
-const NOT_OURS: [&str; 1] = ["GROVE_CAPTURES"];
+/// Whether a variable is a setting: one that begins like one may also be the tests'.
+fn is_ours(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"GROVE_") && !name.starts_with(b"GROVE_TEST_") && name != b"GROVE_CAPTURES"
+}
 
 /// One variable, whatever its type.
 struct Variable {
@@ -407,8 +410,7 @@ impl Config {
         let mut twice = None;
         for (name, value) in vars {
             let name = name.into();
-            let ours = name.as_encoded_bytes().starts_with(b"GROVE_") && !NOT_OURS.iter().any(|other| name == *other);
-            if ours && given.insert(name.clone(), value.into()).is_some() {
+            if is_ours(&name) && given.insert(name.clone(), value.into()).is_some() {
                 twice = Some(name);
             }
         }

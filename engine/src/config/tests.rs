@@ -153,7 +153,13 @@ fn every_variable_reaches_its_field() {
 
 #[test]
 fn what_is_not_ours_is_left_alone() {
-    let config = set(&[("GROVE_CAPTURES", "anywhere"), ("PATH", "\u{1b}"), ("GROVEL", "1"), ("grove_log", "x")]);
+    let config = set(&[
+        ("GROVE_CAPTURES", "anywhere"),
+        ("GROVE_TEST_X", "1"),
+        ("PATH", "\u{1b}"),
+        ("GROVEL", "1"),
+        ("grove_log", "x"),
+    ]);
     assert_eq!(config.unwrap(), Config::default());
 }
 

@@ -11,12 +11,14 @@ mod call_by_call;
 mod command;
 mod docker;
 mod doctor;
+mod hide;
 mod inside;
 mod learned;
 mod loss;
 mod namespaces;
 mod podman;
 mod proc;
+mod refused;
 mod runc;
 mod strace;
 
