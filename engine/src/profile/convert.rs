@@ -117,6 +117,8 @@ impl Tree {
         let path = self.leaf_text(id);
         let ProgramKey { argv0, argv } = self.program_key(id);
         let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(id, &path);
+        let mut interpreters: Vec<String> = self.interpreters(id).map(str::to_owned).collect();
+        interpreters.sort_unstable();
         let mut uids: Vec<u32> = self.numbers(id, Kind::Uid).collect();
         uids.sort_unstable();
         ProcessDoc {
@@ -128,6 +130,7 @@ impl Tree {
             argv0,
             argv,
             exec_chain: node.has(Flags::EXEC_CHAIN),
+            interpreters,
             fileless: node.has(Flags::FILELESS),
             upper_layer: node.has(Flags::UPPER_LAYER),
             uids,
@@ -154,7 +157,7 @@ impl Tree {
                 Kind::UnixPath | Kind::Peer => &mut leaves.sockets,
                 Kind::Syscall => &mut leaves.syscalls,
                 Kind::Capability => &mut leaves.capabilities,
-                Kind::Root | Kind::Sockets | Kind::Uid | Kind::Qtype => {
+                Kind::Root | Kind::Sockets | Kind::Uid | Kind::Qtype | Kind::Interpreter => {
                     stack.extend(self.children(id));
                     continue;
                 }
@@ -305,6 +308,9 @@ impl Tree {
             self.stamp_doc(process, process, &doc.seen, &place, interner)?;
             for uid in &doc.uids {
                 self.take_number(process, Kind::Uid, *uid);
+            }
+            for interpreter in &doc.interpreters {
+                self.keep_interpreter(process, interpreter);
             }
             self.take_leaf_docs(process, doc, &place, interner)?;
             for (i, child) in doc.children.iter().enumerate().rev() {

@@ -34,7 +34,7 @@ pub struct Finding {
     pub image: String,
     /// Image tag.
     pub tag: String,
-    /// `exec`, `uid`, `open`, `connect`, `bind`, `dns`, `syscall` or `capability`.
+    /// `exec`, `uid`, `interpreter`, `open`, `connect`, `bind`, `dns`, `syscall` or `capability`.
     pub kind: &'static str,
     /// Why it is reported.
     pub reason: Reason,
@@ -94,6 +94,11 @@ impl Finding {
             (what, &f.image, &f.tag, f.pid, f.count)
         }
         key(self).cmp(&key(other))
+    }
+
+    /// Whether it tells of a program that was run, and not of what one did.
+    pub(crate) fn is_of_program(&self) -> bool {
+        matches!(self.kind, "exec" | "interpreter")
     }
 
     /// Bytes of memory it takes, about.
