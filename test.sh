@@ -2,8 +2,11 @@
 # Runs all tests: formatting, lints, unit and integration tests, property tests, live tests with a real kernel and real
 # containers, examples, documentation, the models of the lock-free parts and the faults that they must find, and that
 # benches still build. Needs a Rust toolchain; installs the packages that tests use where it can.
+# With --full, tests that are short by default take as long as they should (GROVE_TEST_FULL).
 set -euo pipefail
 cd "$(dirname "$0")"
+full=""
+[ "${1:-}" != --full ] || full=1
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -33,7 +36,7 @@ cargo fmt --all -- --check
 say "lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
 say "tests"
-cargo test --workspace --locked
+${full:+env GROVE_TEST_FULL=1} cargo test --workspace --locked
 if command -v clang-19 >/dev/null; then
     say "kernel programs, rebuilt and compared"
     probes/src/bpf/verify.sh

@@ -187,6 +187,10 @@ variables! {
     /// Longest record of a trace; longer ones are rejected
     record_bytes: usize = "GROVE_RECORD_BYTES", bytes(1 << 10, 1 << 30), |_| 4 << 20;
 
+    /// Memory that reading one profile may take; a larger one is refused
+    profile_read_bytes: usize = "GROVE_PROFILE_READ_BYTES", bytes(1 << 20, 1 << 40), profile_read_bytes,
+        "1/2 of memory, at least 64Mi";
+
     /// Whether the host itself is profiled, as the container with the empty name
     host: bool = "GROVE_HOST", (), |_| false;
 
@@ -271,8 +275,14 @@ fn tree_bytes(host: Host) -> usize {
     (share.clamp(16 << 20, 1 << 30) >> 20 << 20) as usize
 }
 
-/// Variables that begin like ours and are somebody else's: the tests look for real captures there.
-const NOT_OURS: [&str; 1] = ["GROVE_CAPTURES"];
+/// 1/2 of memory in whole MiB: what reading a profile may take is reckoned high, so that it takes less.
+fn profile_read_bytes(host: Host) -> usize {
+    let share = host.memory_bytes.map_or(1 << 30, |memory| memory / 2);
+    (share.clamp(64 << 20, 1 << 40) >> 20 << 20) as usize
+}
+
+/// Variables that begin like ours and are the tests': where real captures are, and whether to take long.
+const NOT_OURS: [&str; 2] = ["GROVE_CAPTURES", "GROVE_TEST_FULL"];
 
 /// One variable, whatever its type.
 struct Variable {

@@ -83,6 +83,7 @@ fn every_variable_reaches_its_field() {
         ("GROVE_PROCESSES_MAX", "16"),
         ("GROVE_TAGS_MAX", "17"),
         ("GROVE_RECORD_BYTES", "1Gi"),
+        ("GROVE_PROFILE_READ_BYTES", "2Mi"),
         ("GROVE_HOST", "on"),
         ("GROVE_RING_BYTES", "256Ki"),
         ("GROVE_DRAIN_INTERVAL", "20ms"),
@@ -124,6 +125,7 @@ fn every_variable_reaches_its_field() {
         processes_max: 16,
         tags_max: 17,
         record_bytes: 1 << 30,
+        profile_read_bytes: 2 << 20,
         host: true,
         ring_bytes: 256 << 10,
         drain_interval: Duration::from_millis(20),
@@ -153,7 +155,13 @@ fn every_variable_reaches_its_field() {
 
 #[test]
 fn what_is_not_ours_is_left_alone() {
-    let config = set(&[("GROVE_CAPTURES", "anywhere"), ("PATH", "\u{1b}"), ("GROVEL", "1"), ("grove_log", "x")]);
+    let config = set(&[
+        ("GROVE_CAPTURES", "anywhere"),
+        ("GROVE_TEST_FULL", "1"),
+        ("PATH", "\u{1b}"),
+        ("GROVEL", "1"),
+        ("grove_log", "x"),
+    ]);
     assert_eq!(config.unwrap(), Config::default());
 }
 

@@ -12,6 +12,7 @@ mod command;
 mod docker;
 mod doctor;
 mod inside;
+mod killed;
 mod learned;
 mod loss;
 mod namespaces;
