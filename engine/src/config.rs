@@ -281,8 +281,11 @@ fn profile_read_bytes(host: Host) -> usize {
     (share.clamp(64 << 20, 1 << 40) >> 20 << 20) as usize
 }
 
-/// Variables that begin like ours and are the tests': where real captures are, and whether to take long.
-const NOT_OURS: [&str; 2] = ["GROVE_CAPTURES", "GROVE_TEST_FULL"];
+/// Whether a variable is a setting: one that begins like one may also be the tests'.
+fn is_ours(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"GROVE_") && !name.starts_with(b"GROVE_TEST_") && name != b"GROVE_CAPTURES"
+}
 
 /// One variable, whatever its type.
 struct Variable {
@@ -417,8 +420,7 @@ impl Config {
         let mut twice = None;
         for (name, value) in vars {
             let name = name.into();
-            let ours = name.as_encoded_bytes().starts_with(b"GROVE_") && !NOT_OURS.iter().any(|other| name == *other);
-            if ours && given.insert(name.clone(), value.into()).is_some() {
+            if is_ours(&name) && given.insert(name.clone(), value.into()).is_some() {
                 twice = Some(name);
             }
         }

@@ -109,7 +109,7 @@ pub struct Exec<B> {
     pub argv: Option<B>,
     /// There were more arguments than the source could take.
     pub argv_truncated: bool,
-    /// What the kernel loaded to run a script (`#!`): the path of the file that is really executed.
+    /// What runs the program if that is a script (`#!`). All else that is told here is the script's own.
     pub interpreter: Option<B>,
     /// The working directory, against which relative paths of this process are resolved.
     pub cwd: Option<B>,
@@ -121,6 +121,9 @@ pub struct Exec<B> {
     pub fileless: bool,
     /// The file was written after the image was built.
     pub upper_layer: bool,
+    /// Whether this is the container runtime at work and not the workload, where the source knows: then it decides.
+    /// Where it does not, the program's name and place do.
+    pub runtime: Option<bool>,
 }
 
 /// What was done with a socket.
@@ -193,6 +196,7 @@ impl<B> Event<B> {
                 gid: e.gid,
                 fileless: e.fileless,
                 upper_layer: e.upper_layer,
+                runtime: e.runtime,
             }),
             Body::Exit => Body::Exit,
             Body::Open { path, flags, ret } => Body::Open { path: f(path), flags, ret },

@@ -2,6 +2,8 @@
 //! event that is rejected, on its way in or by the worker that knows more, leaves no tag behind.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "common/skips.rs"]
+mod skips;
 #[path = "common/workload.rs"]
 mod workload;
 
@@ -79,13 +81,12 @@ fn a_dry_run_over_a_million_events_changes_nothing() {
     assert_ne!(before, first.tree().structural_hash());
 }
 
-/// A recording's path, or `None` after saying that it is absent; under CI it must be there.
+/// A recording's path, or `None` after saying that it is absent.
 fn capture(name: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let path = std::env::var_os("GROVE_CAPTURES").map_or_else(beside, PathBuf::from).join(name);
     if !path.exists() {
-        assert!(std::env::var_os("CI").is_none(), "no recording at {}", path.display());
-        println!("skipped: no recording at {}", path.display());
+        skips::skipped(&format!("no recording at {}", path.display()));
         return None;
     }
     Some(path)

@@ -1,8 +1,11 @@
 //! What the decoder makes of real recordings is what `jq` finds in the same files.
 //!
 //! The recordings are not part of the repository: `GROVE_CAPTURES` names the folder that has `sysdig/`. Without it, or
-//! without `jq`, the tests say what they skip; where `CI` is set they fail instead.
+//! without `jq`, the tests say that they are skipped.
 #![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "common/skips.rs"]
+mod skips;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -14,6 +17,7 @@ use flate2::read::MultiGzDecoder;
 use grove::event::{Body, EventRef, Peer, Sink};
 use grove::trace::sysdig::SysdigDecoder;
 use grove::trace::{Decoder, Line};
+use skips::skipped;
 
 /// Every recording with its number of lines.
 const CAPTURES: &[(&str, u64)] = &[
@@ -26,18 +30,13 @@ const CAPTURES: &[(&str, u64)] = &[
     ("objectstore_upload", 7509),
 ];
 
-fn skip(what: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{what}");
-    println!("skipped: {what}");
-}
-
 /// The recording's lines; `None` if it is not there.
 fn capture(name: &str) -> Option<Vec<u8>> {
     let root = std::env::var_os("GROVE_CAPTURES")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")), PathBuf::from);
     let path = root.join("sysdig").join(format!("{name}.jsonl.gz"));
     let Ok(file) = File::open(&path) else {
-        skip(&format!("no recording at {}", path.display()));
+        skipped(&format!("no recording at {}", path.display()));
         return None;
     };
     let mut text = Vec::new();
@@ -49,7 +48,7 @@ fn capture(name: &str) -> Option<Vec<u8>> {
 fn jq(lines: &[u8], program: &str) -> Option<Vec<String>> {
     let command = Command::new("jq").args(["-r", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut jq) = command else {
-        skip("no jq on the PATH");
+        skipped("no jq on the PATH");
         return None;
     };
     let mut stdin = jq.stdin.take().unwrap();

@@ -155,29 +155,12 @@ mod kubernetes {
     }
 }
 
-/// Takes away the cgroups that Kubernetes itself would make for pods, in every hierarchy.
-struct Kubepods;
-
-impl Drop for Kubepods {
-    fn drop(&mut self) {
-        fn remove(dir: &Path) {
-            containers::dirs_in(dir).iter().for_each(|dir| remove(dir));
-            let _ = std::fs::remove_dir(dir);
-        }
-        for hierarchy in containers::dirs_in(Path::new("/sys/fs/cgroup")) {
-            remove(&hierarchy.join("kubepods"));
-        }
-        remove(&Path::new(&containers::cgroup_root()).join("kubepods"));
-    }
-}
-
 #[test]
 fn a_pods_containers_are_named_with_their_pod() {
     use kubernetes::*;
     if !containers::have(&Containerd::NEEDS) {
         return;
     }
-    let _kubepods = Kubepods;
     let containerd = Containerd::new();
     let socket = containerd.socket();
     let uid = "2b8c9c0f-6a1b-4f0e-9d57-0f1d2c3b4a59";

@@ -157,7 +157,7 @@ fn every_variable_reaches_its_field() {
 fn what_is_not_ours_is_left_alone() {
     let config = set(&[
         ("GROVE_CAPTURES", "anywhere"),
-        ("GROVE_TEST_FULL", "1"),
+        ("GROVE_TEST_X", "1"),
         ("PATH", "\u{1b}"),
         ("GROVEL", "1"),
         ("grove_log", "x"),

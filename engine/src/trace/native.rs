@@ -50,6 +50,8 @@ struct Buffers {
     path: Vec<u8>,
     /// What `cwd_b64` decodes to.
     cwd: Vec<u8>,
+    /// What `interpreter_b64` decodes to.
+    interpreter: Vec<u8>,
 }
 
 impl NativeDecoder {
@@ -233,26 +235,26 @@ fn body<'s>(kind: Kind, raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Bo
 }
 
 fn exec<'s>(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Exec<&'s [u8]>, Reject> {
-    let Buffers { lists, path, cwd } = buffers;
+    let Buffers { lists, path, cwd, interpreter } = buffers;
     let given = |field| raw.present.contains(field);
     if given(Field::Argv) && given(Field::ArgvB64) {
         return Err(reject(Rejected::DuplicateField, Field::ArgvB64, "`argv` is given as well"));
     }
     let cwd = raw.bytes((Field::Cwd, &raw.cwd), (Field::CwdB64, &raw.cwd_b64), cwd)?;
+    let by = (Field::InterpreterB64, &*raw.interpreter_b64);
+    let interpreter = raw.bytes((Field::Interpreter, &raw.interpreter), by, interpreter)?;
     Ok(Exec {
         ppid: raw.ppid as u32,
         path: not_empty(Field::Path, raw.path(path)?)?,
         argv: (given(Field::Argv) || given(Field::ArgvB64)).then_some(&lists.argv),
         argv_truncated: raw.argv_truncated,
-        interpreter: given(Field::Interpreter)
-            .then(|| plain(Field::Interpreter, &raw.interpreter))
-            .transpose()?
-            .filter(|path| !path.is_empty()),
+        interpreter: Some(interpreter).filter(|path| !path.is_empty()),
         cwd: (given(Field::Cwd) || given(Field::CwdB64)).then_some(cwd),
         uid: given(Field::Uid).then_some(raw.uid as u32),
         gid: given(Field::Gid).then_some(raw.gid as u32),
         fileless: raw.fileless,
         upper_layer: raw.upper_layer,
+        runtime: given(Field::ByRuntime).then_some(raw.by_runtime),
     })
 }
 

@@ -284,15 +284,17 @@ fn exec<M: SerializeMap>(map: &mut M, e: &Exec<&[u8]>) -> Result<(), M::Error> {
         }
     }
     entry(map, "argv_truncated", e.argv_truncated.then_some(true))?;
-    // It tells nothing of identity, and there is no other form for one that is not UTF-8.
-    entry(map, "interpreter", e.interpreter.and_then(|path| str::from_utf8(path).ok()))?;
+    if let Some(interpreter) = e.interpreter {
+        bytes(map, "interpreter", "interpreter_b64", interpreter)?;
+    }
     if let Some(cwd) = e.cwd {
         bytes(map, "cwd", "cwd_b64", cwd)?;
     }
     entry(map, "uid", e.uid)?;
     entry(map, "gid", e.gid)?;
     entry(map, "fileless", e.fileless.then_some(true))?;
-    entry(map, "upper_layer", e.upper_layer.then_some(true))
+    entry(map, "upper_layer", e.upper_layer.then_some(true))?;
+    entry(map, "runtime", e.runtime)
 }
 
 /// Writes a field unless it is absent.

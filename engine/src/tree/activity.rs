@@ -1,7 +1,7 @@
 //! One container's tree together with its process table: events go in, fates come out.
 
 use super::arena::ROOT;
-use super::behaviour::{Behaviour, access, behaviour, exec_flags, exec_program};
+use super::behaviour::{Behaviour, access, behaviour, exec_flags};
 use super::grow::{Dir, Plain, socket_level};
 use super::lineage::{ExecPlace, Lineage, Pid, Place, Runs};
 use super::merge::follow;
@@ -323,7 +323,7 @@ impl ActivityTree {
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
-        let (place, program) = match self.place(event, id, exec) {
+        let (place, program) = match self.lineage.place(event, exec, self.tree.rules()) {
             Ok(found) => found,
             Err(fate) => {
                 // It does run something else now, and what it does is not its parent program's doing.
@@ -382,22 +382,11 @@ impl ActivityTree {
         if new { Fate::New } else { Fate::Known }
     }
 
-    /// Where an exec would put its process. Decides only.
-    fn place(&self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Result<(ExecPlace<NodeId>, Program), Fate> {
-        if self.lineage.sets_up(id, exec.ppid, exec.path) {
-            return Ok((ExecPlace::Setup, Program::default()));
-        }
-        let cwd = self.lineage.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
-        let program = exec_program(event, exec, cwd, self.tree.rules())?;
-        let place = self.lineage.place_exec(id, exec.ppid, exec.path, &program.identity());
-        Ok((place, program))
-    }
-
     /// Whether the event would tell nothing but the time: a dry run. Changes nothing.
     pub fn contains(&self, event: &EventRef<'_>) -> bool {
         let id = Pid { pid: event.pid, start: event.start };
         if let Body::Exec(exec) = &event.body {
-            let Ok((place, program)) = self.place(event, id, exec) else { return true };
+            let Ok((place, program)) = self.lineage.place(event, exec, self.tree.rules()) else { return true };
             let (found, chain) = match place {
                 ExecPlace::Setup => return true,
                 ExecPlace::Root => (self.tree.find_program(ROOT, &program), false),

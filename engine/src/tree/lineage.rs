@@ -2,9 +2,14 @@
 //! processes between programs (FORMATS §1).
 //!
 //! It knows nothing of nodes: `N` is whatever stands for a program, a node of the tree being learned or of a
-//! profile being compared with. [`Lineage::place_exec`] only decides, so a dry run uses the very same rules.
+//! profile being compared with. [`Lineage::place`] only decides: learning, a dry run and a check all ask there.
 
+use super::behaviour::exec_program;
 use super::cwds::Cwds;
+use super::program::Program;
+use super::{Rules, runtime};
+use crate::event::{EventRef, Exec};
+use crate::ledger::{Fate, Ignored};
 use hashbrown::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
@@ -44,11 +49,14 @@ pub struct Process<N> {
     pub cwd: Option<Arc<[u8]>>,
     ppid: Option<u32>,
     start: Option<u64>,
+    /// Its fork was seen.
+    forked: bool,
     /// It has exec'd since it was forked.
     execed: bool,
     /// Its program is not known: an event other than its exec came first, or its path could not be resolved.
     unknown: bool,
-    /// It, or a process that it was forked from, exec'd something else than the container runtime's own program.
+    /// It comes from the workload: it, or a process that it was forked from, exec'd something else than the container
+    /// runtime's own program. Nothing that is told later takes that back.
     workload: bool,
     last_use: u64,
     /// Another process of the same id with an earlier start.
@@ -107,16 +115,6 @@ fn fingerprint(program: &str) -> Fingerprint {
 
 /// How many processes of one id, with different start times, are kept apart.
 const OLDER_MAX: usize = 64;
-
-/// Programs that set a container up before its workload runs.
-pub fn is_runtime(path: &[u8]) -> bool {
-    let name = path.rsplit(|b| *b == b'/').next().unwrap_or(path);
-    let own = [&b"runc"[..], b"crun", b"youki", b"conmon", b"docker-runc"];
-    own.contains(&name)
-        || name.starts_with(b"containerd-shim")
-        || path.starts_with(b"runc:[")
-        || name.starts_with(b"runc:[")
-}
 
 /// A working directory, unless nothing can be resolved against it: tables of processes keep no long texts.
 pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
@@ -318,6 +316,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
                     cwd: parent.cwd.clone(),
                     ppid: Some(ppid),
                     start: None,
+                    forked: true,
                     execed: false,
                     unknown: parent.unknown,
                     workload: parent.workload,
@@ -325,7 +324,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
                     older: None,
                 }
             }
-            None => Process { ppid: Some(ppid), ..Process::unknown(Place::Unknown) },
+            None => Process { ppid: Some(ppid), forked: true, ..Process::unknown(Place::Unknown) },
         };
         let setup = matches!(process.place, Place::Setup);
         self.put(child, process);
@@ -350,22 +349,60 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// The working directory of a process that execs: its own, or that of the parent which it must have been forked
     /// from unseen.
     pub fn cwd_of_exec(&self, id: Pid, ppid: u32) -> Option<&Arc<[u8]>> {
-        let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
-        known.or_else(|| self.table.get(&ppid))?.cwd.as_ref()
+        self.on_record(id, ppid).or_else(|| self.table.get(&ppid))?.cwd.as_ref()
     }
 
-    /// Whether an exec of `path` is the container runtime's doing. A process that comes from the workload is not the
-    /// runtime, whatever the file is called that it runs.
-    pub fn sets_up(&self, id: Pid, ppid: u32, path: &[u8]) -> bool {
-        is_runtime(path) && !self.find(id).is_some_and(|p| p.workload && !self.is_another(p, id, ppid))
+    /// The process that execs, if it is on record.
+    fn on_record(&self, id: Pid, ppid: u32) -> Option<&Process<N>> {
+        self.find(id).filter(|p| !self.is_another(p, id, ppid))
     }
 
-    /// What an exec of `program` comes to. Decides only.
-    pub fn place_exec(&self, id: Pid, ppid: u32, path: &[u8], program: &str) -> ExecPlace<N> {
-        if self.sets_up(id, ppid, path) {
-            return ExecPlace::Setup;
+    /// Whether the process that execs comes from the workload. Where its fork was not seen, its parent speaks for it.
+    fn is_workload(&self, id: Pid, ppid: u32) -> bool {
+        match self.on_record(id, ppid) {
+            Some(process) if process.workload || process.forked => process.workload,
+            _ => self.table.get(&ppid).is_some_and(|parent| parent.workload),
         }
-        let Some(process) = self.find(id).filter(|p| !self.is_another(p, id, ppid)) else {
+    }
+
+    /// Whether an exec is the container runtime's doing. What the source knows decides; else the name and the place of
+    /// the program, unless its file cannot be the host's, or its process comes from the workload.
+    fn sets_up(&self, id: Pid, exec: &Exec<&[u8]>, resolved: Option<&str>) -> bool {
+        exec.runtime.unwrap_or_else(|| {
+            runtime::is_named_as_one(exec.path, resolved)
+                && !exec.upper_layer
+                && !exec.fileless
+                && !self.is_workload(id, exec.ppid)
+        })
+    }
+
+    /// What an exec comes to, and of which program. Decides only.
+    ///
+    /// # Errors
+    /// The program has no path that can be resolved, and it is not the runtime's either.
+    pub fn place(
+        &self,
+        event: &EventRef<'_>,
+        exec: &Exec<&[u8]>,
+        rules: &Rules,
+    ) -> Result<(ExecPlace<N>, Program), Fate> {
+        let id = Pid { pid: event.pid, start: event.start };
+        let cwd = self.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
+        let program = match exec_program(event, exec, cwd, rules) {
+            Err(fate) if fate != Fate::Ignored(Ignored::RelativePath) => return Err(fate),
+            program => program,
+        };
+        let resolved = program.as_ref().ok().map(|program| &*program.path);
+        if self.sets_up(id, exec, resolved) {
+            return Ok((ExecPlace::Setup, Program::default()));
+        }
+        let program = program?;
+        let place = self.place_program(id, exec.ppid, &program.identity());
+        Ok((place, program))
+    }
+
+    fn place_program(&self, id: Pid, ppid: u32, program: &str) -> ExecPlace<N> {
+        let Some(process) = self.on_record(id, ppid) else {
             return match self.table.get(&ppid).map(|p| p.place) {
                 None | Some(Place::Setup) => ExecPlace::Root,
                 Some(parent) => ExecPlace::Child { parent, chain: false },
@@ -392,7 +429,8 @@ impl<N: Copy + PartialEq> Lineage<N> {
             Some(cwd) => usable_cwd(cwd).and_then(|cwd| self.cwds.keep(cwd)),
             None => self.cwd_of_exec(id, ppid).cloned(),
         };
-        let known = self.find(id).filter(|p| !self.is_another(p, id, ppid));
+        let workload = runs != Runs::Runtime || self.is_workload(id, ppid);
+        let known = self.on_record(id, ppid);
         let start = id.start.or(known.and_then(|p| p.start));
         let same = known.is_some();
         let process = Process {
@@ -401,9 +439,10 @@ impl<N: Copy + PartialEq> Lineage<N> {
             cwd,
             ppid: Some(ppid),
             start,
+            forked: known.is_some_and(|p| p.forked),
             execed: true,
             unknown: runs == Runs::Unknown,
-            workload: runs != Runs::Runtime,
+            workload,
             last_use: 0,
             older: None,
         };
@@ -425,6 +464,7 @@ impl<N> Process<N> {
             cwd: None,
             ppid: None,
             start: None,
+            forked: false,
             execed: false,
             unknown: true,
             workload: false,

@@ -25,6 +25,7 @@ mod names;
 mod node;
 mod program;
 mod refresh;
+mod runtime;
 mod shapes;
 mod socket;
 mod tags;
@@ -32,8 +33,8 @@ mod take;
 
 pub use activity::{ActivityTree, unknown_program};
 pub use arena::{Children, ROOT};
-pub use behaviour::{Behaviour, PATH_BYTES_MAX, behaviour, exec_program};
-pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, Runs, is_runtime};
+pub use behaviour::{Behaviour, PATH_BYTES_MAX, behaviour};
+pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, Runs};
 pub use node::{Flags, Kind, Node, NodeId, Span};
 pub use program::{Program, ProgramKey};
 pub use socket::{Address, Family, SocketKey};

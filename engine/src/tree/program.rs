@@ -16,7 +16,7 @@ pub struct Program {
 /// What tells programs of one path apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProgramKey {
-    /// The name under which a multi-call binary was called.
+    /// Which of its programs a multi-call binary was, by the name under which it was called or by its argument.
     pub argv0: Option<String>,
     /// The arguments, where they are part of identity.
     pub argv: Option<Vec<String>>,
@@ -30,6 +30,35 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// Programs that are many, told apart by the name they are called by.
 const MULTI_CALL: [&str; 3] = ["busybox", "toybox", "coreutils"];
+
+/// How coreutils is told which of its programs it is to be, where neither its name nor an argument by itself says so.
+const CHOICES: [&[u8]; 2] = [b"--coreutils-prog=", b"--coreutils-prog-shebang="];
+
+/// Whether a file of this name is many programs: one of [`MULTI_CALL`], or a build of it such as `busybox.nosuid`.
+fn is_multi_call(name: &str) -> bool {
+    let is = |program: &&str| {
+        name.strip_prefix(*program).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+    };
+    MULTI_CALL.iter().any(is)
+}
+
+/// Which of its programs a file of many, called `own`, is to be: what it is called by, unless that is its own name or
+/// one that all such files have; then the argument that comes next, as the file itself decides.
+fn applet<'a>(own: &str, args: impl Iterator<Item = &'a [u8]>) -> Option<String> {
+    let mut text = String::new();
+    for (at, arg) in args.enumerate() {
+        let arg = CHOICES.iter().find_map(|choice| arg.strip_prefix(*choice).filter(|_| at > 0)).unwrap_or(arg);
+        let name = arg.rsplit(|b| *b == b'/').next().unwrap_or(arg);
+        // How login programs call a shell.
+        let name = name.strip_prefix(b"-").filter(|_| at == 0).unwrap_or(name);
+        escape(name.get(..NAME_BYTES_MAX).unwrap_or(name), &mut text);
+        if text != own && !is_multi_call(&text) {
+            break;
+        }
+        text.clear();
+    }
+    Some(text).filter(|text| !text.is_empty())
+}
 
 impl Program {
     /// The program of an exec whose path is already normalised.
@@ -53,18 +82,13 @@ impl ProgramKey {
     /// The key of a program with the given NUL-terminated arguments.
     pub fn of(path: &str, argv: Option<&[u8]>, differentiate_args: bool) -> Self {
         let name = path.rsplit('/').next().unwrap_or(path);
-        let multi_call = MULTI_CALL.contains(&name);
+        let multi_call = is_multi_call(name);
         let Some(argv) = argv.filter(|_| multi_call || differentiate_args) else { return Self::default() };
         let mut args = argv.strip_suffix(b"\0").unwrap_or(argv).split(|b| *b == 0);
         if argv.is_empty() {
             return Self::default();
         }
-        let mut text = String::new();
-        let argv0 = args.clone().next().filter(|_| multi_call).map(|arg| {
-            let name = arg.rsplit(|b| *b == b'/').next().unwrap_or(arg);
-            escape(name.get(..NAME_BYTES_MAX).unwrap_or(name), &mut text);
-            text.clone()
-        });
+        let argv0 = multi_call.then(|| applet(name, args.clone())).flatten();
         let argv = differentiate_args.then(|| {
             let mut bytes = 0;
             let within = args.by_ref().take_while(|arg| {
@@ -118,6 +142,73 @@ pub(super) fn literal(path: &str) -> impl Iterator<Item = Component<'_>> + Clone
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_applet_is_named_by_argv0_and_where_that_is_the_file_s_own_name_by_the_next_argument() {
+        let long = "x".repeat(300);
+        let cases: [(&str, &[&str], Option<&str>); 31] = [
+            ("busybox", &["ls", "-l"], Some("ls")),
+            ("busybox", &["/bin/sh"], Some("sh")),
+            ("busybox", &["-sh"], Some("sh")),
+            ("busybox", &["-/bin/sh"], Some("sh")),
+            ("busybox", &["--sh"], Some("-sh")),
+            ("busybox", &["busybox", "nc", "203.0.113.5"], Some("nc")),
+            ("busybox", &["/bin/busybox", "/bin/nc"], Some("nc")),
+            ("busybox", &["-busybox", "nc"], Some("nc")),
+            ("busybox", &["toybox", "nc"], Some("nc")),
+            // As such files do: its own name chooses again.
+            ("busybox", &["busybox", "busybox", "nc"], Some("nc")),
+            ("busybox", &["busybox"], None),
+            ("busybox", &["busybox", "--list"], Some("--list")),
+            ("busybox", &["busybox", "-c"], Some("-c")),
+            ("busybox.nosuid", &["nc"], Some("nc")),
+            ("busybox.nosuid", &["busybox.nosuid", "nc"], Some("nc")),
+            ("busybox", &["busybox.nosuid", "nc"], Some("nc")),
+            ("busybox-x86_64", &["busybox", "nc"], Some("nc")),
+            ("toybox", &["toybox", "cat"], Some("cat")),
+            ("coreutils", &["coreutils", "--coreutils-prog=ls", "/x"], Some("ls")),
+            ("coreutils", &["coreutils", "--coreutils-prog-shebang=ls", "/usr/bin/ls"], Some("ls")),
+            ("coreutils", &["--coreutils-prog=ls"], Some("-coreutils-prog=ls")),
+            ("coreutils.real", &["cat"], Some("cat")),
+            // Nothing to go by.
+            ("busybox", &[""], None),
+            ("busybox", &["-"], None),
+            ("busybox", &["/"], None),
+            ("busybox", &["busybox", ""], None),
+            ("busybox", &["busybox", "/"], None),
+            ("coreutils", &["coreutils", "--coreutils-prog="], None),
+            ("busybox", &[&long], Some(&long[..NAME_BYTES_MAX])),
+            // Not such files.
+            ("busyboxes", &["nc"], None),
+            ("mybusybox", &["nc"], None),
+        ];
+        for (file, args, applet) in cases {
+            let argv: Vec<u8> = args.iter().flat_map(|arg| arg.bytes().chain([0])).collect();
+            let key = ProgramKey::of(&format!("/bin/{file}"), Some(&argv), false);
+            assert_eq!(key.argv0.as_deref(), applet, "{file} {args:?}");
+        }
+    }
+
+    #[test]
+    fn arguments_of_any_bytes_name_an_applet_or_none() {
+        for (argv, applet) in [
+            (&b""[..], None),
+            (b"\0", None),
+            (b"\0\0\0", None),
+            (b"--\0", Some("-")),
+            (b"---\0--\0", Some("--")),
+            (b"busybox\0\xff\0", Some("\\xff")),
+            (b"a\xff", Some("a\\xff")),
+            (b"*\0", Some("\\*")),
+        ] {
+            assert_eq!(ProgramKey::of("/bin/busybox", Some(argv), false).argv0.as_deref(), applet, "{argv:?}");
+        }
+        // A name that had to be escaped is still the file's own.
+        let key = ProgramKey::of("/bin/busybox.\\xff", Some(b"busybox.\xff\0sh\0"), false);
+        assert_eq!(key.argv0.as_deref(), Some("sh"));
+        let endless: Vec<u8> = b"busybox\0".repeat(100_000);
+        assert_eq!(ProgramKey::of("/bin/busybox", Some(&endless), false).argv0, None);
+    }
 
     #[test]
     #[allow(clippy::type_complexity)] // a table

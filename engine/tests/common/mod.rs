@@ -79,6 +79,7 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
                 uid: option("--uid=").map(|u| u.parse().unwrap()),
                 fileless: has("--fileless"),
                 upper_layer: has("--upper"),
+                runtime: has("--runtime").then_some(true).or_else(|| has("--workload").then_some(false)),
                 ..Exec::default()
             })
         }

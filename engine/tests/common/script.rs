@@ -167,6 +167,7 @@ pub fn program() -> BoxedStrategy<String> {
         2 => n().prop_map(|n| format!("/tmp/run-{n}")),
         1 => n().prop_map(|n| format!("/data{n}/tool")),
         1 => n().prop_map(|n| format!("memfd{n} --fileless")),
+        2 => one_of(&["/bin/sh --runtime", "/usr/bin/runc --workload", "/tmp/runc", "/bin/busybox busybox sh"]),
     ]
     .boxed()
 }

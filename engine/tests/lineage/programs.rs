@@ -3,7 +3,7 @@
 //!
 //! Not here: which process is which (`processes`).
 
-use crate::common::{check, check_with};
+use crate::common::{check, check_with, grow};
 use grove::event::{Body, EventRef, Exec};
 use grove::intern::Interner;
 use grove::ledger::Ignored;
@@ -15,13 +15,19 @@ fn the_runtime_s_set_up_is_not_the_workload_s() {
     for runtime in [
         "/usr/bin/runc",
         "/usr/sbin/crun",
-        "youki",
+        "/usr/local/bin/youki",
+        "/usr/libexec/podman/conmon",
         "/usr/bin/conmon",
         "/usr/bin/docker-runc",
         "/usr/bin/containerd-shim",
         "/usr/bin/containerd-shim-runc-v2",
         "runc:[2:INIT]",
-        "/proc/self/exe/runc:[1:CHILD]",
+        "/runc:[joined]",
+        "/tmp/../usr/bin/./runc",
+        // Whoever knows says so, whatever the name and the place.
+        "/srv/anything --runtime",
+        "no/place --runtime",
+        "/tmp/runc --runtime --upper",
     ] {
         let ledger = check(
             &format!(
@@ -44,6 +50,29 @@ fn the_runtime_s_set_up_is_not_the_workload_s() {
         );
         assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 7, "{runtime}");
         assert_eq!((ledger.lifecycle, ledger.applied_new), (0, 3), "{runtime}");
+    }
+}
+
+#[test]
+fn a_file_named_runc_is_the_workload_s_unless_it_lies_where_hosts_have_it_and_may_be_the_host_s() {
+    // The entrypoint of an image: a process without a past.
+    for program in [
+        "/runc",
+        "/tmp/runc",
+        "/opt/bin/crun",
+        "/usr/bin/../../tmp/conmon",
+        "/containerd-shim-x",
+        "/usr/bin/runc --upper",
+        "/runc:[2:INIT] --upper",
+        "/usr/bin/runc --fileless",
+        "/usr/bin/runc --workload",
+        "/runc:[joined] --workload",
+    ] {
+        for before in ["", "exec 1<-0 /bin/app\nexec 7<-900 /runc:[joined]\n"] {
+            let (_, ledger) = grow(&format!("{before}exec 7<-900 {program}\nopen 7 /etc/shadow"), &Rules::default());
+            let set_up = u64::from(!before.is_empty());
+            assert_eq!(ledger.ignored(Ignored::RuntimeSetup), set_up, "{program} after {before:?}");
+        }
     }
 }
 
@@ -92,10 +121,18 @@ fn a_multi_call_binary_is_as_many_programs_as_it_has_names() {
          fork 5<-1
          exec 5<-1 /bin/ls dir
          fork 6<-1
-         exec 6<-1 /bin/toybox",
+         exec 6<-1 /bin/toybox
+         fork 7<-1
+         exec 7<-1 /bin/busybox busybox nc 203.0.113.5
+         fork 8<-1
+         exec 8<-1 /bin/busybox.nosuid -sh
+         fork 9<-1
+         exec 9<-1 /bin/busybox busybox ls",
         "
         /bin/busybox argv0=sh
           /bin/busybox argv0=ls
+          /bin/busybox argv0=nc
+          /bin/busybox.nosuid argv0=sh
           /bin/ls
           /bin/toybox
           /usr/bin/coreutils argv0=cat
@@ -206,21 +243,21 @@ fn what_the_workload_runs_is_not_set_up_whatever_it_is_called() {
     let ledger = check(
         "exec 1<-0 /bin/app
          fork 2<-1
-         exec 2<-1 /tmp/runc
+         exec 2<-1 /usr/bin/runc
          open 2 /etc/shadow
          fork 3<-2
-         exec 3<-2 conmon --cwd=/tmp
+         exec 3<-2 conmon --cwd=/usr/bin
          open 3 /x
          exec 3<-2 rel/tool --cwd=none
-         exec 3<-2 /tmp/crun
+         exec 3<-2 /usr/bin/crun
          open 3 /y",
         "
         /bin/app
-          /tmp/runc
+          /usr/bin/runc
             - r /etc/shadow
-            /tmp/conmon
+            /usr/bin/conmon
               - r /x
-        /tmp/crun
+        /usr/bin/crun
           - r /y
         ",
     );
@@ -228,13 +265,62 @@ fn what_the_workload_runs_is_not_set_up_whatever_it_is_called() {
     // A process that the runtime puts into a running container has no past there.
     let ledger = check(
         "exec 1<-0 /bin/app
-         exec 7<-1 runc:[2:INIT]
+         exec 7<-900 runc:[2:INIT]
          open 7 /proc/self/attr/exec w
-         exec 7<-1 /bin/sh
-         exec 7<-1 /usr/bin/runc",
+         exec 7<-900 /bin/sh
+         exec 7<-900 /usr/bin/runc",
         "/bin/app\n/bin/sh\n  /usr/bin/runc chain",
     );
     assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 2);
+}
+
+#[test]
+fn a_child_of_the_workload_whose_fork_was_not_seen_is_the_workload_s() {
+    let ledger = check(
+        "exec 1<-0 /bin/app
+         exec 2<-1 /usr/bin/runc
+         open 3 /early
+         exec 3<-1 /usr/bin/crun
+         exec 4<-1 runc:[2:INIT]
+         open 2 /x",
+        "
+        /bin/app
+          /usr/bin/runc
+            - r /x
+        /usr/bin/crun
+        <unknown>
+          - r /early
+        ",
+    );
+    assert_eq!((ledger.ignored(Ignored::RuntimeSetup), ledger.ignored(Ignored::RelativePath)), (0, 1));
+}
+
+#[test]
+fn who_came_from_the_workload_stays_so_whatever_is_told_since() {
+    let ledger = check(
+        "exec 1<-0 /bin/app
+         exec 1<-0 /bin/app --runtime
+         open 1 /set-up
+         exec 1<-0 /usr/bin/runc
+         open 1 /x
+         exec 2<-1 /srv/tool --runtime
+         fork 3<-2
+         exec 3<-2 /usr/bin/crun
+         open 3 /y",
+        "
+        /bin/app
+        /usr/bin/crun
+          - r /y
+        /usr/bin/runc
+          - r /x
+        ",
+    );
+    assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 4);
+}
+
+#[test]
+fn a_source_that_knows_that_it_is_not_the_runtime_is_believed() {
+    check("exec 1<-0 /usr/bin/runc --workload\nopen 1 /x", "/usr/bin/runc\n  - r /x");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 // System calls as they return: the sets of calls made, and the few calls that are events of their own. This
 // runs after every call of every process, so the way out comes first.
 #pragma once
+#include "ring.h"
 #include "socket.h"
 
 enum {
@@ -26,6 +27,7 @@ enum {
     NR_RENAMEAT2 = 316,
     NR_EXECVEAT = 322,
     NR_MOVE_MOUNT = 429,
+    NR_IO_URING_ENTER = 426,
     NR_OPENAT2 = 437,
     NR_RT_SIGRETURN = 15,
 };
@@ -45,21 +47,6 @@ static __always_inline bool restarts(long ret)
 {
     return ret <= -512 && ret >= -516;
 }
-
-// Directories may lie elsewhere from now on.
-static __always_inline void moved(__u64 cgroup, long ret)
-{
-    __u32 *n = ret ? 0 : moves_of(cgroup);
-    if (n && window_ns)
-        __sync_fetch_and_add(n, 1);
-}
-
-// A call and its arguments, whatever the way it was made in.
-struct call {
-    __u64 nr;
-    __u64 a[6];
-    bool wide; // structures in memory are those of 64-bit programs
-};
 
 // A 64-bit process can make 32-bit calls too (int 0x80): they have other numbers, and their arguments elsewhere.
 static __always_inline __u64 number_of_32(__u64 nr)
@@ -147,34 +134,34 @@ static __always_inline void arguments_of(struct call *call, struct pt_regs *regs
     call->wide = true;
 }
 
-static __always_inline int call_opened(struct task_struct *task, struct process *p, __u64 cgroup,
-                                       const struct call *call, long ret)
+static __always_inline int call_opened(struct scratch *s, struct task_struct *task)
 {
+    const struct call *call = &s->call;
+    struct opening *o = &s->opening;
+    __s64 ret = call->ret;
+    __u64 name = call->a[0];
     if (ret < 0 && (!failed || restarts(ret)))
         return 0;
-    struct opening o = {.task = task,
-                        .leader = task->group_leader,
-                        .process = p,
-                        .cgroup = cgroup,
-                        .ret = ret,
-                        .base = AT_FDCWD};
-    __u64 name = call->a[0];
+    o->ret = ret;
+    o->marks = 0;
+    o->base = AT_FDCWD;
     if (call->nr != NR_OPEN && call->nr != NR_CREAT) {
-        o.base = call->a[0];
+        o->base = call->a[0];
         name = call->a[1];
     }
+    o->flags = 0;
     if (call->nr == NR_OPEN)
-        o.flags = call->a[1];
+        o->flags = call->a[1];
     else if (call->nr == NR_OPENAT)
-        o.flags = call->a[2];
+        o->flags = call->a[2];
     else if (call->nr == NR_CREAT)
-        o.flags = O_CREAT_FLAGS;
+        o->flags = O_CREAT_FLAGS;
     else
-        bpf_probe_read_user(&o.flags, 8, (void *)call->a[2]);
-    o.flags = (__u32)o.flags;
-    if (ret >= 0 && !opened(&o, file_at(task, ret)))
+        bpf_probe_read_user(&o->flags, 8, (void *)call->a[2]);
+    o->flags = (__u32)o->flags;
+    if (ret >= 0 && !opened(file_at(task, ret)))
         return 0;
-    return open_said(&o, (void *)name, false);
+    return open_said(bpf_probe_read_user_str(s->text, PATH_MAX, (void *)name));
 }
 
 // A message's header begins with its address and the address's length.
@@ -197,58 +184,48 @@ static __always_inline void message_sent(struct socket_call *c, __u64 header, bo
         return; // to whom the socket is connected
     c->address = to.name;
     c->bytes = to.bytes;
-    socket_called(c);
-}
-
-struct sends {
-    struct socket_call *call;
-    __u64 headers;
-    bool wide;
-};
-
-static long message_of_many_sent(__u32 i, struct sends *s)
-{
-    struct socket_call c = *s->call;
-    message_sent(&c, s->headers + i * (s->wide ? 64 : 32), s->wide);
-    return 0;
+    socket_called();
 }
 
 // A call that says whom it is about: connect, bind, and sends with an address.
-static __always_inline int call_addressed(struct task_struct *task, struct process *p, __u64 cgroup,
-                                          const struct call *call, long ret)
+static __always_inline int call_addressed(struct scratch *s)
 {
-    struct socket_call c = {.task = task,
-                            .leader = task->group_leader,
-                            .process = p,
-                            .cgroup = cgroup,
-                            .ret = ret,
-                            .connect = call->nr != NR_BIND};
+    const struct call *call = &s->call;
+    struct socket_call *c = &s->socket;
+    __s64 ret = call->ret;
     if ((ret < 0 && ret != -115 && !failed) || restarts(ret))
         return 0;
-    c.fd = call->a[0];
+    c->ret = ret;
+    c->connect = call->nr != NR_BIND;
+    c->sent = false;
+    c->copied = false;
+    c->file = 0;
+    c->fd = call->a[0];
+    c->flags = 0;
+    c->marks = 0;
     switch (call->nr) {
     case NR_CONNECT:
     case NR_BIND:
-        c.address = call->a[1];
-        c.bytes = call->a[2];
-        return socket_called(&c);
+        c->address = call->a[1];
+        c->bytes = call->a[2];
+        return socket_called();
     case NR_SENDTO:
-        c.sent = true;
-        c.flags = call->a[3];
-        c.address = call->a[4];
-        c.bytes = call->a[5];
-        return c.address ? socket_called(&c) : 0;
+        c->sent = true;
+        c->flags = call->a[3];
+        c->address = call->a[4];
+        c->bytes = call->a[5];
+        return c->address ? socket_called() : 0;
     case NR_SENDMSG:
-        c.sent = true;
-        c.flags = call->a[2];
-        message_sent(&c, call->a[1], call->wide);
+        c->sent = true;
+        c->flags = call->a[2];
+        message_sent(c, call->a[1], call->wide);
         return 0;
     case NR_SENDMMSG:
-        c.sent = true;
-        c.flags = call->a[3];
+        c->sent = true;
+        c->flags = call->a[3];
         // The first of them failed, or so many were sent.
-        struct sends s = {.call = &c, .headers = call->a[1], .wide = call->wide};
-        bpf_loop(ret <= 0 ? 1 : ret > SENDS_MAX ? SENDS_MAX : ret, message_of_many_sent, &s, 0);
+        for (__u32 i = 0; i < SENDS_MAX && (i == 0 || i < ret); i++)
+            message_sent(c, call->a[1] + i * (call->wide ? 64 : 32), call->wide);
         return 0;
     }
     return 0;
@@ -271,13 +248,19 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
     }
     if (!in_scope(p, tgid, cgroup))
         return 0;
-    struct call call = {.nr = nr, .wide = true};
+    struct scratch *s = my_scratch();
+    if (!s)
+        return 0;
+    struct call *call = &s->call;
+    call->nr = nr;
+    call->ret = ret;
+    call->wide = true;
     if (task->thread_info.status & TASK_COMPAT) {
         // Their numbers are not among the sets: there they would pass for other calls.
-        call.nr = number_of_32(nr);
-        if (call.nr == NR_NONE && nr != NR32_SOCKETCALL)
+        call->nr = number_of_32(nr);
+        if (call->nr == NR_NONE && nr != NR32_SOCKETCALL)
             return 0;
-        arguments_of_32(&call, regs);
+        arguments_of_32(call, regs);
     } else if (wanted(CLASS_SYSCALLS)) {
         __u32 epoch = control_value(CONTROL_FLUSH);
         if (p->flush_epoch != epoch) {
@@ -292,18 +275,20 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
         else if (!((nr == NR_EXECVE || nr == NR_EXECVEAT) && !ret))
             note_call(p, nr);
     }
-    switch (call.nr) {
+    switch (call->nr) {
     case NR_OPEN:
     case NR_CREAT:
     case NR_OPENAT:
     case NR_OPENAT2:
         if (!wanted(CLASS_OPEN))
             return 0;
-        if (call.wide)
-            arguments_of(&call, regs);
-        return call_opened(task, p, cgroup, &call, ret);
+        if (call->wide)
+            arguments_of(call, regs);
+        s->opening.cgroup = cgroup;
+        s->opening.lineage = p->lineage;
+        return call_opened(s, task);
     case NR_SENDTO:
-        if (call.wide && !regs->r8)
+        if (call->wide && !regs->r8)
             return 0; // the way that most send
     case NR_CONNECT:
     case NR_BIND:
@@ -311,9 +296,13 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
     case NR_SENDMMSG:
         if (!wanted(CLASS_SOCKET))
             return 0;
-        if (call.wide)
-            arguments_of(&call, regs);
-        return call_addressed(task, p, cgroup, &call, ret);
+        if (call->wide)
+            arguments_of(call, regs);
+        s->socket.cgroup = cgroup;
+        s->socket.lineage = p->lineage;
+        return call_addressed(s);
+    case NR_IO_URING_ENTER:
+        return settle_last();
     case NR_UNLINKAT:
         if (!(regs->dx & AT_REMOVEDIR))
             return 0;

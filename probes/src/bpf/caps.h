@@ -42,9 +42,7 @@ static __always_inline bool about_memory(struct task_struct *task, int cap)
     return false;
 }
 
-SEC("tp_btf/cap_capable")
-int BPF_PROG(grove_cap_capable, const struct cred *cred, struct user_namespace *target,
-             const struct user_namespace *holder, int cap, int ret)
+static __always_inline int asked_for(int cap, int ret)
 {
     struct task_struct *task = bpf_get_current_task_btf();
     if (task->tgid == self || cap < 0 || cap > 63 || !task->mm || about_memory(task, cap))
@@ -73,4 +71,19 @@ int BPF_PROG(grove_cap_capable, const struct cred *cred, struct user_namespace *
     if (put(&r, sizeof(r), cgroup, CLASS_CAPABILITY))
         __sync_fetch_and_or(told_of, bit);
     return 0;
+}
+
+SEC("tp_btf/cap_capable")
+int BPF_PROG(grove_cap_capable, const struct cred *cred, struct user_namespace *target,
+             const struct user_namespace *holder, int cap, int ret)
+{
+    return asked_for(cap, ret);
+}
+
+// Before Linux 6.14 there is no such tracepoint, but the function has an end.
+SEC("fexit/cap_capable")
+int BPF_PROG(grove_cap_capable_old, const struct cred *cred, struct user_namespace *target, int cap,
+             unsigned int options, int ret)
+{
+    return asked_for(cap, ret);
 }

@@ -4,6 +4,7 @@
 // Not here: what records say.
 #pragma once
 #include "maps.h"
+#include "print.h"
 
 static const struct losses no_losses = {};
 
@@ -50,29 +51,9 @@ static __always_inline bool put(void *record, __u64 bytes, __u64 cgroup, __u32 c
     return false;
 }
 
-// A behaviour in 128 bits.
-struct print {
-    __u64 a;
-    __u64 b;
-};
-
-static __always_inline __u64 stir(__u64 h, __u64 word, __u64 by)
+static __always_inline void print_begin(struct hash *h)
 {
-    h ^= word;
-    h *= by | 1;
-    return h ^ (h >> 29);
-}
-
-static __always_inline void print_begin(struct print *p)
-{
-    p->a = secret[0];
-    p->b = secret[1];
-}
-
-static __always_inline void print_add(struct print *p, __u64 word)
-{
-    p->a = stir(p->a, word, 0xbf58476d1ce4e5b9 ^ secret[0]);
-    p->b = stir(p->b, word, 0x94d049bb133111eb ^ secret[1]);
+    hash_begin(h, secret[0], secret[1]);
 }
 
 enum verdict {
@@ -84,7 +65,7 @@ enum verdict {
 static __always_inline enum verdict admit(const struct print *p, __u64 now, __u64 cgroup, __u32 class,
                                           struct seen **slot)
 {
-    __u32 index = (p->a ^ (p->a >> 32)) & (SEEN_SLOTS - 1);
+    __u32 index = p->a & (SEEN_SLOTS - 1);
     struct seen *s = bpf_map_lookup_elem(&told, &index);
     bool repeat = s && s->a == p->a && s->b == p->b;
     *slot = s;
@@ -117,10 +98,4 @@ static __always_inline void remember(struct seen *s, const struct print *p, __u6
     s->a = p->a;
     s->b = p->b;
     s->at = now;
-}
-
-static __always_inline struct scratch *my_scratch(void)
-{
-    __u32 cpu = bpf_get_smp_processor_id();
-    return bpf_map_lookup_elem(&scratches, &cpu);
 }

@@ -13,6 +13,7 @@ enum {
     DNS_PORT = 53,
     DNS_HEADER = 12,
     QUESTION_MAX = 260, // 255 of name, type, class
+    QUESTION_MASK = 511,
     MESSAGES_MAX = 4,   // of one TCP segment
 };
 
@@ -33,7 +34,7 @@ struct packet {
 struct dns_text {
     __u8 question[320]; // ends with the text, as in `struct scratch`, and has slack for the same reason
     struct dns_record record;
-    __u8 slack[QUESTION_MAX];
+    __u8 slack[QUESTION_MASK + 1];
 };
 
 // Packets may come in the middle of any other program, so their records are put together elsewhere.
@@ -98,7 +99,10 @@ static __noinline int question_asked(struct __sk_buff *skb, struct packet *p, __
         return 0;
     __u32 begin = sizeof(t->question) - len;
     asm volatile("" : "+r"(begin));
-    if (begin >= sizeof(t->question) || bpf_skb_load_bytes(skb, at, t->question + begin, len)) {
+    if (begin >= sizeof(t->question))
+        return 0;
+    // At least 1, which older verifiers do not conclude from its not being 0.
+    if (bpf_skb_load_bytes(skb, at, t->question + begin, BOUNDED(len - 1, QUESTION_MASK) + 1)) {
         count_lost(cgroup, CLASS_DNS, CAUSE_UNREADABLE);
         return 0;
     }

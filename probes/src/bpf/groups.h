@@ -28,10 +28,10 @@ static __always_inline int group_changed(struct cgroup *group, const char *path,
     if (scope == SCOPE_CGROUPS && kind == KIND_CGROUP_NEW)
         include_below(group, id);
     long n = bpf_probe_read_kernel_str(s->text, PATH_MAX, path);
-    __u32 len = n > 0 ? (n - 1) & (PATH_MAX - 1) : 0;
-    __u32 begin = (TEXT_BYTES - len) & TEXT_MASK;
+    __u64 len = n > 0 ? BOUNDED(n - 1, PATH_MAX - 1) : 0;
+    __u64 begin = BOUNDED(TEXT_BYTES - len, TEXT_MASK);
     if (len)
-        bpf_probe_read_kernel(s->text + begin, len, s->text);
+        bpf_probe_read_kernel(s->text + begin, BOUNDED(len, PATH_MAX - 1), s->text);
     bpf_get_current_comm(r->by, sizeof(r->by));
     r->tail.at = bpf_ktime_get_boot_ns();
     r->tail.cgroup = id;
@@ -41,7 +41,7 @@ static __always_inline int group_changed(struct cgroup *group, const char *path,
     r->tail.kind = kind;
     r->tail.marks = 0;
     r->tail.spare = 0;
-    put(s->text + begin, RECORD_BYTES(begin, *r), id, CLASS_CGROUP);
+    put_text(s, begin, sizeof(*r), id, CLASS_CGROUP);
     return 0;
 }
 

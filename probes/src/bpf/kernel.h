@@ -138,19 +138,43 @@ struct fs_struct {
     struct path pwd;
 };
 
+struct callback_head {
+    struct callback_head *next;
+};
+
 struct file {
     struct path f_path;
     struct inode *f_inode;
     void *private_data;
+    unsigned int f_flags;
+    struct callback_head f_task_work;
+};
+
+struct file___before_6_5 {
+    struct callback_head f_rcuhead;
+};
+
+struct ns_common {
+    unsigned int inum;
+};
+
+struct mnt_namespace {
+    struct ns_common ns;
+};
+
+struct nsproxy {
+    struct mnt_namespace *mnt_ns;
 };
 
 struct fdtable {
     unsigned int max_fds;
     struct file **fd;
+    unsigned long *open_fds;
 };
 
 struct files_struct {
     struct fdtable *fdt;
+    unsigned int next_fd;
 };
 
 struct cred {
@@ -187,10 +211,13 @@ struct task_struct {
     struct fs_struct *fs;
     struct files_struct *files;
     struct signal_struct *signal;
+    struct nsproxy *nsproxy;
+    struct callback_head *task_works;
     const struct cred *cred;
 };
 
 struct linux_binprm {
+    struct file *executable;
     struct file *file;
     const char *filename;
     const char *interp;
@@ -213,8 +240,36 @@ struct open_how {
     __u64 flags;
 };
 
+struct io_rsrc_node {
+    unsigned long file_ptr;
+};
+
+struct io_rsrc_data {
+    unsigned int nr;
+    struct io_rsrc_node **nodes;
+};
+
+struct io_file_table {
+    struct io_rsrc_data data;
+    unsigned long *bitmap;
+    unsigned int alloc_hint;
+};
+
+struct io_ring_ctx {
+    struct io_file_table file_table;
+};
+
+struct io_file_table___before_6_13 {
+    unsigned long *files; // each in a structure of nothing else
+};
+
+struct io_ring_ctx___before_6_13 {
+    unsigned int nr_user_files;
+};
+
 struct io_kiocb {
     struct file *file;
+    struct io_ring_ctx *ctx;
     __u8 opcode;
     __u64 flags;
     void *async_data;
@@ -223,8 +278,6 @@ struct io_kiocb {
 struct io_uring_cqe {
     __s32 res;
 };
-
-struct io_ring_ctx;
 
 // The request's own part of an io_kiocb lies at its start.
 struct io_open {

@@ -21,14 +21,16 @@ enum scope {
     SCOPE_DESCENDANTS,
 };
 
-// Room for argv, script, cwd and path, whatever their lengths.
+// The verifier forgets bounds when a number goes through the stack, and the compiler leaves out what it knows to be
+// true: so a length is bounded anew right where it is used, by a mask that the compiler cannot see to be needless.
+#define BOUNDED(n, mask)                      \
+    ({                                        \
+        __u64 bounded = (n);                  \
+        asm volatile("" : "+r"(bounded));     \
+        bounded & (mask);                     \
+    })
+
 enum {
-    TEXT_BYTES = 32768,
-    TEXT_MASK = TEXT_BYTES - 1,
-    FIXED_BYTES = 160,
-    PATH_MAX = 4096,
-    ARGV_MAX = 8192,
-    COMPONENTS_MAX = 256,
     SEEN_SLOTS = 65536,
     MOVES_SLOTS = 4096,
 };
@@ -37,23 +39,6 @@ struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 8 * 1024 * 1024);
 } ring SEC(".maps");
-
-// Where a record is put together. Programs here run with preemption off, so one for each CPU is one for each
-// record; packets have their own, since they may come in the middle of another program.
-struct scratch {
-    __u8 text[TEXT_BYTES];
-    // The fixed part of any record, right behind the text. The verifier knows where a text begins and how long it
-    // is, each to within TEXT_BYTES, but not that they add up: the slack, never written, is for its peace of mind.
-    __u8 fixed[FIXED_BYTES];
-    __u8 slack[TEXT_BYTES];
-};
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1); // set to the number of CPUs
-    __type(key, __u32);
-    __type(value, struct scratch);
-} scratches SEC(".maps");
 
 // What is known of a process, kept with the task of its leader and gone with it.
 struct process {
@@ -66,7 +51,9 @@ struct process {
     __u32 chained;       // it has exec'd since it was forked
     __u32 ended;
     __u32 own;           // forked by us and not yet another program
-    __u32 spare;
+    __u32 mnt_ns;        // the mount namespace and
+    __u64 root;          // the root directory's dentry when it executed something last; 0 if it is not known to have
+    __u64 entered;       // see exec_record
     __u64 calls[8];      // system calls made and not told yet
     __u64 used;          // capabilities told as granted
     __u64 refused;       // and as refused

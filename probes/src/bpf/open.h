@@ -6,114 +6,116 @@
 
 #define MAX_ERRNO 4095
 
-// What is left of `bytes` of text ending in the scratch's fixed part, as a record's size.
-#define RECORD_BYTES(begin, fixed) (((TEXT_BYTES - (begin)) & TEXT_MASK) + sizeof(fixed))
-
-struct opening {
-    struct task_struct *task;
-    struct task_struct *leader;
-    struct process *process;
-    __u64 cgroup;
-    __u64 flags;
-    __s64 ret;
-    __u32 marks;
-    __s32 base; // the directory that a relative name begins at
-};
-
-static __always_inline void print_opening(struct print *p, const struct opening *o)
+// Puts the record of the text from `begin` on and the `fixed` bytes behind it.
+static __always_inline bool put_text(struct scratch *s, __u64 begin, __u32 fixed, __u64 cgroup, __u32 class)
 {
-    print_begin(p);
-    print_add(p, o->cgroup);
-    print_add(p, o->process->lineage);
-    print_add(p, (o->flags & 3) | (o->ret < 0 ? 4 : 0));
-    print_moves(p, o->cgroup);
+    __u64 text = BOUNDED(TEXT_BYTES - begin, TEXT_MASK);
+    if (!text)
+        return put(s->fixed, fixed, cgroup, class);
+    return put(s->text + BOUNDED(begin, TEXT_MASK), text + fixed, cgroup, class);
 }
 
-static __always_inline void put_opening(const struct opening *o, struct scratch *s, __u32 begin, __u32 marks,
-                                        __u64 now, struct seen *slot, const struct print *p)
+// `said`: what follows is what was asked for, not what it led to.
+static __always_inline void print_opening(struct hash *h, const struct opening *o, bool said)
 {
+    __u64 how = (o->flags & 3) | (o->ret < 0) << 2 | said << 3 | KIND_OPEN << 8;
+    how |= (__u64)moves_until_now(o->cgroup) << 32;
+    print_begin(h);
+    hash_add(h, o->cgroup);
+    hash_add(h, o->lineage);
+    hash_add(h, how);
+}
+
+static __always_inline void put_opening(struct scratch *s, struct task_struct *task, __u32 begin, __u32 marks, __u64 now,
+                                        struct seen *slot, const struct print *p)
+{
+    const struct opening *o = &s->opening;
     struct open_record *r = (void *)s->fixed;
+    __u64 cgroup = o->cgroup;
     begin &= TEXT_MASK;
     r->ret = o->ret;
-    tail_of(&r->tail, KIND_OPEN, o->leader, o->cgroup, now);
+    tail_of(&r->tail, KIND_OPEN, task->group_leader, cgroup, now);
     r->tail.text = (TEXT_BYTES - begin) & TEXT_MASK;
     r->tail.marks = marks | o->marks;
     r->tail.spare = o->flags;
-    if (put(s->text + begin, RECORD_BYTES(begin, *r), o->cgroup, CLASS_OPEN))
+    if (put_text(s, begin, sizeof(*r), cgroup, CLASS_OPEN))
         remember(slot, p, now);
 }
 
-// An open that succeeded: `file` is what it led to. Returns 1, having told nothing, if that lies in no directory
-// (a pipe or a namespace opened through /proc): then what the process said says more.
-static __noinline int opened(struct opening *o, __u64 file)
+// An open of the present task's that succeeded, as the scratch has it: `file` is what it led to. Returns 1, having told
+// nothing, if that lies in no directory (a pipe or a namespace opened through /proc): then what the process said says
+// more.
+__noinline int opened(__u64 file)
 {
     struct scratch *s = my_scratch();
+    struct task_struct *task = bpf_get_current_task_btf();
     __u64 now = bpf_ktime_get_boot_ns();
-    struct path path = {};
-    struct above a = {};
     if (!s)
         return 0;
-    if (!file || bpf_probe_read_kernel(&path, sizeof(path), &((struct file *)file)->f_path) ||
-        read_above(&a, (__u64)path.dentry)) {
+    const struct opening *o = &s->opening;
+    struct walk *w = &s->walk;
+    w->dentry = 0;
+    if (file)
+        path_numbers(&w->mnt, &((struct file *)file)->f_path);
+    if (!w->dentry || read_above(&w->above, w->dentry)) {
         count_lost(o->cgroup, CLASS_OPEN, CAUSE_UNREADABLE);
         return 0;
     }
-    struct print p;
+    struct print *p = &s->print;
     struct seen *slot;
-    struct walk w = {};
-    walk_from(&w, o->task);
-    w.dentry = (__u64)path.dentry;
-    w.mnt = (__u64)path.mnt;
-    print_opening(&p, o);
+    walk_from(w, task);
+    struct hash *h = &s->hash;
+    print_opening(h, o, false);
     // The dentry is the name in its directory, the mount and the root are the way there.
-    print_add(&p, w.dentry);
-    print_add(&p, w.mnt);
-    print_add(&p, a.parent);
-    print_add(&p, a.name.hash_len);
-    print_add(&p, w.root_dentry);
-    if (admit(&p, now, o->cgroup, CLASS_OPEN, &slot) == LEAVE)
+    print_base(h, w);
+    hash_add(h, w->above.parent);
+    hash_add(h, w->above.name.hash_len);
+    *p = hash_end(h);
+    if (admit(p, now, o->cgroup, CLASS_OPEN, &slot) == LEAVE)
         return 0;
-    __u32 begin = walk_up(&w, TEXT_BYTES);
-    if ((w.marks & MARK_DETACHED) && (begin >= TEXT_BYTES - 1 || s->text[begin & TEXT_MASK] != '/'))
+    __u32 begin = walk_up(TEXT_BYTES);
+    if ((w->marks & MARK_DETACHED) && (begin >= TEXT_BYTES - 1 || s->text[BOUNDED(begin, TEXT_MASK)] != '/'))
         return 1;
-    put_opening(o, s, begin, w.marks, now, slot, &p);
+    put_opening(s, task, begin, w->marks, now, slot, p);
     return 0;
 }
 
-// An open that failed, or whose result cannot be had: `name` is what the process said, in its own memory
-// or (`kernel`) in the kernel's copy. A relative one is told below where it begins.
-static __noinline int open_said(struct opening *o, const void *name, bool kernel)
+// An open of the present task's that failed, or whose result cannot be had. What the process said is at the scratch's
+// front, where it was read to: `n` is what the read returned. A relative name is told below where it begins.
+__noinline int open_said(long n)
 {
     struct scratch *s = my_scratch();
+    struct task_struct *task = bpf_get_current_task_btf();
     __u64 now = bpf_ktime_get_boot_ns();
     if (!s)
         return 0;
-    // Read to the front first: only then its length is known.
-    long n = kernel ? bpf_probe_read_kernel_str(s->text, PATH_MAX, name)
-                    : bpf_probe_read_user_str(s->text, PATH_MAX, name);
+    const struct opening *o = &s->opening;
     if (n <= 0) {
         count_lost(o->cgroup, CLASS_OPEN, CAUSE_UNREADABLE);
         return 0;
     }
-    __u32 len = (n - 1) & (PATH_MAX - 1);
-    __u32 begin = (TEXT_BYTES - len) & TEXT_MASK;
+    __u64 len = BOUNDED(n - 1, PATH_MAX - 1);
+    __u64 begin = BOUNDED(TEXT_BYTES - len, TEXT_MASK);
     if (len)
-        bpf_probe_read_kernel(s->text + begin, len, s->text);
-    struct print p;
+        bpf_probe_read_kernel(s->text + begin, BOUNDED(len, PATH_MAX - 1), s->text);
+    struct print *p = &s->print;
     struct seen *slot;
-    print_opening(&p, o);
-    print_add(&p, len);
-    struct walk w = {};
-    bool relative = len && s->text[0] != '/' && base_of(&w, o->task, o->base);
-    if (!relative)
-        walk_from(&w, o->task);
-    print_base(&p, &w);
-    print_text(&p, len);
-    if (admit(&p, now, o->cgroup, CLASS_OPEN, &slot) == LEAVE)
+    struct walk *w = &s->walk;
+    print_opening(&s->hash, o, true);
+    bool relative = len && s->text[0] != '/' && base_of(w, task, o->base);
+    if (!relative) {
+        walk_from(w, task);
+        w->dentry = 0;
+        w->mnt = 0;
+    }
+    print_base(&s->hash, w);
+    print_text(len);
+    *p = hash_end(&s->hash);
+    if (admit(p, now, o->cgroup, CLASS_OPEN, &slot) == LEAVE)
         return 0;
     if (relative)
-        begin = put_base(&w, s, begin);
+        begin = put_base(s, begin);
     __u32 marks = MARK_USER_STRING | (n >= PATH_MAX ? MARK_CUT : 0);
-    put_opening(o, s, begin, marks, now, slot, &p);
+    put_opening(s, task, begin, marks, now, slot, p);
     return 0;
 }

@@ -3,37 +3,9 @@
 // Paths as the process's own root has them: from a dentry upwards, over mounts, until that root. What the
 // kernel holds is walked, so no other thread can change what is read in between.
 #pragma once
-#include "process.h"
+#include "scratch.h"
 
 #define AT_FDCWD (-100)
-
-// What to walk from and to, and what came of it.
-struct walk {
-    __u64 dentry;
-    __u64 mnt;
-    __u64 root_dentry;
-    __u64 root_mnt;
-    struct print print; // stands for the components
-    __u32 marks;        // what is wrong with the path
-};
-
-// A walk under way. Text grows downwards in a scratch's `text`.
-struct climb {
-    struct walk *w;
-    __u8 *text;
-    __u64 dentry;
-    __u64 mnt;
-    __u64 mnt_root;
-    __u32 at;    // where the text begins
-    __u32 floor; // it may not begin before
-    __u32 names;
-    bool done;
-};
-
-struct above {
-    __u64 parent;
-    struct qstr name;
-};
 
 static __always_inline int read_above(struct above *a, __u64 dentry)
 {
@@ -46,111 +18,108 @@ static __always_inline int read_above(struct above *a, __u64 dentry)
     return bpf_probe_read_kernel(&a->name, 16, &d->d_name);
 }
 
-static __always_inline __u64 root_of_mount(__u64 mnt)
+static __always_inline void find_mount_root(struct walk *w)
 {
-    __u64 root = 0;
-    bpf_probe_read_kernel(&root, 8, &((struct vfsmount *)mnt)->mnt_root);
-    return root;
+    bpf_probe_read_kernel(&w->mnt_root, 8, &((struct vfsmount *)w->mnt)->mnt_root);
 }
 
-static __always_inline long end_climb(struct climb *c, __u32 mark)
+// Handed from one step to the next: its place is known, the rest is in the scratch.
+struct climb {
+    struct scratch *s;
+};
+
+static __always_inline long end_climb(struct walk *w, __u32 mark)
 {
-    c->w->marks |= mark;
-    c->done = true;
+    w->marks |= mark;
+    w->done = true;
     return 1;
 }
 
 static long step_up(__u32 i, struct climb *c)
 {
-    struct walk *w = c->w;
-    if (c->dentry == w->root_dentry && c->mnt == w->root_mnt)
-        return end_climb(c, 0);
+    struct scratch *s = c->s;
+    struct walk *w = &s->walk;
+    if (w->dentry == w->root_dentry && w->mnt == w->root_mnt)
+        return end_climb(w, 0);
     bool adrift = false;
-    if (c->dentry == c->mnt_root) {
-        struct mount *m = (struct mount *)(c->mnt - bpf_core_field_offset(struct mount, mnt));
-        __u64 parent = 0;
-        bpf_probe_read_kernel(&parent, 8, &m->mnt_parent);
+    if (w->dentry == w->mnt_root) {
+        struct mount *m = (struct mount *)(w->mnt - bpf_core_field_offset(struct mount, mnt));
+        bpf_probe_read_kernel(&w->above.parent, 8, &m->mnt_parent);
+        __u64 parent = w->above.parent;
         // The root of all mounts, but not the process's: outside its view.
         if (!parent || parent == (__u64)m) {
-            if (c->names)
-                return end_climb(c, MARK_DETACHED);
+            if (w->names)
+                return end_climb(w, MARK_DETACHED);
             // The file itself was mounted, as runc does with its own program: its name is all there is.
             adrift = true;
         } else {
-            bpf_probe_read_kernel(&c->dentry, 8, &m->mnt_mountpoint);
-            c->mnt = parent + bpf_core_field_offset(struct mount, mnt);
-            c->mnt_root = root_of_mount(c->mnt);
+            bpf_probe_read_kernel(&w->dentry, 8, &m->mnt_mountpoint);
+            w->mnt = parent + bpf_core_field_offset(struct mount, mnt);
+            find_mount_root(w);
             return 0;
         }
     }
-    struct above a;
-    if (read_above(&a, c->dentry))
-        return end_climb(c, MARK_CUT);
-    __u32 len = a.name.hash_len >> 32;
-    if (len > 255 || c->at < c->floor + 256 || c->names >= COMPONENTS_MAX)
-        return end_climb(c, MARK_CUT);
-    __u32 to = (c->at - len) & TEXT_MASK;
-    if (bpf_probe_read_kernel(c->text + to, len & 255, a.name.name))
-        return end_climb(c, MARK_CUT);
-    print_add(&w->print, a.name.hash_len);
-    c->names++;
-    if (adrift || a.parent == c->dentry) {
+    if (read_above(&w->above, w->dentry))
+        return end_climb(w, MARK_CUT);
+    __u64 len = w->above.name.hash_len >> 32;
+    __u64 at = w->at;
+    if (len > 255 || at < w->floor + 256 || w->names >= COMPONENTS_MAX)
+        return end_climb(w, MARK_CUT);
+    __u64 to = BOUNDED(at - len, TEXT_MASK);
+    if (bpf_probe_read_kernel(s->text + to, BOUNDED(len, 255), w->above.name.name))
+        return end_climb(w, MARK_CUT);
+    w->names++;
+    if (adrift || w->above.parent == w->dentry) {
         // A file that lies in no directory (pipe, memfd): its name is all there is. A pipe's is empty, and an empty
         // text that ends where the scratch does begins there too, not at 0 as masked.
         if (len)
-            c->at = to;
-        return end_climb(c, MARK_DETACHED);
+            w->at = to;
+        return end_climb(w, MARK_DETACHED);
     }
-    to = (to - 1) & TEXT_MASK;
-    c->text[to] = '/';
-    c->at = to;
-    c->dentry = a.parent;
+    to = BOUNDED(to - 1, TEXT_MASK);
+    s->text[to] = '/';
+    w->at = to;
+    w->dentry = w->above.parent;
     return 0;
 }
 
-// Writes the path of (dentry, mnt) into this CPU's scratch so that it ends at `end`; returns where it begins.
-// A function of its own to the verifier, which so looks at it once and not once for every caller.
-__noinline __u32 walk_up(struct walk *w, __u32 end)
+// Writes the path of the scratch's walk's (dentry, mnt) into the scratch so that it ends at `end`; returns where it
+// begins. A function of its own to the verifier, which so looks at it once and not once for every caller.
+__noinline __u32 walk_up(__u32 end)
 {
     struct scratch *s = my_scratch();
-    if (!w || !s || end > TEXT_BYTES)
+    if (!s || end > TEXT_BYTES)
         return end;
-    struct climb c = {
-        .w = w,
-        .text = s->text,
-        .dentry = w->dentry,
-        .mnt = w->mnt,
-        .mnt_root = root_of_mount(w->mnt),
-        .at = end,
-        .floor = end > PATH_MAX ? end - PATH_MAX : 0,
-    };
+    struct climb c = {.s = s};
+    struct walk *w = &s->walk;
+    find_mount_root(w);
+    w->at = end;
+    w->floor = end > PATH_MAX ? end - PATH_MAX : 0;
+    w->names = 0;
+    w->done = false;
     w->marks = 0;
-    print_begin(&w->print);
     bpf_loop(2 * COMPONENTS_MAX, step_up, &c, 0);
-    if (!c.done)
+    if (!w->done)
         w->marks |= MARK_CUT;
-    __u32 at = c.at & (2 * TEXT_BYTES - 1);
+    __u32 at = w->at & (2 * TEXT_BYTES - 1);
     if (at == end && !w->marks) {
         at = (end - 1) & TEXT_MASK;
         s->text[at] = '/';
-    } else if ((w->marks & MARK_CUT) && at < end && s->text[at & TEXT_MASK] == '/') {
+    } else if ((w->marks & MARK_CUT) && at < end && s->text[BOUNDED(at, TEXT_MASK)] == '/') {
         at++; // what is missing in front must not look like the root
     }
     return at;
 }
 
-// A path as plain numbers: the verifier lets nobody calculate with pointers that it knows.
-static __always_inline void path_numbers(__u64 *dentry, __u64 *mnt, const struct path *path)
+// A path as plain numbers, to where there is room for both.
+static __always_inline void path_numbers(__u64 *mnt_and_dentry, const struct path *path)
 {
-    struct path p = {};
-    bpf_probe_read_kernel(&p, sizeof(p), path);
-    *dentry = (__u64)p.dentry;
-    *mnt = (__u64)p.mnt;
+    bpf_probe_read_kernel(mnt_and_dentry, sizeof(struct path), path);
 }
 
 static __always_inline void walk_from(struct walk *w, struct task_struct *task)
 {
-    path_numbers(&w->root_dentry, &w->root_mnt, &task->fs->root);
+    path_numbers(&w->root_mnt, &task->fs->root);
 }
 
 // The open file behind `fd`, as a number to read from; 0 if there is none.
@@ -170,70 +139,81 @@ static __always_inline __u32 *moves_of(__u64 cgroup)
 }
 
 // Where a relative name begins: the open directory `fd`, or (AT_FDCWD) the working directory. False if there is none.
+// Either way the walk leads to the process's root.
 static __always_inline bool base_of(struct walk *w, struct task_struct *task, int fd)
 {
     walk_from(w, task);
+    w->dentry = 0;
+    w->mnt = 0;
     if (fd == AT_FDCWD) {
-        path_numbers(&w->dentry, &w->mnt, &task->fs->pwd);
+        path_numbers(&w->mnt, &task->fs->pwd);
     } else {
         __u64 file = file_at(task, fd);
         if (file)
-            path_numbers(&w->dentry, &w->mnt, &((struct file *)file)->f_path);
+            path_numbers(&w->mnt, &((struct file *)file)->f_path);
     }
     return w->dentry;
 }
 
-// `cgroup`'s moves are part of what a directory's address stands for.
-static __always_inline void print_moves(struct print *p, __u64 cgroup)
+// How often directories that `cgroup` sees were moved: part of what a directory's address stands for.
+static __always_inline __u32 moves_until_now(__u64 cgroup)
 {
     __u32 *n = moves_of(cgroup);
-    print_add(p, n ? *n : 0);
+    return n ? *n : 0;
 }
 
-static __always_inline void print_base(struct print *p, const struct walk *w)
+static __always_inline void print_base(struct hash *h, const struct walk *w)
 {
-    print_add(p, w->dentry);
-    print_add(p, w->mnt);
-    print_add(p, w->root_dentry);
+    hash_add(h, w->dentry);
+    hash_add(h, w->mnt);
+    hash_add(h, w->root_dentry);
+}
+
+// Directories may lie elsewhere from now on.
+static __always_inline void moved(__u64 cgroup, long ret)
+{
+    __u32 *n = ret ? 0 : moves_of(cgroup);
+    if (n && window_ns)
+        __sync_fetch_and_add(n, 1);
 }
 
 // Puts the base in front of the relative name that begins at `begin`; returns where the text begins then. A base that
 // no path leads to is left out.
-static __always_inline __u32 put_base(struct walk *w, struct scratch *s, __u32 begin)
+static __always_inline __u32 put_base(struct scratch *s, __u32 begin)
 {
-    __u32 slash = (begin - 1) & TEXT_MASK;
-    __u32 at = walk_up(w, slash) & TEXT_MASK;
-    if (w->marks)
+    __u32 slash = BOUNDED(begin - 1, TEXT_MASK);
+    __u32 at = walk_up(slash) & TEXT_MASK;
+    if (s->walk.marks)
         return begin;
+    slash = BOUNDED(slash, TEXT_MASK);
     s->text[slash] = '/';
     return at + 1 == slash ? slash : at; // the root is a slash itself
 }
 
 struct text_print {
-    struct print sum;
-    __u64 *words;
+    struct scratch *s;
     __u32 len;
 };
 
 static long print_word(__u32 i, struct text_print *t)
 {
-    __u64 word = t->words[i & (PATH_MAX / 8 - 1)];
+    const __u64 *words = (__u64 *)t->s->text;
+    __u64 word = words[i & (PATH_MAX / 8 - 1)];
     __u32 left = t->len - i * 8;
     if (left < 8)
         word &= (1ull << ((left & 7) * 8)) - 1;
-    print_add(&t->sum, word);
+    hash_add(&t->s->hash, word);
     return 0;
 }
 
-// Adds the first `len` bytes of this CPU's scratch. A function of its own to the verifier: see walk_up.
-__noinline int print_text(struct print *p, __u32 len)
+// Adds the first `len` bytes of this CPU's scratch to its print. A function of its own to the verifier: see walk_up.
+__noinline int print_text(__u32 len)
 {
     struct scratch *s = my_scratch();
-    if (!p || !s || len > PATH_MAX)
+    if (!s || len > PATH_MAX)
         return 0;
-    struct text_print t = {.sum = *p, .words = (__u64 *)s->text, .len = len};
-    print_add(&t.sum, len);
+    struct text_print t = {.s = s, .len = len};
+    hash_add(&s->hash, len);
     bpf_loop((len + 7) / 8, print_word, &t, 0);
-    *p = t.sum;
     return 0;
 }

@@ -36,18 +36,22 @@ static __always_inline bool scope_covers(struct process *p, __u32 tgid, __u64 cg
     return cgroup_in_scope(cgroup);
 }
 
+// Seen first in the middle of its life: nothing is known of a process's descent, so it shares it with nobody.
+static __noinline __u64 lineage_of_its_own(__u64 start, __u64 tgid)
+{
+    struct hash h;
+    print_begin(&h);
+    hash_add(&h, start);
+    hash_add(&h, tgid);
+    return hash_end(&h).a | 1;
+}
+
 // What is known of `leader`'s process, made on first sight. None if there is no memory for it.
 static __always_inline struct process *process_of(struct task_struct *leader, bool make)
 {
     struct process *p = bpf_task_storage_get(&processes, leader, 0, make ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
-    if (p && !p->lineage) {
-        // Seen first in the middle of its life: nothing is known of its descent, so it shares it with nobody.
-        struct print l;
-        print_begin(&l);
-        print_add(&l, leader->start_boottime);
-        print_add(&l, leader->tgid);
-        p->lineage = l.a | 1;
-    }
+    if (p && !p->lineage)
+        p->lineage = lineage_of_its_own(leader->start_boottime, leader->tgid);
     return p;
 }
 
@@ -76,8 +80,9 @@ static __always_inline void tail_of(struct tail *t, enum kind kind, struct task_
     t->spare = 0;
 }
 
-// Tells the system calls gathered so far and begins a new set.
-static __always_inline void flush_calls(struct process *p, struct task_struct *leader, __u64 cgroup)
+// Tells the system calls gathered so far and begins a new set. A function of its own, so that its record takes no stack
+// where others are called.
+static __noinline int flush_calls(struct process *p, struct task_struct *leader, __u64 cgroup)
 {
     struct syscalls_record r = {};
     __u64 any = 0;
@@ -88,15 +93,16 @@ static __always_inline void flush_calls(struct process *p, struct task_struct *l
         any |= r.calls[i];
     }
     if (!any)
-        return;
+        return 0;
     tail_of(&r.tail, KIND_SYSCALLS, leader, cgroup, bpf_ktime_get_boot_ns());
     if (admit_new(cgroup, CLASS_SYSCALLS) == DELIVER && put(&r, sizeof(r), cgroup, CLASS_SYSCALLS))
-        return;
+        return 0;
     // The set is lost, but not what is in it if there is another: some calls are made only once.
     for (int i = 0; i < 8; i++) {
         if (r.calls[i])
             __sync_fetch_and_or(&p->calls[i], r.calls[i]);
     }
+    return 0;
 }
 
 static __always_inline void note_call(struct process *p, __u64 nr)

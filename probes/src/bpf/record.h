@@ -73,16 +73,18 @@ struct exit_record {
     struct tail tail; // spare: exit code as wait(2) has it
 };
 
-// Texts in this order: argv, script, cwd, path.
+// Texts in this order: argv, interpreter, cwd, path. All but the interpreter is the program's own, a script's too.
 struct exec_record {
     __u64 inode;
+    __u64 entered; // the cgroup in which the process, or one that it comes from, came below the root that it has since;
+                   // 0 if that is where the host's are
     __u32 ppid;
     __u32 uid;
     __u32 gid;
     __u16 cwd_bytes;
-    __u16 script_bytes; // what was executed, if that is not the file: then path is its interpreter
+    __u16 interpreter_bytes; // 0 if it is no script
     __u32 argv_bytes;
-    __u32 device;
+    __u32 interpreter_marks; // of its path
     struct tail tail;
 };
 

@@ -13,33 +13,9 @@ enum {
     MSG_FASTOPEN = 0x20000000, // connects with the first data
 };
 
-struct said_address {
-    __u16 family;
-    __u16 port; // big endian
-    __u32 v4;   // of inet6: the flow label
-    __u8 v6[16];
-};
-
-struct socket_call {
-    struct task_struct *task;
-    struct task_struct *leader;
-    struct process *process;
-    __u64 cgroup;
-    __s64 ret;
-    __u64 address;
-    __u64 file; // the socket's, or 0 and
-    __u32 fd;   // its number
-    __u32 bytes;
-    __u32 flags; // of a send: MSG_*
-    bool connect;
-    bool sent;   // by a send, which may say whom to, in place of a connect
-    bool copied; // the address is in our memory, not in the process's
-    __u8 marks;
-};
-
-static __always_inline __u8 transport_of(const struct socket_call *c)
+static __always_inline __u8 transport_of(const struct socket_call *c, struct task_struct *task)
 {
-    __u64 file = c->file ? c->file : file_at(c->task, c->fd);
+    __u64 file = c->file ? c->file : file_at(task, c->fd);
     struct socket *socket = 0;
     struct sock *sock = 0;
     __u16 protocol = 0;
@@ -51,10 +27,13 @@ static __always_inline __u8 transport_of(const struct socket_call *c)
     return protocol < 256 ? protocol : 0;
 }
 
-static __always_inline long read_address(const struct socket_call *c, void *to, __u32 bytes, __u32 at)
+// Has the first `bytes` of the address in `said`, and zeros behind them.
+static __always_inline long read_address(struct socket_call *c, __u64 bytes)
 {
-    const void *from = (void *)(c->address + at);
-    return c->copied ? bpf_probe_read_kernel(to, bytes, from) : bpf_probe_read_user(to, bytes, from);
+    if (c->copied)
+        return 0;
+    __builtin_memset(&c->said, 0, sizeof(c->said));
+    return bpf_probe_read_user(&c->said, BOUNDED(bytes, ADDRESS_BYTES - 1), (void *)c->address);
 }
 
 // Whether a send that failed did so on account of its peer; others say nothing of whom it was to.
@@ -63,37 +42,41 @@ static __always_inline bool refused_by_peer(__s64 ret)
     return ret == -1 || ret == -2 || ret == -13 || ret == -101 || ret == -111 || ret == -113;
 }
 
-static __noinline int socket_called(struct socket_call *c)
+// A call of the present task's about a peer or an address of its own, as the scratch has it.
+__noinline int socket_called(void)
 {
     struct scratch *s = my_scratch();
+    struct task_struct *task = bpf_get_current_task_btf();
     __u64 now = bpf_ktime_get_boot_ns();
     if (!s)
         return 0;
     struct socket_record *r = (void *)s->fixed;
-    struct said_address a = {};
-    __u32 bytes = c->bytes > 28 ? 28 : c->bytes;
-    __u32 begin = TEXT_BYTES;
+    struct socket_call *c = &s->socket;
+    struct said_address *a = &c->said;
+    __u32 bytes = c->bytes > SOCKADDR_UN_MAX ? SOCKADDR_UN_MAX : c->bytes;
+    __u64 begin = TEXT_BYTES;
     __u64 *address = (__u64 *)r->address;
-    struct print p;
+    struct print *p = &s->print;
+    struct hash *h = &s->hash;
     struct seen *slot;
-    struct walk w = {};
     bool relative = false;
     __u8 transport = 0;
+    __s64 ret = c->ret;
     if (bytes < 2)
         return 0;
     if (c->sent) {
-        if (c->ret < 0 && !refused_by_peer(c->ret))
+        if (ret < 0 && !refused_by_peer(ret))
             return 0;
-        if (c->ret > 0)
-            c->ret = 0; // how much was sent
+        if (ret > 0)
+            ret = 0; // how much was sent
         // A stream has its peer already, unless the send is its connect as well.
-        transport = transport_of(c);
+        transport = transport_of(c, task);
         if (transport == IPPROTO_TCP && !(c->flags & MSG_FASTOPEN))
             return 0;
     }
-    if (read_address(c, &a, bytes > sizeof(a) ? sizeof(a) : bytes, 0)) {
+    if (read_address(c, bytes)) {
         // An address that cannot be read was refused for that, and names no peer.
-        if (c->ret >= 0)
+        if (ret >= 0)
             count_lost(c->cgroup, CLASS_SOCKET, CAUSE_UNREADABLE);
         return 0;
     }
@@ -101,41 +84,34 @@ static __noinline int socket_called(struct socket_call *c)
     address[1] = 0;
     r->port = 0;
     r->proto = 0;
-    print_begin(&p);
-    print_add(&p, c->cgroup);
-    print_add(&p, c->process->lineage);
-    print_add(&p, c->connect | (c->ret < 0 && c->ret != -115 ? 2 : 0) | a.family << 8);
-    if (a.family == FAMILY_INET && bytes >= 8) {
-        *(__u32 *)r->address = a.v4;
-        r->port = __builtin_bswap16(a.port);
-    } else if (a.family == FAMILY_INET6 && bytes >= 24) {
-        __builtin_memcpy(r->address, a.v6, 16);
-        r->port = __builtin_bswap16(a.port);
-    } else if (a.family == FAMILY_UNIX) {
-        __u32 len = c->bytes - 2;
-        if (len > SOCKADDR_UN_MAX - 2)
-            len = SOCKADDR_UN_MAX - 2;
+    print_begin(h);
+    hash_add(h, c->cgroup);
+    hash_add(h, c->lineage);
+    hash_add(h, c->connect | (ret < 0 && ret != -115 ? 2 : 0) | KIND_SOCKET << 8 | (__u64)a->family << 32);
+    if (a->family == FAMILY_INET && bytes >= 8) {
+        *(__u32 *)r->address = a->v4;
+        r->port = __builtin_bswap16(a->port);
+    } else if (a->family == FAMILY_INET6 && bytes >= 24) {
+        __builtin_memcpy(r->address, a->v6, 16);
+        r->port = __builtin_bswap16(a->port);
+    } else if (a->family == FAMILY_UNIX) {
+        __u32 len = bytes - 2;
         begin = (TEXT_BYTES - SOCKADDR_UN_MAX) & TEXT_MASK;
-        __u64 *words = (__u64 *)(s->text + begin);
-        for (int i = 0; i < 13; i++)
-            words[i] = 0;
         if (!len)
             return 0; // autobind: the kernel makes up a name
-        if (read_address(c, s->text + begin, len, 2)) {
-            count_lost(c->cgroup, CLASS_SOCKET, CAUSE_UNREADABLE);
-            return 0;
-        }
+        __builtin_memcpy(s->text + begin, &a->port, SOCKADDR_UN_MAX - 2);
         // A path ends at its terminator, which is the reader's business; an abstract name begins with a zero byte.
         bool is_path = s->text[begin];
         if (!is_path)
             s->text[begin] = '@';
-        print_add(&p, len << 1 | is_path);
-        for (int i = 0; i < 13; i++)
-            print_add(&p, words[i]);
-        relative = is_path && s->text[begin] != '/' && base_of(&w, c->task, AT_FDCWD);
+        hash_add(h, len << 1 | is_path);
+        const __u64 *words = (__u64 *)a;
+        for (int i = 0; i < ADDRESS_BYTES / 8 - 2; i++)
+            hash_add(h, words[i]);
+        relative = is_path && s->text[begin] != '/' && base_of(&s->walk, task, AT_FDCWD);
         if (relative) {
-            print_base(&p, &w);
-            print_moves(&p, c->cgroup);
+            print_base(h, &s->walk);
+            hash_add(h, moves_until_now(c->cgroup));
         }
         r->said = len;
         r->is_path = is_path;
@@ -143,27 +119,28 @@ static __noinline int socket_called(struct socket_call *c)
         // Other families are not told; AF_UNSPEC dissolves an association.
         return 0;
     }
-    if (a.family != FAMILY_UNIX) {
-        r->proto = c->sent ? transport : transport_of(c);
+    if (a->family != FAMILY_UNIX) {
+        r->proto = c->sent ? transport : transport_of(c, task);
         r->said = 0;
     }
-    print_add(&p, address[0]);
-    print_add(&p, address[1]);
-    print_add(&p, r->port | (__u64)r->proto << 16);
-    if (admit(&p, now, c->cgroup, CLASS_SOCKET, &slot) == LEAVE)
+    hash_add(h, address[0]);
+    hash_add(h, address[1]);
+    hash_add(h, r->port | (__u64)r->proto << 16);
+    *p = hash_end(h);
+    if (admit(p, now, c->cgroup, CLASS_SOCKET, &slot) == LEAVE)
         return 0;
-    r->ret = c->ret;
-    r->family = a.family;
+    r->ret = ret;
+    r->family = a->family;
     r->connect = c->connect;
-    tail_of(&r->tail, KIND_SOCKET, c->leader, c->cgroup, now);
+    tail_of(&r->tail, KIND_SOCKET, task->group_leader, c->cgroup, now);
     if (relative) {
         __u32 name = begin;
-        begin = put_base(&w, s, name) & TEXT_MASK;
+        begin = put_base(s, name) & TEXT_MASK;
         r->tail.spare = (name - begin) & TEXT_MASK;
     }
     r->tail.text = (TEXT_BYTES - begin) & TEXT_MASK;
     r->tail.marks = c->marks;
-    if (put(s->text + begin, RECORD_BYTES(begin, *r), c->cgroup, CLASS_SOCKET))
-        remember(slot, &p, now);
+    if (put_text(s, begin, sizeof(*r), c->cgroup, CLASS_SOCKET))
+        remember(slot, p, now);
     return 0;
 }

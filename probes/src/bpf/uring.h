@@ -15,30 +15,10 @@ enum {
     URING_SEND_ZC = 47,
     URING_SENDMSG_ZC = 48,
     URING_BIND = 56,
+    URING_RENAMEAT = 35,
+    URING_UNLINKAT = 36,
     URING_SKIP_SUCCESS = 1 << 6, // the request's flags begin with those of its submission
-    URING_NAME_MAX = 256,
-    URING_REQUESTS = 4096,
 };
-
-struct uring_asked {
-    __u64 flags;
-    __u32 slot; // not 0: the file goes to the ring's own table, where it cannot be looked up
-    __u32 bytes; // of the address
-    __u8 opcode;
-    __u8 spare[3];
-    __s32 base; // the directory that a relative name begins at
-    char name[URING_NAME_MAX]; // or the address
-};
-
-// By the request's address, which is used again only after its end. Whoever finds no room is told of at once, by what
-// was asked for.
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, URING_REQUESTS);
-    __type(key, __u64);
-    __type(value, struct uring_asked);
-} uring_asked SEC(".maps");
 
 static __always_inline __u32 uring_class(__u8 opcode)
 {
@@ -97,7 +77,7 @@ static __always_inline bool asked_whom(struct uring_asked *asked, struct io_kioc
         asked->bytes = bytes;
         // No more than there is, of which the end of a page may be the end.
         __u32 len = bytes < 0 || bytes > SOCKADDR_UN_MAX ? SOCKADDR_UN_MAX : bytes;
-        return !bpf_probe_read_user(asked->name, len, address);
+        return !bpf_probe_read_user(asked->name, BOUNDED(len, ADDRESS_BYTES - 1), address);
     }
     if (!bpf_core_type_exists(struct io_bind))
         return false;
@@ -125,58 +105,67 @@ static __always_inline bool asked_whom(struct uring_asked *asked, struct io_kioc
     return !bpf_probe_read_kernel(asked->name, SOCKADDR_UN_MAX, address);
 }
 
-static __always_inline void told_whom(struct task_struct *task, struct process *p, __u64 cgroup,
-                                      const struct uring_asked *asked, __u64 file, __s64 ret)
+static __always_inline void told_whom(struct scratch *s, struct process *p, __u64 cgroup, const struct uring_asked *asked,
+                                      __u64 file, __s64 ret)
 {
+    struct socket_call *c = &s->socket;
     if (ret < 0 && !failed)
         return;
-    struct socket_call c = {.task = task,
-                            .leader = task->group_leader,
-                            .process = p,
-                            .cgroup = cgroup,
-                            .ret = ret,
-                            .address = (__u64)asked->name,
-                            .file = file,
-                            .fd = -1,
-                            .bytes = asked->bytes,
-                            .flags = asked->flags,
-                            .connect = asked->opcode != URING_BIND,
-                            .sent = asked->opcode != URING_BIND && asked->opcode != URING_CONNECT,
-                            .copied = true,
-                            .marks = MARK_URING};
-    socket_called(&c);
+    c->cgroup = cgroup;
+    c->lineage = p->lineage;
+    c->ret = ret;
+    c->file = file;
+    c->fd = -1;
+    c->bytes = asked->bytes;
+    c->flags = asked->flags;
+    c->connect = asked->opcode != URING_BIND;
+    c->sent = asked->opcode != URING_BIND && asked->opcode != URING_CONNECT;
+    c->copied = true;
+    __builtin_memset(&c->said, 0, sizeof(c->said));
+    __u32 bytes = asked->bytes > SOCKADDR_UN_MAX ? SOCKADDR_UN_MAX : asked->bytes;
+    bpf_probe_read_kernel(&c->said, BOUNDED(bytes, ADDRESS_BYTES - 1), asked->name);
+    c->marks = MARK_URING;
+    socket_called();
 }
 
 // An open whose end is not seen, or that has ended: what was asked for says what happened.
-static __always_inline void told_open(struct task_struct *task, struct process *p, __u64 cgroup,
-                                      const struct uring_asked *asked, __s64 ret, bool ended)
+static __always_inline void told_open(struct scratch *s, struct task_struct *task, struct process *p, __u64 cgroup,
+                                      const struct uring_asked *asked, __u64 ring, __s64 ret, bool ended)
 {
-    struct opening o = {.task = task,
-                        .leader = task->group_leader,
-                        .process = p,
-                        .cgroup = cgroup,
-                        .flags = asked->flags,
-                        .ret = ret,
-                        .marks = MARK_URING,
-                        .base = asked->base};
-    if (asked->name[URING_NAME_MAX - 2])
-        o.marks |= MARK_CUT;
+    struct opening *o = &s->opening;
+    o->cgroup = cgroup;
+    o->lineage = p->lineage;
+    o->flags = asked->flags;
+    o->ret = ret;
+    o->marks = asked->name[URING_NAME_MAX - 2] ? MARK_URING | MARK_CUT : MARK_URING;
+    o->base = asked->base;
     bool told = ret < 0 && !failed;
-    if (ended && ret >= 0 && !asked->slot)
-        told = !opened(&o, file_at(task, ret));
+    if (ended && ret >= 0) {
+        // In the ring's own table the result is where, if that was left to it.
+        bool direct = asked->slot;
+        __s32 number = direct && asked->slot != URING_SLOT_ANY ? (__s32)asked->slot - 1 : ret;
+        __u64 file = direct ? file_in_slot(ring, number) : file_at(task, number);
+        told = (asked->told && asked->found == number) || (direct && !file) ? asked->told : !opened(file);
+    }
     if (!told)
-        open_said(&o, asked->name, true);
+        open_said(bpf_probe_read_kernel_str(s->text, URING_NAME_MAX, asked->name));
 }
 
-SEC("tp_btf/io_uring_submit_req")
-int BPF_PROG(grove_uring, struct io_kiocb *req)
+static __always_inline int uring_begun(struct io_kiocb *req, __u64 key)
 {
     __u8 opcode = req->opcode;
     __u32 class = uring_class(opcode);
-    if (class == CLASSES || !wanted(class))
-        return 0;
     struct task_struct *task = bpf_get_current_task_btf();
     __u64 cgroup = cgroup_of(task);
+    settle_last();
+    if (opcode == URING_RENAMEAT || opcode == URING_UNLINKAT) {
+        struct uring_last *last = begin_last(task, cgroup);
+        if (last)
+            last->moves = true;
+        return 0;
+    }
+    if (class == CLASSES || !wanted(class))
+        return 0;
     struct process *p = uring_process(task, cgroup, class);
     struct scratch *s = my_scratch();
     if (!p || !s)
@@ -187,44 +176,86 @@ int BPF_PROG(grove_uring, struct io_kiocb *req)
     asked->slot = 0;
     asked->bytes = 0;
     asked->opcode = opcode;
+    asked->told = false;
     asked->base = AT_FDCWD;
     asked->name[URING_NAME_MAX - 2] = 0;
     if (class == CLASS_OPEN)
         asked_to_open(asked, req);
     else if (!asked_whom(asked, req))
         return 0;
-    __u64 key = 0;
-    bpf_probe_read_kernel(&key, 8, &ctx[0]); // the pointer as a number
-    // Where no end will be seen, what was asked for is all there is.
-    if (control_value(CONTROL_URING) && !(req->flags & URING_SKIP_SUCCESS) &&
-        !bpf_map_update_elem(&uring_asked, &key, asked, BPF_ANY))
+    // Where no end will be seen, what was asked for is told at once, and what that led to if it can be found.
+    bool silent = !control_value(CONTROL_URING) || req->flags & URING_SKIP_SUCCESS ||
+                  bpf_map_update_elem(&uring_asked, &key, asked, BPF_ANY);
+    if (class == CLASS_OPEN)
+        begin_open(task, cgroup, key, (__u64)req->ctx, asked, silent);
+    if (!silent)
         return 0;
     if (class == CLASS_OPEN)
-        told_open(task, p, cgroup, asked, 0, false);
+        told_open(s, task, p, cgroup, asked, 0, 0, false);
     else
-        told_whom(task, p, cgroup, asked, 0, 0);
+        told_whom(s, p, cgroup, asked, 0, 0);
     return 0;
 }
 
-// In the middle of kernels' history this had other arguments; there it does not load, and is done without.
-SEC("tp_btf/io_uring_complete")
-int BPF_PROG(grove_uring_end, struct io_ring_ctx *of, void *req, struct io_uring_cqe *cqe)
+// Programs whose names end in `_old` are for kernels where the hook before them is not to be had.
+
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(grove_uring, struct io_kiocb *req)
 {
-    __u64 key = (__u64)req;
-    struct uring_asked *asked = bpf_map_lookup_elem(&uring_asked, &key);
-    if (!asked)
+    __u64 key = 0;
+    bpf_probe_read_kernel(&key, 8, &ctx[0]); // the pointer as a number
+    return uring_begun(req, key);
+}
+
+// Its name before Linux 6.3.
+SEC("tp_btf/io_uring_submit_sqe")
+int BPF_PROG(grove_uring_old, struct io_kiocb *req)
+{
+    __u64 key = 0;
+    bpf_probe_read_kernel(&key, 8, &ctx[0]);
+    return uring_begun(req, key);
+}
+
+static __always_inline int uring_ended(__u64 ring, __u64 req, __s64 ret)
+{
+    __u8 opcode = 0;
+    bpf_probe_read_kernel(&opcode, 1, &((struct io_kiocb *)req)->opcode);
+    if (opcode == URING_RENAMEAT || opcode == URING_UNLINKAT) {
+        moved(cgroup_of(bpf_get_current_task_btf()), ret);
+        return 0;
+    }
+    struct uring_asked *asked = bpf_map_lookup_elem(&uring_asked, &req);
+    struct scratch *s = my_scratch();
+    if (!asked || !s)
         return 0;
     struct task_struct *task = bpf_get_current_task_btf();
     __u64 cgroup = cgroup_of(task);
     __u32 class = uring_class(asked->opcode);
     struct process *p = uring_process(task, cgroup, class);
     if (p && class == CLASS_OPEN) {
-        told_open(task, p, cgroup, asked, cqe->res, true);
+        told_open(s, task, p, cgroup, asked, ring, ret, true);
     } else if (p) {
         __u64 file = 0;
         bpf_probe_read_kernel(&file, 8, &((struct io_kiocb *)req)->file);
-        told_whom(task, p, cgroup, asked, file, cqe->res);
+        told_whom(s, p, cgroup, asked, file, ret);
     }
-    bpf_map_delete_elem(&uring_asked, &key);
+    bpf_map_delete_elem(&uring_asked, &req);
     return 0;
+}
+
+// The result is an argument, up to Linux 6.14 or so. Where there are not so many, the verifier refuses this one: so it is
+// to be tried before the next, which would load everywhere.
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(grove_uring_end_old, __u64 of, __u64 req, __u64 user_data, int ret)
+{
+    return uring_ended(of, req, ret);
+}
+
+// The result is in what the process is handed. That is no pointer to every verifier, so it is read as a number.
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(grove_uring_end, __u64 of, __u64 req, __u64 cqe)
+{
+    __s32 ret = 0;
+    bpf_probe_read_kernel(&ret, 4, &((struct io_uring_cqe *)cqe)->res);
+    return uring_ended(of, req, ret);
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use grove::event::{Body, Event, Exec, Peer, Proto, SocketOp};
 
 use self::Fault::{Malformed, NoQuestion};
-use super::record::{Facts, Record, What};
+use super::record::{Facts, PathFacts, Record, What};
 
 /// Why there is no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,9 +126,8 @@ impl Decoder {
         let start = (pid != 0).then_some(start_ns / TICK_NS * TICK_NS);
 
         let mut facts = Facts {
-            cut: marks & mark::CUT != 0,
+            path: PathFacts { cut: marks & mark::CUT != 0, detached: marks & mark::DETACHED != 0 },
             said: marks & mark::USER_STRING != 0,
-            detached: marks & mark::DETACHED != 0,
             ..Facts::default()
         };
         let body = match kind {
@@ -205,32 +204,35 @@ fn low(spare: u64) -> Result<u32> {
     u32::try_from(spare).map_err(|_| Malformed)
 }
 
-/// Texts in this order: argv, script, cwd, path.
+/// Texts in this order: argv, interpreter, cwd, path.
 fn exec<'a>(rest: &mut Rest<'a>, text_bytes: usize, marks: u8, facts: &mut Facts<'a>) -> Result<Exec<&'a [u8]>> {
-    let _device = rest.u32()?;
+    let interpreter_marks = rest.u32()?;
+    let marked = |mark: u8| interpreter_marks & u32::from(mark) != 0;
+    facts.interpreter = PathFacts { cut: marked(mark::CUT), detached: marked(mark::DETACHED) };
     let argv_bytes = rest.u32()? as usize;
-    let script_bytes = usize::from(rest.u16()?);
+    let interpreter_bytes = usize::from(rest.u16()?);
     let cwd_bytes = usize::from(rest.u16()?);
     let gid = rest.u32()?;
     let uid = rest.u32()?;
     let ppid = rest.u32()?;
+    facts.entered = rest.u64()?;
     facts.inode = rest.u64()?;
-    let file = rest.take(text_bytes)?;
+    let path = rest.take(text_bytes)?;
     let cwd = rest.take(cwd_bytes)?;
-    let script = rest.take(script_bytes)?;
+    let interpreter = rest.take(interpreter_bytes)?;
     let argv = rest.take(argv_bytes)?;
-    let (path, interpreter) = if script.is_empty() { (file, None) } else { (script, Some(file)) };
     Ok(Exec {
         ppid,
         path,
         argv: (!argv.is_empty()).then_some(argv),
         argv_truncated: marks & mark::ARGV_CUT != 0,
-        interpreter,
+        interpreter: (!interpreter.is_empty()).then_some(interpreter),
         cwd: (!cwd.is_empty()).then_some(cwd),
         uid: Some(uid),
         gid: Some(gid),
         fileless: marks & mark::FILELESS != 0,
         upper_layer: marks & mark::UPPER != 0,
+        runtime: None,
     })
 }
 

@@ -51,28 +51,34 @@ fn every_kind() {
 #[test]
 fn an_exec_has_its_texts_in_order() {
     let mut own = 9u64.to_le_bytes().to_vec();
+    own.extend(77u64.to_le_bytes());
     for number in [1u32, 1000, 1001] {
         own.extend(number.to_le_bytes());
     }
     own.extend(4u16.to_le_bytes());
     own.extend(2u16.to_le_bytes());
     own.extend(4u32.to_le_bytes());
-    own.extend(0u32.to_le_bytes());
-    let mut exec = record(kind::EXEC, mark::ARGV_CUT | mark::FILELESS, b"/bin/sh", &own, 0);
-    exec.splice(0..0, b"a\0b\0".iter().chain(b"/s").chain(b"/cwd").copied());
+    own.extend(u32::from(mark::DETACHED).to_le_bytes());
+    let mut exec = record(kind::EXEC, mark::ARGV_CUT | mark::FILELESS, b"/script", &own, 0);
+    exec.splice(0..0, b"a\0b\0".iter().chain(b"sh").chain(b"/cwd").copied());
     let expected = Exec {
         ppid: 1,
-        path: &b"/s"[..],
+        path: &b"/script"[..],
         argv: Some(b"a\0b\0"),
         argv_truncated: true,
-        interpreter: Some(b"/bin/sh"),
+        interpreter: Some(b"sh"),
         cwd: Some(b"/cwd"),
         uid: Some(1000),
         gid: Some(1001),
         fileless: true,
         upper_layer: false,
+        runtime: None,
     };
     check(&exec, Body::Exec(expected));
+    let mut decoder = Decoder::new(OFFSET);
+    let facts = decoder.decode(&exec).unwrap().facts;
+    assert_eq!((facts.inode, facts.entered), (9, 77));
+    assert!(facts.interpreter.detached && !facts.path.detached);
 }
 
 #[test]
@@ -134,7 +140,7 @@ proptest! {
     /// The same records cut short or with one byte changed.
     #[test]
     fn damaged_records_never_panic(text in proptest::collection::vec(any::<u8>(), 0..64), at in any::<proptest::sample::Index>(), with in any::<u8>(), keep in any::<proptest::sample::Index>()) {
-        for (kind, own) in [(kind::EXEC, 32), (kind::OPEN, 8), (kind::SOCKET, 32), (kind::DNS, 24), (kind::SYSCALLS, 64)] {
+        for (kind, own) in [(kind::EXEC, 40), (kind::OPEN, 8), (kind::SOCKET, 32), (kind::DNS, 24), (kind::SYSCALLS, 64)] {
             let mut bytes = record(kind, 0, &text, &vec![with; own], 0);
             let i = at.index(bytes.len());
             bytes[i] = with;

@@ -8,7 +8,7 @@ use std::path::Path;
 use aya::Btf;
 
 use super::capabilities::{self, Wants};
-use super::hooks::{self, HOOKS, Hook, Kind};
+use super::hooks::{self, HOOKS, Hook};
 use super::load;
 use super::options::Options;
 use crate::check::Check;
@@ -103,11 +103,11 @@ fn try_hooks(options: &Options, checks: &mut Vec<Check>) {
         checks.push(Check::new("hooks", true, Err(hooks), "see maps"));
         return;
     };
-    let untried = |hook: &&Hook| hook.kind == Kind::Egress && capabilities::missing(true).is_some();
+    let untried = |hook: &&Hook| hook.is_egress() && capabilities::missing(true).is_some();
     for hook in HOOKS.iter().filter(|hook| !untried(hook)) {
         let found =
             hook.attach(&mut loaded.bpf, &loaded.btf).map(|()| "attached".to_string()).map_err(|e| hook.why(&e));
-        let remedy = format!("without it: {}; see the capabilities and the kernel's version", hook.lost);
-        checks.push(Check::new(format!("hook {}", hook.name), hook.required, found, &remedy));
+        let required = hook.required && hook.wanted(options.classes);
+        checks.push(Check::new(format!("hook {}", hook.name), required, found, &hook.remedy()));
     }
 }

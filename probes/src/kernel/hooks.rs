@@ -1,11 +1,12 @@
 //! Every place in the kernel that a program is attached to, what it is good for, and what is lost without it.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use aya::Btf;
 use aya::Ebpf;
-use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, ProgramError};
+use aya::programs::{BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FExit, Iter, ProgramError};
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::capabilities;
@@ -37,20 +38,33 @@ impl HookState {
 pub(super) enum Kind {
     /// A tracepoint with typed arguments.
     Tracepoint,
+    /// The return of a function, with its arguments.
+    End,
     /// Packets leaving any socket.
     Egress,
     /// Run by us over all tasks.
     Tasks,
 }
 
-/// One program and its hook.
+/// A program and the place for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    program: &'static str,
+    kind: Kind,
+    /// The place, as the kernel spells it.
+    at: &'static str,
+}
+
+/// A source of facts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hook {
     pub(super) name: &'static str,
-    pub(super) program: &'static str,
-    pub(super) kind: Kind,
+    /// The ways to have it, which differ by kernel. The first that the kernel takes is the right one.
+    pub(super) ways: &'static [Way],
     pub(super) required: bool,
     pub(super) lost: &'static str,
+    /// The variables that do without it, if any do.
+    pub(super) without: &'static str,
     /// It is attached if any of these is wanted; always if there are none.
     pub(super) classes: &'static [Class],
 }
@@ -76,100 +90,112 @@ impl Drop for Quiet {
     }
 }
 
+const EPERM: i32 = 1;
 const EINTR: i32 = 4;
 const EAGAIN: i32 = 11;
 const EINVAL: i32 = 22;
 
 pub(super) const FLUSH: &str = "grove_flush";
 
+const fn tracepoint(program: &'static str, at: &'static str) -> Way {
+    Way { program, kind: Kind::Tracepoint, at }
+}
+
 /// In the order of attaching: what announces others comes first.
 pub(super) const HOOKS: &[Hook] = &[
     Hook {
         name: "cgroup_mkdir",
-        program: "grove_cgroup_mkdir",
-        kind: Kind::Tracepoint,
+        ways: &[tracepoint("grove_cgroup_mkdir", "cgroup_mkdir")],
         required: false,
         lost: "containers are not announced before their first event",
+        without: "",
         classes: &[],
     },
     Hook {
         name: "cgroup_rmdir",
-        program: "grove_cgroup_rmdir",
-        kind: Kind::Tracepoint,
+        ways: &[tracepoint("grove_cgroup_rmdir", "cgroup_rmdir")],
         required: false,
         lost: "the end of containers is not told",
+        without: "",
         classes: &[],
     },
     Hook {
         name: "sched_process_exit",
-        program: "grove_exit",
-        kind: Kind::Tracepoint,
+        ways: &[tracepoint("grove_exit", "sched_process_exit")],
         required: true,
         lost: "ends of processes",
+        without: "",
         classes: &[],
     },
     Hook {
         name: "sched_process_fork",
-        program: "grove_fork",
-        kind: Kind::Tracepoint,
+        ways: &[tracepoint("grove_fork", "sched_process_fork")],
         required: true,
         lost: "which process started which",
+        without: "",
         classes: &[],
     },
     Hook {
         name: "sched_process_exec",
-        program: "grove_exec",
-        kind: Kind::Tracepoint,
+        ways: &[tracepoint("grove_exec", "sched_process_exec")],
         required: true,
         lost: "programs that are executed",
+        without: "",
         classes: &[],
     },
     Hook {
         name: "sys_exit",
-        program: "grove_sys_exit",
-        kind: Kind::Tracepoint,
-        required: false,
+        ways: &[tracepoint("grove_sys_exit", "sys_exit")],
+        required: true,
         lost: "opened files, sockets and system calls",
+        without: "GROVE_PROBE_OPEN=false, GROVE_PROBE_SOCKET=false and GROVE_PROBE_SYSCALLS=false",
         classes: &[Class::Open, Class::Socket, Class::Syscalls],
     },
     Hook {
         name: "io_uring_complete",
-        program: "grove_uring_end",
-        kind: Kind::Tracepoint,
+        ways: &[
+            // Where the second is right, the kernel refuses the first; the other way round it would not.
+            tracepoint("grove_uring_end_old", "io_uring_complete"),
+            tracepoint("grove_uring_end", "io_uring_complete"),
+        ],
         required: false,
         lost: "what is done through io_uring is told as it was asked for, not as it ended",
+        without: "",
         classes: &[Class::Open, Class::Socket],
     },
     Hook {
         name: "io_uring_submit_req",
-        program: "grove_uring",
-        kind: Kind::Tracepoint,
+        ways: &[tracepoint("grove_uring", "io_uring_submit_req"), tracepoint("grove_uring_old", "io_uring_submit_sqe")],
         required: false,
         lost: "files and sockets of io_uring",
+        without: "",
         classes: &[Class::Open, Class::Socket],
     },
     Hook {
         name: "cap_capable",
-        program: "grove_cap_capable",
-        kind: Kind::Tracepoint,
+        ways: &[
+            tracepoint("grove_cap_capable", "cap_capable"),
+            Way { program: "grove_cap_capable_old", kind: Kind::End, at: "cap_capable" },
+        ],
         required: false,
-        lost: "capabilities (the tracepoint is there since Linux 6.14)",
+        lost: "capabilities",
+        without: "",
         classes: &[Class::Capability],
     },
     Hook {
         name: "iter/task",
-        program: FLUSH,
-        kind: Kind::Tasks,
+        ways: &[Way { program: FLUSH, kind: Kind::Tasks, at: "task" }],
         required: false,
         lost: "system calls of processes that sleep are told late",
+        without: "",
         classes: &[Class::Syscalls],
     },
     Hook {
         name: "cgroup_skb/egress",
-        program: "grove_dns",
-        kind: Kind::Egress,
-        required: false,
+        ways: &[Way { program: "grove_dns", kind: Kind::Egress, at: "egress" }],
+        required: true,
         lost: "DNS questions",
+        without: "GROVE_PROBE_DNS=false",
         classes: &[Class::Dns],
     },
 ];
@@ -179,21 +205,50 @@ impl Hook {
         self.classes.is_empty() || self.classes.iter().any(|c| classes.contains(*c))
     }
 
+    /// It is of no use to load it without the capability to attach it.
+    pub(super) fn is_egress(&self) -> bool {
+        self.ways.iter().all(|way| way.kind == Kind::Egress)
+    }
+
     /// Why it is not attached, in one line.
     pub(super) fn why(&self, error: &HookError) -> String {
-        let missing = error.refusal().and_then(|_| capabilities::missing(self.kind == Kind::Egress));
+        let missing = error.refusal().and_then(|_| capabilities::missing(self.is_egress()));
         missing.map_or_else(|| error.to_string(), |names| format!("{names} missing ({error})"))
     }
 
-    /// Loads the program and attaches it. A signal to this thread, such as that of a child's end, would break the
-    /// verifier off, with an error that says nothing of it: so signals wait meanwhile. Those that cannot wait, such as a
-    /// stop, are no reason to give up.
+    /// What is lost without it, and how to do without if that can be chosen.
+    pub(super) fn remedy(&self) -> String {
+        let lost = self.lost;
+        match self.without {
+            "" if self.required => format!("Grove does nothing without {lost}; use Linux 5.17 or newer"),
+            "" => format!("without it: {lost}"),
+            variables => format!("to do without {lost}, set {variables}"),
+        }
+    }
+
+    /// Loads the program and attaches it, in the first way that there is in this kernel. A signal to this thread, such as
+    /// that of a child's end, would break the verifier off, with an error that says nothing of it: so signals wait
+    /// meanwhile.
     pub(super) fn attach(&self, bpf: &mut Ebpf, btf: &Btf) -> Result<(), HookError> {
         let _quiet = Quiet::begin();
+        let mut outcome = Err(HookError::Absent);
+        for way in self.ways {
+            outcome = way.attach(bpf, btf);
+            if !outcome.as_ref().is_err_and(HookError::is_of_the_kernel) {
+                break;
+            }
+        }
+        outcome
+    }
+}
+
+impl Way {
+    /// What cannot be kept waiting, such as a stop, is no reason to give up.
+    fn attach(&self, bpf: &mut Ebpf, btf: &Btf) -> Result<(), HookError> {
         for _ in 1..LOADS_MAX {
             match self.attach_once(bpf, btf) {
                 Err(HookError::Program(ProgramError::LoadError { io_error, .. }))
-                    if matches!(io_error.raw_os_error(), Some(EINTR | EAGAIN | EINVAL)) => {}
+                    if matches!(io_error.raw_os_error(), Some(EINTR | EAGAIN)) => {}
                 other => return other,
             }
         }
@@ -205,7 +260,12 @@ impl Hook {
         match self.kind {
             Kind::Tracepoint => {
                 let program: &mut BtfTracePoint = program.try_into()?;
-                program.load(self.name, btf)?;
+                program.load(self.at, btf)?;
+                program.attach()?;
+            }
+            Kind::End => {
+                let program: &mut FExit = program.try_into()?;
+                program.load(self.at, btf)?;
                 program.attach()?;
             }
             Kind::Egress => {
@@ -217,7 +277,7 @@ impl Hook {
             }
             Kind::Tasks => {
                 let program: &mut Iter = program.try_into()?;
-                program.load("task", btf)?;
+                program.load(self.at, btf)?;
             }
         }
         Ok(())
@@ -238,22 +298,43 @@ pub(super) enum HookError {
 }
 
 impl HookError {
-    /// The kernel's answer, if it was that this is not permitted.
-    pub(super) fn refusal(&self) -> Option<&std::io::Error> {
+    fn answer(&self) -> Option<&std::io::Error> {
         match self {
             Self::Program(ProgramError::LoadError { io_error, .. }) => Some(io_error),
             Self::Program(ProgramError::SyscallError(e)) => Some(&e.io_error),
             _ => None,
         }
-        .filter(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
+    }
+
+    /// The kernel's answer, if it was that this is not permitted to us. (EACCES is what the verifier says of programs
+    /// that it cannot see through, but for want of a capability too.)
+    pub(super) fn refusal(&self) -> Option<&std::io::Error> {
+        let unable = capabilities::missing(false).is_some();
+        self.answer().filter(|e| e.raw_os_error() == Some(EPERM) || unable && e.kind() == ErrorKind::PermissionDenied)
+    }
+
+    /// This kernel will never take it: there is no such hook, or the program is not for this kernel's.
+    fn is_of_the_kernel(&self) -> bool {
+        let never = |e: &std::io::Error| e.kind() == ErrorKind::PermissionDenied || e.raw_os_error() == Some(EINVAL);
+        matches!(self, Self::Program(ProgramError::Btf(_))) || self.answer().is_some_and(never)
     }
 }
 
-/// An error and its causes in one line, without the verifier's novel.
+/// What the verifier took exception to: of its novel, the end before the figures.
+fn objection(log: &str) -> Option<&str> {
+    let figures = ["verification time", "stack depth", "processed"];
+    log.lines().rfind(|line| !line.is_empty() && !figures.iter().any(|figure| line.starts_with(figure)))
+}
+
+/// An error and its causes in one line.
 fn plain(error: &ProgramError) -> String {
     use std::error::Error;
     let mut text = match error {
-        ProgramError::LoadError { io_error, .. } => return format!("the kernel refused the program: {io_error}"),
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let said = objection(&log).map(|said| format!(": {said}")).unwrap_or_default();
+            return format!("the kernel refused the program: {io_error}{said}");
+        }
         ProgramError::Btf(e) => return format!("the kernel has no such hook: {e}"),
         other => other.to_string(),
     };

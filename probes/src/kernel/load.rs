@@ -6,7 +6,7 @@ use aya::maps::{HashMap, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 
 use super::capabilities;
-use super::hooks::HookError;
+use super::hooks::{Hook, HookError};
 use super::options::{Options, Scope};
 
 /// The programs, as `build.rs` found or built them.
@@ -38,13 +38,15 @@ pub enum AttachError {
         /// What seems to be missing.
         missing: String,
     },
-    /// A hook that nothing works without.
-    #[error("hook {hook} cannot be attached: {reason}; Grove needs Linux 5.17 or newer")]
+    /// A hook without which less would be seen than was asked for.
+    #[error("hook {hook} cannot be attached ({reason}); {remedy}")]
     Hook {
         /// Its name.
         hook: &'static str,
         /// The kernel's answer.
         reason: String,
+        /// What to do.
+        remedy: String,
     },
     /// The object could not be loaded for another reason.
     #[error("the kernel programs cannot be loaded: {reason}")]
@@ -81,7 +83,8 @@ pub(super) fn load(options: &Options) -> Result<Loaded, AttachError> {
     let bpf = EbpfLoader::new()
         .btf(Some(&btf))
         .allow_unsupported_maps() // task storage, which only the programs use
-        .verifier_log_level(VerifierLogLevel::DISABLE)
+        // The least with which a refusal has its own error and says why.
+        .verifier_log_level(VerifierLogLevel::STATS)
         .override_global("self", &own_pid, true)
         .override_global("scope", &scope, true)
         .override_global("failed", &failed, true)
@@ -140,17 +143,17 @@ fn refused(what: &str, reason: &io::Error) -> AttachError {
     AttachError::Refused { what: what.into(), reason: reason.to_string(), missing }
 }
 
-/// Why a hook that nothing works without is not there.
-pub(super) fn hook_error(hook: &'static str, e: &HookError) -> AttachError {
+/// Why a hook that is needed is not there.
+pub(super) fn hook_error(hook: &Hook, e: &HookError) -> AttachError {
     match e.refusal() {
-        Some(reason) => refused(&format!("loading the program for {hook}"), reason),
-        None => AttachError::Hook { hook, reason: e.to_string() },
+        Some(reason) => refused(&format!("loading the program for {}", hook.name), reason),
+        None => AttachError::Hook { hook: hook.name, reason: e.to_string(), remedy: hook.remedy() },
     }
 }
 
 /// Bytes that the maps may take beside the ring, at most, on this host: the sizes in `src/bpf/maps.h`.
 pub(super) fn fixed_map_bytes() -> u64 {
-    const SCRATCH: u64 = 66 << 10;
+    const SCRATCH: u64 = 67 << 10;
     const TOLD: u64 = 65_536 * 32;
     const LOST_PER_CPU: u64 = 4096 * (COUNTERS as u64 * 8 + 64);
     const TABLES: u64 = 4096 * 340 + 2 * 65_536 * 80 + 4096 * 8;

@@ -49,15 +49,17 @@
 //!   for `CAP_SYS_ADMIN` whenever memory is reserved, is left out (and not counted); a program that really uses it in
 //!   one of those calls (`mmap`, `mprotect`, `brk`, `mremap`, `fork`, `execve`, …) does not exist.
 //! - Binds, and sends to an address, through io_uring before Linux 6.11, and the results of what is done through it
-//!   where `io_uring_complete` cannot be attached to. Files opened into a ring's own table, or with the result
-//!   suppressed, have the name that was asked for, made absolute as a failed open's is.
+//!   where `io_uring_complete` cannot be attached to. A file opened with the result suppressed is told by the name that
+//!   was asked for, made absolute as a failed open's is, and once more by where that led if it is found under the number
+//!   that it was about to get. A file of a ring's own table that was taken from there, by a request that was handed to
+//!   the kernel's own threads, before the ring told of it, has the name that was asked for.
 //! - DNS questions after the first of a message. Over TCP, messages after the fourth of a segment, those that end in
 //!   another segment than they begin in, and those behind the end of such a one.
-//! - The path of a script is as given to `execve`, made absolute by the working directory; symbolic links in it are
-//!   not followed. Its interpreter's path is.
+//! - The path of a script whose own file cannot be found, which is then as given to `execve` and marked so. It is not
+//!   found behind a million files that are closed by the same exec.
 //! - What our own forks do before they execute a program: it is our doing.
-//! - A directory that another cgroup moved within the window, or a request of io_uring, is not told about again for
-//!   files that are opened below it. What a cgroup's own calls move is.
+//! - A directory that another cgroup moved within the window is not told about again for files that are opened below
+//!   it. What a cgroup's own calls and requests move is.
 //!
 //! Not here: whose cgroup it is (`workload`), and joining both into events of containers (`live`).
 
@@ -75,4 +77,4 @@ pub use hooks::HookState;
 pub use load::AttachError;
 pub use options::{Classes, Options, Scope};
 pub use probes::{DrainStats, Probes, Strays};
-pub use record::{Cause, Class, Count, Facts, Record, What};
+pub use record::{Cause, Class, Count, Facts, PathFacts, Record, What};

@@ -99,7 +99,7 @@ impl Probes {
         for hook in HOOKS.iter().filter(|h| h.wanted(options.classes)) {
             let failure = hook.attach(&mut bpf, &btf).err();
             if let (true, Some(e)) = (hook.required, &failure) {
-                return Err(load::hook_error(hook.name, e));
+                return Err(load::hook_error(hook, e));
             }
             let failure = failure.map(|e| hook.why(&e));
             if hook.name == "io_uring_complete" && failure.is_none() {

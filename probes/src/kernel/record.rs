@@ -29,21 +29,32 @@ pub enum What<'a> {
     CgroupGone,
 }
 
+/// What is known of a path beside its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathFacts {
+    /// Its beginning is missing: it had more than 256 components or 4 KiB. It does not begin with `/`.
+    pub cut: bool,
+    /// It does not lead to the process's root: it is a name only (memfd, pipe), or begins at a mount that was taken away.
+    pub detached: bool,
+}
+
 /// What an event has no place for. All false and empty for most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts<'a> {
-    /// The path's beginning is missing: it had more than 256 components or 4 KiB. It does not begin with `/`.
-    pub cut: bool,
-    /// The path is what the process said, not what it led to: unresolved, behind the directory it begins at if it is
-    /// relative.
+    /// Of the path.
+    pub path: PathFacts,
+    /// The path is what the process said, not what it led to: unresolved, and of an open behind the directory it begins
+    /// at if it is relative. Of an exec: of a script whose own file could not be found.
     pub said: bool,
-    /// The path does not lead to the process's root: it is a name only (memfd, pipe), or begins at a mount that was
-    /// taken away.
-    pub detached: bool,
     /// Done through io_uring.
     pub io_uring: bool,
     /// Of an exec: inode of the file that is executed.
     pub inode: u64,
+    /// Of an exec: of the path of the script's interpreter.
+    pub interpreter: PathFacts,
+    /// Of an exec: the cgroup in which the process, or one that it comes from, came below the root directory that it
+    /// has, as into a container; 0 if that is where the host's programs are.
+    pub entered: u64,
     /// Of an exit: the status as `wait(2)` has it.
     pub status: u32,
     /// Of a DNS question: the address it was sent to, 4 or 16 bytes.

@@ -4,11 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use grove::event::Sink;
+use grove::event::{Body, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::Owner;
-use super::intake::{Intake, PathFacts};
+use super::intake::{Intake, no_runtime};
 use super::places::Places;
 use crate::kernel::{AttachError, Cause, Class, Count, HookState, Options, Probes, Record, Strays, What};
 
@@ -28,6 +28,19 @@ impl Of {
         match self {
             Self::One(owner) => *owner,
             Self::Places(places) => places.owner(cgroup, intake),
+        }
+    }
+
+    /// The same event; an exec in a container says whether the program is the container runtime's. It is if the process
+    /// has not come in: not below another root than the host's programs have, or only where a service of the host has
+    /// one.
+    fn with_runtime<'a>(&mut self, event: EventRef<'a>, owner: Owner, entered: u64, intake: &Intake) -> EventRef<'a> {
+        match (self, owner, event.body) {
+            (Self::Places(places), Owner::Container(_), Body::Exec(exec)) => {
+                let runtime = Some(entered == 0 || places.is_host(entered, intake));
+                EventRef { body: Body::Exec(Exec { runtime, ..exec }), ..event }
+            }
+            _ => no_runtime(event),
         }
     }
 }
@@ -129,8 +142,8 @@ impl ByKernel {
                 if unwanted && excluded.last() != Some(&record.cgroup) {
                     excluded.push(record.cgroup);
                 }
-                let facts = PathFacts { cut: record.facts.cut, detached: record.facts.detached };
-                intake.event(owner, event, facts, sink);
+                let event = of.with_runtime(event, owner, record.facts.entered, intake);
+                intake.event(owner, event, record.facts, sink);
             }
             What::CgroupNew { path, by } => {
                 if let Of::Places(places) = of

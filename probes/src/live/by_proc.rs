@@ -12,8 +12,9 @@ use grove::event::{Body, Sink};
 use grove::ledger::Dropped;
 
 use super::containers::Owner;
-use super::intake::{Intake, PathFacts};
+use super::intake::{Intake, no_runtime};
 use super::places::Places;
+use crate::kernel::Facts;
 use crate::proc::{Connector, ConnectorError, ConnectorStats};
 
 /// Where events are of.
@@ -70,7 +71,8 @@ impl ByProc {
         let Self { connector, of, told } = self;
         while connector.read(Duration::ZERO, |record| {
             if let Some(owner) = of.owner(record.event.pid, &record.event.body, record.cgroup, intake) {
-                intake.event(owner, record.event, PathFacts::default(), sink);
+                let event = if matches!(of, Of::Descendants(..)) { no_runtime(record.event) } else { record.event };
+                intake.event(owner, event, Facts::default(), sink);
             }
         })? {}
         let now = connector.stats();

@@ -12,7 +12,7 @@ use grove::ledger::{Dropped, Ignored};
 use super::containers::{Containers, Index, Owner, Processes};
 use super::few::Few;
 use super::select::{Select, Wanted};
-use crate::kernel::Strays;
+use crate::kernel::{Facts, PathFacts, Strays};
 use crate::proc::{Process, Snapshot};
 use crate::workload::{Answer, ContainerRef, Resolver, Workload};
 
@@ -27,15 +27,6 @@ const UNREACHABLE: &[u8] = b"/(unreachable)/";
 
 /// The program of a process that came into a container from outside: named as a runtime names its own.
 const JOINED: &[u8] = b"/runc:[joined]";
-
-/// What is known of a path beside its text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PathFacts {
-    /// Its beginning is missing.
-    pub cut: bool,
-    /// It does not lead to the process's root.
-    pub detached: bool,
-}
 
 /// Who makes an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +58,7 @@ pub struct Intake {
     /// How many there were when they were told last.
     strays_told: u32,
     clock: Clock,
-    path: Vec<u8>,
+    buffers: [Vec<u8>; 2],
 }
 
 /// The time of what no process did: never before what was handed on already, nor after what is still to come.
@@ -101,7 +92,7 @@ impl Intake {
             strays: None,
             strays_told: 0,
             clock: Clock::default(),
-            path: Vec::new(),
+            buffers: Default::default(),
         }
     }
 
@@ -179,7 +170,7 @@ impl Intake {
     }
 
     /// An event of a process in a cgroup of `owner`.
-    pub fn event(&mut self, owner: Owner, event: EventRef<'_>, facts: PathFacts, sink: &mut dyn Sink) {
+    pub fn event(&mut self, owner: Owner, event: EventRef<'_>, facts: Facts<'_>, sink: &mut dyn Sink) {
         let index = match owner {
             Owner::Host if !self.host => {
                 self.host_events += 1;
@@ -188,13 +179,15 @@ impl Intake {
             Owner::Host => None,
             Owner::Container(index) => Some(index),
         };
+        let event = if index.is_none() { no_runtime(event) } else { event };
         self.clock.pass(event.ts);
-        let mut path = std::mem::take(&mut self.path);
-        let event = EventRef { body: whole_path(event.body, facts, &mut path), ..event };
+        let mut buffers = std::mem::take(&mut self.buffers);
+        let event = EventRef { body: whole_paths(event.body, facts, &mut buffers), ..event };
         match index {
             None => sink.event(event),
             Some(index) => {
-                let joined = EventRef { body: Body::Exec(Exec { path: JOINED, ..Exec::default() }), ..event };
+                let joined = Exec { path: JOINED, runtime: Some(true), ..Exec::default() };
+                let joined = EventRef { body: Body::Exec(joined), ..event };
                 match self.meet(index, &event) {
                     Met::Known => self.forward(index, event, true, sink),
                     Met::Joined => {
@@ -208,7 +201,7 @@ impl Intake {
                 }
             }
         }
-        self.path = path;
+        self.buffers = buffers;
     }
 
     /// Processes that ran before anything was observed.
@@ -461,32 +454,43 @@ impl Sink for Implied<'_> {
     fn implied(&mut self, event: EventRef<'_>) {
         match self.intake.containers.of_id(event.container) {
             Some(index) => self.intake.forward(index, event, false, self.sink),
-            None => self.sink.implied(event),
+            None => self.sink.implied(no_runtime(event)),
         }
     }
 }
 
-/// A body whose path, where the kernel knows only a part of it, says so, and cannot pass for a relative one.
-fn whole_path<'a>(body: Body<&'a [u8]>, facts: PathFacts, buffer: &'a mut Vec<u8>) -> Body<&'a [u8]> {
+/// The same event of the host, or of a command: whatever runs there, nothing is left out as a container's set-up.
+pub(super) fn no_runtime(event: EventRef<'_>) -> EventRef<'_> {
+    match event.body {
+        Body::Exec(exec) => EventRef { body: Body::Exec(Exec { runtime: Some(false), ..exec }), ..event },
+        _ => event,
+    }
+}
+
+/// A body whose paths, where the kernel knows only a part of them, say so, and cannot pass for others.
+fn whole_paths<'a>(body: Body<&'a [u8]>, facts: Facts<'_>, buffers: &'a mut [Vec<u8>; 2]) -> Body<&'a [u8]> {
+    let [first, second] = buffers;
+    match body {
+        Body::Open { path, flags, ret } => Body::Open { path: whole(path, facts.path, first), flags, ret },
+        Body::Exec(exec) => {
+            let path = if exec.fileless { exec.path } else { whole(exec.path, facts.path, first) };
+            let interpreter = exec.interpreter.map(|path| whole(path, facts.interpreter, second));
+            Body::Exec(Exec { path, interpreter, ..exec })
+        }
+        other => other,
+    }
+}
+
+fn whole<'a>(path: &'a [u8], facts: PathFacts, buffer: &'a mut Vec<u8>) -> &'a [u8] {
     let before = match facts {
         PathFacts { detached: true, .. } => UNREACHABLE,
         PathFacts { cut: true, .. } => CUT,
-        PathFacts { .. } => return body,
-    };
-    let path = match body {
-        Body::Open { path, .. } => path,
-        Body::Exec(exec) if !exec.fileless => exec.path,
-        _ => return body,
+        PathFacts { .. } => return path,
     };
     buffer.clear();
     buffer.extend_from_slice(before);
     buffer.extend_from_slice(path.strip_prefix(b"/").unwrap_or(path));
-    let path = &**buffer;
-    match body {
-        Body::Open { flags, ret, .. } => Body::Open { path, flags, ret },
-        Body::Exec(exec) => Body::Exec(Exec { path, ..exec }),
-        other => other,
-    }
+    buffer
 }
 
 pub(super) fn now() -> u64 {

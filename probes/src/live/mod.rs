@@ -20,6 +20,6 @@ mod select;
 mod source;
 
 pub use containers::{Container, Containers, Index, Owner};
-pub use intake::{Intake, PathFacts};
+pub use intake::Intake;
 pub use select::{Select, Wanted};
 pub use source::{Live, LiveError, Origin, Whom};

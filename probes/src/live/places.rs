@@ -51,6 +51,17 @@ impl Places {
         }
     }
 
+    /// Whether a cgroup is the host's, as far as is known: one that is gone may have been anybody's.
+    pub(super) fn is_host(&mut self, cgroup: u64, intake: &Intake) -> bool {
+        match intake.owner(cgroup) {
+            Some(owner) => owner == Owner::Host,
+            None => {
+                let path = self.paths.path(cgroup);
+                path.is_ok_and(|path| !self.made.contains(&cgroup) && self.who(&path).is_none())
+            }
+        }
+    }
+
     /// A cgroup was made by a thread of this name. Whose it is, unless that is still open: a short container may be
     /// gone from its runtime's records before this is read.
     pub(super) fn made(&mut self, cgroup: u64, path: &[u8], by: &[u8], intake: &mut Intake) -> Option<Owner> {

@@ -169,6 +169,7 @@ mod tests {
             uid: Some(0),
             cwd: None,
             cgroup: b"/a".to_vec(),
+            outside: false,
         }
     }
 

@@ -52,6 +52,9 @@ pub struct Process {
     pub cwd: Option<Vec<u8>>,
     /// The path of its cgroup below the mount.
     pub cgroup: Vec<u8>,
+    /// It and all that it comes from are below the host's own root directory: in a container, so are the runtime's
+    /// programs, and none of the workload's.
+    pub outside: bool,
 }
 
 /// What is read first, and again at the end.
@@ -120,6 +123,7 @@ impl Process {
             uid,
             cwd,
             cgroup,
+            outside: is_outside(pid, after.ppid),
         })
     }
 
@@ -133,10 +137,38 @@ impl Process {
             uid: self.uid,
             fileless: self.fileless,
             argv_truncated: self.argv_cut,
+            runtime: Some(self.outside),
             ..Exec::default()
         };
         Event { ts, container, pid: self.pid, start: Some(self.start), body: Body::Exec(exec) }
     }
+}
+
+/// How far up a process's descent is followed.
+const ANCESTORS_MAX: usize = 64;
+
+/// See [`Process::outside`]. What cannot be looked at is not.
+fn is_outside(pid: u32, ppid: u32) -> bool {
+    // Which directory it is, wherever it is mounted.
+    let root = |pid: u32| fs::metadata(format!("/proc/{pid}/root")).ok().map(|root| (root.dev(), root.ino()));
+    let mounts = |pid: u32| fs::metadata(format!("/proc/{pid}/ns/mnt")).ok().map(|ns| ns.ino());
+    let Some(host) = root(1) else { return false };
+    // A container may have the host's root for its own: its first process has a mount namespace that its parent has not.
+    if mounts(pid).is_none_or(|own| mounts(ppid.max(1)) != Some(own)) {
+        return false;
+    }
+    let mut at = pid;
+    for _ in 0..ANCESTORS_MAX {
+        if root(at) != Some(host) {
+            return false;
+        }
+        match stat(at) {
+            Ok(Stat { ppid: 0, .. }) => return true,
+            Ok(stat) => at = stat.ppid,
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// A file without a name to link to is a kernel thread's, if the process is still there.

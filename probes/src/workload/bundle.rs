@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::Workload;
 use super::cgroup::{ContainerRef, Runtime, is_id};
-use super::file::{read_json, read_names};
+use super::file::{read_names, read_record};
 use super::miss::Miss;
 
 /// Where runc and crun keep their records.
@@ -133,8 +133,8 @@ struct Spec {
 
 impl Record {
     fn read(dir: &Path) -> Result<Self, Miss> {
-        read_json(&dir.join("state.json")).or_else(|miss| match miss {
-            Miss::NotKnown => read_json(&dir.join("status")),
+        read_record(&dir.join("state.json")).or_else(|miss| match miss {
+            Miss::NotKnown => read_record(&dir.join("status")),
             _ => Err(miss),
         })
     }
@@ -149,7 +149,7 @@ impl Record {
         let labels = self.config.labels.iter().filter_map(|label| label.split_once('='));
         let mut all: Vec<_> = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         if let Some(bundle) = &self.bundle
-            && let Ok(spec) = read_json::<Spec>(&bundle.join("config.json"))
+            && let Ok(spec) = read_record::<Spec>(&bundle.join("config.json"))
         {
             all.extend(spec.annotations);
         }

@@ -2,28 +2,75 @@
 //!
 //! Not here: when to ask, how often, and for how long (`source`).
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use bollard::errors::Error;
-use bollard::{API_DEFAULT_VERSION, Docker};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::HOST;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
 
 use super::cgroup::ContainerRef;
 use super::miss::Miss;
+use super::source::ANSWER_BYTES_MAX;
 use super::{Workload, image};
 
 /// One daemon that speaks Docker's API.
 pub(super) struct DockerApi {
     socket: PathBuf,
-    timeout: Duration,
-    /// The client, once it has agreed with the daemon on a version.
-    client: Mutex<Option<Docker>>,
+}
+
+/// The parts that matter of what the API tells of a container.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Container {
+    id: Option<String>,
+    name: Option<String>,
+    image: Option<String>,
+    config: Option<Config>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Config {
+    image: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+/// Of an image.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Image {
+    repo_tags: Option<Vec<String>>,
+    repo_digests: Option<Vec<String>>,
+}
+
+/// Of the daemon itself.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Version {
+    version: Option<String>,
+    api_version: Option<String>,
+    components: Option<Vec<Component>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Component {
+    name: String,
 }
 
 impl DockerApi {
-    pub(super) fn new(socket: PathBuf, timeout: Duration) -> Self {
-        Self { socket, timeout, client: Mutex::new(None) }
+    pub(super) fn new(socket: PathBuf) -> Self {
+        Self { socket }
     }
 
     pub(super) fn socket(&self) -> &Path {
@@ -32,8 +79,7 @@ impl DockerApi {
 
     /// What the container runs.
     pub(super) async fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
-        let docker = self.client().await?;
-        let found = docker.inspect_container(&who.id, None).await.map_err(|e| self.miss(&e))?;
+        let found: Container = self.get(&format!("/containers/{}/json", who.id)).await?;
         // An id is looked up by its beginning too, and as a name.
         if found.id.as_deref() != Some(who.id.as_str()) {
             return Err(Miss::NotKnown);
@@ -46,7 +92,7 @@ impl DockerApi {
         } else if image::is_named(&reference) && !image::is_id_of(&reference, &image_id) {
             Workload::of_image(&reference)
         } else {
-            Workload::of_image(&self.name_of(&docker, &image_id).await.unwrap_or_else(|| image_id.clone()))
+            Workload::of_image(&self.name_of(&image_id).await.unwrap_or_else(|| image_id.clone()))
         };
         let name = found.name.map(|name| name.trim_start_matches('/').to_owned());
         let image_id = (!image_id.is_empty()).then_some(image_id);
@@ -55,8 +101,7 @@ impl DockerApi {
 
     /// The daemon's name and version.
     pub(super) async fn version(&self) -> Result<String, Miss> {
-        let docker = self.client().await?;
-        let told = docker.version().await.map_err(|e| self.miss(&e))?;
+        let told: Version = self.get("/version").await?;
         // Podman answers as Docker does, and says who it is among its components.
         let component = told.components.unwrap_or_default().into_iter().map(|c| c.name).next().unwrap_or_default();
         let component = if component.starts_with("Podman") { "Podman" } else { "Docker" };
@@ -64,42 +109,41 @@ impl DockerApi {
     }
 
     /// A name of the image: a tag before a digest, and of several the first in alphabetical order.
-    async fn name_of(&self, docker: &Docker, id: &str) -> Option<String> {
-        let found = docker.inspect_image(id).await.ok()?;
+    async fn name_of(&self, id: &str) -> Option<String> {
+        let found: Image = self.get(&format!("/images/{id}/json")).await.ok()?;
         let first =
             |names: Option<Vec<String>>| names.unwrap_or_default().into_iter().filter(|n| image::is_named(n)).min();
         first(found.repo_tags).or_else(|| first(found.repo_digests))
     }
 
-    async fn client(&self) -> Result<Docker, Miss> {
-        if let Some(docker) = self.slot().as_ref() {
-            return Ok(docker.clone());
+    /// One request, on a connection of its own. A path without a version is answered in the daemon's newest one.
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Miss> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Miss::Absent,
+            _ => self.unreachable(&error),
+        })?;
+        let request = Request::get(path).header(HOST, "localhost").body(Empty::<Bytes>::new());
+        let request = request.map_err(|e| self.unreachable(&e))?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.unreachable(&e))?;
+        // It ends with this request, however that ends.
+        let mut driver = JoinSet::new();
+        driver.spawn(connection);
+        let answer = sender.send_request(request).await.map_err(|e| self.unreachable(&e))?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Err(Miss::NotKnown),
+            other => return Err(self.unreachable(&format_args!("it answered with {other}"))),
         }
-        if !self.socket.exists() {
-            return Err(Miss::Absent);
-        }
-        let socket = self.socket.to_string_lossy();
-        let seconds = self.timeout.as_secs().max(1);
-        let docker = Docker::connect_with_unix(&socket, seconds, API_DEFAULT_VERSION).map_err(|e| self.miss(&e))?;
-        let docker = docker.negotiate_version().await.map_err(|e| self.miss(&e))?;
-        *self.slot() = Some(docker.clone());
-        Ok(docker)
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+            true => self.unreachable(&format_args!("its answer is longer than {ANSWER_BYTES_MAX} bytes")),
+            false => self.unreachable(&error),
+        })?;
+        serde_json::from_slice(&body.to_bytes()).map_err(|e| self.unreachable(&e))
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Docker>> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What an error means. After any but a plain answer the next request agrees on a version anew, since the daemon
-    /// may be another by then.
-    fn miss(&self, error: &Error) -> Miss {
-        match error {
-            Error::DockerResponseServerError { status_code: 404, .. } => Miss::NotKnown,
-            Error::SocketNotFoundError(_) => Miss::Absent,
-            _ => {
-                *self.slot() = None;
-                Miss::Unreachable(format!("{}: {error}", self.socket.display()))
-            }
-        }
+    fn unreachable(&self, error: &dyn Display) -> Miss {
+        Miss::Unreachable(format!("{}: {error}", self.socket.display()))
     }
 }

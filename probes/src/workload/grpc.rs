@@ -17,6 +17,13 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::miss::Miss;
+use super::source::ANSWER_BYTES_MAX;
+
+/// The longest headers of an answer.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+
+/// The longest reason that is given, in characters.
+const DETAIL_MAX: usize = 512;
 
 /// A service on a unix socket.
 pub(super) struct Service {
@@ -40,7 +47,7 @@ impl Service {
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        let mut client = Grpc::new(self.channel()?);
+        let mut client = Grpc::new(self.channel()?).max_decoding_message_size(ANSWER_BYTES_MAX);
         client.ready().await.map_err(|e| self.unreachable(&e))?;
         let mut request = Request::new(question);
         if let Some(namespace) = namespace {
@@ -62,7 +69,8 @@ impl Service {
             return Ok(channel.clone());
         }
         let endpoint = Endpoint::from_shared(format!("unix://{}", self.socket.display()));
-        let channel = endpoint.map_err(|e| self.unreachable(&e))?.timeout(self.timeout).connect_lazy();
+        let endpoint = endpoint.map_err(|e| self.unreachable(&e))?.timeout(self.timeout);
+        let channel = endpoint.http2_max_header_list_size(HEADER_BYTES_MAX).connect_lazy();
         Ok(slot.insert(channel).clone())
     }
 
@@ -82,6 +90,7 @@ impl Service {
             detail = format!("{detail}: {error}");
             cause = error.source();
         }
-        Miss::Unreachable(detail)
+        // Part of it is the runtime's own text.
+        Miss::Unreachable(detail.chars().take(DETAIL_MAX).collect())
     }
 }

@@ -32,6 +32,9 @@ pub use resolver::{Answer, Options, Resolver, Stats};
 
 use std::collections::BTreeMap;
 
+use grove::intern::TEXT_MAX;
+use miss::Miss;
+
 /// What a container runs, as its runtime tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
@@ -48,12 +51,15 @@ pub struct Workload {
     pub pod: Option<String>,
     /// Its pod's namespace.
     pub namespace: Option<String>,
-    /// Its labels, at most [`LABELS_MAX`] of them.
+    /// Its labels, at most [`LABELS_MAX`] and [`LABEL_BYTES_MAX`] of them.
     pub labels: BTreeMap<String, String>,
 }
 
 /// How many labels of a container are kept: the first by name.
 pub const LABELS_MAX: usize = 64;
+
+/// How many bytes of labels: those that go beyond are left out.
+pub const LABEL_BYTES_MAX: usize = 8 << 10;
 
 impl Workload {
     /// The workload that an image reference names.
@@ -69,7 +75,28 @@ impl Workload {
         self.pod = self.pod.or_else(|| label("io.kubernetes.pod.name"));
         self.namespace = self.namespace.or_else(|| label("io.kubernetes.pod.namespace"));
         self.name = self.name.or_else(|| label("io.kubernetes.container.name"));
-        self.labels = all.into_iter().take(LABELS_MAX).collect();
+        let mut room = LABEL_BYTES_MAX;
+        let fits = |(key, value): &(String, String)| {
+            let left = room.checked_sub(key.len() + value.len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        self.labels = all.into_iter().take(LABELS_MAX).filter(fits).collect();
         self
+    }
+
+    /// Without what is too long to be kept. An image has to have a name that can be.
+    fn within_limits(mut self) -> Result<Self, Miss> {
+        if self.image.is_empty() {
+            // Annotations may say anything.
+            return Err(Miss::NoImage);
+        }
+        if self.image.len().max(self.tag.len()) > TEXT_MAX {
+            return Err(Miss::Unreachable(format!("the name of its image is longer than {TEXT_MAX} bytes")));
+        }
+        for text in [&mut self.image_id, &mut self.name, &mut self.pod, &mut self.namespace] {
+            text.take_if(|text| text.len() > TEXT_MAX);
+        }
+        Ok(self)
     }
 }

@@ -291,9 +291,7 @@ impl Desk {
     async fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
         let began = Instant::now();
         loop {
-            let miss = match self.sources.find(who).await {
-                // Annotations may say anything.
-                Ok(workload) if workload.image.is_empty() => Miss::NoImage,
+            let miss = match self.sources.find(who).await.and_then(Workload::within_limits) {
                 Ok(workload) => return Ok(workload),
                 Err(miss) => miss,
             };

@@ -22,7 +22,10 @@ use super::resolver::Options;
 use super::storage::Storage;
 
 /// Requests under way to one socket.
-const REQUESTS_MAX: usize = 16;
+const REQUESTS_MAX: usize = 4;
+
+/// The longest answer that is read from a socket. What a runtime tells of one container is some ten kilobytes.
+pub(super) const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Files of one place being read at once. A thread that is stuck on a user's file system keeps its permit.
 const READS_MAX: usize = 2;
@@ -59,8 +62,8 @@ enum Place {
 impl Sources {
     pub(super) fn new(options: &Options) -> Self {
         let timeout = options.request_timeout;
-        let docker = options.docker.iter().map(|s| Place::Docker(DockerApi::new(s.clone(), timeout)));
-        let podman = options.podman.iter().map(|s| Place::Podman(DockerApi::new(s.clone(), timeout)));
+        let docker = options.docker.iter().map(|s| Place::Docker(DockerApi::new(s.clone())));
+        let podman = options.podman.iter().map(|s| Place::Podman(DockerApi::new(s.clone())));
         let containerd = options.containerd.iter().map(|s| Place::Containerd(Containerd::new(s.clone(), timeout)));
         let cri = options.cri.iter().map(|s| Place::Cri(Cri::new(s.clone(), timeout)));
         let storage = options.storage.iter().map(|root| Place::Storage(Storage::new(root.clone())));

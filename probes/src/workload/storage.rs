@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::cgroup::ContainerRef;
-use super::file::{read_json, read_names};
+use super::file::{find_in_list, read_names};
 use super::miss::Miss;
 use super::{Workload, image};
 
@@ -15,7 +15,12 @@ use super::{Workload, image};
 #[derive(Clone, Debug)]
 pub(super) struct Storage {
     root: PathBuf,
+    /// The user whose it is, if it is not the host's.
+    owner: Option<u32>,
 }
+
+/// Storage drivers of one storage that are looked at.
+const DRIVERS_MAX: usize = 8;
 
 /// One of the list in `containers.json`.
 #[derive(Deserialize)]
@@ -50,7 +55,7 @@ struct Image {
 
 impl Storage {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, owner: None }
     }
 
     /// The storage of a user who runs containers without being root.
@@ -61,7 +66,7 @@ impl Storage {
             let is_user = fields.next()?.parse() == Ok(uid);
             is_user.then(|| fields.nth(2)).flatten()
         })?;
-        Some(Self::new(Path::new(home).join(".local/share/containers/storage")))
+        Some(Self { root: Path::new(home).join(".local/share/containers/storage"), owner: Some(uid) })
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -74,17 +79,14 @@ impl Storage {
         let names = read_names(&self.root);
         let drivers = names.iter().filter_map(|name| name.strip_suffix("-containers"));
         let mut miss = Miss::Absent;
-        for driver in drivers {
+        for driver in drivers.take(DRIVERS_MAX) {
             miss = miss.or(Miss::NotKnown);
             let dir = self.root.join(format!("{driver}-containers"));
             // Those that remove themselves when they end may be in a file of their own.
             for list in ["containers.json", "volatile-containers.json"] {
-                match read_json::<Vec<Container>>(&dir.join(list)) {
-                    Ok(all) => {
-                        if let Some(container) = all.into_iter().find(|c| c.id == who.id) {
-                            return self.workload(driver, container);
-                        }
-                    }
+                match find_in_list(&dir.join(list), self.owner, |c: &Container| c.id == who.id) {
+                    Ok(Some(container)) => return self.workload(driver, container),
+                    Ok(None) => {}
                     Err(other) => miss = miss.or(other),
                 }
             }
@@ -115,8 +117,8 @@ impl Storage {
     /// A name of the image, of several the first in alphabetical order that is not by digest.
     fn name_of(&self, driver: &str, id: &str) -> Option<String> {
         let list = self.root.join(format!("{driver}-images/images.json"));
-        let images: Vec<Image> = read_json(&list).ok()?;
-        let names = images.into_iter().find(|image| image.id == id)?.names.unwrap_or_default();
+        let image = find_in_list(&list, self.owner, |image: &Image| image.id == id).ok()??;
+        let names = image.names.unwrap_or_default();
         names.into_iter().filter(|name| image::is_named(name)).min_by_key(|name| (name.contains('@'), name.clone()))
     }
 }
@@ -182,7 +184,22 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", &list).unwrap();
         assert!(matches!(storage.find(&who), Err(Miss::Unreachable(_))));
         fs::remove_file(&list).unwrap();
-        fs::File::create(&list).unwrap().set_len(super::super::file::FILE_BYTES_MAX + 1).unwrap();
+        fs::File::create(&list).unwrap().set_len(super::super::file::LIST_BYTES_MAX + 1).unwrap();
         assert!(matches!(storage.find(&who), Err(Miss::Unreachable(_))));
+    }
+
+    #[test]
+    fn a_users_storage_leads_to_nobody_elses_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let (list, elsewhere) = (dir.path().join("vfs-containers/containers.json"), dir.path().join("elsewhere"));
+        fs::create_dir_all(list.parent().unwrap()).unwrap();
+        fs::write(&elsewhere, r#"[{"id":"a","image":"ee"}]"#).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &list).unwrap();
+        let who = ContainerRef { runtime: Runtime::Podman, id: "a".to_owned(), pod: None, user: Some(1000) };
+        let me = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&elsewhere).unwrap());
+        let find = |owner: u32| Storage { root: dir.path().to_owned(), owner: Some(owner) }.find(&who);
+        assert_eq!(find(me).map(|w| w.image).unwrap(), "sha256:ee");
+        let Err(Miss::Unreachable(why)) = find(me + 1) else { panic!("it was read") };
+        assert!(why.contains("another user"), "{why}");
     }
 }

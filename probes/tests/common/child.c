@@ -8,6 +8,7 @@
 #include <linux/io_uring.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <sched.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -84,7 +85,8 @@ static int uring_open(const char *path)
     return ret < 0 ? -ret : 0;
 }
 
-// uring-direct|uring-silent cwd|fd DIR NAME: opened in DIR by a ring that does not say where: into its own table, or
+// uring-direct|uring-taken|uring-silent cwd|fd DIR NAME: opened in DIR by a ring that does not say where: into its own
+// table, from where it may be taken again in the same submission, or
 // without a result.
 static int uring_open_in(char **a)
 {
@@ -96,7 +98,8 @@ static int uring_open_in(char **a)
         return errno;
     struct io_uring_params p = {0};
     int ring = syscall(SYS_io_uring_setup, 4, &p), none[4] = {-1, -1, -1, -1};
-    if (!strcmp(a[0], "uring-direct")) {
+    bool taken = !strcmp(a[0], "uring-taken");
+    if (taken || !strcmp(a[0], "uring-direct")) {
         sqe.file_index = 1;
         if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, none, 4))
             return errno;
@@ -107,10 +110,13 @@ static int uring_open_in(char **a)
                     IORING_OFF_SQ_RING);
     struct io_uring_sqe *sqes =
         mmap(0, p.sq_entries * sizeof(sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
-    *sqes = sqe;
-    *(unsigned *)(sq + p.sq_off.array) = 0;
-    __atomic_store_n((unsigned *)(sq + p.sq_off.tail), 1, __ATOMIC_RELEASE);
-    return syscall(SYS_io_uring_enter, ring, 1, 0, 0, 0, 0) == 1 ? 0 : errno;
+    sqes[0] = sqe;
+    sqes[1] = (struct io_uring_sqe){.opcode = IORING_OP_CLOSE, .file_index = 1};
+    unsigned requests = taken ? 2 : 1, *order = (unsigned *)(sq + p.sq_off.array);
+    order[0] = 0;
+    order[1] = 1;
+    __atomic_store_n((unsigned *)(sq + p.sq_off.tail), requests, __ATOMIC_RELEASE);
+    return syscall(SYS_io_uring_enter, ring, requests, 0, 0, 0, 0) == requests ? 0 : errno;
 }
 
 // A 32-bit call from a 64-bit program, whose pointers have to lie low.
@@ -340,6 +346,27 @@ int main(int argc, char **argv)
     if (!strcmp(a[0], "in-both")) {
         char *call[] = {a[1], "unix", "dgram", a[4], "0", 0};
         return chdir(a[2]) || (socket_call(call), chdir(a[3])) || (socket_call(call), 0);
+    }
+    // each WHAT FAMILY TYPE PORT ADDRESS...: the same with one address after the other.
+    if (!strcmp(a[0], "each")) {
+        for (char **address = a + 5; *address; address++) {
+            char *call[] = {a[1], a[2], a[3], *address, a[4], 0};
+            socket_call(call);
+        }
+        return 0;
+    }
+    // setns-exec NAMESPACE PROGRAM ARG...: executes it in the mount namespace.
+    if (!strcmp(a[0], "setns-exec")) {
+        if (!setns(open(a[1], O_RDONLY), 0))
+            execv(a[2], a + 2);
+        return errno;
+    }
+    // many-closing N PROGRAM: executes it while N files are open that close on exec.
+    if (!strcmp(a[0], "many-closing")) {
+        for (int i = 0; i < atoi(a[1]); i++)
+            open("/dev/null", O_RDONLY | O_CLOEXEC);
+        execv(a[2], a + 2);
+        return errno;
     }
     if (!strcmp(a[0], "serve"))
         return serve(a);

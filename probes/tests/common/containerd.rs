@@ -6,12 +6,15 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::traces::Traces;
 use super::{BUSYBOX, Image, command, done, stop, text, unmount_below, wait_for};
 
 /// A containerd of its own, its Kubernetes part included.
 pub struct Containerd {
     dir: TempDir,
     daemon: Child,
+    /// The last to go.
+    _traces: Traces,
 }
 
 impl Containerd {
@@ -20,6 +23,7 @@ impl Containerd {
 
     /// Images `localhost/bb:1` and `localhost/bb:2` in the namespaces `default` and `k8s.io`.
     pub fn new() -> Self {
+        let traces = Traces::note();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let at = |name: &str| dir.path().join(name).display().to_string();
         let config = format!(
@@ -37,7 +41,7 @@ impl Containerd {
         let mut daemon = command("containerd");
         daemon.args(["--config", &at("config.toml")]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let daemon = daemon.spawn().expect("containerd");
-        let containerd = Self { dir, daemon };
+        let containerd = Self { dir, daemon, _traces: traces };
         wait_for("containerd", || {
             let answer = containerd.command("default").arg("version").stdin(Stdio::null()).output();
             answer.is_ok_and(|output| output.status.success()).then_some(())

@@ -6,12 +6,15 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::traces::Traces;
 use super::{BUSYBOX, command, done, import, stop, text, unmount_below, wait_for};
 
 /// A Docker daemon of its own.
 pub struct Docker {
     dir: TempDir,
     daemon: Child,
+    /// The last to go.
+    _traces: Traces,
 }
 
 impl Docker {
@@ -21,9 +24,10 @@ impl Docker {
 
     /// Images `localhost/bb:1` and `localhost/bb:2`.
     pub fn new() -> Self {
+        let traces = Traces::note();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let daemon = Self::daemon(dir.path());
-        let docker = Self { dir, daemon };
+        let docker = Self { dir, daemon, _traces: traces };
         docker.wait();
         import(docker.dir.path(), |args| drop(docker.run(args)));
         docker

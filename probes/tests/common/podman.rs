@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::traces::Traces;
 use super::{BUSYBOX, command, done, import, stop, text, unmount_below, wait_for};
 
 /// Podman with storage of its own.
 pub struct Podman {
     dir: TempDir,
     service: Option<Child>,
+    /// The last to go.
+    _traces: Traces,
 }
 
 impl Podman {
@@ -21,11 +24,12 @@ impl Podman {
 
     /// Images `localhost/bb:1` and `localhost/bb:2`.
     pub fn new() -> Self {
+        let traces = Traces::note();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let conf = "[containers]\ndefault_ulimits=[\"nofile=1024:1024\",\"nproc=4096:4096\"]\n[engine]\n\
                     cgroup_manager=\"cgroupfs\"\nruntime=\"runc\"\nevents_logger=\"none\"\n";
         fs::write(dir.path().join("containers.conf"), conf).expect("containers.conf");
-        let podman = Self { dir, service: None };
+        let podman = Self { dir, service: None, _traces: traces };
         import(podman.dir.path(), |args| drop(podman.run(args)));
         podman
     }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::traces::Traces;
 use super::{BUSYBOX, Rootfs, command, done, text};
 
 /// Containers of plain runc, each from a bundle of its own.
@@ -15,6 +16,8 @@ pub struct Runc {
     rootfs: Rootfs,
     own_records: bool,
     ids: Vec<String>,
+    /// The last to go.
+    _traces: Traces,
 }
 
 impl Runc {
@@ -23,8 +26,9 @@ impl Runc {
 
     /// With records that nobody else looks at.
     pub fn new() -> Self {
+        let traces = Traces::note();
         let dir = tempfile::tempdir().expect("a temporary directory");
-        Self { dir, rootfs: Rootfs::new(), own_records: true, ids: Vec::new() }
+        Self { dir, rootfs: Rootfs::new(), own_records: true, ids: Vec::new(), _traces: traces }
     }
 
     /// With its records where everybody looks for them. Ids have to be like nobody else's.
@@ -76,7 +80,13 @@ impl Runc {
 
     /// Makes a container of a bundle and runs it to its end.
     pub fn run(&self, bundle: &Path, id: &str) {
-        done(self.command().args(["run", "--bundle"]).arg(bundle).arg(id));
+        let mut run = self.command();
+        run.args(["run", "--bundle"]).arg(bundle).arg(id).stdin(Stdio::null());
+        let output = run.output().expect("runc");
+        if !output.status.success() {
+            self.delete(id);
+            panic!("{run:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
     }
 
     /// Makes a container of a bundle, up to its first program, which [`Runc::go`] lets begin.
@@ -102,6 +112,11 @@ impl Runc {
         let state = text(&done(self.command().args(["state", id])));
         let state: Value = serde_json::from_str(&state).expect("a state is JSON");
         state["pid"].as_u64().expect("a pid") as u32
+    }
+
+    /// Whether its first process has ended.
+    pub fn has_ended(&self, id: &str) -> bool {
+        text(&done(self.command().args(["state", id]))).contains(r#""status": "stopped""#)
     }
 
     /// Runs another program in a container, in the background.

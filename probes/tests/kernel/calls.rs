@@ -9,6 +9,7 @@ use crate::support::*;
 
 const PAUSE: u32 = 34;
 const EXECVE: u32 = 59;
+const EXIT: u32 = 60;
 const EXIT_GROUP: u32 = 231;
 
 fn calls(seen: &[Seen]) -> Vec<BTreeSet<u32>> {
@@ -32,6 +33,17 @@ fn calls_are_told_at_exec_and_exit_for_the_program_that_made_them() {
     let order: Vec<_> = lines(&seen).iter().filter_map(|l| l.split([' ', '{']).next().map(String::from)).collect();
     let ends: Vec<_> = order.iter().filter(|l| ["exec", "Syscalls", "exit"].contains(&l.as_str())).collect();
     assert_eq!(ends, ["exec", "Syscalls", "exec", "Syscalls", "exit"]);
+}
+
+/// It does not return, so nothing that waits for calls to return sees it.
+#[test]
+fn the_exit_of_a_thread_is_told_as_that_of_a_process_is() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let told = |seen: &[Seen]| calls(seen).into_iter().flatten().collect::<BTreeSet<u32>>();
+    let with = told(&w.run(&mut child(&["thread"])));
+    assert!(with.contains(&EXIT) && with.contains(&EXIT_GROUP), "{with:?}");
+    let without = told(&w.run(&mut child(&["exit", "0"])));
+    assert!(!without.contains(&EXIT) && without.contains(&EXIT_GROUP), "{without:?}");
 }
 
 #[test]
@@ -78,8 +90,7 @@ fn one_flush_tells_of_the_call_that_each_thread_sleeps_in() {
 fn the_calls_that_strace_sees_are_told() {
     let Some(mut w) = watch(&everything()) else { return };
     let Ok(version) = Command::new("strace").arg("-V").output() else {
-        assert!(std::env::var_os("CI").is_none_or(|v| v != "1"), "CI needs strace");
-        eprintln!("SKIPPED: strace is not installed");
+        skipped("strace is not installed");
         return;
     };
     assert!(version.status.success());

@@ -10,8 +10,7 @@ use crate::support::*;
 #[test]
 fn the_committed_object_is_what_its_sources_say() {
     if Command::new("clang-19").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none_or(|v| v != "1"), "CI needs clang-19, llvm-19 and libbpf-dev");
-        eprintln!("SKIPPED: clang-19 is not installed");
+        skipped("clang-19 is not installed");
         return;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bpf/verify.sh");

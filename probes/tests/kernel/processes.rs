@@ -109,6 +109,53 @@ fn a_script_is_told_with_its_interpreter() {
     assert_eq!(line(seen.last().unwrap()), "exit 1024");
 }
 
+/// A script is the file that it is in, by whatever name it was found, and as resolved as any program's.
+#[test]
+fn a_script_is_told_by_its_own_file_whatever_name_led_there() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    let script = dir.join("script");
+    fs::write(&script, "#!/bin/sh\nexit 0\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink("script", dir.join("link")).unwrap();
+    // A script that is run by a script is the first of the two.
+    fs::write(dir.join("outer"), format!("#!{}\n", script.display())).unwrap();
+    fs::set_permissions(dir.join("outer"), fs::Permissions::from_mode(0o755)).unwrap();
+    let sh = fs::canonicalize("/bin/sh").unwrap();
+    for (args, expected) in [
+        (["exec", "link", ""], "script"),
+        (["exec", "./../link", ""], "script"),
+        (["exec", "/proc/self/cwd/link", ""], "script"),
+        (["many-closing", "3000", "link"], "script"),
+        (["exec", "outer", ""], "outer"),
+    ] {
+        let sub = dir.join("sub");
+        fs::create_dir_all(&sub).unwrap();
+        let at = if args[1].starts_with("./..") { &sub } else { &dir };
+        let args: Vec<_> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
+        let seen = w.run(child(&args).current_dir(at));
+        let exec = execs(&seen)[1];
+        assert_eq!(text(&exec.path), dir.join(expected).to_str().unwrap(), "{args:?}");
+        assert_eq!(text(exec.interpreter.as_ref().unwrap()), sh.to_str().unwrap());
+        assert!(seen.iter().all(|s| !s.said || !matches!(s.event.body, Body::Exec(_))));
+    }
+}
+
+/// The marks of a script are those of its own file, not of its interpreter's.
+#[test]
+fn a_script_without_a_file_is_marked() {
+    let Some(mut w) = watch(&everything()) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("script");
+    fs::write(&script, "#!/bin/sh\nexit 3\n").unwrap();
+    let seen = w.run(&mut child(&["memfd", script.to_str().unwrap()]));
+    let exec = execs(&seen)[1];
+    assert_eq!(text(&exec.path), "memfd:nameless");
+    assert!(exec.fileless && exec.interpreter.is_some());
+    assert_eq!(line(seen.last().unwrap()), "exit 768");
+}
+
 #[test]
 fn a_program_without_a_file_is_marked() {
     let Some(mut w) = watch(&everything()) else { return };
@@ -147,7 +194,8 @@ fn a_file_on_the_upper_layer_is_marked() {
     let script = format!(
         "mount -t tmpfs none {at} && cd {at} && mkdir lower upper work merged && cp {helper} lower/image \
          && mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged \
-         && cp merged/image merged/later && merged/image exit && merged/later exit",
+         && cp merged/image merged/later && merged/image exit && merged/later exit \
+         && printf '#!/bin/sh\\n:\\n' > merged/script && chmod +x merged/script && merged/script",
         at = at.display(),
         helper = child_path().display(),
     );
@@ -155,8 +203,8 @@ fn a_file_on_the_upper_layer_is_marked() {
     assert_eq!(seen.last().map(line), Some("exit 0".into()));
     let marks: Vec<_> = execs(&w.seen)
         .iter()
-        .filter(|e| e.path.ends_with(b"/merged/image") || e.path.ends_with(b"/merged/later"))
-        .map(|e| (e.path.ends_with(b"later"), e.upper_layer))
+        .filter(|e| e.path.windows(8).any(|part| part == b"/merged/"))
+        .map(|e| (text(&e.path).rsplit('/').next().unwrap().to_owned(), e.upper_layer))
         .collect();
-    assert_eq!(marks, [(false, false), (true, true)], "of the image, written later");
+    assert_eq!(marks, [("image".to_owned(), false), ("later".to_owned(), true), ("script".to_owned(), true)]);
 }

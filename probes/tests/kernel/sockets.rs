@@ -97,6 +97,18 @@ fn a_unix_path_begins_at_the_working_directory_of_the_time() {
     }
 }
 
+/// With the hash that there was at first, one of these was a repeat of the other for every key.
+#[test]
+fn two_peers_that_differ_in_a_few_bits_are_both_told() {
+    let dedup = Some(std::time::Duration::from_secs(3600));
+    let Some(mut w) = watch(&Options { dedup, ..Options::default() }) else { return };
+    let peers = ["2001:db8:1:2::10", "2001:db8:1:82::400:90"];
+    let told = lines(&w.run(child(&["each", "connect", "inet6", "dgram", "9"]).args(peers)));
+    for peer in peers {
+        assert!(told.iter().any(|line| line.starts_with(&format!("connect Ip({peer}) 9 udp"))), "{told:#?}");
+    }
+}
+
 #[test]
 fn a_connect_under_way_is_told_with_its_result() {
     let Some(mut w) = watch(&everything()) else { return };

@@ -1,5 +1,5 @@
 //! What the tests of the kernel side share: a real kernel is asked, so they need root and BTF. Without those they say
-//! so and pass, except in CI.
+//! that they are skipped.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +10,10 @@ use grove_probes::kernel::{Cause, Class, Count, Options, Probes, What};
 
 #[path = "../common/child.rs"]
 mod built;
+#[path = "../../../engine/tests/common/skips.rs"]
+mod skips;
+
+pub use skips::skipped;
 
 /// An event with texts of its own.
 #[derive(Clone, Debug)]
@@ -36,8 +40,7 @@ pub fn watch(options: &Options) -> Option<Watch> {
     let root = rustix::process::geteuid().is_root();
     let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
     if !(root && btf) {
-        assert!(std::env::var_os("CI").is_none_or(|v| v != "1"), "CI must run this: root {root}, BTF {btf}");
-        eprintln!("SKIPPED: needs root ({root}) and kernel BTF ({btf})");
+        skipped(&format!("this needs root ({root}) and kernel BTF ({btf})"));
         return None;
     }
     let probes = Probes::attach(options).unwrap();
@@ -58,7 +61,7 @@ impl Watch {
             What::Event(e) => {
                 let event = e.map(<[u8]>::to_vec);
                 let f = r.facts;
-                let (cut, said, detached, status) = (f.cut, f.said, f.detached, f.status);
+                let (cut, said, detached, status) = (f.path.cut, f.said, f.path.detached, f.status);
                 seen.push(Seen { cgroup: r.cgroup, event, cut, said, detached, status });
             }
             What::CgroupNew { path, .. } => groups.push((r.cgroup, Some(path.to_vec()))),

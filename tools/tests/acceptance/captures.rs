@@ -9,7 +9,8 @@ use std::process::Command;
 
 use sonic_rs::JsonValueTrait;
 
-use crate::support::{Ended, Lab, Ledger, capture, json, list, names, processes, shell, skip};
+use crate::skips::skipped;
+use crate::support::{Ended, Lab, Ledger, capture, json, list, names, processes, shell};
 
 /// Every recording: sysdig, strace, Tetragon, Tracee.
 fn captures() -> Option<Vec<PathBuf>> {
@@ -43,7 +44,7 @@ fn records(path: &Path) -> u64 {
 fn has(tool: &str) -> bool {
     let found = Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
-        skip::<()>(&format!("no {tool} on the PATH"));
+        skipped(&format!("no {tool} on the PATH"));
     }
     found
 }

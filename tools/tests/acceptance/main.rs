@@ -3,6 +3,8 @@
 //! Each module is one side of the public contract. What the library does inside is tested beside the library.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../../../engine/tests/common/skips.rs"]
+mod skips;
 mod support;
 
 mod bad_files;

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 use tempfile::TempDir;
 
+use crate::skips::skipped;
+
 /// The command, with nothing of Grove's in its environment.
 pub(crate) fn grove() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_grove"));
@@ -236,20 +238,14 @@ pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }
 
-/// Where the recordings of other tools are, or `None` after saying that they are absent; under CI that is a failure.
+/// Where the recordings of other tools are, or `None` after saying that they are absent.
 pub(crate) fn capture(name: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let path = std::env::var_os("GROVE_CAPTURES").map_or_else(beside, PathBuf::from).join(name);
     if path.exists() {
         return Some(path.canonicalize().unwrap());
     }
-    skip(&format!("no recording at {}", path.display()))
-}
-
-/// Says what a test goes without; under CI that is a failure.
-pub(crate) fn skip<T>(why: &str) -> Option<T> {
-    assert!(std::env::var_os("CI").is_none(), "{why}");
-    eprintln!("skipped: {why}");
+    skipped(&format!("no recording at {}", path.display()));
     None
 }
 

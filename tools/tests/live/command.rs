@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::strace::{self, Did, Strace};
 use crate::{alone, containers, grove, learned, ok, profile, real};
@@ -87,6 +88,41 @@ fn what_opens_what_is_what_strace_saw() {
     assert!(seen.len() > 5, "{seen:?}");
     let missing: Vec<_> = seen.difference(&told).collect();
     assert!(missing.is_empty(), "{missing:?}; told {told:?}");
+}
+
+/// The first of what it runs is the shell's: what led to that is the launcher's.
+#[test]
+fn what_a_recorded_command_calls_is_what_strace_saw() {
+    if !containers::have(&[Strace::NEEDS, containers::BUSYBOX]) {
+        return;
+    }
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let child = containers::static_child().display();
+    let script = format!(
+        "busybox cat /etc/hostname; {child} thread; {child} connect inet stream 127.0.0.1 1; {child} exit 3; exit 0"
+    );
+    let command = ["busybox", "sh", "-c", &script];
+    let (trace, log) = (dir.path().join("t.jsonl"), dir.path().join("log"));
+    ok(&grove().args(["record", "--output"]).arg(&trace).arg("--").args(command).output().unwrap());
+    ok(&grove().args(["replay", "--output"]).arg(dir.path().join("p")).arg(&trace).output().unwrap());
+    let profile = profile(&dir.path().join("p/busybox.profile.json"));
+    let told: BTreeSet<String> = crate::processes(&profile)
+        .iter()
+        .flat_map(|process| process["syscalls"].as_array().unwrap())
+        .map(|call| call["name"].as_str().unwrap().to_owned())
+        .collect();
+
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(&log).args(command);
+    ok(&strace.stdin(Stdio::null()).output().unwrap());
+    // 1234 openat(AT_FDCWD, …, and again, if another came in between: 1234 <... openat resumed>…
+    let log = fs::read_to_string(&log).unwrap();
+    let name = |line: &str| line.split_once(' ')?.1.trim_start().split_once('(').map(|(name, _)| name.to_owned());
+    let named = |name: &String| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let seen: BTreeSet<String> = log.lines().filter_map(name).filter(named).collect();
+    assert!(["execve", "exit", "exit_group", "connect"].iter().all(|call| seen.contains(*call)), "{seen:?}");
+    assert_eq!(told, seen);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a container does inside: by every way there is to run a program, open a file or reach a peer. One container,
 //! observed and at the same time followed by strace, from before its first program until after its last.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -233,6 +234,17 @@ fn all_of_it_is_what_strace_saw() {
     if let Some(Observed { seen, profile, .. }) = &*WITHOUT_REPEATS {
         compare_learned(seen, profile);
     }
+}
+
+/// Said too, so that what is seen on one kernel can be compared with what is seen on another.
+#[test]
+fn it_is_of_every_kind() {
+    let Some(observed) = &*OBSERVED else { return };
+    let lines = learned::lines(&observed.profile);
+    println!();
+    lines.iter().for_each(|line| println!("seen {line}"));
+    let kinds: BTreeSet<_> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(kinds, BTreeSet::from(["call", "capability", "file", "name", "peer", "program"]));
 }
 
 /// What strace cannot see is done by a ring.

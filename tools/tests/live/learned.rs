@@ -71,3 +71,26 @@ pub fn compare(expected: &BTreeSet<(String, Did)>, learned: &BTreeSet<(String, D
     let (missing, made_up): (Vec<_>, Vec<_>) = (missing.collect(), made_up.collect());
     assert!(missing.is_empty() && made_up.is_empty(), "not learned: {missing:#?}\nnot done: {made_up:#?}");
 }
+
+/// Everything that a profile has, a line each: kind, program, and what.
+pub fn lines(profile: &Value) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    for process in processes(profile) {
+        let who = program(process);
+        lines.insert(format!("program {who}"));
+        let mut add = |kind: &str, list: &str, fields: &[&str]| {
+            for entry in process[list].as_array().unwrap() {
+                let shown =
+                    |field: &&str| entry[*field].as_str().map_or_else(|| entry[*field].to_string(), str::to_owned);
+                let what: Vec<_> = fields.iter().map(shown).filter(|text| text != "null").collect();
+                lines.insert(format!("{kind} {who}: {}", what.join(" ")));
+            }
+        };
+        add("file", "files", &["access", "path"]);
+        add("peer", "sockets", &["op", "family", "proto", "addr", "port"]);
+        add("name", "dns", &["name", "qtypes"]);
+        add("call", "syscalls", &["name", "nr"]);
+        add("capability", "capabilities", &["name", "used"]);
+    }
+    lines
+}

@@ -11,6 +11,7 @@ mod call_by_call;
 mod command;
 mod docker;
 mod doctor;
+mod hide;
 mod inside;
 mod killed;
 mod learned;
@@ -18,6 +19,7 @@ mod loss;
 mod namespaces;
 mod podman;
 mod proc;
+mod refused;
 mod runc;
 mod strace;
 

@@ -11,7 +11,7 @@ use crate::event::{Body, EventRef, Exec, syscall_numbers};
 use crate::ledger::{Fate, Ignored};
 use crate::tree::{
     Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Rules, Runs, Tree, behaviour,
-    exec_program, unknown_program,
+    unknown_program,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -276,13 +276,8 @@ impl Checker {
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
-        if self.lineage.sets_up(id, exec.ppid, exec.path) {
-            self.lineage.exec(id, exec.ppid, Place::Setup, Runs::Runtime, exec.cwd);
-            return Fate::Ignored(Ignored::RuntimeSetup);
-        }
-        let cwd = self.lineage.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
-        let program = match exec_program(event, exec, cwd, self.baseline.rules()) {
-            Ok(program) => program,
+        let (place, program) = match self.lineage.place(event, exec, self.baseline.rules()) {
+            Ok(found) => found,
             Err(fate) => {
                 if fate == Fate::Ignored(Ignored::RelativePath) {
                     self.lineage.exec(id, exec.ppid, Place::Unknown, Runs::Unknown, exec.cwd);
@@ -291,7 +286,11 @@ impl Checker {
             }
         };
         let identity = program.identity();
-        let ran = match self.lineage.place_exec(id, exec.ppid, exec.path, &identity) {
+        let ran = match place {
+            ExecPlace::Setup => {
+                self.lineage.exec(id, exec.ppid, Place::Setup, Runs::Runtime, exec.cwd);
+                return Fate::Ignored(Ignored::RuntimeSetup);
+            }
             ExecPlace::Same(Place::At(ran)) => ran,
             ExecPlace::Child { parent: Place::At(parent), .. } => self.below(Some(parent), &program),
             ExecPlace::Child { parent: Place::Unknown, .. } => {

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::values::{Bool, Got, Int, Seed, Text, TextMap, Texts, Texts64, Uint, UintOr, UintOrName, Uints};
+use super::values::{Bool, BoolOrText, Got, Int, Seed, Text, TextMap, Texts, Texts64, Uint, UintOr, UintOrName, Uints};
 use crate::trace::capability::CAPABILITY_MAX;
 
 /// What a field's value may be.
@@ -56,6 +56,8 @@ macro_rules! fields {
                 }
             }
 
+            /// Of two fields of one name the first: [`Field::ByRuntime`] is taken along with it.
+            #[expect(unreachable_patterns, reason = "two types of event have a field of one name")]
             fn from_name(name: &str) -> Option<Self> {
                 match name { $($name => Some(Self::$variant),)* _ => None }
             }
@@ -108,12 +110,16 @@ fields! {
     Tag = "tag": Shape::Text,
     Labels = "labels": Shape::TextMap,
     CgroupId = "cgroup_id": U64,
+    // Of `container_start`.
     Runtime = "runtime": Shape::Text,
+    // Of `exec`.
+    ByRuntime = "runtime": Shape::Bool,
     Pod = "pod": Shape::Text,
     Namespace = "namespace": Shape::Text,
     PathB64 = "path_b64": Shape::Text,
     ArgvB64 = "argv_b64": Shape::Texts,
     CwdB64 = "cwd_b64": Shape::Text,
+    InterpreterB64 = "interpreter_b64": Shape::Text,
     AddrB64 = "addr_b64": Shape::Text,
     Format = "format": Shape::Text,
     Version = "version": U64,
@@ -200,10 +206,12 @@ pub(super) struct Raw<'a> {
     pub(super) gid: u64,
     pub(super) argv_truncated: bool,
     pub(super) interpreter: Cow<'a, str>,
+    pub(super) interpreter_b64: Cow<'a, str>,
     pub(super) cwd: Cow<'a, str>,
     pub(super) cwd_b64: Cow<'a, str>,
     pub(super) fileless: bool,
     pub(super) upper_layer: bool,
+    pub(super) by_runtime: bool,
     pub(super) family: Cow<'a, str>,
     pub(super) addr: Cow<'a, str>,
     pub(super) addr_b64: Cow<'a, str>,
@@ -268,6 +276,9 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
             };
             if seen.contains(field) {
                 raw.again.insert(field);
+                if field == Field::Runtime {
+                    raw.again.insert(Field::ByRuntime);
+                }
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
@@ -330,6 +341,7 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                 Field::PathB64 => take!(Text => raw.path_b64),
                 Field::ArgvB64 => take!(Texts64(&mut lists.argv)),
                 Field::CwdB64 => take!(Text => raw.cwd_b64),
+                Field::InterpreterB64 => take!(Text => raw.interpreter_b64),
                 Field::AddrB64 => take!(Text => raw.addr_b64),
                 Field::Format => take!(Text => raw.format),
                 Field::Version => take!(Uint(field.max()) => raw.version),
@@ -340,7 +352,24 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                     take!(Uint(field.max()))
                 }
                 Field::Code | Field::Signal => take!(Int),
-                Field::Server | Field::Runtime | Field::Pod | Field::Namespace | Field::Source | Field::Clock => {
+                // Which of the two is meant, the type says, and that may yet come: the value is right for one of them.
+                Field::Runtime | Field::ByRuntime => match map.next_value_seed(Seed(BoolOrText))? {
+                    Got::Value(Some(told)) => {
+                        raw.by_runtime = told;
+                        raw.present.insert(Field::ByRuntime);
+                        raw.wrong.insert(Field::Runtime);
+                    }
+                    Got::Value(None) => {
+                        raw.present.insert(Field::Runtime);
+                        raw.wrong.insert(Field::ByRuntime);
+                    }
+                    Got::Null => {}
+                    Got::Wrong | Got::Invalid => {
+                        raw.wrong.insert(Field::Runtime);
+                        raw.wrong.insert(Field::ByRuntime);
+                    }
+                },
+                Field::Server | Field::Pod | Field::Namespace | Field::Source | Field::Clock => {
                     take!(Text)
                 }
             }

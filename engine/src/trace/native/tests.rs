@@ -45,14 +45,20 @@ fn show(event: Event<&[u8]>) -> String {
         Body::Fork { ppid } => write!(out, "fork {ppid}"),
         Body::Exec(e) => write!(
             out,
-            "exec {} {} {:?} {:?} {:?} {} {}",
+            "exec {} {} {:?} {:?} {:?} {} {} {}{}",
             e.ppid,
             s(e.path),
             e.argv.map(s),
             e.cwd.map(s),
             e.uid,
             e.fileless,
-            e.upper_layer
+            e.upper_layer,
+            e.interpreter.map(s).unwrap_or_default(),
+            match e.runtime {
+                Some(true) => " by the runtime",
+                Some(false) => " by the workload",
+                None => "",
+            }
         ),
         Body::Exit => write!(out, "exit"),
         Body::Open { path, flags, ret } => write!(out, "open {} {flags} {ret}", s(path)),
@@ -85,21 +91,22 @@ fn every_type_with_all_its_fields() {
         (r#"{"ts":1,"type":"fork","container":"","pid":4294967295,"ppid":0,"uid":3}"#, "1  4294967295 fork 0"),
         (
             r#"{"ts":18446744073709551615,"type":"exec","container":"c","pid":2,"ppid":1,"path":"/bin/sh"}"#,
-            "18446744073709551615 c 2 exec 1 /bin/sh None None None false false",
+            "18446744073709551615 c 2 exec 1 /bin/sh None None None false false ",
         ),
         (
             r#"{"type":"exec","container":"c","pid":2,"ppid":1,"path":"/a\u0062\n","argv":["sh","-c","\"é\"",""],"uid":0,
               "gid":5,"cwd":"/w","interpreter":"/i","inode":7,"fileless":true,"argv_truncated":false,
-              "upper_layer":true,"start":9,"ts":1}"#,
-            r#"1 c 2@9 exec 1 /ab\n Some("sh\\x00-c\\x00\\\"\\xc3\\xa9\\\"\\x00\\x00") Some("/w") Some(0) true true"#,
+              "upper_layer":true,"runtime":true,"start":9,"ts":1}"#,
+            r#"1 c 2@9 exec 1 /ab\n Some("sh\\x00-c\\x00\\\"\\xc3\\xa9\\\"\\x00\\x00") Some("/w") Some(0) true true /i by the runtime"#,
         ),
         (
-            r#"{"ts":1,"type":"exec","container":"c","pid":2,"ppid":1,"path_b64":"L/8=","argv_b64":["/w==","","YQ"],"cwd_b64":"Lw"}"#,
-            r#"1 c 2 exec 1 /\xff Some("\\xff\\x00\\x00a\\x00") Some("/") None false false"#,
+            r#"{"ts":1,"type":"exec","container":"c","pid":2,"ppid":1,"path_b64":"L/8=","argv_b64":["/w==","","YQ"],"cwd_b64":"Lw",
+              "interpreter_b64":"L/8","runtime":false}"#,
+            r#"1 c 2 exec 1 /\xff Some("\\xff\\x00\\x00a\\x00") Some("/") None false false /\xff by the workload"#,
         ),
         (
             r#"{"ts":1,"type":"exec","container":"c","pid":2,"ppid":1,"path":"x","argv":[]}"#,
-            r#"1 c 2 exec 1 x Some("") None None false false"#,
+            r#"1 c 2 exec 1 x Some("") None None false false "#,
         ),
         (r#"{"ts":1,"type":"exit","container":"c","pid":2,"code":-1,"signal":9}"#, "1 c 2 exit"),
         (r#"{"ts":1,"type":"open","container":"c","pid":2,"path":"rel"}"#, "1 c 2 open rel 0 0"),
@@ -234,6 +241,23 @@ fn a_required_field_is_missed() {
 }
 
 #[test]
+fn one_name_for_two_fields_is_what_the_type_makes_of_it_wherever_the_type_stands() {
+    for (fields, expect) in [
+        (r#""runtime":true,"type":"exec""#, "1 c 2 exec 1 / None None None false false  by the runtime"),
+        (r#""runtime":null,"type":"exec""#, "1 c 2 exec 1 / None None None false false "),
+        (r#""runtime":"runc","type":"exec""#, "wrong_type runtime"),
+        (r#""runtime":true,"runtime":true,"type":"exec""#, "duplicate_field runtime"),
+        (r#""runtime":"runc","type":"container_start""#, "1 c 2 start i:t"),
+        (r#""runtime":true,"type":"container_start""#, "wrong_type runtime"),
+        (r#""runtime":"a","runtime":"b","type":"container_start""#, "duplicate_field runtime"),
+        (r#""runtime":[],"type":"open""#, "1 c 2 open / 0 0"),
+    ] {
+        let line = format!(r#"{{{fields},"ts":1,"container":"c","pid":2,"ppid":1,"path":"/","image":"i","tag":"t"}}"#);
+        assert_eq!(decode(&line), expect, "{line}");
+    }
+}
+
+#[test]
 fn a_value_of_another_type_names_its_field() {
     let values =
         ["\"x\"", "1", "1.5", "1e3", "true", "[]", "[1]", "[\"x\"]", "{}", "{\"a\":\"b\"}", "{\"a\":1}", "[null]"];
@@ -257,6 +281,7 @@ fn a_value_of_another_type_names_its_field() {
         ("exec", "fileless", "true"),
         ("exec", "argv_truncated", "true"),
         ("exec", "upper_layer", "true"),
+        ("exec", "runtime", "true"),
         ("exit", "code", "1"),
         ("exit", "signal", "1"),
         ("connect", "proto", ""),

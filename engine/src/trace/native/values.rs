@@ -181,6 +181,21 @@ impl Want<'_> for Bool {
     }
 }
 
+/// True or false, or a text, of which it only matters that it is one.
+pub(super) struct BoolOrText;
+
+impl Want<'_> for BoolOrText {
+    type Out = Option<bool>;
+
+    fn bool(self, value: bool) -> Got<Self::Out> {
+        Got::Value(Some(value))
+    }
+
+    fn text(self, _: &str) -> Got<Self::Out> {
+        Got::Value(None)
+    }
+}
+
 /// A number or a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum UintOrName<'a> {

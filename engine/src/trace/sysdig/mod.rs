@@ -336,10 +336,8 @@ fn is_memfd(path: &str) -> bool {
     path.starts_with("memfd:") || path.starts_with("/memfd:")
 }
 
-/// Whether a process of this name is the container runtime's, for which sysdig often has no path: the names that
-/// the trace format lists, cut to the 15 bytes of a name.
+/// Whether a process of this name is one of runc's, for which sysdig often has no path. The names of programs that are
+/// runtimes are not enough: anybody may have them.
 fn is_runtime(name: &str) -> bool {
-    matches!(name, "runc" | "crun" | "youki" | "conmon" | "docker-runc")
-        || name.starts_with("runc:[")
-        || name.starts_with("containerd-shim")
+    name.starts_with("runc:[")
 }

@@ -30,6 +30,7 @@ fn borrow(event: &Owned) -> EventRef<'_> {
             argv_truncated: e.argv_truncated,
             interpreter: e.interpreter.as_deref(),
             gid: e.gid,
+            runtime: e.runtime,
         }),
         Body::Exit => Body::Exit,
         Body::Open { path, flags, ret } => Body::Open { path: &path[..], flags: *flags, ret: *ret },
@@ -73,19 +74,20 @@ fn argv() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn any_exec() -> impl Strategy<Value = Exec<Vec<u8>>> {
-    let options = (prop::option::of(argv()), prop::option::of(raw()), prop::option::of(utf8("/[^\0]{1,10}")));
-    (any::<(u32, [bool; 3], [Option<u32>; 2])>(), raw(), options).prop_map(
-        |((ppid, [fileless, upper_layer, argv_truncated], [uid, gid]), path, (argv, cwd, interpreter))| Exec {
+    let options = (prop::option::of(argv()), prop::option::of(raw()), prop::option::of(raw()));
+    (any::<(u32, [bool; 3], [Option<u32>; 2], Option<bool>)>(), raw(), options).prop_map(
+        |((ppid, marks, [uid, gid], runtime), path, (argv, cwd, interpreter))| Exec {
             ppid,
             path,
             argv,
-            argv_truncated,
+            argv_truncated: marks[0],
             interpreter,
             cwd,
             uid,
             gid,
-            fileless,
-            upper_layer,
+            fileless: marks[1],
+            upper_layer: marks[2],
+            runtime,
         },
     )
 }

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# The tests of live events on other kernels than this machine's, in virtual machines without hardware support:
+# run.sh [STEP...]. Needs root, qemu-system-x86, cpio, busybox-static, libbpf-dev and libelf-dev, and apt for the kernels.
+#
+# The same steps (steps.sh) run on Debian's 6.1 and 6.12 and on this machine's own kernel. What one workload was seen to
+# do has to be the same on each. Ends with the first failure; all that was said is in target/vm/KERNEL.log.
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+here=probes/tests/vm
+work=$PWD/target/vm
+patterns=('^linux-image-6\.1\.0-[0-9]+-amd64(-unsigned)?$' '^linux-image-6\.12\.[0-9]+(\+deb[0-9]+)?-amd64(-unsigned)?$')
+boot_seconds=${VM_SECONDS:-900}
+mkdir -p "$work"
+
+say() { printf '\n== %s\n' "$*"; }
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+
+newest() {
+    apt-cache search --names-only "$1" | cut -d' ' -f1 | sort -V | tail -1
+}
+
+# The newest kernel of a pattern into $image: downloaded once.
+kernel() {
+    local package
+    package=$(newest "$1")
+    image=$work/$package
+    if [ -n "$package" ] && [ -f "$image" ]; then
+        return
+    fi
+    apt-get update -qq
+    package=$(newest "$1")
+    [ -n "$package" ] || fail "apt knows no package like $1: add the suite that has it to its sources"
+    image=$work/$package
+    mkdir -p "$work/download"
+    (cd "$work/download" && apt-get download -qq -o APT::Sandbox::User=root "$package")
+    dpkg-deb --fsys-tarfile "$work/download/$package"_*.deb | tar -xO --wildcards './boot/vmlinuz-*' >"$image.part"
+    rm -rf "$work/download"
+    mv "$image.part" "$image"
+}
+
+# Where cargo puts a test of the workspace, built as for all other tests.
+test_binary() {
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' "$work/built" | grep "/deps/$1-"
+}
+
+# A copy without what is for debuggers, at the same path below the root.
+put() {
+    mkdir -p "$root$(dirname "$1")"
+    strip -o "$root$1" "$1" 2>/dev/null || cp -L "$1" "$root$1"
+    local library
+    for library in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*'); do
+        mkdir -p "$root$(dirname "$library")"
+        cp -L "$library" "$root$library"
+    done
+}
+
+say "building"
+cargo test --workspace --locked --quiet --test live --test kernel --no-run --message-format=json >"$work/built"
+live=$(test_binary live)
+kernel_tests=$(test_binary kernel)
+grove=$PWD/target/debug/grove
+cc -O1 -Wall -Wextra -Wno-unused-parameter -static "$here/verifier.c" -o "$work/verifier" -lbpf -lelf -lz
+cc -O1 -pthread -static -x c probes/tests/common/child.c -o "$work/child"
+cp probes/src/bpf/grove.bpf.o "$here/steps.sh" "$work/"
+cat >"$work/settings.sh" <<END
+grove=$grove
+live=$live
+kernel_tests=$kernel_tests
+work=$work
+END
+
+say "a root file system"
+root=$work/root
+rm -rf "$root"
+mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,run,root,var/tmp,usr/bin,usr/sbin,sbin} "$PWD/target/tmp" "$root$PWD/target/tmp"
+chmod 1777 "$root/tmp"
+for program in "$grove" "$live" "$kernel_tests" "$work/verifier" /usr/bin/strace /usr/bin/bash "$(command -v runc)" \
+    "$(command -v setpriv)"; do
+    put "$program"
+done
+cp "$work"/{child,grove.bpf.o,steps.sh,settings.sh} "$root$work/"
+cp /usr/bin/busybox "$root/bin/busybox"
+cp "$here/init.sh" "$root/sbin/init"
+cp "$here/cc.sh" "$root/usr/bin/cc"
+echo root:x:0:0:root:/root:/bin/sh >"$root/etc/passwd"
+echo root:x:0: >"$root/etc/group"
+echo vm >"$root/etc/hostname"
+echo 127.0.0.1 localhost >"$root/etc/hosts"
+# Unpacked into a tmpfs, since nobody may leave the file system that a kernel begins with, as runc does.
+mkdir -p "$work/first/bin" "$work/first/new"
+cp /usr/bin/busybox "$work/first/bin/busybox"
+tar -C "$root" -c . | gzip -1 >"$work/first/root.tar.gz"
+cp "$here/first.sh" "$work/first/init"
+(cd "$work/first" && find . | cpio --quiet -o -H newc) >"$work/initrd"
+
+# Runs the steps on a kernel, in a virtual machine.
+boot() {
+    timeout "$boot_seconds" qemu-system-x86_64 -accel tcg -cpu max -m 2048 -smp 2 -nographic -no-reboot -net none \
+        -kernel "$1" -initrd "$work/initrd" \
+        -append "console=ttyS0 quiet panic=-1 printk.time=0 rdinit=/init settings=$work/settings.sh steps=$2" </dev/null 2>&1 |
+        tr -d '\r' | tee "$3" | sed -n '/^== /,$p' | grep --line-buffered -v '^seen ' || true
+}
+
+steps=$(IFS=,; echo "${*:-all}")
+logs=()
+for pattern in "${patterns[@]}"; do
+    kernel "$pattern"
+    say "$(basename "$image")"
+    log=$work/$(basename "$image").log
+    boot "$image" "$steps" "$log"
+    logs+=("$log")
+done
+say "this machine's own, $(uname -r)"
+log=$work/own.log
+sh "$work/steps.sh" "$work/settings.sh" "$steps" 2>&1 | tee "$log" | grep -v '^seen ' || true
+logs+=("$log")
+
+for log in "${logs[@]}"; do
+    grep -q '^all steps passed' "$log" || fail "not all steps passed: see $log"
+    sed -n 's/^seen //p' "$log" | sort -u >"${log%.log}.seen"
+done
+say "what the workload was seen to do"
+first=${logs[0]%.log}.seen
+for log in "${logs[@]}"; do
+    seen=${log%.log}.seen
+    printf '%-44s %s\n' "$(basename "${log%.log}")" "$(cut -d' ' -f1 "$seen" | sort | uniq -c | tr -s ' \n' ' ')"
+    diff "$first" "$seen" || fail "the kernels differ in what was seen: $first and $seen"
+done
+[ -s "$first" ] || [ "$steps" != all ] || fail "nothing was seen"
+echo "the same on each"

@@ -1,0 +1,43 @@
+#!/bin/sh
+# What is run on every kernel: steps.sh SETTINGS all|STEP,... The settings say where things are.
+. "$1"
+wanted=$2
+failed=""
+
+step() {
+    name=$1
+    shift
+    case ",$wanted," in
+    *,all,* | *",$name,"*) ;;
+    *) return ;;
+    esac
+    echo "== $name, on $(uname -r)"
+    if timeout 600 "$@"; then
+        echo "passed: $name"
+    else
+        echo "FAILED: $name ($?), on $(uname -r)"
+        failed="$failed $name"
+    fi
+}
+
+# Every line but those of container runtimes is to say ok.
+doctor() {
+    "$grove" doctor >/tmp/doctor.$$
+    grep -v 'runtime' /tmp/doctor.$$
+    wrong=$(grep -v -e '^ok' -e 'runtime' /tmp/doctor.$$)
+    rm -f /tmp/doctor.$$
+    [ -z "$wrong" ]
+}
+
+if [ "${3:-}" = doctor ]; then
+    doctor
+    exit
+fi
+# Half of the instructions that a verifier goes through, and three quarters of the stack.
+step verifier "$work/verifier" "$work/grove.bpf.o" 400 500000
+step doctor sh "$0" "$1" "$2" doctor
+for test in inside:: command::what loss::with call_by_call:: runc:: doctor::every; do
+    step "live-${test%%:*}" "$live" --nocapture --test-threads 1 "$test"
+done
+step kernel "$kernel_tests" --nocapture --test-threads 1 --skip the_committed_object
+[ -z "$failed" ] && echo "all steps passed"
