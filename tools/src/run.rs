@@ -23,6 +23,7 @@ use crate::interrupt;
 use crate::live::{LiveArgs, Observation, random_name};
 use crate::output;
 use crate::table::Table;
+use crate::terminal::escape;
 use crate::trace_file::TraceFile;
 
 /// The command line of `grove run`.
@@ -190,7 +191,7 @@ impl Keeper<'_> {
             });
         // Of several failures the first one is the outcome, and all others are told.
         for (image, error) in failures.iter().skip(usize::from(last)) {
-            tracing::warn!(%error, image, "a profile cannot be written");
+            tracing::warn!(error = %escape(error), image = %escape(image), "a profile cannot be written");
         }
         self.outcome = outcome;
     }

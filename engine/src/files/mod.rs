@@ -245,6 +245,9 @@ impl NewFile {
     /// Whatever the file system answers. What was there is there.
     pub fn put(mut self) -> io::Result<()> {
         if self.placed {
+            if self.file.metadata()?.nlink() == 0 {
+                return Err(io::Error::new(ErrorKind::NotFound, "it was removed or replaced while it was written"));
+            }
             return self.file.sync_all();
         }
         rustix::fs::fchmod(&self.file, self.mode)?;

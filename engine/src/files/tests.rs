@@ -233,6 +233,13 @@ fn a_file_that_grows_in_its_place_can_take_back_what_was_half_written() {
     file.keep().unwrap();
     assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"whole, and more");
     assert_eq!(names(dir.path()), ["a"]);
+
+    // Of two that grow in one place only the last is there at the end, and the other says so.
+    let (mut one, mut other) = (create(dir.path(), "a"), create(dir.path(), "a"));
+    one.place().unwrap();
+    other.place().unwrap();
+    assert_eq!(one.keep().unwrap_err().to_string(), "it was removed or replaced while it was written");
+    other.keep().unwrap();
 }
 
 #[test]

@@ -26,10 +26,12 @@ pub(super) struct Cursor<'a> {
     pos: usize,
     /// What the values that were stepped over take at most when they are understood, in bytes.
     weight: u64,
+    /// The length of the longest text among them.
+    longest: usize,
 }
 
-/// What a part of the text takes at most, as a document and then as a tree, in bytes, with the spare room of lists that
-/// grow. Measured on lists of millions of the smallest processes, files, texts, tags and ledgers: a test has them.
+/// What a part of the text takes at most, as a document and then as a tree, in bytes, with the room of lists that grow
+/// and of what is taken for a moment. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
 mod weight {
     /// The text itself, and the copy of it in a document.
     pub(super) const BYTE: u64 = 2;
@@ -37,14 +39,18 @@ mod weight {
     pub(super) const OBJECT: u64 = 440;
     pub(super) const ARRAY: u64 = 48;
     /// A text that is a value.
-    pub(super) const TEXT: u64 = 56;
+    pub(super) const TEXT: u64 = 64;
     /// A component of a path or label of a name: a node of the tree.
-    pub(super) const COMPONENT: u64 = 48;
+    pub(super) const COMPONENT: u64 = 64;
+    /// A number in a list: a node of the tree.
+    pub(super) const NUMBER: u64 = 96;
+    /// A byte of the longest text: it is cut into components while it is at hand.
+    pub(super) const LONGEST: u64 = 56;
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, pos: 0, weight: 0 }
+        Self { bytes, pos: 0, weight: 0, longest: 0 }
     }
 
     pub(super) fn offset(&self) -> usize {
@@ -53,7 +59,12 @@ impl<'a> Cursor<'a> {
 
     /// What all values that [`value`](Self::value) stepped over take at most.
     pub(super) fn weight(&self) -> u64 {
-        self.weight
+        self.weight + weight::LONGEST * self.longest as u64
+    }
+
+    /// Counts `weight` once more: for what is copied.
+    pub(super) fn add_weight(&mut self, weight: u64) {
+        self.weight += weight;
     }
 
     pub(super) fn seek(&mut self, pos: usize) {
@@ -147,6 +158,7 @@ impl<'a> Cursor<'a> {
         if self.bytes.get(self.pos) != Some(&b':') {
             let components = memchr2_iter(b'/', b'.', self.text(text)).count() as u64;
             self.weight += weight::TEXT + weight::COMPONENT * components;
+            self.longest = self.longest.max(text.len());
         }
     }
 
@@ -176,6 +188,9 @@ impl<'a> Cursor<'a> {
                             self.weight += weight::ARRAY;
                         }
                         b'}' | b']' => depth -= 1,
+                        b',' if self.pos > 1 && self.bytes.get(self.pos - 2).is_some_and(u8::is_ascii_digit) => {
+                            self.weight += weight::NUMBER;
+                        }
                         _ => {}
                     }
                     if depth == 0 {

@@ -159,7 +159,12 @@ impl Reader<'_> {
             first = false;
             let name: String = self.parse("", &key, typed)?;
             let depth_max = if name == "processes" { PROCESSES_DEPTH_MAX } else { VALUE_DEPTH_MAX };
+            let before = self.cursor.weight();
             let value = self.cursor.value(depth_max).map_err(|f| self.fault(&name, f))?;
+            if name == "tags" {
+                // The states of tags are in the document and then in the profile.
+                self.cursor.add_weight(self.cursor.weight() - before);
+            }
             match TOP.iter().position(|known| *known == name).and_then(|i| places.get_mut(i)) {
                 Some(Some(_)) => return Err(self.invalid(&name, key.start, TWICE.into())),
                 Some(place) => *place = Some(value),

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{EXEC, Ended, Lab, START, names, open, skip, trace};
+use crate::skips::skipped;
+use crate::support::{EXEC, Ended, Lab, START, names, open, trace};
 
 /// Nobody's user id.
 const NOBODY: u32 = 65_534;
@@ -93,7 +94,7 @@ fn images(n: u64) -> String {
 #[test]
 fn a_user_who_holds_every_file_that_they_can_open_delays_nothing() {
     if !is_root() {
-        return skip("only root can be attacked by another user").unwrap_or_default();
+        return skipped("only root can be attacked by another user");
     }
     let lab = Lab::new();
     fs::set_permissions(lab.path(""), Permissions::from_mode(0o755)).unwrap();
@@ -154,7 +155,7 @@ fn what_is_planted_at_a_profiles_name_is_neither_followed_nor_waited_for() {
 #[test]
 fn an_output_that_is_a_link_of_another_user_is_refused() {
     if !is_root() {
-        return skip("only root can make a link of another user").unwrap_or_default();
+        return skipped("only root can make a link of another user");
     }
     let lab = Lab::new();
     lab.file("t", trace(&[START, EXEC]));
