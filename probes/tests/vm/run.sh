@@ -118,7 +118,10 @@ logs+=("$log")
 
 for log in "${logs[@]}"; do
     grep -q '^all steps passed' "$log" || fail "not all steps passed: see $log"
-    sed -n 's/^seen //p' "$log" | sort -u >"${log%.log}.seen"
+    # Ports that the kernel chooses differ. Clocks are read without a call where the processor's can be, and for capabilities
+    # each kernel asks as it likes.
+    sed -n 's/^seen //p' "$log" | awk '$1 == "peer" && $NF >= 32768 { $NF = "ephemeral" } { print }' |
+        grep -v -e '^capability ' -e ': clock_gettime ' | sort -u >"${log%.log}.seen"
 done
 say "what the workload was seen to do"
 first=${logs[0]%.log}.seen
