@@ -103,7 +103,7 @@ fn a_workload_that_goes_to_the_hosts_files_is_not_the_runtime_there() {
     let host = ["/usr/sbin/runc", "/usr/bin/runc"].into_iter().find(|path| Path::new(path).exists()).unwrap();
     // This test is of the host, and seen in a container that has no pids of its own.
     let mounts = format!("/proc/{}/ns/mnt", std::process::id());
-    let args = ["/usr/bin/crun", "setns-exec", &mounts, host, "--version"];
+    let args = ["/usr/bin/crun", "setns-exec", &*mounts, host, "--version"];
     let all = ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"];
     let privileged = |spec: &mut Value| {
         spec["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "pid");
