@@ -3,9 +3,6 @@
 use super::counts::Count;
 use crate::profile::drift::Finding;
 
-/// Memory for those of one worker, in bytes.
-const KEPT_BYTES_MAX: usize = 128 << 20;
-
 /// Findings, and how many more there were.
 #[derive(Default)]
 pub(super) struct Kept {
@@ -15,12 +12,12 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Adds what one container's comparison found.
-    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64, kept: &Count) {
+    /// Adds what one container's comparison found, as long as all take no more than `bytes_max` and `kept` has room.
+    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64, bytes_max: usize, kept: &Count) {
         self.suppressed += suppressed;
         for finding in findings {
             let bytes = finding.bytes();
-            if self.bytes + bytes > KEPT_BYTES_MAX || !kept.take() {
+            if self.bytes + bytes > bytes_max || !kept.take() {
                 self.suppressed += 1;
                 continue;
             }
@@ -59,16 +56,17 @@ mod tests {
 
     #[test]
     fn stopped_containers_without_end_are_kept_up_to_a_number_and_a_size_and_counted_beyond() {
+        const BYTES_MAX: usize = 128 << 20;
         // Many containers with a few findings each; fewer with long ones.
         for (containers, each, subject_bytes) in [(1100, 256, 8), (300, 1, 1 << 20)] {
             let (mut kept, counts) = (Kept::default(), Counts::default());
             for _ in 0..containers {
-                kept.add(findings(each, subject_bytes), 3, &counts.findings);
+                kept.add(findings(each, subject_bytes), 3, BYTES_MAX, &counts.findings);
             }
             let all = (containers * each) as u64 + containers as u64 * 3;
             assert_eq!(kept.findings.len() as u64 + kept.suppressed, all, "each is kept or counted");
             assert!(kept.suppressed > containers as u64 * 3 && !kept.findings.is_empty());
-            assert!(kept.findings.len() <= KEPT_MAX && kept.heap_bytes() <= KEPT_BYTES_MAX);
+            assert!(kept.findings.len() <= KEPT_MAX && kept.heap_bytes() <= BYTES_MAX);
             assert_eq!(kept.heap_bytes(), kept.findings.iter().map(Finding::bytes).sum::<usize>());
         }
     }

@@ -222,6 +222,11 @@ impl ActivityTree {
         &self.tree
     }
 
+    /// The tree alone: nothing more will happen.
+    pub fn into_tree(self) -> Tree {
+        self.tree
+    }
+
     /// Entries.
     pub fn stats(&self) -> Stats {
         self.tree.stats()
@@ -229,7 +234,7 @@ impl ActivityTree {
 
     /// Bytes of heap owned by tree and process table.
     pub fn heap_bytes(&self) -> usize {
-        self.tree.heap_bytes() + self.lineage.heap_bytes()
+        self.tree.heap_bytes() + self.lineage.heap_bytes() + self.text.capacity()
     }
 
     /// How many processes were forgotten because the table was full, or which directory they were in.
@@ -247,9 +252,11 @@ impl ActivityTree {
         self.tree.rename_tag(self.tag, tag);
     }
 
-    /// The container is gone, and its processes with it.
+    /// The container is gone, and its processes with it. What is left takes no more memory than it has to.
     pub fn forget_processes(&mut self) {
         self.lineage.clear();
+        self.tree.shrink();
+        self.text = String::new();
     }
 
     /// Applies one event of this container. Container events are not for here and count as life cycle.
@@ -350,7 +357,7 @@ impl ActivityTree {
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
-        let room = tree.has_room();
+        let room = tree.has_room_for_program();
         let grown = if same {
             Ok((parent, false, false))
         } else {
@@ -476,7 +483,7 @@ impl Tree {
     /// The root under which the doings of processes with an unknown program are kept, unless it would have to be made
     /// and there is no room for it.
     fn unknown_if_room(&mut self) -> Option<NodeId> {
-        let room = self.has_room();
+        let room = self.has_room_for_program();
         self.grow_program(ROOT, &unknown_program(), room).ok().map(|(id, _, _)| id)
     }
 }

@@ -139,9 +139,9 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// Forgets every process: the container is gone.
     pub fn clear(&mut self) {
-        self.table.clear();
+        self.table = Default::default();
         self.len = 0;
-        self.cwds = Cwds::default();
+        self.forgotten += std::mem::take(&mut self.cwds).refused();
     }
 
     /// Where each process of the table stands, to be changed in place.

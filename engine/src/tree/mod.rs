@@ -25,6 +25,7 @@ mod names;
 mod node;
 mod program;
 mod refresh;
+mod room;
 mod runtime;
 mod shapes;
 mod socket;
@@ -37,6 +38,8 @@ pub use behaviour::{Behaviour, PATH_BYTES_MAX, behaviour};
 pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, Runs};
 pub use node::{Flags, Kind, Node, NodeId, Span};
 pub use program::{Program, ProgramKey};
+pub(crate) use room::Level;
+pub use room::Room;
 pub use socket::{Address, Family, SocketKey};
 pub use tags::LocalTags;
 
@@ -63,6 +66,8 @@ pub struct Rules {
     pub processes_max: usize,
     /// Bytes of heap that one tree may own before it takes nothing new.
     pub tree_bytes: usize,
+    /// Whether there is memory for more in all trees together.
+    pub room: Room,
 }
 
 impl Default for Rules {
@@ -75,6 +80,7 @@ impl Default for Rules {
             lineage_depth: 256,
             processes_max: 65_536,
             tree_bytes: 256 << 20,
+            room: Room::default(),
         }
     }
 }
@@ -225,9 +231,17 @@ impl Tree {
     }
 
     fn has_room(&self) -> Result<(), TreeFull> {
+        if self.within_budget() && self.rules.room.is_left() { Ok(()) } else { Err(TreeFull) }
+    }
+
+    /// Whether there is room for a new program: near the bound of all memory there is for nothing else.
+    fn has_room_for_program(&self) -> Result<(), TreeFull> {
+        if self.within_budget() && self.rules.room.is_left_for_programs() { Ok(()) } else { Err(TreeFull) }
+    }
+
+    fn within_budget(&self) -> bool {
         // Names are found by 32-bit offsets, whatever the budget.
-        let budget = self.rules.tree_bytes.min(u32::MAX as usize);
-        if self.heap_bytes() < budget { Ok(()) } else { Err(TreeFull) }
+        self.heap_bytes() < self.rules.tree_bytes.min(u32::MAX as usize)
     }
 
     // Walking.

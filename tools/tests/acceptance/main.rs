@@ -17,6 +17,7 @@ mod ending;
 mod hostile_names;
 mod inputs;
 mod keys;
+mod memory;
 mod output;
 mod profiles;
 mod shapes;

@@ -11,7 +11,7 @@ use crate::event::{Body, EventRef, Exec, syscall_numbers};
 use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::tree::{
-    Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Rules, Runs, Tree, behaviour,
+    Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Room, Rules, Runs, Tree, behaviour,
     unknown_program,
 };
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub struct Checker {
     /// There is a profile to compare with. Without, a provisional checker only keeps what may have to be judged.
     compares: bool,
     processes_max: usize,
+    /// Whether there is memory for more findings.
+    room: Room,
     lineage: Lineage<Ran>,
     programs: Programs,
     noted: Map<(Ran, What), Noted>,
@@ -69,6 +71,7 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: rules.processes_max,
+            room: rules.room.clone(),
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
             noted: Map::default(),
@@ -105,6 +108,7 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: self.processes_max,
+            room: self.room,
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
             noted: Map::default(),
@@ -173,7 +177,8 @@ impl Checker {
         findings
     }
 
-    /// Distinct findings that were not kept, because a container has 65,536 at most; each time they were made.
+    /// Distinct findings that were not kept, because a container has 65,536 at most or there was no memory for more;
+    /// each time they were made.
     pub fn suppressed(&self) -> u64 {
         if self.compares { self.suppressed } else { 0 }
     }
@@ -192,6 +197,8 @@ impl Checker {
     /// The container is gone, and its processes with it.
     pub fn forget_processes(&mut self) {
         self.lineage.clear();
+        self.noted.shrink_to_fit();
+        self.text = String::new();
     }
 
     /// Compares one event. [`Fate::New`] is drift, [`Fate::Known`] none.
@@ -420,7 +427,9 @@ impl Checker {
         let is_finding = new.reason.is_some();
         let bytes = key.1.text_bytes();
         let few = if is_finding { self.found < FINDINGS_MAX } else { self.noted.len() - self.found < CANDIDATES_MAX };
-        if !few || self.text_bytes + bytes > TEXT_BYTES_MAX {
+        let is_exec = matches!(key.1, What::Exec { .. });
+        let room = if is_exec { self.room.is_left_for_programs() } else { self.room.is_left() };
+        if !few || !room || self.text_bytes + bytes > TEXT_BYTES_MAX {
             *if is_finding { &mut self.suppressed } else { &mut self.unjudged } += new.count;
             return;
         }
