@@ -12,6 +12,7 @@ mod doc;
 pub mod drift;
 mod encode;
 mod image;
+mod lineage;
 mod store;
 mod time;
 
@@ -23,12 +24,13 @@ mod tests;
 
 pub use convert::TakeError;
 pub use decode::{DecodeError, decode};
-pub use diff::{Difference, Kind, Lineage, Side, diff, diff_tags};
+pub use diff::{Difference, Kind, Side, diff, diff_tags};
 pub use doc::{
     CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, Stats,
     SyscallDoc, TagDoc, VERSION,
 };
 pub use encode::encode;
 pub use image::{CLASSES, Profile};
+pub use lineage::Lineage;
 pub use store::{DECODED_BYTES_MAX, ReadError, WriteError, read, write};
 pub use time::{Time, TimeError};

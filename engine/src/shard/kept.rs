@@ -69,6 +69,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Lineage;
     use crate::profile::drift::{Detail, Reason};
 
     fn findings(kind: &'static str, n: usize, subject_bytes: usize) -> Vec<Finding> {
@@ -80,7 +81,7 @@ mod tests {
             kind,
             reason: Reason::NewBehaviour,
             pid: 1,
-            lineage: vec!["/bin/app".into()],
+            lineage: Lineage::default().with("/bin/app".into()),
             subject: "x".repeat(subject_bytes),
             detail: Detail::default(),
             count: 1,
