@@ -161,6 +161,7 @@
 pub mod config;
 pub mod event;
 pub mod export;
+pub mod hash;
 pub mod intern;
 pub mod ledger;
 pub mod path;

@@ -66,16 +66,15 @@ impl Directory {
             }
         }
         let path = self.file(&image);
-        let doc = match self.before.as_ref().and_then(|all| all.get(&image)) {
-            None => profile.to_doc(),
+        let written = match self.before.as_ref().and_then(|all| all.get(&image)) {
+            None => grove::profile::write(&path, profile),
             Some(before) => {
                 let mut whole = before.clone();
                 whole.merge(profile).map_err(|e| profiles::unmergeable(&path, e))?;
-                whole.to_doc()
+                grove::profile::write(&path, &whole)
             }
         };
-        let kept = "what was there before is as it was";
-        grove::profile::write(&path, &doc).map_err(|e| Error::failed(e, kept))?;
+        written.map_err(|e| Error::failed(e, "what was there before is as it was"))?;
         Ok(path)
     }
 
@@ -168,7 +167,7 @@ fn hashed_name(image: &str) -> String {
     }
     let mut hash = grove::trace::LineHash::default();
     hash.add(image.as_bytes());
-    let name = format!("{stem}-{hash}.profile.json");
+    let name = format!("{stem}-{}.profile.json", hash.name());
     say(&format!(
         "note: the profile of {} is {}, as its plain name is taken or too long",
         escape(image),

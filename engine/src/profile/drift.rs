@@ -87,10 +87,12 @@ pub enum Reason {
 }
 
 impl Finding {
-    /// By time; what happened at one time by container, kind, subject and the rest.
+    /// By time; what happened at one time by container, kind, subject and the rest. Equal are only findings that are the
+    /// same in everything.
     pub fn cmp_order(&self, other: &Self) -> Ordering {
         fn key(f: &Finding) -> impl Ord + '_ {
-            (f.ts, &f.container, f.kind, &f.subject, &f.detail, &f.lineage, f.reason)
+            let what = (f.ts, &f.container, f.kind, &f.subject, &f.detail, &f.lineage, f.reason);
+            (what, &f.image, &f.tag, f.pid, f.count)
         }
         key(self).cmp(&key(other))
     }

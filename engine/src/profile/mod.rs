@@ -29,7 +29,7 @@ pub use doc::{
     CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, Stats,
     SyscallDoc, TagDoc, VERSION,
 };
-pub use encode::encode;
+pub use encode::{Encode, encode};
 pub use image::{CLASSES, Profile};
 pub use lineage::Lineage;
 pub use store::{DECODED_BYTES_MAX, ReadError, WriteError, read, write};

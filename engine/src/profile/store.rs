@@ -19,7 +19,7 @@ use flate2::write::GzEncoder;
 
 use super::decode::{DecodeError, decode};
 use super::doc::ProfileDoc;
-use super::encode::encode;
+use super::encode::{Encode, encode};
 use crate::text::Visible;
 
 /// The largest profile that is read, in bytes of JSON text.
@@ -105,22 +105,22 @@ pub fn read(path: &Path) -> Result<ProfileDoc, ReadError> {
 ///
 /// # Errors
 /// Whatever the file system answers, and a target that is not a regular file.
-pub fn write(path: &Path, doc: &ProfileDoc) -> Result<(), WriteError> {
+pub fn write(path: &Path, profile: &impl Encode) -> Result<(), WriteError> {
     replace(path, |file| {
         let mut out = BufWriter::with_capacity(1 << 16, file);
         match path.extension().and_then(OsStr::to_str) {
             Some("gz") => {
                 let mut gzip = GzEncoder::new(&mut out, Compression::default());
-                encode(doc, &mut gzip)?;
+                encode(profile, &mut gzip)?;
                 gzip.finish()?;
             }
             Some("zst") => {
                 let mut zstd = zstd::Encoder::new(&mut out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
                 zstd.include_checksum(true)?;
-                encode(doc, &mut zstd)?;
+                encode(profile, &mut zstd)?;
                 zstd.finish()?;
             }
-            _ => encode(doc, &mut out)?,
+            _ => encode(profile, &mut out)?,
         }
         out.flush()
     })

@@ -1,68 +1,38 @@
 //! Findings of containers that have stopped: kept up to a limit, and counted beyond it.
 
+use super::counts::Counts;
 use crate::profile::drift::Finding;
-
-/// Findings of stopped containers that one shard keeps: so many that tell of what programs did.
-pub(super) const KEPT_MAX: usize = 262_144;
-
-/// Memory for them, in bytes.
-const KEPT_BYTES_MAX: usize = 128 << 20;
-
-/// As many that tell of programs that were run, in room of their own: nothing else displaces one.
-const KEPT_PROGRAMS_MAX: usize = 65_536;
-
-/// Memory for those, in bytes.
-const KEPT_PROGRAMS_BYTES_MAX: usize = 32 << 20;
-
-/// What findings of one sort take.
-#[derive(Clone, Copy, Default)]
-struct Room {
-    findings: usize,
-    bytes: usize,
-}
-
-impl Room {
-    /// Takes in one more, if it fits.
-    fn takes(&mut self, bytes: usize, findings_max: usize, bytes_max: usize) -> bool {
-        let fits = self.findings < findings_max && self.bytes + bytes <= bytes_max;
-        if fits {
-            self.findings += 1;
-            self.bytes += bytes;
-        }
-        fits
-    }
-}
 
 /// Findings, and how many more there were.
 #[derive(Default)]
 pub(super) struct Kept {
     pub findings: Vec<Finding>,
     pub suppressed: u64,
-    room: Room,
-    programs_room: Room,
+    bytes: usize,
 }
 
 impl Kept {
-    /// Adds what one container's comparison found.
-    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64) {
+    /// Adds what one container's comparison found, as long as there is room: all may take `bytes_max`, a quarter of
+    /// which is for findings of programs that were run alone, and there are so many of each sort as `counts` has room for.
+    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64, bytes_max: usize, counts: &Counts) {
         self.suppressed += suppressed;
         for finding in findings {
             let bytes = finding.bytes();
-            let fits = if finding.is_of_program() {
-                self.programs_room.takes(bytes, KEPT_PROGRAMS_MAX, KEPT_PROGRAMS_BYTES_MAX)
-            } else {
-                self.room.takes(bytes, KEPT_MAX, KEPT_BYTES_MAX)
+            let (count, max) = match finding.is_of_program() {
+                true => (&counts.program_findings, bytes_max),
+                false => (&counts.findings, bytes_max - bytes_max / 4),
             };
-            if fits {
-                self.findings.push(finding);
-            } else {
+            if self.bytes + bytes > max || !count.take() {
                 self.suppressed += 1;
+                continue;
             }
+            self.bytes += bytes;
+            self.findings.push(finding);
         }
     }
 
     pub fn heap_bytes(&self) -> usize {
-        self.room.bytes + self.programs_room.bytes
+        self.bytes
     }
 }
 
@@ -71,6 +41,7 @@ mod tests {
     use super::*;
     use crate::profile::Lineage;
     use crate::profile::drift::{Detail, Reason};
+    use crate::shard::counts::{KEPT_MAX, KEPT_PROGRAMS_MAX};
 
     fn findings(kind: &'static str, n: usize, subject_bytes: usize) -> Vec<Finding> {
         let finding = |i: usize| Finding {
@@ -91,23 +62,24 @@ mod tests {
 
     #[test]
     fn stopped_containers_without_end_are_kept_up_to_a_number_and_a_size_and_counted_beyond() {
+        const BYTES_MAX: usize = 128 << 20;
         // Many containers with a few findings each; fewer with long ones.
         for (containers, each, subject_bytes) in [(1100, 256, 8), (300, 1, 1 << 20)] {
-            let mut kept = Kept::default();
+            let (mut kept, counts) = (Kept::default(), Counts::default());
             for _ in 0..containers {
-                kept.add(findings("open", each, subject_bytes), 3);
+                kept.add(findings("open", each, subject_bytes), 3, BYTES_MAX, &counts);
             }
             let all = (containers * each) as u64 + containers as u64 * 3;
             assert_eq!(kept.findings.len() as u64 + kept.suppressed, all, "each is kept or counted");
             assert!(kept.suppressed > containers as u64 * 3 && !kept.findings.is_empty());
-            assert!(kept.findings.len() <= KEPT_MAX && kept.heap_bytes() <= KEPT_BYTES_MAX);
+            assert!(kept.findings.len() <= KEPT_MAX && kept.heap_bytes() <= BYTES_MAX);
             assert_eq!(kept.heap_bytes(), kept.findings.iter().map(Finding::bytes).sum::<usize>());
             // None of them takes the room of programs that were run, of which there are only so many either.
             let before = kept.suppressed;
-            kept.add(findings("exec", 1, 8), 0);
-            kept.add(findings("interpreter", 1, 8), 0);
+            kept.add(findings("exec", 1, 8), 0, BYTES_MAX, &counts);
+            kept.add(findings("interpreter", 1, 8), 0, BYTES_MAX, &counts);
             assert_eq!(kept.suppressed, before);
-            kept.add(findings("exec", KEPT_PROGRAMS_MAX, 8), 0);
+            kept.add(findings("exec", KEPT_PROGRAMS_MAX, 8), 0, BYTES_MAX, &counts);
             assert_eq!(kept.suppressed, before + 2);
         }
     }

@@ -30,8 +30,7 @@ impl Tree {
             Behaviour::Internet { key, address } => {
                 let group = group(key)?;
                 let address = address.widen(socket_level(self.arena.node(group).flags()));
-                let hash = self.arena.hash_below(group);
-                Some((self.arena.child(group, hash, Kind::Peer, address.to_bytes(&mut [0; 17]))?, false))
+                Some((self.arena.first_child(group, Kind::Peer, address.to_bytes(&mut [0; 17]))?, false))
             }
             Behaviour::Capability(cap) => Some((self.arena.numbered_child(process, Kind::Capability, *cap)?, false)),
             Behaviour::Syscalls(_) => None,
@@ -154,8 +153,7 @@ impl Tree {
     /// The process node of a program below another process (or [`ROOT`]).
     pub fn find_program(&self, parent: NodeId, program: &Program) -> Option<(NodeId, bool)> {
         let (leaf, general) = self.find_path(parent, Kind::ExecPath, crate::path::components(&program.path))?;
-        let hash = self.arena.hash_below(leaf);
-        Some((self.arena.child(leaf, hash, Kind::Process, program.key.as_bytes())?, general))
+        Some((self.arena.first_child(leaf, Kind::Process, program.key.as_bytes())?, general))
     }
 
     fn grow_program(
@@ -224,6 +222,11 @@ impl ActivityTree {
         &self.tree
     }
 
+    /// The tree alone: nothing more will happen.
+    pub fn into_tree(self) -> Tree {
+        self.tree
+    }
+
     /// Entries.
     pub fn stats(&self) -> Stats {
         self.tree.stats()
@@ -231,7 +234,7 @@ impl ActivityTree {
 
     /// Bytes of heap owned by tree and process table.
     pub fn heap_bytes(&self) -> usize {
-        self.tree.heap_bytes() + self.lineage.heap_bytes()
+        self.tree.heap_bytes() + self.lineage.heap_bytes() + self.text.capacity()
     }
 
     /// How many processes were forgotten because the table was full, or which directory they were in.
@@ -249,9 +252,11 @@ impl ActivityTree {
         self.tree.rename_tag(self.tag, tag);
     }
 
-    /// The container is gone, and its processes with it.
+    /// The container is gone, and its processes with it. What is left takes no more memory than it has to.
     pub fn forget_processes(&mut self) {
         self.lineage.clear();
+        self.tree.shrink();
+        self.text = String::new();
     }
 
     /// Applies one event of this container. Container events are not for here and count as life cycle.

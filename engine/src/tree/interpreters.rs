@@ -18,8 +18,10 @@ impl Tree {
 
     /// Whether a program is known to have been run by an interpreter, or by so many that this may be one of them.
     pub fn has_interpreter(&self, process: NodeId, interpreter: &str) -> bool {
-        let below = self.arena.hash_below(process);
-        let has = |name: &str| self.arena.child(process, below, Kind::Interpreter, name.as_bytes()).is_some();
+        let has = |name: &str| {
+            let run = self.arena.first(process, Kind::Interpreter, name.as_bytes());
+            self.arena.child(process, run, Kind::Interpreter, name.as_bytes()).is_some()
+        };
         has(interpreter) || has(ANY)
     }
 
@@ -29,14 +31,14 @@ impl Tree {
             return false;
         }
         let kept: Vec<NodeId> = self.interpreter_nodes(process).collect();
-        let below = self.arena.hash_below(process);
         let is_one_more = interpreter != ANY && kept.len() < INTERPRETERS_MAX;
         let name = if is_one_more { interpreter } else { ANY };
         for id in kept.into_iter().filter(|_| !is_one_more) {
-            self.arena.kill(id, self.arena.hash_from(below, Kind::Interpreter, self.arena.node(id).name));
+            let run = self.arena.first(process, Kind::Interpreter, self.arena.text(id).as_bytes());
+            self.arena.kill((id, run));
         }
-        let hash = self.arena.step(below, Kind::Interpreter, name.as_bytes());
-        self.arena.add_named(process, hash, Kind::Interpreter, name.as_bytes());
+        let run = self.arena.first(process, Kind::Interpreter, name.as_bytes());
+        self.arena.add_named(process, run, Kind::Interpreter, name.as_bytes());
         true
     }
 

@@ -9,11 +9,9 @@ use super::cwds::Cwds;
 use super::program::Program;
 use super::{Rules, runtime};
 use crate::event::{EventRef, Exec};
+use crate::hash::{NumberMap, fingerprint};
 use crate::ledger::{Fate, Ignored};
-use hashbrown::HashMap;
-use std::hash::BuildHasher;
-use std::sync::{Arc, OnceLock};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use std::sync::Arc;
 
 /// A process, as events name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +42,7 @@ pub struct Process<N> {
     pub place: Place<N>,
     /// Its own program before any generalisation: path, argv0 and, if they are identity, arguments; hashed, as a
     /// table of processes keeps no long texts.
-    program: Option<Fingerprint>,
+    program: Option<u128>,
     /// Its working directory, when an exec told.
     pub cwd: Option<Arc<[u8]>>,
     ppid: Option<u32>,
@@ -106,22 +104,13 @@ pub enum Runs<'a> {
 /// The process table of one container.
 #[derive(Clone, Debug)]
 pub struct Lineage<N> {
-    table: HashMap<u32, Process<N>, foldhash::fast::FixedState>,
+    table: NumberMap<u32, Process<N>>,
     /// Processes in the table, older ones of a reused id included.
     len: usize,
     max: usize,
     clock: u64,
     forgotten: u64,
     cwds: Cwds,
-}
-
-/// A program's identity in 128 bits that nobody outside of this process can predict.
-type Fingerprint = u128;
-
-fn fingerprint(program: &str) -> Fingerprint {
-    static SEED: OnceLock<u64> = OnceLock::new();
-    let seed = *SEED.get_or_init(|| std::hash::RandomState::new().hash_one(0x6c69_6e65_u32));
-    xxh3_128_with_seed(program.as_bytes(), seed)
 }
 
 /// How many processes of one id, with different start times, are kept apart.
@@ -135,8 +124,7 @@ pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
 impl<N: Copy + PartialEq> Lineage<N> {
     /// An empty table of at most `max` processes.
     pub fn new(max: usize) -> Self {
-        let table = HashMap::with_hasher(foldhash::fast::FixedState::default());
-        Self { table, len: 0, max, clock: 0, forgotten: 0, cwds: Cwds::default() }
+        Self { table: NumberMap::default(), len: 0, max, clock: 0, forgotten: 0, cwds: Cwds::default() }
     }
 
     /// Processes in the table.
@@ -162,9 +150,9 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// Forgets every process: the container is gone.
     pub fn clear(&mut self) {
-        self.table.clear();
+        self.table = Default::default();
         self.len = 0;
-        self.cwds = Cwds::default();
+        self.forgotten += std::mem::take(&mut self.cwds).refused();
     }
 
     /// Where each process of the table stands, to be changed in place.
@@ -417,7 +405,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         match process.place {
             Place::Setup => ExecPlace::Root,
             _ if process.unknown => ExecPlace::Root,
-            place if process.program == Some(fingerprint(program)) => ExecPlace::Same(place),
+            place if process.program == Some(fingerprint(program.as_bytes())) => ExecPlace::Same(place),
             place => ExecPlace::Child { parent: place, chain: process.execed },
         }
     }
@@ -441,7 +429,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         let same = known.is_some();
         let process = Process {
             place,
-            program: if let Runs::Program(program) = runs { Some(fingerprint(program)) } else { None },
+            program: if let Runs::Program(program) = runs { Some(fingerprint(program.as_bytes())) } else { None },
             cwd,
             ppid: Some(ppid),
             start,

@@ -26,6 +26,7 @@ mod names;
 mod node;
 mod program;
 mod refresh;
+mod room;
 mod runtime;
 mod shapes;
 mod socket;
@@ -39,6 +40,8 @@ pub use interpreters::INTERPRETERS_MAX;
 pub use lineage::{Decided, ExecPlace, Lineage, Pid, Place, Process, Runs};
 pub use node::{Flags, Kind, Node, NodeId, Span};
 pub use program::{Program, ProgramKey};
+pub(crate) use room::Level;
+pub use room::Room;
 pub use socket::{Address, Family, SocketKey};
 pub use tags::LocalTags;
 
@@ -65,6 +68,8 @@ pub struct Rules {
     pub processes_max: usize,
     /// Bytes of heap that one tree may own before it takes nothing new; an eighth of them are for programs alone.
     pub tree_bytes: usize,
+    /// Whether there is memory for more in all trees together.
+    pub room: Room,
 }
 
 impl Default for Rules {
@@ -77,6 +82,7 @@ impl Default for Rules {
             lineage_depth: 256,
             processes_max: 65_536,
             tree_bytes: 256 << 20,
+            room: Room::default(),
         }
     }
 }
@@ -238,14 +244,23 @@ impl Tree {
 
     /// Whether there is room for what programs do.
     fn has_room(&self) -> Result<(), TreeFull> {
-        if self.heap_bytes() < self.budget() - self.programs_budget() { Ok(()) } else { Err(TreeFull) }
+        if self.is_within_budget() && self.rules.room.is_left() { Ok(()) } else { Err(TreeFull) }
     }
 
-    /// Whether there is room for one more program: within the budget, or, should arrays of other things have grown into
-    /// the part for programs, within that much of their own.
+    /// Whether there is room for one more program. Near the bound of all memory there is for nothing else.
     fn has_room_for_programs(&self) -> Result<(), TreeFull> {
-        let room = self.heap_bytes() < self.budget() || self.arena.program_bytes() < self.programs_budget();
+        let room = self.programs_are_within_budget() && self.rules.room.is_left_for_programs();
         if room { Ok(()) } else { Err(TreeFull) }
+    }
+
+    fn is_within_budget(&self) -> bool {
+        self.heap_bytes() < self.budget() - self.programs_budget()
+    }
+
+    /// Within the budget, or, should arrays of other things have grown into the part for programs, within that much of
+    /// their own.
+    fn programs_are_within_budget(&self) -> bool {
+        self.heap_bytes() < self.budget() || self.arena.program_bytes() < self.programs_budget()
     }
 
     // Walking.
@@ -293,10 +308,10 @@ impl Tree {
         self.arena.text(id)
     }
 
-    /// A hash of everything the tree knows, and of nothing else: not of ids, order or capacity.
+    /// A hash of everything the tree knows, and of nothing else: not of ids, order or capacity. Of this process alone.
     pub fn structural_hash(&self) -> u64 {
         use std::hash::BuildHasher;
-        let hasher = foldhash::fast::FixedState::with_seed(7);
+        let hasher = crate::hash::Keyed::default();
         let mut sum = 0_u64;
         let mut stack = vec![(ROOT, 0_u64)];
         while let Some((id, above)) = stack.pop() {
@@ -313,7 +328,7 @@ impl Tree {
                 sum = sum.wrapping_add(hasher.hash_one((own, tag.text(), span.first, span.last)));
             }
             if let Some(sketch) = self.sketch_of(id) {
-                sum = sum.wrapping_add(hasher.hash_one((own, sketch.exemplars())));
+                sum = sum.wrapping_add(hasher.hash_one((own, sketch.exemplars(), sketch.distinct())));
             }
             sum = sum.wrapping_add(own);
             stack.extend(self.arena.children(id).map(|child| (child, own)));

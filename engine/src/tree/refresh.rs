@@ -19,8 +19,7 @@ impl Tree {
                 let names = other.names_of(other.node(from).parent);
                 let leaf = self.find_path(into, Kind::ExecPath, names.iter().map(|(name, _)| *name));
                 let found = leaf.and_then(|(leaf, _)| {
-                    let hash = self.arena.hash_below(leaf);
-                    self.arena.child(leaf, hash, Kind::Process, other.component(from).as_bytes())
+                    self.arena.first_child(leaf, Kind::Process, other.component(from).as_bytes())
                 });
                 let Some(process) = found else {
                     more = true;
@@ -54,8 +53,7 @@ impl Tree {
             Kind::Peer => {
                 let group = group()?;
                 let address = other.address(leaf).widen(socket_level(self.node(group).flags()));
-                let hash = self.arena.hash_below(group);
-                self.arena.child(group, hash, Kind::Peer, address.to_bytes(&mut [0; 17]))
+                self.arena.first_child(group, Kind::Peer, address.to_bytes(&mut [0; 17]))
             }
             kind => self.arena.numbered_child(process, kind, node.name),
         }

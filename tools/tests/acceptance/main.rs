@@ -16,6 +16,8 @@ mod convert;
 mod ending;
 mod hostile_names;
 mod inputs;
+mod keys;
+mod memory;
 mod output;
 mod profiles;
 mod shapes;

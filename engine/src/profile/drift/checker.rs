@@ -8,13 +8,13 @@ use super::programs::{Novel, Programs, Ran};
 use super::what::What;
 use super::{Finding, Reason};
 use crate::event::{Body, EventRef, Exec, syscall_numbers};
+use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::profile;
 use crate::tree::{
-    Behaviour, Decided, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Rules, Runs, Tree,
+    Behaviour, Decided, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Room, Rules, Runs, Tree,
     behaviour, unknown_program,
 };
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Findings kept for one container; beyond them only their number is. So many that tell of programs, and as many that
@@ -29,13 +29,13 @@ const TEXT_BYTES_MAX: usize = 32 << 20;
 
 /// How much is noted of one sort.
 #[derive(Clone, Copy, Debug, Default)]
-struct Room {
+struct Share {
     findings: usize,
     candidates: usize,
     text_bytes: usize,
 }
 
-impl Room {
+impl Share {
     /// Takes in one more, if it fits.
     fn takes(&mut self, is_finding: bool, text_bytes: usize) -> bool {
         let (count, max) = match is_finding {
@@ -60,6 +60,8 @@ struct Noted {
     count: u64,
     /// Why it is a finding, if it is one.
     reason: Option<Reason>,
+    /// How many were noted before it.
+    nth: u32,
 }
 
 /// Compares one container's events with a profile.
@@ -70,12 +72,14 @@ pub struct Checker {
     /// There is a profile to compare with. Without, a provisional checker only keeps what may have to be judged.
     compares: bool,
     processes_max: usize,
+    /// Whether there is memory for more findings.
+    room: Room,
     lineage: Lineage<Ran>,
     programs: Programs,
-    noted: HashMap<(Ran, What), Noted>,
+    noted: Map<(Ran, What), Noted>,
     /// What is noted of programs that were run, and of what they did.
-    programs_room: Room,
-    room: Room,
+    programs_noted: Share,
+    doings_noted: Share,
     suppressed: u64,
     /// Behaviours that could not be noted and were no findings so far.
     unjudged: u64,
@@ -93,11 +97,12 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: rules.processes_max,
+            room: rules.room.clone(),
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
-            noted: HashMap::new(),
-            programs_room: Room::default(),
-            room: Room::default(),
+            noted: Map::default(),
+            programs_noted: Share::default(),
+            doings_noted: Share::default(),
             suppressed: 0,
             unjudged: 0,
             container: String::from_utf8_lossy(container).into_owned(),
@@ -129,11 +134,12 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: self.processes_max,
+            room: self.room,
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
-            noted: HashMap::new(),
-            programs_room: Room::default(),
-            room: Room::default(),
+            noted: Map::default(),
+            programs_noted: Share::default(),
+            doings_noted: Share::default(),
             suppressed: self.suppressed + self.unjudged,
             unjudged: 0,
             container: self.container,
@@ -161,8 +167,8 @@ impl Checker {
             }
         }
         let mut noted: Vec<_> = self.noted.into_iter().collect();
-        // Where not all can be kept, the earliest are.
-        noted.sort_by_key(|(_, noted)| noted.ts);
+        // Where not all can be kept, the earliest are; what happened at one time stays in the order of its events.
+        noted.sort_unstable_by_key(|(_, noted)| (noted.ts, noted.nth));
         for ((ran, what), noted) in noted {
             let ran = follow(&went, ran);
             let reason = new.judge(ran, &what);
@@ -198,8 +204,8 @@ impl Checker {
         findings
     }
 
-    /// Distinct findings that were not kept, because a container has 65,536 of each sort at most; each time they were
-    /// made.
+    /// Distinct findings that were not kept, because a container has 65,536 of each sort at most, or there was no memory
+    /// for more; each time they were made.
     pub fn suppressed(&self) -> u64 {
         if self.compares { self.suppressed } else { 0 }
     }
@@ -212,13 +218,15 @@ impl Checker {
     /// Bytes of heap owned, about.
     pub fn heap_bytes(&self) -> usize {
         let noted = self.noted.capacity() * size_of::<((Ran, What), Noted)>();
-        let texts = self.programs_room.text_bytes + self.room.text_bytes;
+        let texts = self.programs_noted.text_bytes + self.doings_noted.text_bytes;
         self.lineage.heap_bytes() + self.programs.heap_bytes() + noted + texts
     }
 
     /// The container is gone, and its processes with it.
     pub fn forget_processes(&mut self) {
         self.lineage.clear();
+        self.noted.shrink_to_fit();
+        self.text = String::new();
     }
 
     /// Compares one event. [`Fate::New`] is drift, [`Fate::Known`] none.
@@ -449,7 +457,7 @@ impl Checker {
     fn tell(&mut self, event: &EventRef<'_>, ran: Ran, what: What) {
         let reason = self.judge(ran, &what);
         if reason.is_some() || self.provisional {
-            self.note(ran, what, Noted { ts: event.ts, pid: event.pid, count: 1, reason });
+            self.note(ran, what, Noted { ts: event.ts, pid: event.pid, count: 1, reason, nth: 0 });
         }
     }
 
@@ -463,9 +471,13 @@ impl Checker {
             return;
         }
         let is_finding = new.reason.is_some();
-        let room = if key.1.is_of_program() { &mut self.programs_room } else { &mut self.room };
-        if room.takes(is_finding, key.1.text_bytes()) {
-            self.noted.insert(key, new);
+        let (share, room) = match key.1.is_of_program() {
+            true => (&mut self.programs_noted, self.room.is_left_for_programs()),
+            false => (&mut self.doings_noted, self.room.is_left()),
+        };
+        if room && share.takes(is_finding, key.1.text_bytes()) {
+            let nth = self.noted.len() as u32;
+            self.noted.insert(key, Noted { nth, ..new });
         } else {
             *if is_finding { &mut self.suppressed } else { &mut self.unjudged } += new.count;
         }
