@@ -57,18 +57,21 @@ impl Names {
         reserve_tight(&mut self.spans, 1);
         self.spans.push(span);
         let Self { text, spans, index, hasher } = self;
-        index.insert_unique(hash, id, |id| {
-            let s = spans.get(*id as usize).copied().unwrap_or(Span { offset: 0, len: 0 });
-            let bytes = text.get(s.offset as usize..s.offset as usize + s.len as usize);
-            hasher.bytes(bytes.unwrap_or_default())
-        });
+        index.insert_unique(hash, id, |id| Self::rehash(text, spans, hasher, *id));
         id
+    }
+
+    fn rehash(text: &[u8], spans: &[Span], hasher: &Keyed, id: u32) -> u64 {
+        let s = spans.get(id as usize).copied().unwrap_or(Span { offset: 0, len: 0 });
+        hasher.bytes(text.get(s.offset as usize..s.offset as usize + s.len as usize).unwrap_or_default())
     }
 
     /// Gives back what is reserved and not used.
     pub fn shrink(&mut self) {
-        self.text.shrink_to_fit();
-        self.spans.shrink_to_fit();
+        let Self { text, spans, index, hasher } = self;
+        text.shrink_to_fit();
+        spans.shrink_to_fit();
+        index.shrink_to_fit(|id| Self::rehash(text, spans, hasher, *id));
     }
 
     /// Bytes of heap owned.

@@ -34,7 +34,6 @@ mod tests;
 
 use std::borrow::Cow;
 
-
 use self::args::absolute;
 use self::container::{Container, image_and_tag};
 use self::record::{Record, invalid};

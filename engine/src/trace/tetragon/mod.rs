@@ -20,7 +20,6 @@ mod record;
 
 use std::borrow::Cow;
 
-
 use self::meaning::Meaning;
 use self::record::{Process, Record};
 use super::bounded::Bounded;
