@@ -21,8 +21,8 @@ mod measure;
 mod report;
 
 // The engine's own `names.rs`, which is one of the contestants, finds it at the root of its crate.
-use contestants::{counted, grove, uncounted};
 use ::grove::hash;
+use contestants::{counted, grove, uncounted};
 use measure::Contestant;
 use report::Report;
 
