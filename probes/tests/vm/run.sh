@@ -94,12 +94,17 @@ tar -C "$root" -c . | gzip -1 >"$work/first/root.tar.gz"
 cp "$here/first.sh" "$work/first/init"
 (cd "$work/first" && find . | cpio --quiet -o -H newc) >"$work/initrd"
 
-# Runs the steps on a kernel, in a virtual machine.
+# Runs the steps on a kernel, in a virtual machine. Without the check of timers, which a busy host lets fail; and a kernel
+# that has not come as far as the steps is started again.
 boot() {
-    timeout "$boot_seconds" qemu-system-x86_64 -accel tcg -cpu max -m 2048 -smp 2 -nographic -no-reboot -net none \
-        -kernel "$1" -initrd "$work/initrd" \
-        -append "console=ttyS0 quiet panic=-1 printk.time=0 rdinit=/init settings=$work/settings.sh steps=$2" </dev/null 2>&1 |
-        tr -d '\r' | tee "$3" | sed -un '/^== /,$p' | grep --line-buffered -v '^seen ' || true
+    for _ in 1 2 3; do
+        timeout "$boot_seconds" qemu-system-x86_64 -accel tcg -cpu max -m 2048 -smp 2 -nographic -no-reboot -net none \
+            -kernel "$1" -initrd "$work/initrd" \
+            -append "console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init settings=$work/settings.sh steps=$2" \
+            </dev/null 2>&1 |
+            tr -d '\r' | tee "$3" | sed -un '/^== /,$p' | grep --line-buffered -v '^seen ' || true
+        if grep -q '^== ' "$3"; then break; fi
+    done
 }
 
 steps=$(IFS=,; echo "${*:-all}")
@@ -131,4 +136,6 @@ for log in "${logs[@]}"; do
     diff "$first" "$seen" || fail "the kernels differ in what was seen: $first and $seen"
 done
 [ -s "$first" ] || [ "$steps" != all ] || fail "nothing was seen"
-echo "the same on each"
+echo "the same on each:"
+grep -v '^call ' "$first"
+echo "calls: $(sed -n 's/^call .*: \([^ ]*\) .*/\1/p' "$first" | sort -u | tr '\n' ' ')"
