@@ -34,6 +34,7 @@ mod tags;
 mod take;
 
 pub use activity::{ActivityTree, unknown_program};
+pub(crate) use arena::Sizes;
 pub use arena::{Children, ROOT};
 pub use behaviour::{Behaviour, PATH_BYTES_MAX, behaviour};
 pub use interpreters::INTERPRETERS_MAX;
@@ -224,6 +225,21 @@ impl Tree {
     /// Lets another tag stand wherever `local` stood: the workload is known at last.
     pub fn rename_tag(&mut self, local: u16, tag: &TagRef) {
         self.arena.tags.rename(local, tag);
+    }
+
+    /// How large it is, for [`reserve`](Self::reserve).
+    pub(crate) fn sizes(&self) -> Sizes {
+        self.arena.sizes()
+    }
+
+    /// Makes room for other trees of these sizes before they are merged one by one; [`trim`](Self::trim) afterwards.
+    pub(crate) fn reserve(&mut self, sizes: Sizes) {
+        self.arena.reserve(sizes);
+    }
+
+    /// Gives back most of what was reserved and is not used.
+    pub(crate) fn trim(&mut self) {
+        self.arena.trim();
     }
 
     /// Gives back what is reserved and not used.
