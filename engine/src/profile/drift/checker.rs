@@ -181,7 +181,7 @@ impl Checker {
 
     /// What was found, in order.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut lineages = HashMap::new();
+        let mut lineages = Map::default();
         let findings = self.noted.iter().filter(|_| self.compares).filter_map(|((ran, what), noted)| {
             let (kind, subject, detail) = what.told();
             let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
@@ -436,7 +436,7 @@ impl Checker {
     }
 
     /// The programs that led to one, itself included; those that are `known` already are shared.
-    fn lineage_of(&self, ran: Ran, known: &mut HashMap<Ran, profile::Lineage>) -> profile::Lineage {
+    fn lineage_of(&self, ran: Ran, known: &mut Map<Ran, profile::Lineage>) -> profile::Lineage {
         let text = |ran: Ran| match (self.node(ran), ran) {
             (Some(node), _) => self.baseline.leaf_text(node),
             (None, Ran::Novel(number)) => self.programs.get(number).map(|n| n.program.path.clone()).unwrap_or_default(),
