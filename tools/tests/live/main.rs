@@ -14,6 +14,7 @@ mod doctor;
 mod hide;
 mod hostile;
 mod inside;
+mod killed;
 mod learned;
 mod loss;
 mod namespaces;
