@@ -105,7 +105,7 @@ state() (
         find /sys/fs/cgroup -type d | not_beside_ours
         cut -d ' ' -f 2,3 /proc/self/mounts | sed 's/^/mounted: /'
         find /sys/class/net /dev/shm /run/runc /run/crun /run/containerd /run/containers /run/docker /run/libpod \
-            /run/netns /var/lib/containers /var/lib/containerd /var/lib/docker /var/lib/cni
+            /run/netns /etc/cni /var/lib/containers /var/lib/containerd /var/lib/docker /var/lib/cni
         find "${TMPDIR:-/tmp}" -maxdepth 1 \( -name '.tmp*' -o -name 'tmp.*' -o -name '*grove*' \)
         grep -lzsFx "GROVE_TEST_SKIPS=$scratch/skips" /proc/[0-9]*/environ | while read -r file; do
             echo "running: ${file%/environ}: $(tr '\0' ' ' <"${file%environ}cmdline")"

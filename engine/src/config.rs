@@ -154,7 +154,7 @@ variables! {
     /// Memory for the events held for one container
     hold_bytes: usize = "GROVE_HOLD_BYTES", bytes(0, 1 << 30), |_| 8 << 20;
 
-    /// Memory for what one worker holds in all; beyond it the longest wait is given up
+    /// Memory for all held events, at most 1/4 of GROVE_MEMORY_MAX; beyond it the longest wait is given up
     hold_total_bytes: usize = "GROVE_HOLD_TOTAL_BYTES", bytes(0, 64 << 30), |_| 64 << 20;
 
     /// How long they are held, by the events' own clock
@@ -172,20 +172,26 @@ variables! {
     /// Whether a program run with other arguments is another process node
     differentiate_args: bool = "GROVE_DIFFERENTIATE_ARGS", (), |_| false;
 
+    /// Memory for all that is known and held; near it only programs are new, and what is lost is counted
+    memory_max: usize = "GROVE_MEMORY_MAX", bytes(1 << 20, 1 << 46), memory_max, "1/4 of memory, at least 2Mi";
+
     /// Memory for one container's activity tree; beyond it new behaviour is dropped and counted
-    tree_bytes: usize = "GROVE_TREE_BYTES", bytes(64 << 10, 64 << 30), tree_bytes, "1/32 of memory, from 16Mi to 1Gi";
+    tree_bytes: usize = "GROVE_TREE_BYTES", bytes(64 << 10, 64 << 30), tree_bytes,
+        "1/32 of memory, from 16Mi to 1Gi; 1/16 of memory below 256Mi";
 
     /// Longest lineage in an activity tree, from its root down
     lineage_depth: usize = "GROVE_LINEAGE_DEPTH", count(2, 1_024, "nodes"), |_| 256;
 
     /// Running processes tracked in one container
-    processes_max: usize = "GROVE_PROCESSES_MAX", count(16, 1 << 22, "processes"), |_| 65_536;
+    processes_max: usize = "GROVE_PROCESSES_MAX", count(16, 1 << 22, "processes"), processes_max,
+        "one for every 4Ki of memory, from 1024 to 65536";
 
     /// Image tags known to the process at once; containers of further ones are not learned
     tags_max: usize = "GROVE_TAGS_MAX", count(1, 1 << 24, "tags"), |_| 1 << 20;
 
     /// Longest record of a trace; longer ones are rejected
-    record_bytes: usize = "GROVE_RECORD_BYTES", bytes(1 << 10, 1 << 30), |_| 4 << 20;
+    record_bytes: usize = "GROVE_RECORD_BYTES", bytes(1 << 10, 1 << 30), record_bytes,
+        "1/64 of memory, from 256Ki to 4Mi";
 
     /// Memory that reading one profile may take; a larger one is refused
     profile_read_bytes: usize = "GROVE_PROFILE_READ_BYTES", bytes(1 << 20, 1 << 40), profile_read_bytes,
@@ -269,10 +275,32 @@ const CONTAINERD: [&str; 3] = [
     "/var/snap/microk8s/common/run/containerd.sock",
 ];
 
-/// 1/32 of memory in whole MiB, within bounds; the middle of them where the memory is not known.
+/// What is assumed where nobody can say how much memory there is.
+const MEMORY_ASSUMED: u64 = 2 << 30;
+
+/// A share of memory in whole steps, within bounds.
+fn share(host: Host, part: u64, min: u64, max: u64, step: u64) -> usize {
+    let share = host.memory_bytes.unwrap_or(MEMORY_ASSUMED) / part;
+    (share.clamp(min, max) / step * step) as usize
+}
+
+/// A quarter of memory. The rest is for what is not counted: copies for a snapshot and those that arrays make as they
+/// grow, what the allocator has not given back yet, buffers of whatever is read and written, and the program itself.
+fn memory_max(host: Host) -> usize {
+    share(host, 4, 2 << 20, 1 << 46, 1 << 20)
+}
+
 fn tree_bytes(host: Host) -> usize {
-    let share = host.memory_bytes.map_or(64 << 20, |memory| memory / 32);
-    (share.clamp(16 << 20, 1 << 30) >> 20 << 20) as usize
+    let least = share(host, 16, 1 << 20, 16 << 20, 1 << 20);
+    share(host, 32, least as u64, 1 << 30, 1 << 20)
+}
+
+fn processes_max(host: Host) -> usize {
+    share(host, 4 << 10, 1024, 65_536, 1)
+}
+
+fn record_bytes(host: Host) -> usize {
+    share(host, 64, 256 << 10, 4 << 20, 64 << 10)
 }
 
 /// 1/2 of memory in whole MiB: what reading a profile may take is reckoned high, so that it takes less.

@@ -164,6 +164,7 @@ pub mod config;
 pub mod event;
 pub mod export;
 pub mod files;
+pub mod hash;
 pub mod intern;
 pub mod ledger;
 pub mod path;

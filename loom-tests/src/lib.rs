@@ -11,6 +11,8 @@
 //! four threads to go wrong.
 #![cfg(all(loom, test))]
 
+#[path = "../../engine/src/hash.rs"]
+pub mod hash;
 #[path = "../../engine/src/intern/mod.rs"]
 pub mod intern;
 #[path = "../../engine/src/tree/tags.rs"]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueHint};
@@ -11,15 +12,18 @@ use grove::export;
 use grove::intern::Interner;
 use grove::ledger::Ignored;
 use grove::profile::Profile;
-use grove::profile::drift::Baselines;
+use grove::profile::drift::{Baselines, Finding};
 use grove::shard::{Engine, Mode};
 
 use crate::cli::teach;
 use crate::exit::{self, Error, Exit};
 use crate::feed::{self, say};
 use crate::input::InputArgs;
-use crate::output::write_file;
+use crate::output::{self, Output};
 use crate::profiles;
+
+/// Findings are written when their text is so long.
+const TEXT_BYTES: usize = 64 << 10;
 
 /// The command line of `grove check`.
 #[derive(Debug, Args)]
@@ -59,11 +63,7 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
     let snapshot = engine.shutdown();
     fed.summarise(&snapshot);
 
-    let mut text = Vec::new();
-    for finding in &snapshot.findings {
-        export::json_line(finding, &mut text).map_err(|e| Error::failed(e, "please report it"))?;
-    }
-    let shown = write_file(&args.output, &text);
+    let shown = write_findings(&args.output, &snapshot.findings);
     if snapshot.findings_suppressed > 0 {
         say(&format!("{} more findings were only counted", snapshot.findings_suppressed));
     }
@@ -76,6 +76,20 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
         .and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
     Ok(if snapshot.findings.is_empty() { Exit::Done } else { Exit::Found })
+}
+
+/// Writes findings one by one: a text of all would take as much memory again.
+fn write_findings(path: &Path, findings: &[Finding]) -> Result<(), Error> {
+    let mut out = Output::open(path)?;
+    let mut text = Vec::new();
+    for finding in findings {
+        export::json_line(finding, &mut text).map_err(|e| Error::failed(e, "please report it"))?;
+        if text.len() > TEXT_BYTES {
+            out.write_all(&text).map_err(|e| output::failed(path, e))?;
+            text.clear();
+        }
+    }
+    out.write_all(&text).and_then(|()| out.flush()).and_then(|()| out.keep()).map_err(|e| output::failed(path, e))
 }
 
 /// The profiles by image; those of one image are merged.

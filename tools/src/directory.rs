@@ -112,16 +112,16 @@ impl Directory {
         {
             self.go_on(&image, &name, config)?;
         }
-        let doc = match self.before.as_ref().and_then(|all| all.get(&image)) {
-            None => profile.to_doc(),
+        let whole = match self.before.as_ref().and_then(|all| all.get(&image)) {
+            None => None,
             Some(before) => {
                 let mut whole = before.clone();
                 whole.merge(profile).map_err(|e| profiles::unmergeable(&path, e))?;
-                whole.to_doc()
+                Some(whole)
             }
         };
         let written = self.folder.create(OsStr::new(&name)).and_then(|file| {
-            let file = grove::profile::write_into(file, &doc)?;
+            let file = grove::profile::write_into(file, whole.as_ref().unwrap_or(profile))?;
             let identity = file.identity()?;
             file.put().map(|()| identity)
         });

@@ -49,7 +49,7 @@ pub(crate) fn all(args: &InputArgs, config: &Config, engine: &Engine) -> Summary
             }
         }
     }
-    engine.name_recording(unnamed, &hash.to_string());
+    engine.name_recording(unnamed, &hash.name());
     summary.elapsed = start.elapsed();
     summary
 }
@@ -196,9 +196,18 @@ pub(crate) fn failures(snapshot: &Snapshot) -> Result<(), Error> {
 /// Says how often a limit was reached that cost no event, and so is in no ledger.
 pub(crate) fn tell_limits(limits: &Limits) {
     let reached = [
-        (limits.containers_let_go, "containers were taken for stopped: a worker knew too many (GROVE_WORKERS)"),
+        (
+            limits.containers_let_go,
+            "containers were taken for stopped: there were too many, or too little memory (GROVE_MEMORY_MAX)",
+        ),
+        (limits.containers_forgotten, "stopped containers were forgotten: what is told of them later is <unknown>'s"),
         (limits.processes_forgotten, "processes or working directories were forgotten (GROVE_PROCESSES_MAX)"),
         (limits.holds_cut_short, "containers were learned before they were named (GROVE_HOLD_TOTAL_BYTES)"),
+        (
+            limits.snapshots_left_out,
+            "times profiles were not written while learning: too little memory (GROVE_MEMORY_MAX)",
+        ),
+        (limits.memory_refused, "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX)"),
     ];
     for (count, what) in reached {
         if count > 0 {

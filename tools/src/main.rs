@@ -41,6 +41,9 @@ use exit::{Error, Exit};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// With less memory than this, huge pages take more of it than they are worth.
+const SMALL: usize = 256 << 20;
+
 fn main() -> ExitCode {
     exit::finish(run())
 }
@@ -52,6 +55,10 @@ fn run() -> Result<Exit, Error> {
     global.override_variables(&mut config)?;
     logging::start(&config);
     interrupt::survive_file_size_limit();
+    if config.memory_max < SMALL {
+        // They may be had a few kilobytes at a time, and take two megabytes each. Where it cannot be said, they stay.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
+    }
     match command {
         Command::Run(args) => run::run(&args, &mut config),
         Command::Record(args) => record::run(&args, &mut config),

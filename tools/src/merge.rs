@@ -52,7 +52,6 @@ pub(crate) fn run(args: &MergeArgs, config: &Config) -> Result<Exit, Error> {
         }
         merged.merge(&profile).map_err(|e| profiles::unmergeable(path, e))?;
     }
-    grove::profile::write(&args.output, &merged.to_doc())
-        .map_err(|e| Error::failed(e, "what was there before is as it was"))?;
+    grove::profile::write(&args.output, &merged).map_err(|e| Error::failed(e, "what was there before is as it was"))?;
     Ok(Exit::Done)
 }

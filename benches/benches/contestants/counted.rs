@@ -5,6 +5,8 @@
 //! behind. That costs it nothing here.) papaya has no lock: there an entry whose count is zero stays dead, and is removed
 //! by its address by whoever comes first, so never its successor.
 
+#![allow(clippy::disallowed_types)] // peers hash as whoever writes them would have them hash
+
 use crate::measure::Interning;
 use dashmap::DashMap;
 use std::collections::HashMap;

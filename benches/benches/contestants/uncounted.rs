@@ -1,5 +1,7 @@
 //! Contestants that bound the field: nothing shared, and nothing given back.
 
+#![allow(clippy::disallowed_types)] // as in `counted`
+
 use super::grove::TAGS_OF_TREE;
 use crate::measure::Interning;
 use std::hint::black_box;

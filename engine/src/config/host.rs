@@ -10,8 +10,8 @@ use std::path::{Component, Path, PathBuf};
 pub struct Host {
     /// Processors, at least 1: the affinity mask and a cgroup's CPU quota taken into account.
     pub cores: usize,
-    /// Memory in bytes: the least of the machine's and of the cgroup limits above this process; `None` where neither
-    /// can be read.
+    /// Memory in bytes: the least of the machine's, of the cgroup limits above this process, and of its own limits of
+    /// address space and data; `None` where none of them can be read.
     pub memory_bytes: Option<u64>,
 }
 
@@ -29,7 +29,17 @@ impl Host {
 fn memory_bytes(root: &Path) -> Option<u64> {
     let cgroups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let limits = cgroups.lines().filter_map(|line| cgroup_limit(root, line));
-    limits.chain(machine_memory(root)).min()
+    limits.chain(own_limits(root)).chain(machine_memory(root)).min()
+}
+
+/// What `ulimit -v` and `ulimit -d` leave to this process, by `/proc/self/limits`: beyond, an allocation fails.
+fn own_limits(root: &Path) -> Vec<u64> {
+    let limits = fs::read_to_string(root.join("proc/self/limits")).unwrap_or_default();
+    let soft = |line: &str| {
+        let values = ["Max address space", "Max data size"].into_iter().find_map(|name| line.strip_prefix(name))?;
+        values.split_ascii_whitespace().next()?.parse().ok()
+    };
+    limits.lines().filter_map(soft).collect()
 }
 
 /// `MemTotal` of `/proc/meminfo`.
@@ -113,6 +123,27 @@ mod tests {
         let limit = ("sys/fs/cgroup/a/memory.max", "3000");
         check(&[MEMINFO, limit, ("proc/self/cgroup", "\n:\n0:\n0::\nx\n0::/../../a\n")], Some(3000));
         check(&[MEMINFO, limit, ("proc/self/cgroup", "0::/a"), ("sys/fs/cgroup/memory.max", "-1")], Some(3000));
+    }
+
+    #[test]
+    fn a_limit_of_the_process_itself_counts() {
+        let limits = |space: &str, data: &str| {
+            format!(
+                "Limit                     Soft Limit           Hard Limit           Units\n\
+                 Max cpu time              5                    unlimited            seconds\n\
+                 Max data size             {data:<20} unlimited            bytes\n\
+                 Max address space         {space:<20} 9000                 bytes\n"
+            )
+        };
+        for (space, data, expected) in [
+            ("unlimited", "unlimited", 1_024_000),
+            ("4000", "unlimited", 4000),
+            ("unlimited", "3000", 3000),
+            ("4000", "3000", 3000),
+            ("9999999999", "9999999999", 1_024_000),
+        ] {
+            check(&[MEMINFO, ("proc/self/limits", &limits(space, data))], Some(expected));
+        }
     }
 
     #[test]

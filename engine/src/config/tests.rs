@@ -44,12 +44,22 @@ fn defaults_are_allowed_on_any_host() {
 fn defaults_grow_with_the_host() {
     for (memory_bytes, expected) in [
         (None, 64 << 20),
-        (Some(64 << 20), 16 << 20),
+        (Some(64 << 20), 4 << 20),
+        (Some(256 << 20), 16 << 20),
         (Some(4 << 30), 128 << 20),
         (Some((4 << 30) + 12_345), 128 << 20),
         (Some(1 << 40), 1 << 30),
     ] {
         assert_eq!(Config::for_host(Host { cores: 1, memory_bytes }).tree_bytes, expected, "{memory_bytes:?}");
+    }
+    for (memory_bytes, expected) in [
+        (None, (512 << 20, 65_536, 4 << 20)),
+        (Some(1 << 20), (2 << 20, 1024, 256 << 10)),
+        (Some(64 << 20), (16 << 20, 16_384, 1 << 20)),
+        (Some(8 << 30), (2 << 30, 65_536, 4 << 20)),
+    ] {
+        let config = Config::for_host(Host { cores: 1, memory_bytes });
+        assert_eq!((config.memory_max, config.processes_max, config.record_bytes), expected, "{memory_bytes:?}");
     }
     assert_eq!(Config::for_host(Host { cores: 12, memory_bytes: None }).workers, 12);
     assert_eq!(Config::for_host(Host { cores: 1000, memory_bytes: None }).workers, 256);
@@ -78,6 +88,7 @@ fn every_variable_reaches_its_field() {
         ("GROVE_PEER_FANOUT", "6"),
         ("GROVE_PATH_PROTECT", "/srv:/opt/keys"),
         ("GROVE_DIFFERENTIATE_ARGS", "yes"),
+        ("GROVE_MEMORY_MAX", "1Mi"),
         ("GROVE_TREE_BYTES", "64Ki"),
         ("GROVE_LINEAGE_DEPTH", "7"),
         ("GROVE_PROCESSES_MAX", "16"),
@@ -120,6 +131,7 @@ fn every_variable_reaches_its_field() {
         peer_fanout: 6,
         path_protect: vec!["/srv".to_owned(), "/opt/keys".to_owned()],
         differentiate_args: true,
+        memory_max: 1 << 20,
         tree_bytes: 64 << 10,
         lineage_depth: 7,
         processes_max: 16,

@@ -51,7 +51,9 @@ pub(super) mod map {
     use super::{Arc, Entries, Hashed, Index, TagId, Text};
     use papaya::{Equivalent, HashMap, ResizeMode};
     use seize::Collector;
-    use std::hash::{BuildHasherDefault, Hash, Hasher};
+    #[allow(clippy::disallowed_types)]
+    use std::hash::BuildHasherDefault;
+    use std::hash::{Hash, Hasher};
 
     /// Room for this many tags from the start: a map that is growing answers more slowly.
     const ROOM: usize = 2048;
@@ -108,6 +110,7 @@ pub(super) mod map {
         }
     }
 
+    #[allow(clippy::disallowed_types)] // no hash function: the hash has a key already
     type Hashes = BuildHasherDefault<AsItIs>;
 
     /// papaya.

@@ -37,13 +37,13 @@ mod word;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+use crate::hash::Keyed;
 use index::{Chosen, Entries, Hashed, Index};
 use recent::Recent;
 use slot::Slots;
 use stats::Counters;
 use std::cell::OnceCell;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 use sync::{STRIPES, fault};
 use text::Text;
@@ -92,7 +92,7 @@ struct Inner {
     slots: Slots,
     counters: Counters,
     limit: usize,
-    hasher: sync::Hash,
+    hasher: Keyed,
 }
 
 /// A stake in an interner: what lives in it holds one of a few, that of the thread that brought it in, so that
@@ -121,7 +121,7 @@ impl Interner {
             slots: Slots::new(limit, generation),
             counters: Counters::default(),
             limit,
-            hasher: sync::Hash::default(),
+            hasher: Keyed::default(),
         });
         let shares = std::array::from_fn(|stripe| Arc::new(Share { inner: inner.clone(), stripe }));
         Self { house: Arc::new(House { inner, shares }) }
@@ -233,7 +233,7 @@ impl fmt::Debug for Interner {
 
 impl Inner {
     fn hashed<'a>(&self, text: &'a str) -> Hashed<'a> {
-        Hashed { hash: self.hasher.hash_one(text), text: text.as_bytes() }
+        Hashed { hash: self.hasher.bytes(text.as_bytes()), text: text.as_bytes() }
     }
 
     /// The references to a tag that is held.

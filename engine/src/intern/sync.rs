@@ -216,9 +216,6 @@ mod plain {
     }
     pub(in super::super) use thread_constant;
 
-    /// Tags are chosen by others: their hashes are to be of this process alone.
-    pub type Hash = foldhash::fast::RandomState;
-
     /// Where models let a thread panic.
     pub fn reserved(_: &str) {}
 
@@ -263,9 +260,6 @@ mod modelled {
         };
     }
     pub(in super::super) use thread_constant;
-
-    /// The same in every execution.
-    pub type Hash = foldhash::fast::FixedState;
 
     /// The text with which a thread panics while it has a slot and nobody lives in it.
     pub const PANICS_EARLY: &str = "panics early";

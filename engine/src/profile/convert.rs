@@ -33,6 +33,16 @@ pub enum TakeError {
     },
 }
 
+/// The leaves of one process by their kinds.
+#[derive(Default)]
+pub(super) struct Leaves {
+    pub files: Vec<NodeId>,
+    pub dns: Vec<NodeId>,
+    pub sockets: Vec<NodeId>,
+    pub syscalls: Vec<NodeId>,
+    pub capabilities: Vec<NodeId>,
+}
+
 /// What is written of a pattern beside its text.
 #[derive(Default)]
 struct PatternDoc {
@@ -88,7 +98,7 @@ impl Tree {
         spans
     }
 
-    fn seen_doc(&self, records: impl Iterator<Item = (u16, Span)>) -> Seen {
+    pub(super) fn seen_doc(&self, records: impl Iterator<Item = (u16, Span)>) -> Seen {
         records
             .filter_map(|(tag, span)| Some((self.tag_text(tag)?.to_owned(), [Time(span.first), Time(span.last)])))
             .collect()
@@ -99,11 +109,29 @@ impl Tree {
     }
 
     fn process_doc(&self, id: NodeId, seen: Seen, children: Vec<ProcessDoc>) -> ProcessDoc {
+        let leaves = self.sorted_leaves(id);
+        ProcessDoc {
+            files: leaves.files.iter().map(|leaf| self.file_doc(*leaf)).collect(),
+            dns: leaves.dns.iter().map(|leaf| self.dns_doc(*leaf)).collect(),
+            sockets: leaves.sockets.iter().map(|leaf| self.socket_doc(*leaf)).collect(),
+            syscalls: leaves.syscalls.iter().map(|leaf| self.syscall_doc(*leaf)).collect(),
+            capabilities: leaves.capabilities.iter().map(|leaf| self.capability_doc(*leaf)).collect(),
+            children,
+            ..self.process_head(id, seen)
+        }
+    }
+
+    /// A process without what is below it.
+    pub(super) fn process_head(&self, id: NodeId, seen: Seen) -> ProcessDoc {
         let node = self.node(id);
         let path = self.leaf_text(id);
         let ProgramKey { argv0, argv } = self.program_key(id);
         let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(id, &path);
-        let mut doc = ProcessDoc {
+        let mut interpreters: Vec<String> = self.interpreters(id).map(str::to_owned).collect();
+        interpreters.sort_unstable();
+        let mut uids: Vec<u32> = self.numbers(id, Kind::Uid).collect();
+        uids.sort_unstable();
+        ProcessDoc {
             pattern: is_pattern(&path),
             path,
             distinct,
@@ -112,72 +140,134 @@ impl Tree {
             argv0,
             argv,
             exec_chain: node.has(Flags::EXEC_CHAIN),
+            interpreters,
             fileless: node.has(Flags::FILELESS),
             upper_layer: node.has(Flags::UPPER_LAYER),
-            uids: self.numbers(id, Kind::Uid).collect(),
+            uids,
             seen,
-            children,
             ..ProcessDoc::default()
-        };
-        doc.uids.sort_unstable();
-        for leaf in self.leaves_of(id) {
-            self.leaf_doc(leaf, &mut doc);
         }
-        doc.files.sort_by(|a, b| a.path.cmp(&b.path));
-        doc.dns.sort_by(|a, b| a.name.cmp(&b.name));
-        let key = |s: &SocketDoc| (s.op.clone(), s.family.clone(), s.proto.clone(), s.addr.clone(), s.port);
-        doc.sockets.sort_by_cached_key(key);
-        doc.syscalls.sort_by(|a, b| (&a.name, a.nr).cmp(&(&b.name, b.nr)));
-        doc.capabilities.sort_by(|a, b| (&a.name, a.used).cmp(&(&b.name, b.used)));
-        doc
     }
 
-    fn leaf_doc(&self, leaf: NodeId, doc: &mut ProcessDoc) {
-        let node = self.node(leaf);
-        let seen = self.leaf_seen(leaf);
-        match node.kind() {
-            Kind::FilePath => {
-                let path = self.leaf_text(leaf);
-                let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(leaf, &path);
-                let (pattern, access) = (is_pattern(&path), access_name(node.flags()).to_owned());
-                doc.files.push(FileDoc { path, access, pattern, distinct, exemplars, learned, seen });
+    /// What processes are sorted by.
+    pub(super) fn process_order(&self, id: NodeId) -> impl Ord + use<> {
+        let ProgramKey { argv0, argv } = self.program_key(id);
+        (self.leaf_text(id), argv0, argv)
+    }
+
+    /// The leaves of a process, each kind in the order in which it is written.
+    pub(super) fn sorted_leaves(&self, process: NodeId) -> Leaves {
+        let mut leaves = Leaves { files: self.sorted_files(process), ..Leaves::default() };
+        let mut stack: Vec<NodeId> = self.children(process).collect();
+        while let Some(id) = stack.pop() {
+            let node = self.node(id);
+            let list = match node.kind() {
+                Kind::Process | Kind::ExecPath | Kind::FilePath => continue,
+                Kind::DnsLabel => &mut leaves.dns,
+                Kind::UnixPath | Kind::Peer => &mut leaves.sockets,
+                Kind::Syscall => &mut leaves.syscalls,
+                Kind::Capability => &mut leaves.capabilities,
+                Kind::Root | Kind::Sockets | Kind::Uid | Kind::Qtype | Kind::Interpreter => {
+                    stack.extend(self.children(id));
+                    continue;
+                }
+            };
+            if node.is_seen() {
+                list.push(id);
             }
-            Kind::DnsLabel => {
-                let name = self.leaf_text(leaf);
-                let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(leaf, &name);
-                let mut qtypes: Vec<String> =
-                    self.numbers(leaf, Kind::Qtype).map(|n| qtype_name(n as u16).into_owned()).collect();
-                qtypes.sort_unstable();
-                let pattern = is_pattern(&name);
-                doc.dns.push(DnsDoc { name, qtypes, pattern, distinct, exemplars, learned, seen });
-            }
-            Kind::UnixPath | Kind::Peer => {
-                let key = self.socket_key(leaf);
-                let addr = self.leaf_text(leaf);
-                let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(leaf, &addr);
-                let wide = node.kind() == Kind::Peer && !matches!(self.address(leaf), Address::Host(_));
-                doc.sockets.push(SocketDoc {
-                    op: key.op.name().to_owned(),
-                    family: key.family.name().to_owned(),
-                    proto: key.proto.map(|p| p.name().to_owned()),
-                    pattern: wide || (node.kind() == Kind::UnixPath && is_pattern(&addr)),
-                    addr,
-                    port: key.port,
-                    distinct,
-                    exemplars,
-                    learned,
-                    seen,
-                });
-            }
-            Kind::Syscall => {
-                doc.syscalls.push(SyscallDoc { name: syscall_text(node.name), nr: node.name, seen });
-            }
-            Kind::Capability => {
-                let name = capability_name((node.name / 2) as u8).into_owned();
-                doc.capabilities.push(CapabilityDoc { name, used: node.name % 2 == 1, seen });
-            }
-            _ => {}
+            stack.extend(self.children(id));
         }
+        leaves.dns.sort_by_cached_key(|leaf| self.leaf_text(*leaf));
+        leaves.sockets.sort_by_cached_key(|leaf| {
+            let SocketKey { op, family, proto, port, .. } = self.socket_key(*leaf);
+            (op.name(), family.name(), proto.map(Proto::name), self.leaf_text(*leaf), port)
+        });
+        leaves.syscalls.sort_by_cached_key(|leaf| (syscall_text(self.node(*leaf).name), self.node(*leaf).name));
+        let capability = |leaf: &NodeId| self.node(*leaf).name;
+        leaves.capabilities.sort_by_cached_key(|leaf| {
+            (capability_name((capability(leaf) / 2) as u8).into_owned(), capability(leaf) % 2 == 1)
+        });
+        leaves
+    }
+
+    /// The files of a process in the order of their paths, which are not spelled out for it: one directory after the
+    /// other. A directory is sorted with the slash behind its name, since `a-b` comes before `a/b`.
+    fn sorted_files(&self, process: NodeId) -> Vec<NodeId> {
+        const DIRECTORY: NodeId = 1 << 31;
+        let bytes = |entry: NodeId| {
+            let slash = (entry & DIRECTORY != 0).then_some(b'/');
+            self.component(entry & !DIRECTORY).bytes().chain(slash)
+        };
+        let entries = |of: NodeId| {
+            let mut entries = Vec::new();
+            for id in self.children(of).filter(|id| self.node(*id).kind() == Kind::FilePath) {
+                entries.extend(self.node(id).is_seen().then_some(id));
+                entries.extend(
+                    self.children(id).any(|id| self.node(id).kind() == Kind::FilePath).then_some(id | DIRECTORY),
+                );
+            }
+            // The last one is done first.
+            entries.sort_unstable_by(|a, b| bytes(*b).cmp(bytes(*a)));
+            entries
+        };
+        let mut sorted = Vec::new();
+        let mut open = entries(process);
+        while let Some(entry) = open.pop() {
+            if entry & DIRECTORY == 0 {
+                sorted.push(entry);
+            } else {
+                open.append(&mut entries(entry & !DIRECTORY));
+            }
+        }
+        sorted
+    }
+
+    pub(super) fn file_doc(&self, leaf: NodeId) -> FileDoc {
+        let path = self.leaf_text(leaf);
+        let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(leaf, &path);
+        let (pattern, access) = (is_pattern(&path), access_name(self.node(leaf).flags()).to_owned());
+        FileDoc { path, access, pattern, distinct, exemplars, learned, seen: self.leaf_seen(leaf) }
+    }
+
+    pub(super) fn dns_doc(&self, leaf: NodeId) -> DnsDoc {
+        let name = self.leaf_text(leaf);
+        let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(leaf, &name);
+        let mut qtypes: Vec<String> =
+            self.numbers(leaf, Kind::Qtype).map(|n| qtype_name(n as u16).into_owned()).collect();
+        qtypes.sort_unstable();
+        let pattern = is_pattern(&name);
+        DnsDoc { name, qtypes, pattern, distinct, exemplars, learned, seen: self.leaf_seen(leaf) }
+    }
+
+    pub(super) fn socket_doc(&self, leaf: NodeId) -> SocketDoc {
+        let kind = self.node(leaf).kind();
+        let key = self.socket_key(leaf);
+        let addr = self.leaf_text(leaf);
+        let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(leaf, &addr);
+        let wide = kind == Kind::Peer && !matches!(self.address(leaf), Address::Host(_));
+        SocketDoc {
+            op: key.op.name().to_owned(),
+            family: key.family.name().to_owned(),
+            proto: key.proto.map(|p| p.name().to_owned()),
+            pattern: wide || (kind == Kind::UnixPath && is_pattern(&addr)),
+            addr,
+            port: key.port,
+            distinct,
+            exemplars,
+            learned,
+            seen: self.leaf_seen(leaf),
+        }
+    }
+
+    pub(super) fn syscall_doc(&self, leaf: NodeId) -> SyscallDoc {
+        let nr = self.node(leaf).name;
+        SyscallDoc { name: syscall_text(nr), nr, seen: self.leaf_seen(leaf) }
+    }
+
+    pub(super) fn capability_doc(&self, leaf: NodeId) -> CapabilityDoc {
+        let number = self.node(leaf).name;
+        let name = capability_name((number / 2) as u8).into_owned();
+        CapabilityDoc { name, used: number % 2 == 1, seen: self.leaf_seen(leaf) }
     }
 
     fn numbers(&self, id: NodeId, kind: Kind) -> impl Iterator<Item = u32> {
@@ -236,7 +326,7 @@ impl Tree {
 
     /// Adds a process without those below it. Errors have their place within it.
     fn take_one(&mut self, parent: NodeId, doc: &ProcessDoc, interner: &Interner) -> Result<NodeId, TakeError> {
-        let sketch = sketch_from(Kind::ExecPath, &doc.path, &doc.exemplars);
+        let sketch = sketch_from(Kind::ExecPath, &doc.path, &doc.exemplars, doc.distinct);
         let names = learned(Kind::ExecPath, &doc.path, &doc.exemplars, &doc.learned);
         let key = ProgramKey { argv0: doc.argv0.clone(), argv: doc.argv.clone() };
         let process = self.take_process(parent, &names, &key, sketch.as_ref());
@@ -250,6 +340,9 @@ impl Tree {
         for uid in &doc.uids {
             self.take_number(process, Kind::Uid, *uid);
         }
+        for interpreter in &doc.interpreters {
+            self.keep_interpreter(process, interpreter);
+        }
         self.take_leaf_docs(process, doc, interner)?;
         Ok(process)
     }
@@ -257,7 +350,7 @@ impl Tree {
     fn take_leaf_docs(&mut self, process: NodeId, doc: &ProcessDoc, interner: &Interner) -> Result<(), TakeError> {
         for (i, file) in doc.files.iter().enumerate() {
             let names = learned(Kind::FilePath, &file.path, &file.exemplars, &file.learned);
-            let sketch = sketch_from(Kind::FilePath, &file.path, &file.exemplars);
+            let sketch = sketch_from(Kind::FilePath, &file.path, &file.exemplars, file.distinct);
             let leaf = self.take_path(process, Kind::FilePath, &names, sketch.as_ref());
             let (read, write) = match file.access.as_str() {
                 "r" => (true, false),
@@ -272,7 +365,7 @@ impl Tree {
         }
         for (i, dns) in doc.dns.iter().enumerate() {
             let names = learned(Kind::DnsLabel, &dns.name, &dns.exemplars, &dns.learned);
-            let sketch = sketch_from(Kind::DnsLabel, &dns.name, &dns.exemplars);
+            let sketch = sketch_from(Kind::DnsLabel, &dns.name, &dns.exemplars, dns.distinct);
             let leaf = self.take_path(process, Kind::DnsLabel, &names, sketch.as_ref());
             for qtype in &dns.qtypes {
                 let number = qtype_number(qtype)
@@ -322,7 +415,7 @@ impl Tree {
         let key = SocketKey::new(op, family, proto, doc.port);
         if family == Family::Unix {
             let names = learned(Kind::UnixPath, &doc.addr, &doc.exemplars, &doc.learned);
-            let sketch = sketch_from(Kind::UnixPath, &doc.addr, &doc.exemplars);
+            let sketch = sketch_from(Kind::UnixPath, &doc.addr, &doc.exemplars, doc.distinct);
             return Ok(self.take_unix(process, key, &names, sketch.as_ref()));
         }
         let address = if doc.addr == "*" {
@@ -381,7 +474,9 @@ fn fixed_prefix(kind: Kind, path: &str) -> &str {
     path.get(..end).unwrap_or_default()
 }
 
-fn sketch_from(kind: Kind, path: &str, exemplars: &[String]) -> Option<Sketch> {
+/// The sample that was written, taken again: what a profile says that was written before samples were taken as they are
+/// now is a sample of a sample, and only `distinct` says of how many.
+fn sketch_from(kind: Kind, path: &str, exemplars: &[String], distinct: u64) -> Option<Sketch> {
     if exemplars.is_empty() {
         return None;
     }
@@ -390,6 +485,7 @@ fn sketch_from(kind: Kind, path: &str, exemplars: &[String]) -> Option<Sketch> {
     for name in exemplars {
         sketch.insert(&format!("{prefix}{name}"));
     }
+    sketch.tell(distinct);
     Some(sketch)
 }
 

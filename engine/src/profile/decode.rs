@@ -92,7 +92,7 @@ pub fn decode_within(bytes: &[u8], memory_max: usize) -> Result<ProfileDoc, Deco
 const TOP: [&str; 7] = ["format", "version", "image", "completeness", "tags", "ledgers", "processes"];
 
 /// The fields of a process that are read. The first [`REQUIRED`] must be there.
-const PROCESS: [&str; 18] = [
+const PROCESS: [&str; 19] = [
     "path",
     "exec_chain",
     "uids",
@@ -109,6 +109,7 @@ const PROCESS: [&str; 18] = [
     "distinct",
     "exemplars",
     "learned",
+    "interpreter",
     "fileless",
     "upper_layer",
 ];
@@ -342,6 +343,10 @@ fn read_field(process: &mut ProcessDoc, name: &str, text: &[u8]) -> Result<(), F
         "argv0" => process.argv0 = typed(text)?,
         "argv" => process.argv = typed(text)?,
         "exec_chain" => process.exec_chain = typed(text)?,
+        "interpreter" => {
+            let several = text.trim_ascii_start().starts_with(b"[");
+            process.interpreters = if several { typed(text)? } else { vec![typed(text)?] };
+        }
         "fileless" => process.fileless = typed(text)?,
         "upper_layer" => process.upper_layer = typed(text)?,
         "uids" => process.uids = typed(text)?,

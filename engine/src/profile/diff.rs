@@ -131,7 +131,7 @@ pub fn diff(a: &ProfileDoc, b: &ProfileDoc) -> Vec<Difference> {
 
 /// What the tag `old` of `profile` did that `new` did not, and the other way round, in the order of [`diff`].
 ///
-/// Access, query types and user ids are not kept by tag and so never differ. A tag that the profile does not know
+/// Access, query types, user ids and interpreters are not kept by tag and so never differ. A tag that the profile does not know
 /// did nothing.
 pub fn diff_tags(profile: &ProfileDoc, old: &str, new: &str) -> Vec<Difference> {
     compare([View { profile, tag: Some(old) }, View { profile, tag: Some(new) }])
@@ -270,13 +270,16 @@ impl Entry for ProcessDoc {
     fn detail(same: &[&Self]) -> String {
         let uids: BTreeSet<u32> = same.iter().flat_map(|process| &process.uids).copied().collect();
         let uids = if uids.is_empty() { None } else { Some(format!("uid {}", join(uids, ", "))) };
+        let interpreters: BTreeSet<&String> = same.iter().flat_map(|process| &process.interpreters).collect();
+        let interpreters =
+            if interpreters.is_empty() { None } else { Some(format!("run by {}", join(interpreters, ", "))) };
         let flag = |name: &str, is: fn(&Self) -> bool| same.iter().any(|process| is(process)).then(|| name.to_owned());
         let flags = [
             flag("exec chain", |process| process.exec_chain),
             flag("fileless", |process| process.fileless),
             flag("upper layer", |process| process.upper_layer),
         ];
-        join(uids.into_iter().chain(flags.into_iter().flatten()), "; ")
+        join(interpreters.into_iter().chain(uids).chain(flags.into_iter().flatten()), "; ")
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Finding {
     pub image: String,
     /// Image tag.
     pub tag: String,
-    /// `exec`, `uid`, `open`, `connect`, `bind`, `dns`, `syscall` or `capability`.
+    /// `exec`, `uid`, `interpreter`, `open`, `connect`, `bind`, `dns`, `syscall` or `capability`.
     pub kind: &'static str,
     /// Why it is reported.
     pub reason: Reason,
@@ -86,12 +86,19 @@ pub enum Reason {
 }
 
 impl Finding {
-    /// By time; what happened at one time by container, kind, subject and the rest.
+    /// By time; what happened at one time by container, kind, subject and the rest. Equal are only findings that are the
+    /// same in everything.
     pub fn cmp_order(&self, other: &Self) -> Ordering {
         fn key(f: &Finding) -> impl Ord + '_ {
-            (f.ts, &f.container, f.kind, &f.subject, &f.detail, &f.lineage, f.reason)
+            let what = (f.ts, &f.container, f.kind, &f.subject, &f.detail, &f.lineage, f.reason);
+            (what, &f.image, &f.tag, f.pid, f.count)
         }
         key(self).cmp(&key(other))
+    }
+
+    /// Whether it tells of a program that was run, and not of what one did.
+    pub(crate) fn is_of_program(&self) -> bool {
+        matches!(self.kind, "exec" | "interpreter")
     }
 
     /// Bytes of memory it takes, about.

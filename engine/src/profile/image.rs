@@ -28,10 +28,15 @@ pub struct Profile {
 impl Profile {
     /// A profile of an image of which nothing is known.
     pub fn new(image: &str, rules: Arc<Rules>) -> Self {
+        Self::of_tree(image, Tree::new(rules))
+    }
+
+    /// A profile of an image of which a tree is known.
+    pub(crate) fn of_tree(image: &str, tree: Tree) -> Self {
         Self {
             image: image.to_owned(),
             partial: false,
-            tree: Arc::new(Tree::new(rules)),
+            tree: Arc::new(tree),
             ledgers: BTreeMap::new(),
             states: BTreeMap::new(),
         }
@@ -95,8 +100,18 @@ impl Profile {
         Ok(())
     }
 
-    /// As it is written.
+    /// As it is written, as a whole: some 1,000 bytes an entry. [`encode`](super::encode()) needs none of it.
     pub fn to_doc(&self) -> ProfileDoc {
+        ProfileDoc {
+            image: self.image.clone(),
+            partial: self.partial,
+            tags: self.tag_docs(),
+            ledgers: self.ledgers.clone(),
+            processes: self.tree.to_docs(),
+        }
+    }
+
+    pub(super) fn tag_docs(&self) -> BTreeMap<String, TagDoc> {
         let tags = self.tree.tag_spans().into_iter().map(|(tag, span)| {
             let state = self
                 .states
@@ -105,13 +120,7 @@ impl Profile {
                 .unwrap_or_else(|| CLASSES.iter().map(|class| ((*class).to_owned(), State::Learning)).collect());
             (tag, TagDoc { first_seen: Time(span.first), last_seen: Time(span.last), state })
         });
-        ProfileDoc {
-            image: self.image.clone(),
-            partial: self.partial,
-            tags: tags.collect(),
-            ledgers: self.ledgers.clone(),
-            processes: self.tree.to_docs(),
-        }
+        tags.collect()
     }
 
     /// The profile that a document states, its tags known to `interner`.

@@ -29,7 +29,7 @@ pub use doc::{
     CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, Stats,
     SyscallDoc, TagDoc, VERSION,
 };
-pub use encode::encode;
+pub use encode::{Encode, encode};
 pub use image::{CLASSES, Profile};
 pub use name::file_name;
 pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_file, read_within, write, write_into};

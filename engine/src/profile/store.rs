@@ -18,7 +18,7 @@ use flate2::write::GzEncoder;
 
 use super::decode::{DecodeError, decode_within};
 use super::doc::ProfileDoc;
-use super::encode::encode;
+use super::encode::{Encode, encode};
 use crate::files::{Named, NewFile, named};
 use crate::text::Visible;
 
@@ -158,10 +158,10 @@ pub fn read_file(file: File, path: &Path, memory_max: usize) -> Result<ProfileDo
 ///
 /// # Errors
 /// Whatever the file system answers, and a target that is not a regular file.
-pub fn write(path: &Path, doc: &ProfileDoc) -> Result<(), WriteError> {
+pub fn write(path: &Path, profile: &impl Encode) -> Result<(), WriteError> {
     let written = named(path).and_then(|target| match target {
         Named::Stream => Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file")),
-        Named::File(folder, name) => fill(folder.create(&name)?, path.extension(), doc)?.keep(),
+        Named::File(folder, name) => fill(folder.create(&name)?, path.extension(), profile)?.keep(),
     });
     written.map_err(|source| WriteError { path: path.to_owned(), source })
 }
@@ -170,25 +170,25 @@ pub fn write(path: &Path, doc: &ProfileDoc) -> Result<(), WriteError> {
 ///
 /// # Errors
 /// Whatever the file system answers.
-pub fn write_into(file: NewFile, doc: &ProfileDoc) -> io::Result<NewFile> {
-    fill(file, None, doc)
+pub fn write_into(file: NewFile, profile: &impl Encode) -> io::Result<NewFile> {
+    fill(file, None, profile)
 }
 
-fn fill(file: NewFile, extension: Option<&OsStr>, doc: &ProfileDoc) -> io::Result<NewFile> {
+fn fill(file: NewFile, extension: Option<&OsStr>, profile: &impl Encode) -> io::Result<NewFile> {
     let mut out = BufWriter::with_capacity(1 << 16, file);
     match extension.and_then(OsStr::to_str) {
         Some("gz") => {
             let mut gzip = GzEncoder::new(&mut out, Compression::default());
-            encode(doc, &mut gzip)?;
+            encode(profile, &mut gzip)?;
             gzip.finish()?;
         }
         Some("zst") => {
             let mut zstd = zstd::Encoder::new(&mut out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
             zstd.include_checksum(true)?;
-            encode(doc, &mut zstd)?;
+            encode(profile, &mut zstd)?;
             zstd.finish()?;
         }
-        _ => encode(doc, &mut out)?,
+        _ => encode(profile, &mut out)?,
     }
     out.into_inner().map_err(io::IntoInnerError::into_error)
 }

@@ -3,7 +3,7 @@
 use super::images::Ledgers;
 use crate::event::{EventBuf, EventRef, Stored};
 use crate::ledger::{Fate, Ignored, Ledger};
-use crate::profile::drift::{Checker, Finding};
+use crate::profile::drift::Checker;
 use crate::tree::ActivityTree;
 use std::sync::Arc;
 
@@ -25,6 +25,10 @@ pub(super) struct Container {
     pub serial: u64,
     /// When it was its turn last, as the shard counts turns.
     pub turn: u64,
+    /// It has stopped without a name, and is kept should one be told.
+    pub lingers: bool,
+    /// Bytes that it is counted with; see [`own_bytes`](Self::own_bytes).
+    pub counted: usize,
 }
 
 /// What is known of a container's workload.
@@ -110,14 +114,6 @@ impl Subject {
             Self::Nothing => 0,
         }
     }
-
-    /// What was found, and how much more was only counted.
-    pub fn findings(&self) -> (Vec<Finding>, u64) {
-        match self {
-            Self::Checking(checker) => (checker.findings(), checker.suppressed()),
-            _ => (Vec::new(), 0),
-        }
-    }
 }
 
 impl Container {
@@ -129,6 +125,8 @@ impl Container {
             ledgers: Vec::new(),
             serial: turn,
             turn,
+            lingers: false,
+            counted: 0,
         }
     }
 
@@ -141,24 +139,22 @@ impl Container {
             None => {
                 let mut ledger = Ledger::default();
                 ledger.count_many(fate, weight);
+                // Almost always the only one, and a ledger is large.
+                self.ledgers.reserve_exact(1);
                 self.ledgers.push((recording, ledger));
             }
         }
     }
 
-    /// Bytes of heap that what is learned of it takes, which grows for as long as it runs.
-    pub fn learned_bytes(&self) -> usize {
-        match &self.state {
-            State::Bound { subject: Subject::Learning(tree), .. } => tree.heap_bytes(),
-            _ => 0,
-        }
-    }
-
-    pub fn heap_bytes(&self) -> usize {
+    /// Bytes of memory that it takes in all, but for the events that it holds: those are counted apart. O(1).
+    pub fn own_bytes(&self) -> usize {
         let state = match &self.state {
-            State::Waiting { held, .. } => held.heap_bytes(),
-            State::Bound { subject, .. } => subject.heap_bytes(),
+            State::Waiting { .. } | State::Bound { subject: Subject::Nothing, .. } => 0,
+            State::Bound { subject, .. } => size_of::<ActivityTree>() + subject.heap_bytes(),
         };
-        self.id.len() + state + self.ledgers.capacity() * size_of::<(u16, Ledger)>()
+        FIXED_BYTES + 2 * self.id.len() + state + self.ledgers.capacity() * size_of::<(u16, Ledger)>()
     }
 }
+
+/// What any container takes: its place in the shard's tables, and what an allocator rounds up.
+const FIXED_BYTES: usize = 2 * size_of::<Option<Container>>() + 256;

@@ -29,6 +29,11 @@ impl<T> Gate<T> {
         Self { queue: ArcSwapOption::from_pointee(queue) }
     }
 
+    /// Whether messages are still taken.
+    pub fn is_open(&self) -> bool {
+        self.queue.load().is_some()
+    }
+
     /// Puts a message into the queue. One that was taken is received or [left over](Self::close), never lost.
     pub fn send(&self, message: T, wait: bool) -> Result<(), Refused<T>> {
         // Borrowed until the message is in the queue: for that long the channel is not done with.

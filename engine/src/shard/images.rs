@@ -4,15 +4,12 @@
 //! Both are bounded, and whatever does not fit is taken out of "applied" in the ledgers and counted as dropped.
 
 use super::Recording;
+use super::counts::Counts;
+use crate::hash::Map;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::profile::Profile;
-use crate::tree::{Rules, Tree};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use crate::tree::{Level, Tree};
 use std::sync::Arc;
-
-/// Images that one shard keeps stopped containers of.
-pub(super) const IMAGES_MAX: usize = 16_384;
 
 /// Where events went, by recording.
 pub(super) type Ledgers = Vec<(u16, Ledger)>;
@@ -55,39 +52,92 @@ impl Lost {
 /// The stopped containers of a shard, by image.
 #[derive(Default)]
 pub(super) struct Images {
-    by_name: HashMap<Arc<str>, Part>,
+    by_name: Map<Arc<str>, Part>,
+    bytes: usize,
+}
+
+impl Part {
+    /// Bytes of memory that it takes. O(1).
+    fn bytes(&self) -> usize {
+        size_of::<(Arc<str>, Self)>() * 2
+            + self.tree.heap_bytes()
+            + self.ledgers.capacity() * size_of::<(u16, Ledger)>()
+    }
+
+    /// Adds another tree of the image. What does not fit is moved to dropped.
+    fn add(&mut self, tree: &Tree, mut own: Ledgers, total: &mut Ledger) {
+        if self.tree.merge(tree).is_err() {
+            Lost::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull);
+        }
+        add_ledgers(&mut self.ledgers, &own);
+    }
 }
 
 impl Images {
     /// Adds what a stopped container did. What there is no room for is moved to dropped in the shard's ledger.
-    pub fn retire(&mut self, image: &Arc<str>, rules: &Arc<Rules>, tree: &Tree, mut own: Ledgers, total: &mut Ledger) {
-        let images = self.by_name.len();
-        let part = match self.by_name.entry(image.clone()) {
-            Entry::Vacant(_) if images >= IMAGES_MAX => {
+    pub fn retire(&mut self, image: &Arc<str>, tree: Tree, mut own: Ledgers, total: &mut Ledger, counts: &Counts) {
+        let rules = tree.rules().clone();
+        let Some(part) = self.by_name.get_mut(image) else {
+            if !rules.room.is_left_for_programs() || !counts.admits(image) {
                 Lost::of(&mut own, Dropped::Containers, true).settle(total, Dropped::Containers);
                 return;
             }
-            Entry::Vacant(entry) => entry.insert(Part { tree: Tree::new(rules.clone()), ledgers: Vec::new() }),
-            Entry::Occupied(entry) => entry.into_mut(),
+            self.insert(image, tree, own);
+            return;
         };
-        if part.tree.heap_bytes() >= rules.tree_bytes {
-            // As with a container's own tree: what is known is refreshed, what is new is not taken.
-            if part.tree.refresh(tree) {
-                Lost::of(&mut own, Dropped::TreeFull, false).settle(total, Dropped::TreeFull);
-            }
-        } else if part.tree.merge(tree).is_err() {
-            Lost::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull);
+        self.bytes -= part.bytes();
+        let left_out = match rules.room.level() {
+            Level::Over => Ok(part.tree.refresh(&tree)),
+            _ => part.tree.merge_within_budget(&tree),
+        };
+        match left_out {
+            Ok(false) => {}
+            // As with a container's own tree: what is known is refreshed, and of what is new only programs are taken.
+            Ok(true) => Lost::of(&mut own, Dropped::TreeFull, false).settle(total, Dropped::TreeFull),
+            Err(_) => Lost::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull),
         }
         add_ledgers(&mut part.ledgers, &own);
+        self.bytes += part.bytes();
+    }
+
+    /// Adds what a container did when everything is over: nothing is kept beside it any more, so it all fits.
+    pub fn fold(&mut self, image: &Arc<str>, tree: Tree, own: Ledgers, total: &mut Ledger) {
+        match self.by_name.get_mut(image) {
+            None => self.insert(image, tree, own),
+            Some(part) => {
+                self.bytes -= part.bytes();
+                part.add(&tree, own, total);
+                self.bytes += part.bytes();
+            }
+        }
+    }
+
+    fn insert(&mut self, image: &Arc<str>, mut tree: Tree, ledgers: Ledgers) {
+        tree.shrink();
+        let part = Part { tree, ledgers };
+        self.bytes += 2 * image.len() + part.bytes();
+        self.by_name.insert(image.clone(), part);
     }
 
     /// A copy of all there is.
-    pub fn view(&self) -> HashMap<Arc<str>, Vec<Part>> {
+    pub fn view(&self) -> Map<Arc<str>, Vec<Part>> {
         self.by_name.iter().map(|(image, part)| (image.clone(), vec![part.clone()])).collect()
     }
 
+    /// All there is.
+    pub fn into_view(self) -> Map<Arc<str>, Vec<Part>> {
+        self.by_name.into_iter().map(|(image, part)| (image, vec![part])).collect()
+    }
+
+    /// Bytes of memory that all take. O(1).
     pub fn heap_bytes(&self) -> usize {
-        self.by_name.values().map(|part| part.tree.heap_bytes()).sum()
+        self.bytes
+    }
+
+    /// [`heap_bytes`](Self::heap_bytes), counted anew.
+    #[cfg(test)]
+    pub fn recount_bytes(&self) -> usize {
+        self.by_name.iter().map(|(image, part)| 2 * image.len() + part.bytes()).sum()
     }
 }
 
@@ -95,16 +145,21 @@ pub(super) fn add_ledgers(into: &mut Ledgers, from: &[(u16, Ledger)]) {
     for (recording, ledger) in from {
         match into.iter_mut().find(|(r, _)| r == recording) {
             Some((_, known)) => known.add(ledger),
-            None => into.push((*recording, *ledger)),
+            None => {
+                into.reserve_exact(1);
+                into.push((*recording, *ledger));
+            }
         }
     }
 }
 
-/// One image's profile from what the shards know of it, and the events whose trees did not fit into it.
+/// One image's profile from what the shards know of it, and the events whose trees did not fit into it. The first tree
+/// becomes the profile's, and each further one is gone once it is in it: at no time is there a copy of all.
 pub(super) fn fold_image(image: &str, parts: Vec<Part>, recordings: &[Recording]) -> (Profile, Vec<Lost>) {
-    let rules = parts.first().map(|part| part.tree.rules().clone()).unwrap_or_default();
-    let mut profile = Profile::new(image, rules);
-    let (mut ledgers, mut lost) = (Vec::new(), Vec::new());
+    let mut parts = parts.into_iter();
+    let (tree, mut ledgers) =
+        parts.next().map_or_else(|| (Tree::new(Arc::default()), Vec::new()), |p| (p.tree, p.ledgers));
+    let (mut profile, mut lost) = (Profile::of_tree(image, tree), Vec::new());
     for mut part in parts {
         if profile.add_tree(&part.tree).is_err() {
             tracing::warn!(image, "more tags than one tree can bear: some containers are left out of the profile");

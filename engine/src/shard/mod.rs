@@ -10,9 +10,11 @@
 //! as a whole.
 
 mod container;
+mod counts;
 mod gate;
 mod images;
 mod kept;
+mod memory;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -24,19 +26,21 @@ pub use sender::{Overflow, Sender};
 
 use crate::config::Config;
 use crate::event::EventBuf;
+use crate::hash::Keyed;
 use crate::intern::Interner;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::path::{BadPattern, Protect};
 use crate::profile::Profile;
 use crate::profile::drift::{Baselines, Finding};
-use crate::tree::Rules;
+use crate::tree::{Room, Rules};
 use arc_swap::ArcSwap;
+use counts::Counts;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded};
 use crossbeam_queue::ArrayQueue;
 use gate::Gate;
+use memory::{Copies, Memory};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use worker::{ShardView, Worker};
@@ -85,7 +89,9 @@ struct Shared {
     recordings: Mutex<Vec<Recording>>,
     failures: Mutex<Vec<String>>,
     batch_events: usize,
-    hasher: foldhash::fast::FixedState,
+    memory: Arc<Memory>,
+    hasher: Keyed,
+    counts: Arc<Counts>,
 }
 
 impl Shared {
@@ -93,7 +99,7 @@ impl Shared {
         if self.gates.len() == 1 {
             return 0;
         }
-        (self.hasher.hash_one(container) % self.gates.len() as u64) as usize
+        (self.hasher.bytes(container) % self.gates.len() as u64) as usize
     }
 
     fn ledger(&self) -> Ledger {
@@ -150,27 +156,41 @@ pub struct Snapshot {
     pub failures: Vec<String>,
     /// How often a limit was reached that costs no event.
     pub limits: Limits,
+    /// What it takes, until it is dropped.
+    copies: Option<Copies>,
 }
 
 /// How often limits were reached that cost no event but may change what is known of later ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Running containers that were taken for stopped, because a worker knew 65,536, or because the trees of all took as
-    /// much as 16 full ones (`GROVE_TREE_BYTES`). What they did is kept.
+    /// Running containers that were taken for stopped, because 65,536 were known, or because all of them took half of
+    /// the memory there is (`GROVE_MEMORY_MAX`). What they did is kept.
     pub containers_let_go: u64,
+    /// Stopped containers that were let go because others came: what is told of them later on is learned as
+    /// `<unknown>`. Of 4,096 whose workload was not told or that events came late of, all is kept; of 16,384 others
+    /// the workload.
+    pub containers_forgotten: u64,
     /// Processes that were forgotten because their container's table was full (`GROVE_PROCESSES_MAX`), and processes
     /// whose working directory was, because those of a container took 4 MiB.
     pub processes_forgotten: u64,
     /// Containers whose events were not held any longer because all together held too much (`GROVE_HOLD_TOTAL_BYTES`).
     pub holds_cut_short: u64,
+    /// Events that are `dropped.tree_full` because there was no memory for anything new in all trees together
+    /// (`GROVE_MEMORY_MAX`).
+    pub memory_refused: u64,
+    /// Snapshots that were not taken, as there was no memory for a copy of all that is known (`GROVE_MEMORY_MAX`).
+    pub snapshots_left_out: u64,
 }
 
 impl Limits {
     fn add(&mut self, other: Self) {
         self.containers_let_go += other.containers_let_go;
+        self.containers_forgotten += other.containers_forgotten;
         self.processes_forgotten += other.processes_forgotten;
         self.holds_cut_short += other.holds_cut_short;
+        self.memory_refused += other.memory_refused;
+        self.snapshots_left_out += other.snapshots_left_out;
     }
 }
 
@@ -192,8 +212,9 @@ impl Engine {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(config: &Config, mode: Mode, interner: Interner) -> Result<Self, StartError> {
-        let rules = Arc::new(Rules::new(config)?);
         let count = config.workers.max(1);
+        let memory = Arc::new(Memory::new(config.memory_max, config.hold_total_bytes, count));
+        let rules = Arc::new(Rules { room: memory.room().clone(), ..Rules::new(config)? });
         let (queues, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(config.queue_batches)).unzip();
         let shared = Arc::new(Shared {
             gates: queues.into_iter().map(Gate::new).collect(),
@@ -203,7 +224,9 @@ impl Engine {
             recordings: Mutex::default(),
             failures: Mutex::default(),
             batch_events: config.batch_events.max(1),
-            hasher: foldhash::fast::FixedState::default(),
+            memory: memory.clone(),
+            hasher: Keyed::default(),
+            counts: Arc::default(),
         });
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(count)
@@ -214,7 +237,9 @@ impl Engine {
         // Dropping the engine ends the workers that have started, should one not start.
         let mut engine = Self { shared, workers: Vec::with_capacity(count), pool, latest: Arc::default() };
         for (index, inbox) in inboxes.into_iter().enumerate() {
-            let worker = Worker::new(config, rules.clone(), mode.clone(), interner.clone());
+            let counts = engine.shared.counts.clone();
+            let worker =
+                Worker::new(config, rules.clone(), mode.clone(), interner.clone(), counts, memory.clone(), index);
             let shared = engine.shared.clone();
             let thread = std::thread::Builder::new().name(format!("grove-shard-{index}")).stack_size(STACK_BYTES);
             engine.workers.push(thread.spawn(move || run(worker, &inbox, &shared, index))?);
@@ -274,9 +299,20 @@ impl Engine {
     }
 
     /// Folds what is known now into profiles and publishes them. The workers take part between two batches.
+    ///
+    /// Where there is no memory for a copy of all that is known, the snapshot published last stands and is returned
+    /// ([`Limits::snapshots_left_out`]). [`shutdown`](Self::shutdown) needs no copy.
     pub fn snapshot(&self) -> Arc<Snapshot> {
+        let Some(mut copies) = self.shared.memory.copy() else {
+            tracing::warn!("no memory for a snapshot (GROVE_MEMORY_MAX): the one before stands");
+            return self.latest();
+        };
         let views = self.request(Message::Snapshot);
-        let snapshot = Arc::new(self.fold(views));
+        let mut snapshot = self.fold(views);
+        let trees = snapshot.profiles.values().map(|profile| profile.tree().heap_bytes()).sum::<usize>();
+        copies.are(trees + snapshot.findings.iter().map(Finding::bytes).sum::<usize>());
+        snapshot.copies = Some(copies);
+        let snapshot = Arc::new(snapshot);
         self.latest.store(snapshot.clone());
         snapshot
     }
@@ -329,6 +365,7 @@ impl Engine {
             snapshot.profiles.insert(image, profile);
             lost.into_iter().for_each(|lost| lost.settle(&mut snapshot.ledger, Dropped::TagsFull));
         }
+        snapshot.limits.snapshots_left_out = self.shared.memory.snapshots_left_out();
         snapshot.findings.sort_by(Finding::cmp_order);
         snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot
@@ -374,6 +411,7 @@ impl Drop for Inbox<'_> {
         let Some(gate) = self.shared.gates.get(self.index) else { return };
         gate.close(self.queue, |message| {
             if let Message::Batch(batch) = message {
+                self.shared.memory.unqueue(batch.heap_bytes());
                 let lost = counted(&batch);
                 let mut intake = self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner);
                 intake.received += lost;
@@ -393,6 +431,7 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
     for message in inbox.queue {
         match message {
             Message::Batch(mut batch) => {
+                shared.memory.unqueue(batch.heap_bytes());
                 if let Some(failure) = worker.apply(&batch) {
                     shared.fail(index, &failure);
                 }
@@ -405,8 +444,11 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
                 if let Some(failure) = worker.give_up_waiting() {
                     shared.fail(index, &failure);
                 }
+                if let Some(failure) = worker.guarded(Worker::fold) {
+                    shared.fail(index, &failure);
+                }
                 publish(shared, index, &worker);
-                let _ = reply.send(worker.view());
+                let _ = reply.send(worker.into_view());
                 return;
             }
         }
@@ -433,6 +475,7 @@ impl Rules {
             lineage_depth: config.lineage_depth,
             processes_max: config.processes_max,
             tree_bytes: config.tree_bytes,
+            room: Room::default(),
         })
     }
 }

@@ -5,6 +5,7 @@ use super::{Message, Shared, counted};
 use crate::event::{EventBuf, EventRef, Sink};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 /// What happens when a shard's queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,9 @@ const NO_RECORDING: u16 = u16::MAX;
 
 /// A batch is handed over when its texts reach this size, however few its events.
 const BATCH_TEXT_BYTES: usize = 256 << 10;
+
+/// How long a sender that may wait does so, before it looks again whether there is memory for its batch.
+const FULL_SLEEP: Duration = Duration::from_micros(200);
 
 /// Hands events to their shards, in batches. Events of one container sent through one sender keep their order.
 ///
@@ -98,7 +102,19 @@ impl Sender {
         let mut fresh = self.shared.recycled.pop().unwrap_or_default();
         fresh.set_recording(self.recording);
         let full = std::mem::replace(batch, fresh);
-        let (refused, cause) = match gate.send(Message::Batch(full), self.overflow == Overflow::Wait) {
+        let (bytes, wait) = (full.heap_bytes(), self.overflow == Overflow::Wait);
+        let memory = &self.shared.memory;
+        while wait && !memory.may_queue(bytes) && gate.is_open() {
+            std::thread::sleep(FULL_SLEEP);
+        }
+        let sent = if wait || memory.may_queue(bytes) {
+            // Before it is in the queue: the worker may be quick.
+            memory.queue(bytes);
+            gate.send(Message::Batch(full), wait).inspect_err(|_| memory.unqueue(bytes))
+        } else {
+            Err(Refused::Full(Message::Batch(full)))
+        };
+        let (refused, cause) = match sent {
             Ok(()) => return,
             Err(Refused::Full(message)) => (message, Dropped::QueueFull),
             Err(Refused::Closed(message)) => (message, Dropped::Shutdown),

@@ -1,28 +1,32 @@
 //! A shard's worker: the only writer of its containers.
 
 use super::container::{Container, State, Subject, Workload};
-use super::images::{Images, Part, add_ledgers};
+use super::counts::Counts;
+use super::images::{Images, Part};
 use super::kept::Kept;
+use super::memory::{Held, Memory};
 use super::waiting::{Turn, Waiting};
 use super::{Limits, Mode, counted};
 use crate::config::Config;
 use crate::event::{Body, EventBuf, EventRef, Stored};
+use crate::hash::{Keyed, Map};
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::profile::drift::{Checker, Finding};
 use crate::tree::{ActivityTree, Rules};
 use hashbrown::HashTable;
-use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 mod room;
+#[cfg(test)]
+mod tests;
 
-use room::{CONTAINERS_MAX, trees_bytes, waits};
+use room::waits;
 
-/// Stopped containers whose workload is remembered, in case events of theirs are still on the way.
-const STOPPED_MAX: usize = 16_384;
+/// So many events that were held are replayed before what that took is counted.
+const REPLAYED_AT_ONCE: usize = 256;
 
 /// What a shard knows, as a copy for whoever asked.
 pub(super) struct ShardView {
@@ -42,15 +46,21 @@ pub(super) struct Worker {
     last: usize,
     images: Images,
     kept: Kept,
-    stopped: VecDeque<(Box<[u8]>, Workload)>,
-    stopped_by_id: HashMap<Box<[u8]>, Workload>,
+    stopped: VecDeque<Arc<[u8]>>,
+    stopped_by_id: Map<Arc<[u8]>, Workload>,
     lingering: VecDeque<Box<[u8]>>,
     waiting: Waiting,
     limits: Limits,
     /// Goes up by one whenever the events go on with another container.
     turns: u64,
-    /// Events since all trees were weighed that made one of them grow.
-    grown: usize,
+    /// The container at hand may take more or less memory than it is counted with.
+    changed: bool,
+    /// What all containers take, and those of them that linger.
+    containers_bytes: usize,
+    lingering_bytes: usize,
+    remembered_bytes: usize,
+    /// What is being replayed of events that were held.
+    replaying_bytes: usize,
     seen: usize,
     ledger: Ledger,
     failed: bool,
@@ -60,20 +70,32 @@ pub(super) struct Worker {
     accounted: bool,
     /// Held events that are being replayed and are not yet settled.
     replaying: u64,
-    hasher: foldhash::fast::FixedState,
+    hasher: Keyed,
+    counts: Arc<Counts>,
     rules: Arc<Rules>,
     mode: Mode,
     interner: Interner,
     host: bool,
     hold_events: usize,
     hold_bytes: usize,
-    hold_total_bytes: usize,
-    trees_bytes: usize,
     hold_time_ns: u64,
+    lingering_bytes_max: usize,
+    remembered_bytes_max: usize,
+    /// What all workers hold, and this one's place in it.
+    memory: Arc<Memory>,
+    shard: usize,
 }
 
 impl Worker {
-    pub fn new(config: &Config, rules: Arc<Rules>, mode: Mode, interner: Interner) -> Self {
+    pub fn new(
+        config: &Config,
+        rules: Arc<Rules>,
+        mode: Mode,
+        interner: Interner,
+        counts: Arc<Counts>,
+        memory: Arc<Memory>,
+        shard: usize,
+    ) -> Self {
         Self {
             containers: Vec::new(),
             free: Vec::new(),
@@ -82,28 +104,35 @@ impl Worker {
             images: Images::default(),
             kept: Kept::default(),
             stopped: VecDeque::new(),
-            stopped_by_id: HashMap::new(),
+            stopped_by_id: Map::default(),
             lingering: VecDeque::new(),
             waiting: Waiting::default(),
             limits: Limits::default(),
             turns: 0,
-            grown: 0,
+            changed: false,
+            containers_bytes: 0,
+            lingering_bytes: 0,
+            remembered_bytes: 0,
+            replaying_bytes: 0,
             seen: 0,
             ledger: Ledger::default(),
             failed: false,
             done: 0,
             accounted: false,
             replaying: 0,
-            hasher: foldhash::fast::FixedState::with_seed(std::hash::RandomState::new().hash_one(1_u8)),
+            hasher: Keyed::default(),
+            counts,
             rules,
             mode,
             interner,
             host: config.host,
             hold_events: config.hold_events,
             hold_bytes: config.hold_bytes,
-            hold_total_bytes: config.hold_total_bytes,
-            trees_bytes: trees_bytes(config),
             hold_time_ns: u64::try_from(config.hold_time.as_nanos()).unwrap_or(u64::MAX),
+            lingering_bytes_max: room::lingering_bytes_max(config),
+            remembered_bytes_max: room::remembered_bytes_max(config),
+            memory,
+            shard,
         }
     }
 
@@ -128,14 +157,14 @@ impl Worker {
                 worker.done += 1;
             }
             worker.give_up_on_the_old(now);
-            worker.trees_within_bounds();
+            worker.within_bounds();
         })?;
         self.lose(batch, self.done + usize::from(self.accounted));
         Some(failure)
     }
 
     /// Does a piece of work; what a panic in it said, if there was one.
-    fn guarded(&mut self, work: impl FnOnce(&mut Self)) -> Option<String> {
+    pub fn guarded(&mut self, work: impl FnOnce(&mut Self)) -> Option<String> {
         let panic = catch_unwind(AssertUnwindSafe(|| work(self))).err()?;
         let text =
             panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
@@ -143,6 +172,7 @@ impl Worker {
         let replaying = std::mem::take(&mut self.replaying);
         self.ledger.held -= replaying;
         self.ledger.settle(Fate::Dropped(Dropped::ShardFailed), replaying);
+        self.replaying_bytes = 0;
         self.discard(self.last);
         Some(text.unwrap_or_else(|| "panicked without a message".to_owned()))
     }
@@ -209,7 +239,7 @@ impl Worker {
                 let again = std::mem::replace(&mut container.over, true);
                 self.count(index, stored, Fate::Lifecycle);
                 match (lingers, again) {
-                    (true, false) => self.linger(event.container),
+                    (true, false) => self.linger(index, event.container),
                     (true, true) => {}
                     (false, _) => self.retire(index),
                 }
@@ -235,7 +265,7 @@ impl Worker {
                 }
                 self.hold_within_bounds();
                 if stop {
-                    self.linger(event.container);
+                    self.linger(index, event.container);
                 }
             }
         }
@@ -250,12 +280,21 @@ impl Worker {
 
     fn settle(&mut self, stored: Stored<'_>, fate: Fate) {
         self.accounted = true;
-        self.grown += usize::from(fate == Fate::New);
+        self.limits.memory_refused += self.refused(fate) * stored.weight();
         self.ledger.count_many(fate, stored.weight());
+    }
+
+    /// 1 for an event that there was no memory for, in all trees together.
+    fn refused(&self, fate: Fate) -> u64 {
+        u64::from(fate == Fate::Dropped(Dropped::TreeFull) && !self.rules.room.is_left())
     }
 
     fn count(&mut self, index: usize, stored: Stored<'_>, fate: Fate) {
         self.settle(stored, fate);
+        // What is known already takes no more memory.
+        if fate != Fate::Known {
+            self.has_changed(index);
+        }
         if let Some(Some(container)) = self.containers.get_mut(index) {
             container.count(&stored, fate);
         }
@@ -268,6 +307,7 @@ impl Worker {
         {
             return Some(self.last);
         }
+        self.weigh_last();
         self.turns += 1;
         if let Some(index) = self.find(event.container) {
             self.last = index;
@@ -276,9 +316,10 @@ impl Worker {
             }
             return Some(index);
         }
-        if self.by_id.len() >= CONTAINERS_MAX {
+        if self.counts.containers.is_full() {
             self.make_room();
         }
+        self.counts.containers.add();
         let container = Container::waiting(event.container, event.ts, self.turns);
         let index = match self.free.pop() {
             Some(index) => index,
@@ -290,12 +331,13 @@ impl Worker {
         if let Some(slot) = self.containers.get_mut(index) {
             *slot = Some(container);
         }
-        let hash = self.hasher.hash_one(event.container);
+        let hash = self.hasher.bytes(event.container);
         let Self { containers, by_id, hasher, .. } = self;
         by_id.insert_unique(hash, index, |i| {
-            containers.get(*i).and_then(Option::as_ref).map_or(0, |c| hasher.hash_one(&*c.id))
+            containers.get(*i).and_then(Option::as_ref).map_or(0, |c| hasher.bytes(&c.id))
         });
         self.last = index;
+        self.changed = true;
         self.seen += 1;
         if event.container.is_empty() {
             self.bind(index, Workload::host());
@@ -305,23 +347,26 @@ impl Worker {
                 container.over = true;
             }
             self.bind(index, workload);
-            self.linger(event.container);
+            self.linger(index, event.container);
         }
         Some(index)
     }
 
     fn find(&self, id: &[u8]) -> Option<usize> {
         let is_it = |i: &usize| matches!(self.containers.get(*i), Some(Some(c)) if *c.id == *id);
-        self.by_id.find(self.hasher.hash_one(id), is_it).copied()
+        self.by_id.find(self.hasher.bytes(id), is_it).copied()
     }
 
     fn remove(&mut self, index: usize) -> Option<Container> {
         let container = self.containers.get_mut(index)?.take()?;
-        let hash = self.hasher.hash_one(&*container.id);
+        let hash = self.hasher.bytes(&container.id);
         if let Ok(entry) = self.by_id.find_entry(hash, |i| *i == index) {
             entry.remove();
         }
+        self.counts.containers.give_back();
         self.free.push(index);
+        self.containers_bytes -= container.counted;
+        self.lingering_bytes -= if container.lingers { container.counted } else { 0 };
         Some(container)
     }
 
@@ -416,9 +461,14 @@ impl Worker {
         let bound = State::Bound { workload, subject };
         let State::Waiting { held, .. } = std::mem::replace(&mut container.state, bound) else { return true };
         self.end_waiting(&held);
-        self.last = index;
+        self.has_changed(index);
         self.replaying = counted(&held);
-        for stored in held.iter() {
+        self.replaying_bytes = held.heap_bytes();
+        for (n, stored) in held.iter().enumerate() {
+            if n % REPLAYED_AT_ONCE == REPLAYED_AT_ONCE - 1 {
+                self.publish();
+                self.changed = true;
+            }
             let Some(Some(container)) = self.containers.get_mut(index) else { return true };
             let State::Bound { subject, .. } = &mut container.state else { return true };
             let stop = matches!(stored.event.body, Body::ContainerStop);
@@ -429,11 +479,12 @@ impl Worker {
                 subject.apply(&stored.event)
             };
             self.replaying -= stored.weight();
-            self.grown += usize::from(fate == Fate::New);
             self.ledger.held -= stored.weight();
             self.ledger.settle(fate, stored.weight());
             container.count(&stored, fate);
+            self.limits.memory_refused += self.refused(fate) * stored.weight();
         }
+        self.replaying_bytes = 0;
         true
     }
 
@@ -441,22 +492,70 @@ impl Worker {
     fn retire(&mut self, index: usize) {
         let Some(container) = self.remove(index) else { return };
         let State::Bound { workload, subject } = container.state else { return };
-        let processes_forgotten = subject.processes_forgotten();
-        self.limits.processes_forgotten += processes_forgotten;
+        self.limits.processes_forgotten += subject.processes_forgotten();
         match subject {
             Subject::Learning(tree) => {
-                self.images.retire(&workload.image, &self.rules, tree.tree(), container.ledgers, &mut self.ledger);
+                let dropped = self.ledger.dropped_total();
+                self.images.retire(
+                    &workload.image,
+                    tree.into_tree(),
+                    container.ledgers,
+                    &mut self.ledger,
+                    &self.counts,
+                );
+                if !self.rules.room.is_left() {
+                    self.limits.memory_refused += self.ledger.dropped_total() - dropped;
+                }
             }
-            Subject::Checking(checker) => self.kept.add(checker.findings(), checker.suppressed()),
-            Subject::Nothing => {}
+            subject => self.keep_findings(&subject),
         }
-        if self.stopped_by_id.insert(container.id.clone(), workload.clone()).is_none() {
-            self.stopped.push_back((container.id, workload));
-            if self.stopped.len() > STOPPED_MAX
-                && let Some((id, _)) = self.stopped.pop_front()
-            {
-                self.stopped_by_id.remove(&id);
+        self.remember(container.id, workload);
+    }
+
+    fn keep_findings(&mut self, subject: &Subject) {
+        if let Subject::Checking(checker) = subject {
+            self.kept.add(checker.findings(), checker.suppressed(), self.memory.findings_max(self.shard), &self.counts);
+        }
+    }
+
+    /// Everything is over: what each container did joins what is known of its image, one after the other, and each is
+    /// gone then. On this thread, whose allocator can use again what they give back.
+    pub fn fold(&mut self) {
+        (self.stopped, self.stopped_by_id, self.lingering) = Default::default();
+        for index in 0..self.containers.len() {
+            let Some(container) = self.remove(index) else { continue };
+            let State::Bound { workload, subject } = container.state else { continue };
+            self.limits.processes_forgotten += subject.processes_forgotten();
+            match subject {
+                Subject::Learning(tree) => {
+                    self.images.fold(&workload.image, tree.into_tree(), container.ledgers, &mut self.ledger);
+                }
+                subject => self.keep_findings(&subject),
             }
+        }
+    }
+
+    /// Remembers what a container ran that is gone, in case events of it are still on the way.
+    fn remember(&mut self, id: Box<[u8]>, workload: Workload) {
+        if workload.assumed {
+            // There is nothing to remember: a late event waits for a name as the first one did.
+            return;
+        }
+        let id: Arc<[u8]> = id.into();
+        let bytes = remembered_bytes(&id);
+        if self.stopped_by_id.insert(id.clone(), workload).is_some() {
+            return;
+        }
+        self.remembered_bytes += bytes;
+        self.stopped.push_back(id);
+        let mut many = !self.counts.stopped.add();
+        while (std::mem::take(&mut many) || self.remembered_bytes > self.remembered_bytes_max)
+            && let Some(id) = self.stopped.pop_front()
+        {
+            self.counts.stopped.give_back();
+            self.limits.containers_forgotten += 1;
+            self.stopped_by_id.remove(&id);
+            self.remembered_bytes -= remembered_bytes(&id);
         }
     }
 
@@ -484,30 +583,99 @@ impl Worker {
     pub fn view(&self) -> ShardView {
         let mut images = self.images.view();
         let (mut findings, mut findings_suppressed) = (self.kept.findings.clone(), self.kept.suppressed);
-        let mut limits = self.limits;
         for container in self.containers.iter().flatten() {
             if let State::Bound { workload, subject } = &container.state {
-                let (found, suppressed) = subject.findings();
-                findings.extend(found);
-                findings_suppressed += suppressed;
-                limits.processes_forgotten += subject.processes_forgotten();
-                if let Subject::Learning(tree) = subject {
-                    let mut part = Part { tree: tree.tree().clone(), ledgers: Vec::new() };
-                    add_ledgers(&mut part.ledgers, &container.ledgers);
-                    images.entry(workload.image.clone()).or_default().push(part);
+                match subject {
+                    Subject::Learning(tree) => {
+                        let part = Part { tree: tree.tree().clone(), ledgers: container.ledgers.clone() };
+                        images.entry(workload.image.clone()).or_default().push(part);
+                    }
+                    Subject::Checking(checker) => {
+                        findings.extend(checker.findings());
+                        findings_suppressed += checker.suppressed();
+                    }
+                    Subject::Nothing => {}
                 }
             }
         }
+        ShardView { images: images.into_iter().collect(), findings, findings_suppressed, ..self.figures() }
+    }
+
+    /// What is known, handed over once it is [folded](Self::fold): nothing is copied.
+    pub fn into_view(mut self) -> ShardView {
+        let figures = self.figures();
+        let images = std::mem::take(&mut self.images).into_view().into_iter().collect();
+        let Kept { findings, suppressed: findings_suppressed, .. } = std::mem::take(&mut self.kept);
+        ShardView { images, findings, findings_suppressed, ..figures }
+    }
+
+    /// What there is to count, without what is known.
+    fn figures(&self) -> ShardView {
+        let mut limits = self.limits;
+        for container in self.containers.iter().flatten() {
+            if let State::Bound { subject, .. } = &container.state {
+                limits.processes_forgotten += subject.processes_forgotten();
+            }
+        }
         ShardView {
-            images: images.into_iter().collect(),
-            findings,
+            images: Vec::new(),
+            findings: Vec::new(),
             ledger: self.ledger,
-            findings_suppressed,
+            findings_suppressed: 0,
             containers: self.seen,
-            heap_bytes: self.containers.iter().flatten().map(Container::heap_bytes).sum::<usize>()
-                + self.images.heap_bytes()
-                + self.kept.heap_bytes(),
+            heap_bytes: self.held().total(),
             limits,
         }
     }
+
+    // Memory.
+
+    /// Counts the container at hand anew, if it has changed.
+    fn weigh_last(&mut self) {
+        if std::mem::take(&mut self.changed) {
+            self.weigh(self.last);
+        }
+    }
+
+    /// The container at hand is this one, and may take more or less than before.
+    fn has_changed(&mut self, index: usize) {
+        if self.last != index {
+            // Others were let go to make room for it.
+            self.weigh_last();
+            self.last = index;
+        }
+        self.changed = true;
+    }
+
+    fn weigh(&mut self, index: usize) {
+        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let now = container.own_bytes();
+        let before = std::mem::replace(&mut container.counted, now);
+        self.containers_bytes = self.containers_bytes + now - before;
+        if container.lingers {
+            self.lingering_bytes = self.lingering_bytes + now - before;
+        }
+    }
+
+    /// What is held, the container at hand as it was weighed last.
+    fn held(&self) -> Held {
+        Held {
+            containers: self.containers_bytes,
+            waiting: self.waiting.bytes + self.replaying_bytes,
+            images: self.images.heap_bytes(),
+            findings: self.kept.heap_bytes(),
+            remembered: self.remembered_bytes,
+        }
+    }
+
+    /// Tells the other workers what is held here.
+    fn publish(&mut self) {
+        self.weigh_last();
+        self.memory.publish(self.shard, &self.held());
+    }
+}
+
+/// What it takes to remember a container that is gone: its id, its workload's texts, and a place in two tables.
+fn remembered_bytes(id: &[u8]) -> usize {
+    id.len() + 2 * size_of::<(Arc<[u8]>, Workload)>() + 2 * size_of::<Arc<[u8]>>() + 96
 }

@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 use std::hash::Hash;
 
-use foldhash::{HashMap, HashMapExt};
+use crate::hash::Map;
 
 /// A map of at most `capacity` entries.
 #[derive(Debug)]
 pub(super) struct Bounded<K, V> {
-    entries: HashMap<K, (u64, V)>,
+    entries: Map<K, (u64, V)>,
     /// The keys in order of insertion, each with its entry's stamp; one whose stamp is no longer current is stale.
     ages: VecDeque<(K, u64)>,
     stamp: u64,
@@ -21,7 +21,7 @@ pub(super) struct Bounded<K, V> {
 impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
     /// An empty map of at most `capacity` entries.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { entries: HashMap::new(), ages: VecDeque::new(), stamp: 0, capacity: capacity.max(1) }
+        Self { entries: Map::default(), ages: VecDeque::new(), stamp: 0, capacity: capacity.max(1) }
     }
 
     pub(super) fn get<Q: ?Sized + Eq + Hash>(&self, key: &Q) -> Option<&V>

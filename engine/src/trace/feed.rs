@@ -1,33 +1,14 @@
 //! From an input to an engine: every record decoded, sent, and accounted for exactly once.
 //!
-//! Also the name of a recording that does not name itself: a sum over its records that does not depend on their order.
+//! Not here: the name of a recording that does not name itself (`name`).
 
 use super::input::{InputError, Records, TooLong};
+use super::name::LineHash;
 use super::watch::Watch;
 use super::{Decoder, Line, Reject, Workloads};
 use crate::ledger::Rejected;
 use crate::shard::Sender;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use xxhash_rust::xxh3::xxh3_128;
-
-/// The wrapping sum of the 128-bit hashes (XXH3-128, seed 0) of a recording's records, header excluded. Written as 32
-/// hexadecimal digits it names the recording; any order of the same records gives the same name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LineHash(u128);
-
-impl LineHash {
-    /// Adds one record.
-    pub fn add(&mut self, record: &[u8]) {
-        self.0 = self.0.wrapping_add(xxh3_128(record));
-    }
-}
-
-impl fmt::Display for LineHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
 
 /// Why feeding ended before the input did.
 #[derive(Debug, thiserror::Error)]

@@ -12,6 +12,7 @@ mod format;
 pub mod image;
 pub mod input;
 mod json;
+mod name;
 pub mod native;
 pub mod nesting;
 mod open_flags;
@@ -26,7 +27,8 @@ pub mod write;
 
 pub use capability::{capability_name, capability_number};
 pub use detect::{Format, detect, detect_records};
-pub use feed::{Fed, Feed, FeedError, LineHash};
+pub use feed::{Fed, Feed, FeedError};
+pub use name::LineHash;
 pub use qtype::{qtype_name, qtype_number};
 pub use syscalls::{syscall_name, syscall_number};
 pub use watch::Workloads;

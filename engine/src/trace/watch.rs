@@ -6,11 +6,11 @@
 use super::Reject;
 use super::bounded::Bounded;
 use crate::event::{Body, EventRef, Peer, Sink};
+use crate::hash::fingerprint;
 use crate::intern::TEXT_MAX;
 use crate::ledger::Rejected;
 use crate::path::DNS_NAME_BYTES_MAX;
 use crate::tree::PATH_BYTES_MAX;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// How many containers are remembered. A second workload of one that was forgotten is counted and not reported.
 const CONTAINERS_MAX: usize = 1 << 18;
@@ -19,7 +19,7 @@ const CONTAINERS_MAX: usize = 1 << 18;
 #[derive(Debug)]
 pub struct Workloads {
     /// By container id: image and tag.
-    told: Bounded<u128, (u64, u64)>,
+    told: Bounded<u128, (u128, u128)>,
 }
 
 impl Default for Workloads {
@@ -35,8 +35,8 @@ impl Workloads {
         if container.is_empty() {
             return None;
         }
-        let now = (xxh3_64(image), xxh3_64(tag));
-        let first = *self.told.get_or_insert_with(xxh3_128(container), || now);
+        let now = (fingerprint(image), fingerprint(tag));
+        let first = *self.told.get_or_insert_with(fingerprint(container), || now);
         let field = match first {
             first if first == now => return None,
             (image, _) if image == now.0 => "tag",

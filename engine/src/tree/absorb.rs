@@ -49,20 +49,18 @@ impl Tree {
 
     fn absorb_shape(&mut self, key: ShapeKey, moves: &mut VecDeque<Move>) {
         let (parent, kind, pattern) = key;
-        let below = self.arena.hash_below(parent);
-        let found = self.arena.child(parent, below, kind, self.arena.names.get(pattern));
+        let parent = self.arena.hashed(parent);
+        let run = self.arena.step_stored(parent, kind, pattern);
+        let found = self.arena.child(parent.0, run, kind, self.arena.names.get(pattern));
         let members = self.take_members(key);
         if members.is_empty() && found.is_none() {
             return;
         }
-        let into = found.unwrap_or_else(|| {
-            let hash = self.arena.hash_from(below, kind, pattern);
-            self.arena.add(parent, hash, kind, pattern)
-        });
+        let into = found.unwrap_or_else(|| self.arena.add(parent.0, run, kind, pattern));
         self.learn(into);
-        let hashed = |id| (id, self.arena.hash_from(below, kind, self.arena.node(id).name));
         for member in members.into_iter().filter(|id| *id != into) {
-            moves.push_front(Move { from: hashed(member), into: hashed(into) });
+            let from = (member, self.arena.step_stored(parent, kind, self.arena.node(member).name));
+            moves.push_front(Move { from, into: (into, run) });
         }
     }
 
@@ -113,28 +111,32 @@ impl Tree {
                 self.arena.show(into.0);
             }
         }
-        let below_from = self.arena.below(from.0, from.1);
-        let below_into = self.arena.below(into.0, into.1);
         let children: Vec<NodeId> = self.arena.children(from.0).collect();
         for child in children {
             let node = self.arena.node(child);
             let (kind, name) = (node.kind(), node.name);
-            let child_hash = self.arena.hash_from(below_from, kind, name);
-            let target = self.counterpart(child, into.0, below_into);
+            let child = (child, self.arena.step_stored(from, kind, name));
+            if kind == Kind::Interpreter {
+                let interpreter = self.arena.text(child.0).to_owned();
+                self.keep_interpreter(into.0, &interpreter);
+                self.arena.kill(child);
+                continue;
+            }
+            let target = self.counterpart(child.0, into);
             if kind.is_path() || matches!(kind, Kind::Process | Kind::Sockets) {
-                let target_hash = self.arena.hash_from(below_into, kind, self.arena.node(target).name);
-                moves.push_back(Move { from: (child, child_hash), into: (target, target_hash) });
+                let run = self.arena.step_stored(into, kind, self.arena.node(target).name);
+                moves.push_back(Move { from: child, into: (target, run) });
             } else {
-                self.absorb_leaf((child, child_hash), target);
+                self.absorb_leaf(child, target);
             }
         }
-        self.arena.kill(from.0, from.1);
+        self.arena.kill(from);
     }
 
     /// As [`absorb`](Self::absorb), of a node that has no children.
-    pub(super) fn absorb_leaf(&mut self, (from, hash): Hashed, into: NodeId) {
-        self.absorb_node(from, into);
-        self.arena.kill(from, hash);
+    pub(super) fn absorb_leaf(&mut self, from: Hashed, into: NodeId) {
+        self.absorb_node(from.0, into);
+        self.arena.kill(from);
     }
 
     /// Whether a learned pattern is part of the name of a leaf or a process.
@@ -151,25 +153,25 @@ impl Tree {
     }
 
     /// The node below `parent` that is the same behaviour as `child`, a node of this tree below another parent.
-    /// `below` is the arena's `hash_below` of `parent`.
-    fn counterpart(&mut self, child: NodeId, parent: NodeId, below: u64) -> NodeId {
+    fn counterpart(&mut self, child: NodeId, parent: Hashed) -> NodeId {
         let node = self.arena.node(child);
         let (kind, name, learned) = (node.kind(), node.name, node.has(Flags::LEARNED));
         match kind {
             Kind::Peer => {
                 let address = Address::from_bytes(self.arena.names.get(name));
-                let Ok((id, _)) = self.grow_peer(parent, address, ROOM);
+                let Ok((id, _)) = self.grow_peer(parent.0, address, ROOM);
                 id
             }
             _ if kind.is_path() => {
                 let text = self.arena.text(child).to_owned();
-                let Ok(((id, _), _)) = self.grow_child((parent, below), kind, (&text, learned), false, &mut None, ROOM);
+                let Ok(((id, _), _)) = self.grow_child(parent, kind, (&text, learned), false, &mut None, ROOM);
                 id
             }
             _ => {
-                let hash = self.arena.hash_from(below, kind, name);
+                let run = self.arena.step_stored(parent, kind, name);
+                let parent = parent.0;
                 let is_it = |_, n: &Node| n.parent == parent && n.kind() == kind && n.name == name;
-                let id = self.arena.find(hash, is_it).unwrap_or_else(|| self.arena.add(parent, hash, kind, name));
+                let id = self.arena.find(run, is_it).unwrap_or_else(|| self.arena.add(parent, run, kind, name));
                 if kind == Kind::Sockets {
                     self.widen_to(id, socket_level(self.arena.node(child).flags()));
                 }

@@ -3,7 +3,7 @@
 use super::arena::ROOT;
 use super::behaviour::{Behaviour, access, behaviour, exec_flags};
 use super::grow::{Dir, Plain, socket_level};
-use super::lineage::{ExecPlace, Lineage, Pid, Place, Runs};
+use super::lineage::{Decided, ExecPlace, Lineage, Pid, Place, Runs};
 use super::merge::follow;
 use super::node::{Kind, NodeId, Span};
 use super::program::{Program, literal};
@@ -30,8 +30,7 @@ impl Tree {
             Behaviour::Internet { key, address } => {
                 let group = group(key)?;
                 let address = address.widen(socket_level(self.arena.node(group).flags()));
-                let hash = self.arena.hash_below(group);
-                Some((self.arena.child(group, hash, Kind::Peer, address.to_bytes(&mut [0; 17]))?, false))
+                Some((self.arena.first_child(group, Kind::Peer, address.to_bytes(&mut [0; 17]))?, false))
             }
             Behaviour::Capability(cap) => Some((self.arena.numbered_child(process, Kind::Capability, *cap)?, false)),
             Behaviour::Syscalls(_) => None,
@@ -154,8 +153,7 @@ impl Tree {
     /// The process node of a program below another process (or [`ROOT`]).
     pub fn find_program(&self, parent: NodeId, program: &Program) -> Option<(NodeId, bool)> {
         let (leaf, general) = self.find_path(parent, Kind::ExecPath, crate::path::components(&program.path))?;
-        let hash = self.arena.hash_below(leaf);
-        Some((self.arena.child(leaf, hash, Kind::Process, program.key.as_bytes())?, general))
+        Some((self.arena.first_child(leaf, Kind::Process, program.key.as_bytes())?, general))
     }
 
     fn grow_program(
@@ -224,6 +222,11 @@ impl ActivityTree {
         &self.tree
     }
 
+    /// The tree alone: nothing more will happen.
+    pub fn into_tree(self) -> Tree {
+        self.tree
+    }
+
     /// Entries.
     pub fn stats(&self) -> Stats {
         self.tree.stats()
@@ -231,7 +234,7 @@ impl ActivityTree {
 
     /// Bytes of heap owned by tree and process table.
     pub fn heap_bytes(&self) -> usize {
-        self.tree.heap_bytes() + self.lineage.heap_bytes()
+        self.tree.heap_bytes() + self.lineage.heap_bytes() + self.text.capacity()
     }
 
     /// How many processes were forgotten because the table was full, or which directory they were in.
@@ -249,9 +252,11 @@ impl ActivityTree {
         self.tree.rename_tag(self.tag, tag);
     }
 
-    /// The container is gone, and its processes with it.
+    /// The container is gone, and its processes with it. What is left takes no more memory than it has to.
     pub fn forget_processes(&mut self) {
         self.lineage.clear();
+        self.tree.shrink();
+        self.text = String::new();
     }
 
     /// Applies one event of this container. Container events are not for here and count as life cycle.
@@ -323,7 +328,7 @@ impl ActivityTree {
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
-        let (place, program) = match self.lineage.place(event, exec, self.tree.rules()) {
+        let Decided { place, program, interpreter } = match self.lineage.place(event, exec, self.tree.rules()) {
             Ok(found) => found,
             Err(fate) => {
                 // It does run something else now, and what it does is not its parent program's doing.
@@ -352,21 +357,23 @@ impl ActivityTree {
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
-        let room = tree.has_room();
+        let room = tree.has_room().is_ok();
+        let room_for_programs = tree.has_room_for_programs();
         let grown = if same {
             Ok((parent, false, false))
         } else {
             let parent = tree.within_depth(parent);
-            tree.grow_program(parent, &program, room)
+            tree.grow_program(parent, &program, room_for_programs)
         };
         let Ok((node, mut new, general)) = grown else {
             self.lineage.exec(id, exec.ppid, Place::Lost, Runs::Program(&identity), exec.cwd);
             return Fate::Dropped(Dropped::TreeFull);
         };
-        let room = room.is_ok();
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Kind::Uid, *uid).is_none());
-        if !new && !room && new_uid.is_some() {
-            // The program is known, so its process can be followed; that it ran as this user is not kept.
+        let new_interpreter = interpreter.filter(|path| !tree.has_interpreter(node, path));
+        let no_room = new_uid.is_some() && !room || new_interpreter.is_some() && room_for_programs.is_err();
+        if !new && no_room {
+            // The program is known, so its process can be followed; as which user, or by what, it ran is not kept.
             self.lineage.exec(id, exec.ppid, Place::At(node), Runs::Program(&identity), exec.cwd);
             return Fate::Dropped(Dropped::TreeFull);
         }
@@ -374,6 +381,9 @@ impl ActivityTree {
         new |= tree.arena.node_mut(node).set(exec_flags(exec, chain));
         if let Some(uid) = new_uid {
             new |= tree.arena.numbered(node, Kind::Uid, uid).1;
+        }
+        if let Some(interpreter) = new_interpreter {
+            new |= tree.keep_interpreter(node, &interpreter);
         }
         if general && room {
             tree.sketch(node, &program.path);
@@ -386,7 +396,8 @@ impl ActivityTree {
     pub fn contains(&self, event: &EventRef<'_>) -> bool {
         let id = Pid { pid: event.pid, start: event.start };
         if let Body::Exec(exec) = &event.body {
-            let Ok((place, program)) = self.lineage.place(event, exec, self.tree.rules()) else { return true };
+            let Ok(decided) = self.lineage.place(event, exec, self.tree.rules()) else { return true };
+            let Decided { place, program, interpreter } = decided;
             let (found, chain) = match place {
                 ExecPlace::Setup => return true,
                 ExecPlace::Root => (self.tree.find_program(ROOT, &program), false),
@@ -403,8 +414,12 @@ impl ActivityTree {
             };
             let uid_known =
                 |node| exec.uid.is_none_or(|uid| self.tree.arena.numbered_child(node, Kind::Uid, uid).is_some());
+            let interpreter_known = |node| interpreter.is_none_or(|path| self.tree.has_interpreter(node, &path));
             return found.is_some_and(|(node, _)| {
-                self.tree.node(node).is_seen() && self.tree.node(node).has(exec_flags(exec, chain)) && uid_known(node)
+                self.tree.node(node).is_seen()
+                    && self.tree.node(node).has(exec_flags(exec, chain))
+                    && uid_known(node)
+                    && interpreter_known(node)
             });
         }
         let process = self.lineage.find(id);
@@ -478,7 +493,7 @@ impl Tree {
     /// The root under which the doings of processes with an unknown program are kept, unless it would have to be made
     /// and there is no room for it.
     fn unknown_if_room(&mut self) -> Option<NodeId> {
-        let room = self.has_room();
+        let room = self.has_room_for_programs();
         self.grow_program(ROOT, &unknown_program(), room).ok().map(|(id, _, _)| id)
     }
 }

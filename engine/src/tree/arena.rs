@@ -8,13 +8,11 @@ use super::names::{Names, reserve_tight};
 use super::node::{Flags, Kind, NO_TAG, NONE, Node, NodeId, Span};
 use super::shapes::Shapes;
 use super::tags::LocalTags;
+use crate::hash::{Keyed, NumberMap, Run};
 use crate::path::{Sketch, shape_bytes, shape_into};
-use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::hash::BuildHasher;
-use std::sync::OnceLock;
 
 /// The room of what is bounded by what it takes in, such as a merge: there always is some.
 pub(super) const ROOM: Result<(), Infallible> = Ok(());
@@ -34,9 +32,8 @@ struct More {
 /// pattern's name.
 pub(super) type ShapeKey = (NodeId, Kind, u32);
 
-/// A node and the hash it has in the index; or, of one that others are looked for below,
-/// [`hash_below`](Arena::hash_below) of it.
-pub(super) type Hashed = (NodeId, u64);
+/// A node and what its hash in the index is made of, which that of a longer path goes on from.
+pub(super) type Hashed = (NodeId, Run);
 
 /// Nodes of one tree and what hangs on them.
 #[derive(Clone, Debug)]
@@ -46,44 +43,36 @@ pub struct Arena {
     more: Vec<More>,
     pub(super) names: Names,
     pub(super) tags: LocalTags,
-    pub(super) sketches: HashMap<NodeId, Sketch, FixedState>,
+    pub(super) sketches: NumberMap<NodeId, Sketch>,
     pub(super) sketch_bytes: usize,
     shapes: Shapes,
     /// Processes that were merged away, in order: (from, to). The owner of process tables takes them.
     pub(super) moved: Vec<(NodeId, NodeId)>,
     stats: Stats,
     dead: usize,
-    seed: u64,
+    program_bytes: usize,
+    hasher: Keyed,
 }
 
-/// One seed per process: names are chosen by traced processes, who must not be able to choose their hashes.
-fn seed() -> u64 {
-    static SEED: OnceLock<u64> = OnceLock::new();
-    *SEED.get_or_init(|| std::hash::RandomState::new().hash_one(0x67726f76_u32))
-}
-
-/// Mixes two words so that every bit of both reaches every bit of the result.
-fn mix(a: u64, b: u64) -> u64 {
-    let wide = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b ^ 0xd6e8_feb8_6659_fd93);
-    (wide as u64) ^ ((wide >> 64) as u64)
-}
+/// What a node of a program takes beside its name, about: itself, and its share of the tables that find it.
+const PROGRAM_NODE_BYTES: usize = 80;
 
 impl Arena {
     pub fn new() -> Self {
-        let seed = seed();
         Self {
             nodes: vec![Node::new(Kind::Root, NONE, NONE)],
             index: HashTable::new(),
             more: Vec::new(),
-            names: Names::new(seed),
+            names: Names::default(),
             tags: LocalTags::default(),
-            sketches: HashMap::with_hasher(FixedState::with_seed(seed)),
+            sketches: NumberMap::default(),
             sketch_bytes: 0,
             shapes: Shapes::default(),
             moved: Vec::new(),
             stats: Stats::default(),
             dead: 0,
-            seed,
+            program_bytes: 0,
+            hasher: Keyed::default(),
         }
     }
 
@@ -134,6 +123,11 @@ impl Arena {
             + self.moved.capacity() * size_of::<(NodeId, NodeId)>()
     }
 
+    /// What is taken by the nodes that programs are made of, about: processes, their paths, what ran them.
+    pub fn program_bytes(&self) -> usize {
+        self.program_bytes
+    }
+
     /// How many nodes are kept, the dead included.
     pub fn len(&self) -> usize {
         self.nodes.len()
@@ -152,107 +146,121 @@ impl Arena {
         self.dead > 256 && self.dead > self.nodes.len() / 4
     }
 
-    // Hashes. A child's hash is made of its parent's and its name, starting anew at every process and at every
-    // group of sockets; so the hash of a path is known without visiting the nodes on the way.
+    // Hashes. That of a path is of its whole text, and of the node that it begins below; so it is known without
+    // visiting the nodes on the way, and the text is hashed once. A path goes on as long as its nodes are of one kind:
+    // what is of another kind than its parent begins anew. Names of one kind have no separator in them, so no two
+    // nodes have one text.
 
-    pub(super) fn scope_hash(&self, scope: NodeId) -> u64 {
-        mix(self.seed, u64::from(scope))
+    /// The path of nothing, of this kind below `scope`, which is of another kind.
+    fn begin(&self, scope: NodeId, kind: Kind) -> Run {
+        self.hasher.begin(u64::from(scope) | (kind as u64) << 32)
     }
 
-    pub(super) fn step(&self, hash: u64, kind: Kind, name: &[u8]) -> u64 {
-        Self::step_hashed(hash, kind, self.names.hash(name))
+    /// The path of one name below a node of another kind.
+    pub(super) fn first(&self, scope: NodeId, kind: Kind, name: &[u8]) -> Run {
+        self.hasher.append(self.begin(scope, kind), name)
     }
 
-    /// As [`step`](Self::step), with the hash that the name has in the store of names.
-    pub(super) fn step_hashed(hash: u64, kind: Kind, name: u64) -> u64 {
-        mix(hash ^ kind as u64, name)
+    /// The path of a number below a node of another kind.
+    fn first_number(&self, scope: NodeId, kind: Kind, name: u32) -> Run {
+        self.hasher.number(self.begin(scope, kind), name.into())
     }
 
-    pub(super) fn step_number(hash: u64, kind: Kind, name: u32) -> u64 {
-        mix(hash ^ kind as u64, u64::from(name) | 1 << 40)
+    /// The path of a child of a node.
+    pub(super) fn step(&self, (parent, run): Hashed, kind: Kind, name: &[u8]) -> Run {
+        if self.node(parent).kind() != kind {
+            return self.first(parent, kind, name);
+        }
+        let separator = if kind == Kind::DnsLabel { b'.' } else { b'/' };
+        self.hasher.append(self.hasher.push(run, separator), name)
     }
 
-    /// Whether the hashes of the children of such a node start at the node itself.
-    fn is_scope(kind: Kind) -> bool {
-        matches!(kind, Kind::Root | Kind::Process | Kind::Sockets)
-    }
-
-    pub(super) fn hash_below(&self, id: NodeId) -> u64 {
-        if Self::is_scope(self.node(id).kind()) { self.scope_hash(id) } else { self.hash_of(id) }
-    }
-
-    /// [`hash_below`](Self::hash_below) of a node whose own hash is known.
-    pub(super) fn below(&self, id: NodeId, own: u64) -> u64 {
-        if Self::is_scope(self.node(id).kind()) { self.scope_hash(id) } else { own }
-    }
-
-    /// The hash of a child of a node, from [`hash_below`](Self::hash_below) of that node.
-    pub(super) fn hash_from(&self, below: u64, kind: Kind, name: u32) -> u64 {
+    /// As [`step`](Self::step), of a name that is stored, or a number.
+    pub(super) fn step_stored(&self, parent: Hashed, kind: Kind, name: u32) -> Run {
         if kind.is_numeric() {
-            Self::step_number(below, kind, name)
+            self.first_number(parent.0, kind, name)
         } else {
-            self.step(below, kind, self.names.get(name))
+            self.step(parent, kind, self.names.get(name))
         }
     }
 
-    /// The hash of a node when nothing on the way to it is known: upwards to the scope, then down again. Not for use
-    /// on every node of a path, which would be quadratic in its depth.
-    pub(super) fn hash_of(&self, id: NodeId) -> u64 {
+    /// A node that paths of another kind begin below: of such a one only the number counts.
+    pub(super) fn scope(&self, id: NodeId) -> Hashed {
+        (id, self.begin(id, Kind::Root))
+    }
+
+    /// A node that others are looked for below, when nothing on the way to it is known: up to where its path begins,
+    /// then down again. Not for use on every node of a path, which would be quadratic in its depth.
+    pub(super) fn hashed(&self, id: NodeId) -> Hashed {
         let mut chain = Vec::with_capacity(16);
         let mut at = id;
-        loop {
+        while self.node(at).parent != NONE {
             chain.push(at);
-            at = self.node(at).parent;
-            if at == NONE || Self::is_scope(self.node(at).kind()) {
+            let parent = self.node(at).parent;
+            let goes_on = self.node(parent).kind() == self.node(at).kind();
+            at = parent;
+            if !goes_on {
                 break;
             }
         }
-        chain.iter().rev().fold(self.scope_hash(at), |hash, id| {
+        chain.iter().rev().fold(self.scope(at), |above, id| {
             let node = self.node(*id);
-            self.hash_from(hash, node.kind(), node.name)
+            (*id, self.step_stored(above, node.kind(), node.name))
         })
     }
 
-    /// The hashes of all nodes, by id, each made from its parent's: O(nodes), however deep they are.
+    /// The hashes of all nodes, by id: O(nodes), however deep they are.
     fn hashes(&self) -> Vec<u64> {
-        let mut hashes: Vec<u64> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
-            // A node's id is higher than its parent's.
-            let own = hashes.get(node.parent as usize).copied().unwrap_or_default();
-            hashes.push(self.hash_from(self.below(node.parent, own), node.kind(), node.name));
+        let mut hashes = vec![0; self.nodes.len()];
+        // Nodes whose children are being visited, and the child that is next. The dead may have children that live.
+        let mut stack = vec![(self.scope(ROOT), self.root().child)];
+        while let Some((above, next)) = stack.last_mut() {
+            let (id, above) = (*next, *above);
+            if id == NONE {
+                stack.pop();
+                continue;
+            }
+            let node = self.node(id);
+            *next = node.next;
+            let run = self.step_stored(above, node.kind(), node.name);
+            if let Some(hash) = hashes.get_mut(id as usize) {
+                *hash = self.hasher.finish(run);
+            }
+            if node.child != NONE {
+                stack.push(((id, run), node.child));
+            }
         }
         hashes
     }
 
-    /// The node with this hash for which `matches` holds.
-    pub(super) fn find(&self, hash: u64, matches: impl Fn(NodeId, &Node) -> bool) -> Option<NodeId> {
-        self.index.find(hash, |id| matches(*id, self.node(*id))).copied()
+    /// The node with this path for which `matches` holds.
+    pub(super) fn find(&self, run: Run, matches: impl Fn(NodeId, &Node) -> bool) -> Option<NodeId> {
+        self.index.find(self.hasher.finish(run), |id| matches(*id, self.node(*id))).copied()
     }
 
-    /// The child of `parent` with this name. `below` is [`hash_below`](Self::hash_below) of the parent.
-    pub(super) fn child(&self, parent: NodeId, below: u64, kind: Kind, name: &[u8]) -> Option<NodeId> {
-        self.child_hashed(parent, self.step(below, kind, name), kind, name)
+    /// The child of `parent` with this name, whose path is `run`.
+    pub(super) fn child(&self, parent: NodeId, run: Run, kind: Kind, name: &[u8]) -> Option<NodeId> {
+        self.find(run, |_, n| n.parent == parent && n.kind() == kind && self.names.get(n.name) == name)
     }
 
-    /// As [`child`](Self::child), with the hash of the child itself.
-    pub(super) fn child_hashed(&self, parent: NodeId, hash: u64, kind: Kind, name: &[u8]) -> Option<NodeId> {
-        self.find(hash, |_, n| n.parent == parent && n.kind() == kind && self.names.get(n.name) == name)
-    }
-
-    fn numbered_hashed(&self, parent: NodeId, hash: u64, kind: Kind, name: u32) -> Option<NodeId> {
-        self.find(hash, |_, n| n.parent == parent && n.kind() == kind && n.name == name)
+    /// The child of another kind than `parent` with this name.
+    pub(super) fn first_child(&self, parent: NodeId, kind: Kind, name: &[u8]) -> Option<NodeId> {
+        self.child(parent, self.first(parent, kind, name), kind, name)
     }
 
     pub(super) fn numbered_child(&self, parent: NodeId, kind: Kind, name: u32) -> Option<NodeId> {
-        let hash = Self::step_number(self.hash_below(parent), kind, name);
-        self.numbered_hashed(parent, hash, kind, name)
+        let run = self.first_number(parent, kind, name);
+        self.find(run, |_, n| n.parent == parent && n.kind() == kind && n.name == name)
     }
 
     // Growth.
 
-    /// Adds a node whose hash this is.
-    pub(super) fn add(&mut self, parent: NodeId, hash: u64, kind: Kind, name: u32) -> NodeId {
+    /// Adds a node whose path this is.
+    pub(super) fn add(&mut self, parent: NodeId, run: Run, kind: Kind, name: u32) -> NodeId {
         let id = self.nodes.len() as NodeId;
+        if matches!(kind, Kind::Process | Kind::ExecPath | Kind::Interpreter) {
+            self.program_bytes += PROGRAM_NODE_BYTES + self.names.get(name).len();
+        }
         let mut node = Node::new(kind, parent, name);
         node.next = self.node(parent).child;
         self.node_mut(parent).child = id;
@@ -263,16 +271,16 @@ impl Arena {
             self.index.reserve(1, |id| hashes.get(*id as usize).copied().unwrap_or_default());
         }
         // There is room now, so nobody asks for the hashes of those that are in it.
-        self.index.insert_unique(hash, id, |_| 0);
+        self.index.insert_unique(self.hasher.finish(run), id, |_| 0);
         id
     }
 
-    pub(super) fn add_named(&mut self, parent: NodeId, hash: u64, kind: Kind, name: &[u8]) -> NodeId {
+    pub(super) fn add_named(&mut self, parent: NodeId, run: Run, kind: Kind, name: &[u8]) -> NodeId {
         let name = self.names.intern(name);
-        self.add(parent, hash, kind, name)
+        self.add(parent, run, kind, name)
     }
 
-    /// The child with this name, added if need be and `room` allows it; and whether it was.
+    /// The child of another kind with this name, added if need be and `room` allows it; and whether it was.
     pub(super) fn named_within<E>(
         &mut self,
         parent: NodeId,
@@ -280,10 +288,10 @@ impl Arena {
         name: &[u8],
         room: Result<(), E>,
     ) -> Result<(NodeId, bool), E> {
-        let hash = self.step(self.hash_below(parent), kind, name);
-        match self.child_hashed(parent, hash, kind, name) {
+        let run = self.first(parent, kind, name);
+        match self.child(parent, run, kind, name) {
             Some(id) => Ok((id, false)),
-            None => room.map(|()| (self.add_named(parent, hash, kind, name), true)),
+            None => room.map(|()| (self.add_named(parent, run, kind, name), true)),
         }
     }
 
@@ -295,10 +303,9 @@ impl Arena {
         name: u32,
         room: Result<(), E>,
     ) -> Result<(NodeId, bool), E> {
-        let hash = Self::step_number(self.hash_below(parent), kind, name);
-        match self.numbered_hashed(parent, hash, kind, name) {
+        match self.numbered_child(parent, kind, name) {
             Some(id) => Ok((id, false)),
-            None => room.map(|()| (self.add(parent, hash, kind, name), true)),
+            None => room.map(|()| (self.add(parent, self.first_number(parent, kind, name), kind, name), true)),
         }
     }
 
@@ -307,10 +314,9 @@ impl Arena {
         found
     }
 
-    /// Takes a node, whose hash this is, out of the index and marks it dead. It stays in its parent's list until the
-    /// next rebuild.
-    pub(super) fn kill(&mut self, id: NodeId, hash: u64) {
-        if let Ok(entry) = self.index.find_entry(hash, |found| *found == id) {
+    /// Takes a node out of the index and marks it dead. It stays in its parent's list until the next rebuild.
+    pub(super) fn kill(&mut self, (id, run): Hashed) {
+        if let Ok(entry) = self.index.find_entry(self.hasher.finish(run), |found| *found == id) {
             entry.remove();
         }
         self.clear_seen(id);
@@ -343,7 +349,7 @@ impl Arena {
     // Shapes.
 
     fn shape_hash(&self, parent: NodeId, kind: Kind, pattern: &[u8]) -> u64 {
-        self.step(self.scope_hash(parent), kind, pattern)
+        self.hasher.finish(self.first(parent, kind, pattern))
     }
 
     /// The hash of another node's shape. Many are asked for in a row, when a table grows.

@@ -3,8 +3,7 @@
 //! A traced process chooses its directory, and paths are long; a table of many processes must not own one each. Not
 //! here: what is resolved against them (`path`).
 
-use foldhash::fast::FixedState;
-use hashbrown::HashSet;
+use crate::hash::Set;
 use std::sync::Arc;
 
 /// Bytes that the directories of one container's processes may take, with what it takes to keep them.
@@ -19,7 +18,7 @@ const OVERHEAD: usize = 48;
 /// Directories that processes are in, and some that they were in.
 #[derive(Clone, Debug)]
 pub struct Cwds {
-    known: HashSet<Arc<[u8]>, FixedState>,
+    known: Set<Arc<[u8]>>,
     /// What they take.
     bytes: usize,
     /// At this size those are let go that nobody is in.
@@ -31,8 +30,7 @@ pub struct Cwds {
 
 impl Default for Cwds {
     fn default() -> Self {
-        let known = HashSet::with_hasher(FixedState::default());
-        Self { known, bytes: 0, prune_at: CWD_BYTES_MIN, skip: 0, refused: 0 }
+        Self { known: Set::default(), bytes: 0, prune_at: CWD_BYTES_MIN, skip: 0, refused: 0 }
     }
 }
 

@@ -5,7 +5,7 @@
 //! pattern node (`absorb`), below which the same counting goes on over the union.
 
 use super::Tree;
-use super::arena::{Arena, Hashed, ROOM};
+use super::arena::{Hashed, ROOM};
 use super::node::{Flags, Kind, NONE, NodeId};
 use super::program::literal;
 use super::socket::{Address, SocketKey};
@@ -68,7 +68,7 @@ impl Tree {
     /// The learned pattern that absorbs `name`, whose shape is `pattern`, if there is one.
     fn absorbing(
         &self,
-        (parent, below): Hashed,
+        parent: Hashed,
         kind: Kind,
         name: &str,
         pattern: &[u8],
@@ -77,17 +77,16 @@ impl Tree {
         if pattern == name.as_bytes() {
             return None;
         }
-        let hash = self.arena.step(below, kind, pattern);
-        let id = self.arena.child_hashed(parent, hash, kind, pattern)?;
-        let absorbs = self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent, kind, name, shelter);
-        absorbs.then_some((id, hash))
+        let run = self.arena.step(parent, kind, pattern);
+        let id = self.arena.child(parent.0, run, kind, pattern)?;
+        let absorbs = self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent.0, kind, name, shelter);
+        absorbs.then_some((id, run))
     }
 
     fn find_child(&self, at: Hashed, kind: Kind, name: &str, shelter: &mut Shelter) -> Option<Hashed> {
-        let (parent, below) = at;
-        let hash = self.arena.step(below, kind, name.as_bytes());
-        if let Some(id) = self.arena.child_hashed(parent, hash, kind, name.as_bytes()) {
-            return Some((id, hash));
+        let run = self.arena.step(at, kind, name.as_bytes());
+        if let Some(id) = self.arena.child(at.0, run, kind, name.as_bytes()) {
+            return Some((id, run));
         }
         self.absorbing(at, kind, name, &shape_bytes(name.as_bytes())?, shelter)
     }
@@ -99,7 +98,7 @@ impl Tree {
         kind: Kind,
         names: impl Iterator<Item = &'a str>,
     ) -> Option<(NodeId, bool)> {
-        let mut at = (scope, self.arena.hash_below(scope));
+        let mut at = self.arena.scope(scope);
         let mut general = false;
         let mut shelter = None;
         for name in names {
@@ -120,26 +119,19 @@ impl Tree {
         if raw.first() != Some(&b'/') || raw.len() < 2 {
             return None;
         }
-        let mut hash = self.arena.hash_below(scope);
-        // The first component keeps its slash.
-        let mut start = 0;
-        for (at, byte) in raw.iter().enumerate().skip(1) {
-            match byte {
-                b'/' => {
-                    hash = self.arena.step(hash, kind, raw.get(start..at)?);
-                    start = at + 1;
-                }
-                b'*' | b'\\' => return None,
-                _ => {}
-            }
+        if memchr::memchr2(b'*', b'\\', raw).is_some() {
+            return None;
         }
-        let own = self.arena.step(hash, kind, raw.get(start..)?);
-        if let Some(id) = self.arena.find(own, |id, _| self.is_path(id, scope, kind, raw)) {
+        let find = |path: &[u8]| {
+            let run = self.arena.first(scope, kind, path);
+            self.arena.find(run, |id, _| self.is_path(id, scope, kind, path)).map(|id| (id, run))
+        };
+        if let Some((id, _)) = find(raw) {
             return Some(Plain::Node(id));
         }
-        let dir = raw.get(..start.checked_sub(1)?)?;
-        let id = self.arena.find(hash, |id, _| self.is_path(id, scope, kind, dir))?;
-        Some(Plain::Below(Dir { at: (id, hash), len: dir.len() }))
+        // The first component keeps its slash, so there is no directory above it.
+        let dir = raw.get(..memchr::memrchr(b'/', raw).filter(|at| *at > 0)?)?;
+        Some(Plain::Below(Dir { at: find(dir)?, len: dir.len() }))
     }
 
     /// Whether the names from `scope` down to `id`, joined by slashes, are `raw`.
@@ -172,7 +164,7 @@ impl Tree {
         names: impl Iterator<Item = Component<'a>> + Clone,
         room: Result<(), E>,
     ) -> Result<(NodeId, bool, bool), E> {
-        let start = (scope, self.arena.hash_below(scope));
+        let start = self.arena.scope(scope);
         self.grow_from(start, names.clone(), scope, kind, names, room)
     }
 
@@ -220,45 +212,43 @@ impl Tree {
     /// below a `fresh` parent.
     pub(super) fn grow_child<E>(
         &mut self,
-        (parent, below): Hashed,
+        parent: Hashed,
         kind: Kind,
         (name, learned): Component<'_>,
         fresh: bool,
         shelter: &mut Shelter,
         room: Result<(), E>,
     ) -> Result<(Hashed, bool), E> {
-        let own = self.arena.names.hash(name.as_bytes());
-        let hash = Arena::step_hashed(below, kind, own);
-        let found = if fresh { None } else { self.arena.child_hashed(parent, hash, kind, name.as_bytes()) };
+        let run = self.arena.step(parent, kind, name.as_bytes());
+        let found = if fresh { None } else { self.arena.child(parent.0, run, kind, name.as_bytes()) };
         if learned {
             let id = match found {
                 Some(id) => id,
-                None => room.map(|()| self.arena.add_named(parent, hash, kind, name.as_bytes()))?,
+                None => room.map(|()| self.arena.add_named(parent.0, run, kind, name.as_bytes()))?,
             };
             // A pattern at once, so that sketches moved below it are kept; what it absorbs has to wait.
             if self.learn(id) {
-                self.pending.push((parent, kind, self.arena.node(id).name));
+                self.pending.push((parent.0, kind, self.arena.node(id).name));
             }
-            return Ok(((id, hash), found.is_none()));
+            return Ok(((id, run), found.is_none()));
         }
         if let Some(id) = found {
-            return Ok(((id, hash), false));
+            return Ok(((id, run), false));
         }
         let pattern = shape_bytes(name.as_bytes());
         if let (Some(pattern), false) = (&pattern, fresh)
-            && let Some(absorbing) = self.absorbing((parent, below), kind, name, pattern, shelter)
+            && let Some(absorbing) = self.absorbing(parent, kind, name, pattern, shelter)
         {
             return Ok((absorbing, false));
         }
         room?;
-        let stored = self.arena.names.intern_hashed(name.as_bytes(), own);
-        let id = self.arena.add(parent, hash, kind, stored);
+        let id = self.arena.add_named(parent.0, run, kind, name.as_bytes());
         if let Some(pattern) = pattern
-            && !self.exempt(parent, kind, name, shelter)
+            && !self.exempt(parent.0, kind, name, shelter)
         {
-            self.count_shape(parent, id, &pattern);
+            self.count_shape(parent.0, id, &pattern);
         }
-        Ok(((id, hash), true))
+        Ok(((id, run), true))
     }
 
     /// Counts a new name among those of its shape, and notes the shape as pending when they are too many.
@@ -373,8 +363,8 @@ impl Tree {
         }
         self.widen_to(group, level + 1);
         let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let below = self.arena.hash_below(group);
-        Ok((self.arena.child(group, below, Kind::Peer, address.to_bytes(&mut [0; 17])).unwrap_or(id), true))
+        let widened = self.arena.first_child(group, Kind::Peer, address.to_bytes(&mut [0; 17]));
+        Ok((widened.unwrap_or(id), true))
     }
 
     /// Makes a group's peers as wide as `level`, wider still if they are too many for that.
@@ -402,8 +392,7 @@ impl Tree {
             }
             let Ok((wide, _)) = self.grow_peer(group, address, ROOM);
             if wide != peer {
-                let hash = self.arena.hash_of(peer);
-                self.absorb_leaf((peer, hash), wide);
+                self.absorb_leaf(self.arena.hashed(peer), wide);
             }
         }
     }

@@ -4,16 +4,14 @@
 //! It knows nothing of nodes: `N` is whatever stands for a program, a node of the tree being learned or of a
 //! profile being compared with. [`Lineage::place`] only decides: learning, a dry run and a check all ask there.
 
-use super::behaviour::exec_program;
+use super::behaviour::{exec_interpreter, exec_program};
 use super::cwds::Cwds;
 use super::program::Program;
 use super::{Rules, runtime};
 use crate::event::{EventRef, Exec};
+use crate::hash::{NumberMap, fingerprint};
 use crate::ledger::{Fate, Ignored};
-use hashbrown::HashMap;
-use std::hash::BuildHasher;
-use std::sync::{Arc, OnceLock};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use std::sync::Arc;
 
 /// A process, as events name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +42,7 @@ pub struct Process<N> {
     pub place: Place<N>,
     /// Its own program before any generalisation: path, argv0 and, if they are identity, arguments; hashed, as a
     /// table of processes keeps no long texts.
-    program: Option<Fingerprint>,
+    program: Option<u128>,
     /// Its working directory, when an exec told.
     pub cwd: Option<Arc<[u8]>>,
     ppid: Option<u32>,
@@ -81,6 +79,17 @@ pub enum ExecPlace<N> {
     },
 }
 
+/// An exec, decided: where it puts its process, and what is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided<N> {
+    /// Where.
+    pub place: ExecPlace<N>,
+    /// The program; of the container runtime's own none.
+    pub program: Program,
+    /// What runs it, if it is a script.
+    pub interpreter: Option<String>,
+}
+
 /// What a process runs after an exec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs<'a> {
@@ -95,22 +104,13 @@ pub enum Runs<'a> {
 /// The process table of one container.
 #[derive(Clone, Debug)]
 pub struct Lineage<N> {
-    table: HashMap<u32, Process<N>, foldhash::fast::FixedState>,
+    table: NumberMap<u32, Process<N>>,
     /// Processes in the table, older ones of a reused id included.
     len: usize,
     max: usize,
     clock: u64,
     forgotten: u64,
     cwds: Cwds,
-}
-
-/// A program's identity in 128 bits that nobody outside of this process can predict.
-type Fingerprint = u128;
-
-fn fingerprint(program: &str) -> Fingerprint {
-    static SEED: OnceLock<u64> = OnceLock::new();
-    let seed = *SEED.get_or_init(|| std::hash::RandomState::new().hash_one(0x6c69_6e65_u32));
-    xxh3_128_with_seed(program.as_bytes(), seed)
 }
 
 /// How many processes of one id, with different start times, are kept apart.
@@ -124,8 +124,7 @@ pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
 impl<N: Copy + PartialEq> Lineage<N> {
     /// An empty table of at most `max` processes.
     pub fn new(max: usize) -> Self {
-        let table = HashMap::with_hasher(foldhash::fast::FixedState::default());
-        Self { table, len: 0, max, clock: 0, forgotten: 0, cwds: Cwds::default() }
+        Self { table: NumberMap::default(), len: 0, max, clock: 0, forgotten: 0, cwds: Cwds::default() }
     }
 
     /// Processes in the table.
@@ -151,9 +150,9 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// Forgets every process: the container is gone.
     pub fn clear(&mut self) {
-        self.table.clear();
+        self.table = Default::default();
         self.len = 0;
-        self.cwds = Cwds::default();
+        self.forgotten += std::mem::take(&mut self.cwds).refused();
     }
 
     /// Where each process of the table stands, to be changed in place.
@@ -380,12 +379,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
     ///
     /// # Errors
     /// The program has no path that can be resolved, and it is not the runtime's either.
-    pub fn place(
-        &self,
-        event: &EventRef<'_>,
-        exec: &Exec<&[u8]>,
-        rules: &Rules,
-    ) -> Result<(ExecPlace<N>, Program), Fate> {
+    pub fn place(&self, event: &EventRef<'_>, exec: &Exec<&[u8]>, rules: &Rules) -> Result<Decided<N>, Fate> {
         let id = Pid { pid: event.pid, start: event.start };
         let cwd = self.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
         let program = match exec_program(event, exec, cwd, rules) {
@@ -394,11 +388,11 @@ impl<N: Copy + PartialEq> Lineage<N> {
         };
         let resolved = program.as_ref().ok().map(|program| &*program.path);
         if self.sets_up(id, exec, resolved) {
-            return Ok((ExecPlace::Setup, Program::default()));
+            return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: None });
         }
         let program = program?;
         let place = self.place_program(id, exec.ppid, &program.identity());
-        Ok((place, program))
+        Ok(Decided { place, program, interpreter: exec_interpreter(event, exec, cwd) })
     }
 
     fn place_program(&self, id: Pid, ppid: u32, program: &str) -> ExecPlace<N> {
@@ -411,7 +405,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         match process.place {
             Place::Setup => ExecPlace::Root,
             _ if process.unknown => ExecPlace::Root,
-            place if process.program == Some(fingerprint(program)) => ExecPlace::Same(place),
+            place if process.program == Some(fingerprint(program.as_bytes())) => ExecPlace::Same(place),
             place => ExecPlace::Child { parent: place, chain: process.execed },
         }
     }
@@ -435,7 +429,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         let same = known.is_some();
         let process = Process {
             place,
-            program: if let Runs::Program(program) = runs { Some(fingerprint(program)) } else { None },
+            program: if let Runs::Program(program) = runs { Some(fingerprint(program.as_bytes())) } else { None },
             cwd,
             ppid: Some(ppid),
             start,

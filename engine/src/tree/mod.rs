@@ -19,12 +19,14 @@ mod behaviour;
 mod cwds;
 mod evict;
 mod grow;
+mod interpreters;
 mod lineage;
 mod merge;
 mod names;
 mod node;
 mod program;
 mod refresh;
+mod room;
 mod runtime;
 mod shapes;
 mod socket;
@@ -34,9 +36,12 @@ mod take;
 pub use activity::{ActivityTree, unknown_program};
 pub use arena::{Children, ROOT};
 pub use behaviour::{Behaviour, PATH_BYTES_MAX, behaviour};
-pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, Runs};
+pub use interpreters::INTERPRETERS_MAX;
+pub use lineage::{Decided, ExecPlace, Lineage, Pid, Place, Process, Runs};
 pub use node::{Flags, Kind, Node, NodeId, Span};
 pub use program::{Program, ProgramKey};
+pub(crate) use room::Level;
+pub use room::Room;
 pub use socket::{Address, Family, SocketKey};
 pub use tags::LocalTags;
 
@@ -61,8 +66,10 @@ pub struct Rules {
     pub lineage_depth: usize,
     /// Processes in one container's table.
     pub processes_max: usize,
-    /// Bytes of heap that one tree may own before it takes nothing new.
+    /// Bytes of heap that one tree may own before it takes nothing new; an eighth of them are for programs alone.
     pub tree_bytes: usize,
+    /// Whether there is memory for more in all trees together.
+    pub room: Room,
 }
 
 impl Default for Rules {
@@ -75,6 +82,7 @@ impl Default for Rules {
             lineage_depth: 256,
             processes_max: 65_536,
             tree_bytes: 256 << 20,
+            room: Room::default(),
         }
     }
 }
@@ -224,10 +232,35 @@ impl Tree {
         self.pending.shrink_to_fit();
     }
 
+    /// What the budget comes to: names are found by 32-bit offsets, however large it is.
+    fn budget(&self) -> usize {
+        self.rules.tree_bytes.min(u32::MAX as usize)
+    }
+
+    /// The part of the budget that only programs may take: no number of files, peers or names displaces one.
+    fn programs_budget(&self) -> usize {
+        self.budget() / 8
+    }
+
+    /// Whether there is room for what programs do.
     fn has_room(&self) -> Result<(), TreeFull> {
-        // Names are found by 32-bit offsets, whatever the budget.
-        let budget = self.rules.tree_bytes.min(u32::MAX as usize);
-        if self.heap_bytes() < budget { Ok(()) } else { Err(TreeFull) }
+        if self.is_within_budget() && self.rules.room.is_left() { Ok(()) } else { Err(TreeFull) }
+    }
+
+    /// Whether there is room for one more program. Near the bound of all memory there is for nothing else.
+    fn has_room_for_programs(&self) -> Result<(), TreeFull> {
+        let room = self.programs_are_within_budget() && self.rules.room.is_left_for_programs();
+        if room { Ok(()) } else { Err(TreeFull) }
+    }
+
+    fn is_within_budget(&self) -> bool {
+        self.heap_bytes() < self.budget() - self.programs_budget()
+    }
+
+    /// Within the budget, or, should arrays of other things have grown into the part for programs, within that much of
+    /// their own.
+    fn programs_are_within_budget(&self) -> bool {
+        self.heap_bytes() < self.budget() || self.arena.program_bytes() < self.programs_budget()
     }
 
     // Walking.
@@ -275,10 +308,10 @@ impl Tree {
         self.arena.text(id)
     }
 
-    /// A hash of everything the tree knows, and of nothing else: not of ids, order or capacity.
+    /// A hash of everything the tree knows, and of nothing else: not of ids, order or capacity. Of this process alone.
     pub fn structural_hash(&self) -> u64 {
         use std::hash::BuildHasher;
-        let hasher = foldhash::fast::FixedState::with_seed(7);
+        let hasher = crate::hash::Keyed::default();
         let mut sum = 0_u64;
         let mut stack = vec![(ROOT, 0_u64)];
         while let Some((id, above)) = stack.pop() {
@@ -295,7 +328,7 @@ impl Tree {
                 sum = sum.wrapping_add(hasher.hash_one((own, tag.text(), span.first, span.last)));
             }
             if let Some(sketch) = self.sketch_of(id) {
-                sum = sum.wrapping_add(hasher.hash_one((own, sketch.exemplars())));
+                sum = sum.wrapping_add(hasher.hash_one((own, sketch.exemplars(), sketch.distinct())));
             }
             sum = sum.wrapping_add(own);
             stack.extend(self.arena.children(id).map(|child| (child, own)));

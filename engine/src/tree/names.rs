@@ -2,17 +2,16 @@
 //!
 //! Private to one tree, so nothing here is shared between threads; names go when the tree is rebuilt without them.
 
-use foldhash::fast::FixedState;
+use crate::hash::Keyed;
 use hashbrown::HashTable;
-use std::hash::BuildHasher;
 
 /// Bytes stored once and known by a small index.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Names {
     text: Vec<u8>,
     spans: Vec<Span>,
     index: HashTable<u32>,
-    hasher: FixedState,
+    hasher: Keyed,
 }
 
 /// Bytes of all names of one tree. In this crate's own tests a size that can be reached.
@@ -25,10 +24,6 @@ struct Span {
 }
 
 impl Names {
-    pub fn new(seed: u64) -> Self {
-        Self { text: Vec::new(), spans: Vec::new(), index: HashTable::new(), hasher: FixedState::with_seed(seed) }
-    }
-
     /// Whether all of `other` could be stored as well: names are found by 32-bit offsets.
     pub fn fits(&self, other: &Self) -> bool {
         self.text.len() + other.text.len() <= BYTES_MAX
@@ -48,19 +43,9 @@ impl Names {
         std::str::from_utf8(self.get(id)).unwrap_or_default()
     }
 
-    /// The hash of a name, by which it is stored here.
-    #[inline]
-    pub fn hash(&self, name: &[u8]) -> u64 {
-        self.hasher.hash_one(name)
-    }
-
     /// The index of `name`, stored if it was not.
     pub fn intern(&mut self, name: &[u8]) -> u32 {
-        self.intern_hashed(name, self.hash(name))
-    }
-
-    /// As [`intern`](Self::intern), with the name's hash.
-    pub fn intern_hashed(&mut self, name: &[u8], hash: u64) -> u32 {
+        let hash = self.hasher.bytes(name);
         if let Some(id) = self.index.find(hash, |id| self.get(*id) == name) {
             return *id;
         }
@@ -72,18 +57,21 @@ impl Names {
         reserve_tight(&mut self.spans, 1);
         self.spans.push(span);
         let Self { text, spans, index, hasher } = self;
-        index.insert_unique(hash, id, |id| {
-            let s = spans.get(*id as usize).copied().unwrap_or(Span { offset: 0, len: 0 });
-            let bytes = text.get(s.offset as usize..s.offset as usize + s.len as usize);
-            hasher.hash_one(bytes.unwrap_or_default())
-        });
+        index.insert_unique(hash, id, |id| Self::rehash(text, spans, hasher, *id));
         id
+    }
+
+    fn rehash(text: &[u8], spans: &[Span], hasher: &Keyed, id: u32) -> u64 {
+        let s = spans.get(id as usize).copied().unwrap_or(Span { offset: 0, len: 0 });
+        hasher.bytes(text.get(s.offset as usize..s.offset as usize + s.len as usize).unwrap_or_default())
     }
 
     /// Gives back what is reserved and not used.
     pub fn shrink(&mut self) {
-        self.text.shrink_to_fit();
-        self.spans.shrink_to_fit();
+        let Self { text, spans, index, hasher } = self;
+        text.shrink_to_fit();
+        spans.shrink_to_fit();
+        index.shrink_to_fit(|id| Self::rehash(text, spans, hasher, *id));
     }
 
     /// Bytes of heap owned.

@@ -19,8 +19,7 @@ impl Tree {
                 let names = other.names_of(other.node(from).parent);
                 let leaf = self.find_path(into, Kind::ExecPath, names.iter().map(|(name, _)| *name));
                 let found = leaf.and_then(|(leaf, _)| {
-                    let hash = self.arena.hash_below(leaf);
-                    self.arena.child(leaf, hash, Kind::Process, other.component(from).as_bytes())
+                    self.arena.first_child(leaf, Kind::Process, other.component(from).as_bytes())
                 });
                 let Some(process) = found else {
                     more = true;
@@ -54,8 +53,7 @@ impl Tree {
             Kind::Peer => {
                 let group = group()?;
                 let address = other.address(leaf).widen(socket_level(self.node(group).flags()));
-                let hash = self.arena.hash_below(group);
-                self.arena.child(group, hash, Kind::Peer, address.to_bytes(&mut [0; 17]))
+                self.arena.first_child(group, Kind::Peer, address.to_bytes(&mut [0; 17]))
             }
             kind => self.arena.numbered_child(process, kind, node.name),
         }
@@ -71,11 +69,14 @@ impl Tree {
                 None => more = true,
             }
         }
-        let details = other.children(from).filter(|id| matches!(other.node(*id).kind(), Kind::Uid | Kind::Qtype));
         let known = |id: NodeId| {
             let detail = other.node(id);
-            self.arena.numbered_child(into, detail.kind(), detail.name).is_some()
+            match detail.kind() {
+                Kind::Uid | Kind::Qtype => self.arena.numbered_child(into, detail.kind(), detail.name).is_some(),
+                Kind::Interpreter => self.has_interpreter(into, other.component(id)),
+                _ => true,
+            }
         };
-        more | !details.into_iter().all(known)
+        more | !other.children(from).all(known)
     }
 }

@@ -3,10 +3,9 @@
 //! An event comes here with the tree's own number of its tag, a `u16`; so no event touches a count that another
 //! thread touches. Counts are of seen records; the sum rule ([`LocalTags::add_up`]) ties both levels together.
 
+use crate::hash::{Keyed, NumberMap};
 use crate::intern::TagRef;
-use foldhash::fast::{FixedState, RandomState};
-use hashbrown::{HashMap, HashTable};
-use std::hash::BuildHasher;
+use hashbrown::HashTable;
 
 /// How many tags a tree can tell apart: one number means "none".
 const TAGS_MAX: usize = u16::MAX as usize;
@@ -24,8 +23,7 @@ pub struct LocalTags {
     /// Numbers by the tag's text, once there are more than a [`FEW`]. Not by its id, which means nothing to another
     /// interner: a tree may be merged with one whose tags are of another.
     index: HashTable<u16>,
-    /// Of this process alone: tags are chosen by others.
-    hasher: RandomState,
+    hasher: Keyed,
 }
 
 impl LocalTags {
@@ -71,7 +69,7 @@ impl LocalTags {
 
     fn enter(&mut self, local: u16) {
         let Self { tags, index, hasher, .. } = self;
-        let hash = |local: &u16| tags.get(*local as usize)?.as_ref().map(|tag| hasher.hash_one(tag.text()));
+        let hash = |local: &u16| tags.get(*local as usize)?.as_ref().map(|tag| hasher.bytes(tag.text().as_bytes()));
         if let Some(own) = hash(&local) {
             index.insert_unique(own, local, |local| hash(local).unwrap_or_default());
         }
@@ -88,7 +86,7 @@ impl LocalTags {
         if self.index.is_empty() {
             return (0..self.tags.len() as u16).find(is_it);
         }
-        self.index.find(self.hasher.hash_one(text), is_it).copied()
+        self.index.find(self.hasher.bytes(text.as_bytes()), is_it).copied()
     }
 
     /// Lets another tag stand wherever `local` stood. The tree must not have that other tag yet.
@@ -150,14 +148,14 @@ impl LocalTags {
         self.uses.shrink_to_fit();
         self.holes.shrink_to_fit();
         let Self { tags, index, hasher, .. } = self;
-        let hash = |local: &u16| tags.get(*local as usize)?.as_ref().map(|tag| hasher.hash_one(tag.text()));
+        let hash = |local: &u16| tags.get(*local as usize)?.as_ref().map(|tag| hasher.bytes(tag.text().as_bytes()));
         index.shrink_to_fit(|local| hash(local).unwrap_or_default());
     }
 
     /// The sum rule: every tag is borne by as many records as it counts, `records` being the numbers that all
     /// records of the tree bear; and no tag has two numbers, so the tree holds one reference to each.
     pub fn add_up(&self, records: impl Iterator<Item = u16>) -> bool {
-        let mut counted: HashMap<u16, u32, FixedState> = HashMap::default();
+        let mut counted: NumberMap<u16, u32> = NumberMap::default();
         for local in records {
             *counted.entry(local).or_default() += 1;
         }

@@ -55,7 +55,10 @@ fn text(doc: &ProfileDoc) -> String {
 
 /// A profile as it is written, as text so that a difference can be read.
 fn written(profile: &Profile) -> String {
-    text(&profile.to_doc())
+    let (whole, mut bytes) = (text(&profile.to_doc()), Vec::new());
+    encode(profile, &mut bytes).unwrap();
+    assert_eq!(String::from_utf8(bytes).unwrap(), whole, "element by element it is what it is as a document");
+    whole
 }
 
 /// The written form of a tree itself, without a merge in between.

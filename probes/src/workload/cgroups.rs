@@ -29,7 +29,12 @@ pub struct Cgroups {
     /// The ids of `known`, oldest first.
     order: VecDeque<u64>,
     known_max: usize,
+    /// Those of them that are gone, oldest first.
+    gone: VecDeque<u64>,
 }
+
+/// How many of those that are gone are remembered.
+const GONE_MAX: usize = 1024;
 
 /// A cgroup and its path below the mount, `/` for the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +83,14 @@ impl Cgroups {
             io::Error::new(io::ErrorKind::NotFound, "cgroup v2 is not mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
         })?;
         let mount = File::open(&root)?;
-        Ok(Self { mount, root, known: HashMap::new(), order: VecDeque::new(), known_max: known_max.max(1) })
+        Ok(Self {
+            mount,
+            root,
+            known: HashMap::new(),
+            order: VecDeque::new(),
+            known_max: known_max.max(1),
+            gone: VecDeque::new(),
+        })
     }
 
     /// Where the tree is mounted.
@@ -117,10 +129,28 @@ impl Cgroups {
         Ok(path)
     }
 
+    /// A cgroup is gone. Its path is forgotten in its turn: of what it still told, something may come after that.
+    pub fn forget_later(&mut self, id: u64) {
+        self.gone.push_back(id);
+        if self.gone.len() > GONE_MAX
+            && let Some(oldest) = self.gone.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    /// Whether a cgroup is there. True if that cannot be asked.
+    pub fn is_there(&self, id: u64) -> bool {
+        !matches!(open_kernfs(self.mount.as_fd(), id), Err(e) if matches!(e.raw_os_error(), Some(libc::ESTALE | libc::ENOENT)))
+    }
+
     /// Remembers a path that the kernel told with the cgroup's creation.
     pub fn learn(&mut self, id: u64, path: &[u8]) {
         if self.known.insert(id, path.into()).is_none() {
             self.order.push_back(id);
+        }
+        if self.order.len() > 2 * self.known.len() + GONE_MAX {
+            self.order.retain(|id| self.known.contains_key(id));
         }
         while self.known.len() > self.known_max
             && let Some(oldest) = self.order.pop_front()

@@ -17,6 +17,8 @@ mod ending;
 mod hostile_directory;
 mod hostile_names;
 mod inputs;
+mod keys;
+mod memory;
 mod output;
 mod profile_bombs;
 mod profiles;

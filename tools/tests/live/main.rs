@@ -12,6 +12,7 @@ mod command;
 mod docker;
 mod doctor;
 mod hide;
+mod hostile;
 mod inside;
 mod killed;
 mod learned;

@@ -8,22 +8,47 @@ use super::programs::{Novel, Programs, Ran};
 use super::what::What;
 use super::{Finding, Reason};
 use crate::event::{Body, EventRef, Exec, syscall_numbers};
+use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::tree::{
-    Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Rules, Runs, Tree, behaviour,
-    unknown_program,
+    Behaviour, Decided, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Room, Rules, Runs, Tree,
+    behaviour, unknown_program,
 };
-use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Findings kept for one container; beyond them only their number is.
+/// Findings kept for one container; beyond them only their number is. So many that tell of programs, and as many that
+/// tell of what programs did: the one sort takes no room from the other.
 const FINDINGS_MAX: usize = 65_536;
 
-/// Behaviours kept beside them that may turn out to be findings when the workload is told.
+/// Behaviours kept beside them, of each sort, that may turn out to be findings when the workload is told.
 const CANDIDATES_MAX: usize = 16_384;
 
-/// Bytes of text in both together.
+/// Bytes of text in both together, of each sort.
 const TEXT_BYTES_MAX: usize = 32 << 20;
+
+/// How much is noted of one sort.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    findings: usize,
+    candidates: usize,
+    text_bytes: usize,
+}
+
+impl Share {
+    /// Takes in one more, if it fits.
+    fn takes(&mut self, is_finding: bool, text_bytes: usize) -> bool {
+        let (count, max) = match is_finding {
+            true => (&mut self.findings, FINDINGS_MAX),
+            false => (&mut self.candidates, CANDIDATES_MAX),
+        };
+        let fits = *count < max && self.text_bytes + text_bytes <= TEXT_BYTES_MAX;
+        if fits {
+            *count += 1;
+            self.text_bytes += text_bytes;
+        }
+        fits
+    }
+}
 
 /// A behaviour that was noted.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +59,8 @@ struct Noted {
     count: u64,
     /// Why it is a finding, if it is one.
     reason: Option<Reason>,
+    /// How many were noted before it.
+    nth: u32,
 }
 
 /// Compares one container's events with a profile.
@@ -44,12 +71,14 @@ pub struct Checker {
     /// There is a profile to compare with. Without, a provisional checker only keeps what may have to be judged.
     compares: bool,
     processes_max: usize,
+    /// Whether there is memory for more findings.
+    room: Room,
     lineage: Lineage<Ran>,
     programs: Programs,
-    noted: HashMap<(Ran, What), Noted>,
-    /// Noted ones that are findings.
-    found: usize,
-    text_bytes: usize,
+    noted: Map<(Ran, What), Noted>,
+    /// What is noted of programs that were run, and of what they did.
+    programs_noted: Share,
+    doings_noted: Share,
     suppressed: u64,
     /// Behaviours that could not be noted and were no findings so far.
     unjudged: u64,
@@ -67,11 +96,12 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: rules.processes_max,
+            room: rules.room.clone(),
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
-            noted: HashMap::new(),
-            found: 0,
-            text_bytes: 0,
+            noted: Map::default(),
+            programs_noted: Share::default(),
+            doings_noted: Share::default(),
             suppressed: 0,
             unjudged: 0,
             container: String::from_utf8_lossy(container).into_owned(),
@@ -103,11 +133,12 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: self.processes_max,
+            room: self.room,
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
-            noted: HashMap::new(),
-            found: 0,
-            text_bytes: 0,
+            noted: Map::default(),
+            programs_noted: Share::default(),
+            doings_noted: Share::default(),
             suppressed: self.suppressed + self.unjudged,
             unjudged: 0,
             container: self.container,
@@ -135,8 +166,8 @@ impl Checker {
             }
         }
         let mut noted: Vec<_> = self.noted.into_iter().collect();
-        // Where not all can be kept, the earliest are.
-        noted.sort_by_key(|(_, noted)| noted.ts);
+        // Where not all can be kept, the earliest are; what happened at one time stays in the order of its events.
+        noted.sort_unstable_by_key(|(_, noted)| (noted.ts, noted.nth));
         for ((ran, what), noted) in noted {
             let ran = follow(&went, ran);
             let reason = new.judge(ran, &what);
@@ -171,7 +202,8 @@ impl Checker {
         findings
     }
 
-    /// Distinct findings that were not kept, because a container has 65,536 at most; each time they were made.
+    /// Distinct findings that were not kept, because a container has 65,536 of each sort at most, or there was no memory
+    /// for more; each time they were made.
     pub fn suppressed(&self) -> u64 {
         if self.compares { self.suppressed } else { 0 }
     }
@@ -184,12 +216,15 @@ impl Checker {
     /// Bytes of heap owned, about.
     pub fn heap_bytes(&self) -> usize {
         let noted = self.noted.capacity() * size_of::<((Ran, What), Noted)>();
-        self.lineage.heap_bytes() + self.programs.heap_bytes() + noted + self.text_bytes
+        let texts = self.programs_noted.text_bytes + self.doings_noted.text_bytes;
+        self.lineage.heap_bytes() + self.programs.heap_bytes() + noted + texts
     }
 
     /// The container is gone, and its processes with it.
     pub fn forget_processes(&mut self) {
         self.lineage.clear();
+        self.noted.shrink_to_fit();
+        self.text = String::new();
     }
 
     /// Compares one event. [`Fate::New`] is drift, [`Fate::Known`] none.
@@ -276,7 +311,7 @@ impl Checker {
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
-        let (place, program) = match self.lineage.place(event, exec, self.baseline.rules()) {
+        let Decided { place, program, interpreter } = match self.lineage.place(event, exec, self.baseline.rules()) {
             Ok(found) => found,
             Err(fate) => {
                 if fate == Fate::Ignored(Ignored::RelativePath) {
@@ -318,6 +353,11 @@ impl Checker {
                 self.tell(event, ran, what);
             }
         }
+        if let Some(interpreter) = interpreter {
+            let what = What::Interpreter(interpreter.into());
+            drift |= self.judge(ran, &what).is_some();
+            self.tell(event, ran, what);
+        }
         if drift { Fate::New } else { Fate::Known }
     }
 
@@ -327,6 +367,7 @@ impl Checker {
         match what {
             What::Exec { reason, .. } => self.judge_exec(ran, *reason),
             What::Uid(uid) => node.filter(|node| !self.runs_as(*node, *uid)).map(|_| Reason::NewBehaviour),
+            What::Interpreter(path) => node.filter(|node| !self.is_run_by(*node, path)).map(|_| Reason::NewBehaviour),
             what => match node {
                 None => Some(Reason::NewProcess),
                 Some(node) => {
@@ -352,6 +393,11 @@ impl Checker {
         let mut uids =
             self.baseline.children(node).map(|id| self.baseline.node(id)).filter(|n| n.kind() == Kind::Uid).peekable();
         uids.peek().is_none() || uids.any(|n| n.name == uid)
+    }
+
+    /// Whether a script of the profile was run by an interpreter. Where none was learned, any is as good.
+    fn is_run_by(&self, node: NodeId, interpreter: &str) -> bool {
+        self.baseline.interpreters(node).next().is_none() || self.baseline.has_interpreter(node, interpreter)
     }
 
     fn below(&mut self, parent: Option<Ran>, program: &Program) -> Ran {
@@ -402,7 +448,7 @@ impl Checker {
     fn tell(&mut self, event: &EventRef<'_>, ran: Ran, what: What) {
         let reason = self.judge(ran, &what);
         if reason.is_some() || self.provisional {
-            self.note(ran, what, Noted { ts: event.ts, pid: event.pid, count: 1, reason });
+            self.note(ran, what, Noted { ts: event.ts, pid: event.pid, count: 1, reason, nth: 0 });
         }
     }
 
@@ -416,15 +462,16 @@ impl Checker {
             return;
         }
         let is_finding = new.reason.is_some();
-        let bytes = key.1.text_bytes();
-        let few = if is_finding { self.found < FINDINGS_MAX } else { self.noted.len() - self.found < CANDIDATES_MAX };
-        if !few || self.text_bytes + bytes > TEXT_BYTES_MAX {
+        let (share, room) = match key.1.is_of_program() {
+            true => (&mut self.programs_noted, self.room.is_left_for_programs()),
+            false => (&mut self.doings_noted, self.room.is_left()),
+        };
+        if room && share.takes(is_finding, key.1.text_bytes()) {
+            let nth = self.noted.len() as u32;
+            self.noted.insert(key, Noted { nth, ..new });
+        } else {
             *if is_finding { &mut self.suppressed } else { &mut self.unjudged } += new.count;
-            return;
         }
-        self.text_bytes += bytes;
-        self.found += usize::from(is_finding);
-        self.noted.insert(key, new);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The programs of a container that no profile has, or none yet.
 
+use crate::hash::Keyed;
 use crate::tree::{NodeId, Program};
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -36,7 +37,7 @@ pub(super) struct Programs {
     list: Vec<Novel>,
     index: HashTable<u32>,
     bytes: usize,
-    hasher: foldhash::fast::FixedState,
+    hasher: Keyed,
 }
 
 impl Programs {
@@ -48,7 +49,7 @@ impl Programs {
         self.list.iter()
     }
 
-    fn hash(hasher: &foldhash::fast::FixedState, parent: Option<Ran>, program: &Program) -> u64 {
+    fn hash(hasher: &Keyed, parent: Option<Ran>, program: &Program) -> u64 {
         hasher.hash_one((parent, &program.path, &program.key))
     }
 

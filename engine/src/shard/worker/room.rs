@@ -8,35 +8,40 @@ use super::super::waiting::Turn;
 use super::Worker;
 use crate::config::Config;
 
-/// Containers that one shard knows at a time; beyond them, those that were quiet for longest are taken for stopped.
-pub(super) const CONTAINERS_MAX: usize = 65_536;
+/// Memory for those that have stopped without a name, in all workers. Who is told is told within seconds; who was not
+/// among so many others is not told any more.
+const LINGERING_BYTES_MAX: usize = 2 << 20;
 
-/// Containers that have stopped and are still kept: for a workload that was never told, or for late events.
-const LINGERING_MAX: usize = 4096;
+/// What those of one worker may take.
+pub(super) fn lingering_bytes_max(config: &Config) -> usize {
+    LINGERING_BYTES_MAX.min(config.memory_max / 16) / config.workers.max(1)
+}
 
-/// So many trees as large as one may get are the most that all running containers have together.
-const FULL_TREES_MAX: usize = 16;
-
-/// The trees of few containers are not weighed before so many events made one of them grow.
-const GROWN_MIN: usize = 1024;
-
-/// What the trees of one shard's running containers may take together.
-pub(super) fn trees_bytes(config: &Config) -> usize {
-    (config.tree_bytes.saturating_mul(FULL_TREES_MAX) / config.workers.max(1)).max(config.tree_bytes)
+/// What the workloads of containers that are gone may take in one worker.
+pub(super) fn remembered_bytes_max(config: &Config) -> usize {
+    config.memory_max / 16 / config.workers.max(1)
 }
 
 impl Worker {
-    /// Keeps a container that has stopped, and lets the one go that was kept for longest.
-    pub(super) fn linger(&mut self, id: &[u8]) {
+    /// Keeps a container that has stopped, and lets those go that were kept for longest.
+    pub(super) fn linger(&mut self, index: usize, id: &[u8]) {
         self.lingering.push_back(id.into());
-        if self.lingering.len() <= LINGERING_MAX {
-            return;
+        self.weigh(index);
+        if let Some(Some(container)) = self.containers.get_mut(index)
+            && !std::mem::replace(&mut container.lingers, true)
+        {
+            self.lingering_bytes += container.counted;
         }
-        // One that stopped several times is in the queue as often; the container at hand has to stay.
-        let Some(oldest) = self.lingering.pop_front().filter(|oldest| **oldest != *id) else { return };
-        let Some(index) = self.find(&oldest) else { return };
-        if matches!(self.containers.get(index), Some(Some(container)) if container.over) {
-            self.let_go(index);
+        let mut many = !self.counts.lingering.add();
+        while std::mem::take(&mut many) || self.lingering_bytes > self.lingering_bytes_max {
+            // One that stopped several times is in the queue as often; the container at hand has to stay.
+            let Some(oldest) = self.lingering.pop_front_if(|oldest| **oldest != *id) else { return };
+            self.counts.lingering.give_back();
+            let Some(index) = self.find(&oldest) else { continue };
+            if matches!(self.containers.get(index), Some(Some(container)) if container.over) {
+                self.limits.containers_forgotten += 1;
+                self.let_go(index);
+            }
         }
     }
 
@@ -66,26 +71,29 @@ impl Worker {
             }
         }
         self.limits.containers_let_go += let_go;
-        tracing::warn!(containers = let_go, "too many containers: the quietest are taken for stopped");
+        tracing::warn!(
+            containers = let_go,
+            "too many containers, or too much memory for them (GROVE_MEMORY_MAX): the quietest are taken for stopped"
+        );
     }
 
-    /// Lets the quietest go as long as the trees of all together take too much. That visits every container, so it is
-    /// done once in as many events that made a tree grow as there are containers.
-    pub(super) fn trees_within_bounds(&mut self) {
-        if self.grown < self.by_id.len().max(GROWN_MIN) {
-            return;
-        }
-        self.grown = 0;
-        let bytes = |worker: &Self| worker.containers.iter().flatten().map(Container::learned_bytes).sum::<usize>();
+    /// After a batch: tells what is held, and lets the quietest go as long as all containers together take too much.
+    pub(super) fn within_bounds(&mut self) {
+        self.publish();
         // The one at hand is the last to be quiet, and is bounded by itself.
-        while self.by_id.len() > 1 && bytes(self) > self.trees_bytes {
+        while self.by_id.len() > 1 && self.memory.containers_too_large(self.containers_bytes) {
             self.make_room();
+            self.publish();
+        }
+        self.hold_within_bounds();
+        if self.changed {
+            self.publish();
         }
     }
 
     /// Gives up on those that have waited for longest, as long as all together hold too much.
     pub(super) fn hold_within_bounds(&mut self) {
-        while self.waiting.bytes > self.hold_total_bytes {
+        while self.waiting.bytes > 0 && self.memory.holds_too_much(self.shard, self.waiting.bytes) {
             let containers = &self.containers;
             let Some(oldest) = self.waiting.oldest(|turn| waits(containers, turn).is_some()) else { return };
             self.limits.holds_cut_short += 1;

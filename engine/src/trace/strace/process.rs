@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use foldhash::HashSet;
+use crate::hash::NumberSet;
 
 use crate::event::Proto;
 
@@ -24,7 +24,7 @@ pub(super) struct Process {
     /// Oldest first.
     descriptors: Vec<Open>,
     /// The threads that have not ended, itself among them.
-    pub(super) threads: HashSet<u32>,
+    pub(super) threads: NumberSet<u32>,
     /// Whether its program is known, by its own exec or as its parent's.
     pub(super) has_program: bool,
     /// One of its threads called exit_group, others are still to end.

@@ -34,14 +34,13 @@ mod tests;
 
 use std::borrow::Cow;
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use self::args::absolute;
 use self::container::{Container, image_and_tag};
 use self::record::{Record, invalid};
 use self::state::Bounded;
 use super::{Decoder, Line, Reject};
 use crate::event::{Body, Event, EventRef, Exec, Peer, Proto, Sink, SocketOp};
+use crate::hash::fingerprint;
 use crate::ledger::Ignored;
 
 /// How many containers and, apart from them, processes are remembered. Forgetting one costs an implied event more.
@@ -77,8 +76,8 @@ struct Program {
 
 impl Program {
     fn of(r: &Record<'_>) -> Self {
-        let path = (!r.exepath.is_empty()).then(|| xxh3_128(r.exepath.as_bytes()));
-        Self { path, cmdline: xxh3_128(r.cmdline.as_bytes()) }
+        let path = (!r.exepath.is_empty()).then(|| fingerprint(r.exepath.as_bytes()));
+        Self { path, cmdline: fingerprint(r.cmdline.as_bytes()) }
     }
 }
 
@@ -134,7 +133,7 @@ impl Decoder for SysdigDecoder {
         let (Some(container), Some(pid), Some(tid)) = (r.container.as_deref(), r.pid, r.tid) else {
             return Ok(NOTHING);
         };
-        let actor = Actor { ts: r.ts, container, container_key: xxh3_128(container.as_bytes()), pid, tid };
+        let actor = Actor { ts: r.ts, container, container_key: fingerprint(container.as_bytes()), pid, tid };
         self.imply_workload(&r, actor, sink);
         match (r.enter, r.kind.as_ref()) {
             (_, "procexit") => Ok(self.exit(actor, sink)),
@@ -158,7 +157,7 @@ impl SysdigDecoder {
         let Some((image, tag)) = told.workload().or_else(from_line).filter(|_| !id.is_empty() && id != "host") else {
             return NOTHING;
         };
-        self.containers.insert(xxh3_128(id.as_bytes()), ());
+        self.containers.insert(fingerprint(id.as_bytes()), ());
         sink.event(container_start(r.ts, id, image, tag));
         Line::Event
     }

@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::hash::Hash;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use crate::hash::Map;
 
 /// A map of at most so many entries; a new one beyond that takes the place of the oldest. Amortised O(1).
 pub(super) struct Bounded<K, V> {
-    entries: HashMap<K, (V, u64), RandomState>,
+    entries: Map<K, (V, u64)>,
     /// Keys by age with the stamp of the entry they stand for; a stamp that is not the entry's is stale.
     order: VecDeque<(K, u64)>,
     stamp: u64,
@@ -17,7 +16,7 @@ pub(super) struct Bounded<K, V> {
 
 impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { entries: HashMap::default(), order: VecDeque::new(), stamp: 0, limit }
+        Self { entries: Map::default(), order: VecDeque::new(), stamp: 0, limit }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&V> {

@@ -20,14 +20,13 @@ mod record;
 
 use std::borrow::Cow;
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
-
 use self::meaning::Meaning;
 use self::record::{Process, Record};
 use super::bounded::Bounded;
 use super::json::{self, Text};
 use super::{Decoder, Line, Reject, image};
 use crate::event::{Body, Event, Exec, Sink};
+use crate::hash::fingerprint;
 use crate::ledger::Ignored;
 
 /// How many containers are remembered.
@@ -47,7 +46,7 @@ pub struct TetragonDecoder {
     /// The start of the process that an exec belongs to, by the hash of Tetragon's `exec_id`.
     execs: Bounded<u128, Option<u64>>,
     /// The processes that run, by the hash of the container's id, and their pid.
-    running: Bounded<(u64, u32), Running>,
+    running: Bounded<(u128, u32), Running>,
 }
 
 #[derive(Debug)]
@@ -247,17 +246,17 @@ impl TetragonDecoder {
     }
 }
 
-fn key(scene: Scene<'_>, pid: u32) -> (u64, u32) {
-    (xxh3_64(scene.container.as_bytes()), pid)
+fn key(scene: Scene<'_>, pid: u32) -> (u128, u32) {
+    (fingerprint(scene.container.as_bytes()), pid)
 }
 
 /// Stands for Tetragon's own identity of a process; where it gives none, the pid and the start do.
 fn exec_key(scene: Scene<'_>, process: &Process<'_>) -> u128 {
     match &process.exec_id {
-        Some(id) if !id.is_empty() => xxh3_128(id.as_bytes()),
+        Some(id) if !id.is_empty() => fingerprint(id.as_bytes()),
         _ => {
             let (pid, start) = (process.pid.map(|pid| pid.0), process.start_time.as_deref());
-            xxh3_128(format!("{} {pid:?} {start:?}", scene.container).as_bytes())
+            fingerprint(format!("{} {pid:?} {start:?}", scene.container).as_bytes())
         }
     }
 }

@@ -1,0 +1,209 @@
+//! What the engine holds, in bytes, against one bound for all of it (`GROVE_MEMORY_MAX`).
+//!
+//! Each worker writes what it holds into a place of its own after every batch, and adds all places up: no event touches
+//! a count that another thread touches. So the sum is late by one batch a worker, and that is how far it may go over.
+//!
+//! | class | share of the bound | at its share |
+//! |---|---|---|
+//! | containers: their trees, process tables, findings | a half | the quietest are taken for stopped |
+//! | events held for containers without a name | a quarter | the longest wait is given up |
+//! | findings of stopped containers | a quarter | further ones are only counted |
+//! | batches in queues | an eighth | senders wait, or drop |
+//! | merged trees of images | what is left | |
+//!
+//! The shares are more than a whole, since not all of them are used up at once. What holds is the sum: near the bound
+//! nothing new is taken but programs, at the bound not even those ([`Level`]).
+//!
+//! Snapshots are counted apart: see [`Memory::copy`].
+//!
+//! Not here: what is given up for it (`worker/room`), and who asks whether there is room (`tree/room`).
+
+use crate::tree::{Level, Room};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// What is held, by what it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Containers, with their trees or what was found of them.
+    pub containers: usize,
+    /// Events whose container has no name yet.
+    pub waiting: usize,
+    /// Merged trees of stopped containers.
+    pub images: usize,
+    /// Findings of stopped containers.
+    pub findings: usize,
+    /// Workloads of stopped containers.
+    pub remembered: usize,
+}
+
+impl Held {
+    pub fn total(&self) -> usize {
+        let Self { containers, waiting, images, findings, remembered } = self;
+        containers + waiting + images + findings + remembered
+    }
+}
+
+/// What one worker held after its last batch. Two of them never share a cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Place {
+    containers: AtomicUsize,
+    waiting: AtomicUsize,
+    findings: AtomicUsize,
+    /// Merged trees and findings, which a snapshot copies as well.
+    kept: AtomicUsize,
+    total: AtomicUsize,
+}
+
+/// Memory of all workers, queues and copies.
+#[derive(Debug)]
+pub(super) struct Memory {
+    max: usize,
+    hold_max: usize,
+    findings_max: usize,
+    places: Vec<Place>,
+    /// Batches on their way to workers.
+    queued: AtomicUsize,
+    /// Snapshots that somebody has. Not part of the sum: what is learned does not depend on who looks.
+    copies: AtomicUsize,
+    snapshots_left_out: AtomicU64,
+    room: Room,
+}
+
+/// Memory for the findings of stopped containers is no more than this, however large the bound.
+const FINDINGS_BYTES_MAX: usize = 128 << 20;
+
+impl Memory {
+    pub fn new(max: usize, hold_max: usize, workers: usize) -> Self {
+        Self {
+            max,
+            hold_max: hold_max.min(max / 4),
+            findings_max: FINDINGS_BYTES_MAX.min(max / 4),
+            places: (0..workers).map(|_| Place::default()).collect(),
+            queued: AtomicUsize::new(0),
+            copies: AtomicUsize::new(0),
+            snapshots_left_out: AtomicU64::new(0),
+            room: Room::default(),
+        }
+    }
+
+    /// What trees ask before they grow.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// A worker says what it holds.
+    pub fn publish(&self, worker: usize, held: &Held) {
+        if let Some(place) = self.places.get(worker) {
+            place.containers.store(held.containers, Ordering::Relaxed);
+            place.waiting.store(held.waiting, Ordering::Relaxed);
+            place.findings.store(held.findings, Ordering::Relaxed);
+            place.kept.store(held.images + held.findings, Ordering::Relaxed);
+            place.total.store(held.total(), Ordering::Relaxed);
+        }
+        self.judge();
+    }
+
+    fn judge(&self) {
+        let (total, spare) = (self.total(), self.max / 16);
+        self.room.set(if total < self.max - spare {
+            Level::Open
+        } else if total < self.max {
+            Level::Programs
+        } else if total < self.max + spare {
+            Level::Full
+        } else {
+            Level::Over
+        });
+    }
+
+    fn sum(&self, of: impl Fn(&Place) -> &AtomicUsize) -> usize {
+        self.places.iter().map(|place| of(place).load(Ordering::Relaxed)).sum()
+    }
+
+    /// All that is held.
+    pub fn total(&self) -> usize {
+        self.sum(|place| &place.total) + self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Room for a snapshot of all that is known; none where all that is held, the snapshots that there are and this one
+    /// would take more than two and a half times the bound. The bound is a quarter of what there is by default.
+    pub fn copy(self: &Arc<Self>) -> Option<Copies> {
+        let bytes = self.sum(|place| &place.containers) + self.sum(|place| &place.kept);
+        let all = self.total() + self.copies.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let copies = Copies { memory: self.clone(), bytes };
+        if all > self.max / 2 * 5 {
+            self.snapshots_left_out.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(copies)
+    }
+
+    /// How many snapshots there was no room for.
+    pub fn snapshots_left_out(&self) -> u64 {
+        self.snapshots_left_out.load(Ordering::Relaxed)
+    }
+
+    /// Whether a worker whose containers take so much has to let some of them go: all together take more than their
+    /// share, and its own are more than its part of what is to be left.
+    pub fn containers_too_large(&self, own: usize) -> bool {
+        let workers = self.places.len().max(1);
+        let of_all = if self.room.is_left() { self.max / 2 } else { self.max / 8 };
+        own > of_all / workers && self.sum(|place| &place.containers) > of_all
+    }
+
+    /// Whether what is held of containers without a name is more than may be.
+    pub fn holds_too_much(&self, worker: usize, own: usize) -> bool {
+        let max = if self.room.is_left() { self.hold_max } else { self.hold_max / 8 };
+        self.others(worker, |place| &place.waiting) + own > max
+    }
+
+    /// What a worker's findings of stopped containers may take.
+    pub fn findings_max(&self, worker: usize) -> usize {
+        self.findings_max.saturating_sub(self.others(worker, |place| &place.findings))
+    }
+
+    fn others(&self, worker: usize, of: impl Fn(&Place) -> &AtomicUsize) -> usize {
+        let others = self.places.iter().enumerate().filter(|(i, _)| *i != worker);
+        others.map(|(_, place)| of(place).load(Ordering::Relaxed)).sum()
+    }
+
+    /// Whether a batch of this size may be put into a queue. One always may, however large.
+    pub fn may_queue(&self, bytes: usize) -> bool {
+        let queued = self.queued.load(Ordering::Relaxed);
+        queued == 0 || queued + bytes <= self.max / 8
+    }
+
+    /// A batch is on its way.
+    pub fn queue(&self, bytes: usize) {
+        self.queued.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// It has arrived.
+    pub fn unqueue(&self, bytes: usize) {
+        self.queued.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The memory of one snapshot, for as long as somebody has it.
+#[derive(Debug)]
+pub(super) struct Copies {
+    memory: Arc<Memory>,
+    bytes: usize,
+}
+
+impl Copies {
+    /// It has become so large.
+    pub fn are(&mut self, bytes: usize) {
+        self.memory.copies.fetch_add(bytes, Ordering::Relaxed);
+        self.memory.copies.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Copies {
+    fn drop(&mut self) {
+        self.memory.copies.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

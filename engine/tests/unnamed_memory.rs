@@ -1,0 +1,60 @@
+//! Containers that nobody names, and that have ended, cost nothing for good: counted by the allocator, not estimated.
+//!
+//! A test binary of its own, with one test: whatever else allocates would be counted too.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::events;
+use grove::config::Config;
+use grove::intern::Interner;
+use grove::profile::drift::Baselines;
+use grove::shard::{Engine, Mode, Overflow};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+use std::sync::Arc;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Bytes allocated and not given back.
+fn held() -> i64 {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
+}
+
+/// A container that starts, does a few things and stops, ten of them a second.
+fn life(n: usize) -> String {
+    let at = n / 10 + 1;
+    let opens: String = (0..20).map(|f| format!("{at}s c{n}: open 1 /usr/lib/{}\n", "x".repeat(f + 1))).collect();
+    format!("{at}s c{n}: exec 1<-0 /bin/app\n{opens}{at}s c{n}: stop")
+}
+
+#[test]
+fn eight_thousand_containers_without_a_name_leave_memory_flat_from_the_first_thousand() {
+    for mode in [Mode::Learn, Mode::Check(Arc::new(Baselines::new()))] {
+        let checks = matches!(mode, Mode::Check(_));
+        // Few batches under way, as their buffers are kept.
+        let config = Config { workers: 2, queue_batches: 4, ..Config::default() };
+        let before = held();
+        let engine = Engine::start_with(&config, mode, Interner::new()).unwrap();
+        let mut sender = engine.sender(Overflow::Wait);
+        let mut levels = Vec::new();
+        for thousand in 0..8 {
+            for n in thousand * 1000..(thousand + 1) * 1000 {
+                events(&life(n)).iter().for_each(|stored| sender.send(stored.event));
+            }
+            sender.flush();
+            // The workers have done all that came before a snapshot, which is then dropped.
+            let snapshot = engine.snapshot();
+            assert!(snapshot.ledger.balances() && snapshot.ledger.received == (thousand as u64 + 1) * 22_000);
+            drop((snapshot, engine.snapshot()));
+            levels.push(held() - before);
+        }
+        println!("checks: {checks}; bytes after each thousand containers: {levels:?}");
+        let first = levels[0] as f64;
+        assert!(levels.iter().all(|level| (*level as f64) < first * 1.05), "{levels:?}");
+        let end = engine.shutdown();
+        assert_eq!((end.containers, end.ledger.dropped_total(), end.ledger.held), (8000, 0, 0));
+    }
+}

@@ -1,0 +1,83 @@
+//! Each run hashes with a key of its own, and containers fall to workers by such a hash. Nobody is to notice.
+
+use std::fmt::Write;
+
+use crate::support::{Lab, names};
+
+/// What three images do in 24 containers: names that become patterns, programs of one name at one time, containers that
+/// are named late or never, tags, peers, and more names of one pattern than its sample keeps.
+fn life(round: usize) -> String {
+    let mut trace = String::new();
+    let mut ts = 0;
+    for at in 0..600 {
+        let n = at * 7 % 24;
+        let container = format!(r#""container":"c{n}""#);
+        // Several events happen at one time.
+        ts += usize::from(at % 5 == 0);
+        let mut tell = |event: String| writeln!(trace, r#"{{"ts":{ts},{container},{event}}}"#).unwrap();
+        if at / 24 == [0, 3, 20, 99][n % 4] {
+            let (image, tag) = (["web", "db", "job"][n % 3], n % 5);
+            tell(format!(r#""type":"container_start","image":"{image}","tag":"{tag}""#));
+        }
+        let pid = 10 + at % 3;
+        match at / 24 % 6 {
+            0 => {
+                let applet = ["sh", "ls", "cat"][at % 3];
+                tell(format!(
+                    r#""type":"exec","pid":{pid},"ppid":1,"path":"/bin/busybox","argv":["{applet}"],"cwd":"/srv/{n}""#
+                ));
+            }
+            1 => tell(format!(r#""type":"open","pid":{pid},"path":"/var/cache/{n}/sess-{round}{at}.tmp","flags":1"#)),
+            2 => tell(format!(r#""type":"open","pid":{pid},"path":"conf/site.conf","flags":0"#)),
+            3 => {
+                let addr = format!("10.{}.{round}.{}", at % 7, at % 200);
+                tell(format!(
+                    r#""type":"connect","pid":{pid},"family":"inet","addr":"{addr}","port":443,"proto":"tcp""#
+                ));
+            }
+            4 => tell(format!(r#""type":"dns","pid":{pid},"name":"host{at}.example.com","qtype":"A""#)),
+            _ => tell(format!(r#""type":"syscalls","pid":{pid},"nrs":[0,1,{}]"#, at % 300)),
+        }
+        for extra in 0..at % 40 {
+            tell(format!(r#""type":"open","pid":{pid},"path":"/tmp/{round}/job-{at}-{extra}.log","flags":2"#));
+        }
+    }
+    trace
+}
+
+/// All that was written and said.
+fn everything(lab: &Lab, stdout: &str) -> Vec<(String, String)> {
+    let profiles = names(&lab.path("profiles")).into_iter().map(|name| format!("profiles/{name}"));
+    let files = profiles.chain(["stats.json".to_owned()]).map(|name| (name.clone(), lab.text(&name)));
+    files.chain([("stdout".to_owned(), stdout.to_owned())]).collect()
+}
+
+#[test]
+fn what_is_learned_does_not_depend_on_the_key_or_on_who_learns_it() {
+    let mut first = None;
+    for workers in ["1", "2", "3", "8", "1", "8"] {
+        let lab = Lab::new();
+        let args = ["replay", "--workers", workers, "--stats", "stats.json", "--show", "-"];
+        let ended = lab.feed(&args, life(1).as_bytes());
+        ended.expect(0);
+        let all = everything(&lab, &ended.stdout);
+        assert_eq!(all.len(), 6, "three images, the unknown one, the ledger and the picture");
+        assert_eq!(*first.get_or_insert_with(|| all.clone()), all, "{workers} workers");
+    }
+}
+
+#[test]
+fn what_is_found_does_not_depend_on_the_key_or_on_who_finds_it() {
+    let lab = Lab::new();
+    lab.learn(&life(1));
+    let mut first = None;
+    for workers in ["1", "2", "3", "8", "1", "8"] {
+        let profile = |image: &str| format!("profiles/{image}.profile.json");
+        let (web, job) = (profile("web"), profile("job"));
+        let args = ["check", "--workers", workers, "--stats", "stats.json", "--profile", &web, "--profile", &job, "-"];
+        let ended = lab.feed(&args, life(2).as_bytes());
+        let all = everything(&lab, &ended.stdout);
+        assert!(ended.stdout.lines().count() > 100, "{}", ended.stdout);
+        assert_eq!(*first.get_or_insert_with(|| all.clone()), all, "{workers} workers");
+    }
+}
