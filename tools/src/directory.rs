@@ -112,19 +112,14 @@ impl Directory {
         {
             self.go_on(&image, &name, config)?;
         }
-        let whole = match self.before.as_ref().and_then(|all| all.get(&image)) {
-            None => None,
+        let written = match self.before.as_ref().and_then(|all| all.get(&image)) {
+            None => self.put(&name, profile),
             Some(before) => {
                 let mut whole = before.clone();
                 whole.merge(profile).map_err(|e| profiles::unmergeable(&path, e))?;
-                Some(whole)
+                self.put(&name, &whole)
             }
         };
-        let written = self.folder.create(OsStr::new(&name)).and_then(|file| {
-            let file = grove::profile::write_into(file, whole.as_ref().unwrap_or(profile))?;
-            let identity = file.identity()?;
-            file.put().map(|()| identity)
-        });
         let identity = written.map_err(|e| {
             Error::failed(format_args!("cannot write {}: {e}", path.display()), "what was there before is as it was")
         })?;
@@ -132,6 +127,13 @@ impl Directory {
             self.written.insert(image, identity);
         }
         Ok(path)
+    }
+
+    /// Replaces a file of the directory by a profile.
+    fn put(&self, name: &str, profile: &Profile) -> std::io::Result<Identity> {
+        let file = grove::profile::write_into(self.folder.create(OsStr::new(name))?, profile)?;
+        let identity = file.identity()?;
+        file.put().map(|()| identity)
     }
 
     /// Finds the file of an image that is written for the first time.

@@ -54,11 +54,11 @@ fn run() -> Result<Exit, Error> {
     let mut config = Config::from_env()?;
     global.override_variables(&mut config)?;
     logging::start(&config);
-    interrupt::survive_file_size_limit();
     if config.memory_max < SMALL {
         // They may be had a few kilobytes at a time, and take two megabytes each. Where it cannot be said, they stay.
         let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
+    interrupt::survive_file_size_limit();
     match command {
         Command::Run(args) => run::run(&args, &mut config),
         Command::Record(args) => record::run(&args, &mut config),

@@ -7,12 +7,12 @@
 //! Not here: how differences are shown (`export`), and drift of live events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display, Formatter};
-use std::sync::Arc;
+use std::fmt::Display;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc};
+use super::lineage::Lineage;
 
 /// One thing that the profiles do not share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -73,51 +73,6 @@ impl Kind {
             Self::Syscall => "syscall",
             Self::Capability => "capability",
         }
-    }
-}
-
-/// Names of processes from the outermost in. Lineages share what they have in common; written as an array.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Lineage(Option<Arc<Link>>);
-
-#[derive(PartialEq, Eq)]
-struct Link {
-    name: String,
-    above: Lineage,
-}
-
-impl Lineage {
-    /// The names, outermost first.
-    pub fn names(&self) -> Vec<&str> {
-        let mut names = Vec::new();
-        let mut rest = self;
-        while let Some(link) = rest.0.as_deref() {
-            names.push(link.name.as_str());
-            rest = &link.above;
-        }
-        names.reverse();
-        names
-    }
-
-    /// Whether it names none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn with(&self, name: String) -> Self {
-        Self(Some(Arc::new(Link { name, above: self.clone() })))
-    }
-}
-
-impl fmt::Debug for Lineage {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.names()).finish()
-    }
-}
-
-impl Serialize for Lineage {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(self.names())
     }
 }
 

@@ -14,6 +14,7 @@ mod what;
 
 pub use checker::Checker;
 
+use super::Lineage;
 use crate::tree::{Flags, Tree};
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -41,7 +42,7 @@ pub struct Finding {
     /// The first process that did it.
     pub pid: u32,
     /// The programs that led there, the one that did it last. For an exec: those above the new program.
-    pub lineage: Vec<String>,
+    pub lineage: Lineage,
     /// Path, name, `address:port`, or the name of the system call or capability.
     pub subject: String,
     /// Of an open: `r`, `w` or `rw`. Of a connect or bind: the transport. Of a DNS question: its type.
@@ -101,11 +102,11 @@ impl Finding {
         matches!(self.kind, "exec" | "interpreter")
     }
 
-    /// Bytes of memory it takes, about.
+    /// Bytes of memory it takes, about, and no more if it shares its lineage with others.
     pub(crate) fn bytes(&self) -> usize {
         let detail = self.detail.argv.iter().flatten().chain(&self.detail.argv0).chain(&self.detail.qtype);
         let texts = [&self.container, &self.image, &self.tag, &self.subject];
-        let texts = texts.into_iter().chain(detail).chain(&self.lineage);
+        let texts = texts.into_iter().chain(detail).map(String::as_str).chain(self.lineage.from_within());
         size_of::<Self>() + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
     }
 }

@@ -12,6 +12,7 @@ mod doc;
 pub mod drift;
 mod encode;
 mod image;
+mod lineage;
 mod name;
 mod store;
 mod time;
@@ -24,13 +25,14 @@ mod tests;
 
 pub use convert::TakeError;
 pub use decode::{DecodeError, decode, decode_within};
-pub use diff::{Difference, Kind, Lineage, Side, diff, diff_tags};
+pub use diff::{Difference, Kind, Side, diff, diff_tags};
 pub use doc::{
     CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, Stats,
     SyscallDoc, TagDoc, VERSION,
 };
 pub use encode::{Encode, encode};
 pub use image::{CLASSES, Profile};
+pub use lineage::Lineage;
 pub use name::file_name;
 pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_file, read_within, write, write_into};
 pub use time::{Time, TimeError};

@@ -39,6 +39,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Lineage;
     use crate::profile::drift::{Detail, Reason};
     use crate::shard::counts::{KEPT_MAX, KEPT_PROGRAMS_MAX};
 
@@ -51,7 +52,7 @@ mod tests {
             kind,
             reason: Reason::NewBehaviour,
             pid: 1,
-            lineage: vec!["/bin/app".into()],
+            lineage: Lineage::default().with("/bin/app".into()),
             subject: "x".repeat(subject_bytes),
             detail: Detail::default(),
             count: 1,

@@ -10,6 +10,7 @@ use super::{Finding, Reason};
 use crate::event::{Body, EventRef, Exec, syscall_numbers};
 use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
+use crate::profile;
 use crate::tree::{
     Behaviour, Decided, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Room, Rules, Runs, Tree,
     behaviour, unknown_program,
@@ -180,6 +181,7 @@ impl Checker {
 
     /// What was found, in order.
     pub fn findings(&self) -> Vec<Finding> {
+        let mut lineages = Map::default();
         let findings = self.noted.iter().filter(|_| self.compares).filter_map(|((ran, what), noted)| {
             let (kind, subject, detail) = what.told();
             let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
@@ -191,7 +193,7 @@ impl Checker {
                 kind,
                 reason: noted.reason?,
                 pid: noted.pid,
-                lineage: self.lineage_of(by),
+                lineage: by.map(|by| self.lineage_of(by, &mut lineages)).unwrap_or_default(),
                 subject,
                 detail,
                 count: noted.count,
@@ -433,15 +435,22 @@ impl Checker {
         }
     }
 
-    fn lineage_of(&self, ran: Option<Ran>) -> Vec<String> {
+    /// The programs that led to one, itself included; those that are `known` already are shared.
+    fn lineage_of(&self, ran: Ran, known: &mut Map<Ran, profile::Lineage>) -> profile::Lineage {
         let text = |ran: Ran| match (self.node(ran), ran) {
             (Some(node), _) => self.baseline.leaf_text(node),
             (None, Ran::Novel(number)) => self.programs.get(number).map(|n| n.program.path.clone()).unwrap_or_default(),
             (None, Ran::Known(_)) => String::new(),
         };
-        let mut paths: Vec<String> = std::iter::successors(ran, |ran| self.parent(*ran)).map(text).collect();
-        paths.reverse();
-        paths
+        let above = std::iter::successors(Some(ran), |ran| self.parent(*ran));
+        let news: Vec<Ran> = above.take_while(|ran| !known.contains_key(ran)).collect();
+        let outer = news.last().map_or(Some(ran), |last| self.parent(*last));
+        let mut lineage = outer.and_then(|outer| known.get(&outer)).cloned().unwrap_or_default();
+        for ran in news.into_iter().rev() {
+            lineage = lineage.with(text(ran));
+            known.insert(ran, lineage.clone());
+        }
+        lineage
     }
 
     /// Notes what a program did, if it is a finding or may become one.
