@@ -85,7 +85,27 @@ fn shapes() -> Vec<(&'static str, String)> {
         ("capabilities", with("capabilities", &list(n, |_| format!(r#"{{"name":"CAP_CHOWN","used":true,{SEEN}}}"#)))),
         ("users", with("uids", &list(n * 20, |i| format!("{}", i % 10)))),
         ("different users", with("uids", &list(n * 5, |i| format!("{i}")))),
-        ("exemplars", with("exemplars", &list(n * 20, |_| "\"\"".to_owned()))),
+        (
+            "exemplars",
+            with(
+                "files",
+                &list(n / 10, |i| {
+                    let exemplars = list(64, |_| "\"\"".to_owned());
+                    format!(r#"{{"path":"/{i:x}/*","access":"r","pattern":true,"exemplars":[{exemplars}],{SEEN}}}"#)
+                }),
+            ),
+        ),
+        (
+            "exemplars of a long path",
+            with(
+                "files",
+                &format!(
+                    r#"{{"path":"{}/*/*","access":"r","pattern":true,"exemplars":[{}],{SEEN}}}"#,
+                    "/a".repeat(200_000),
+                    list(64, |i| format!("\"a{i}\"")),
+                ),
+            ),
+        ),
         ("learned", with("learned", &list(n * 20, |_| "0".to_owned()))),
         ("arguments", with("argv", &list(n * 20, |_| "\"\"".to_owned()))),
         (

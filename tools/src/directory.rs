@@ -288,7 +288,9 @@ mod tests {
         let (dir, config) = (tempfile::tempdir().unwrap(), Config::default());
         let learned = |recording: &str| {
             let mut profile = profile("a", &config);
-            profile.add_ledger(recording, &grove::ledger::Ledger { received: 1, lifecycle: 1, ..Default::default() });
+            let mut ledger = grove::ledger::Ledger::default();
+            ledger.count(grove::ledger::Fate::Lifecycle);
+            profile.add_ledger(recording, &ledger);
             profile
         };
         let mut one = Directory::continuing(dir.path()).unwrap();

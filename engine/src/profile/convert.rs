@@ -11,7 +11,7 @@ use crate::path::{Sketch, components, is_pattern, labels};
 use crate::profile::drift::access_name;
 use crate::trace::{capability_name, capability_number, qtype_name, qtype_number, syscall_name};
 use crate::tree::{Address, Family, Flags, Kind, NodeId, ProgramKey, ROOT, SocketKey, Span, Tree, TreeFull};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Why a document that is well formed cannot be taken in.
 #[derive(Debug, thiserror::Error)]
@@ -494,18 +494,20 @@ fn sketch_from(kind: Kind, path: &str, exemplars: &[String], distinct: u64) -> O
 /// a pattern that stands for `*` and for other names is a learned one, and its exemplars may all be of the former.
 fn learned<'a>(kind: Kind, path: &'a str, exemplars: &[String], told: &[u32]) -> Vec<(&'a str, bool)> {
     let prefix = fixed_prefix(kind, path);
-    let full: Vec<String> = exemplars.iter().map(|name| format!("{prefix}{name}")).collect();
-    let exemplars: Vec<Vec<&str>> = full.iter().map(|text| split(kind, text)).collect();
-    let names = split(kind, path).into_iter().enumerate();
+    let told: HashSet<u32> = told.iter().copied().collect();
+    let is_told = |i: usize| u32::try_from(i).is_ok_and(|i| told.contains(&i));
+    let mut names: Vec<_> =
+        split(kind, path).enumerate().map(|(i, name)| (name, is_pattern(name) && is_told(i))).collect();
+    // One after the other: a long path may have many.
+    for exemplar in exemplars {
+        let full = format!("{prefix}{exemplar}");
+        for ((name, is_learned), part) in names.iter_mut().zip(split(kind, &full)) {
+            *is_learned |= is_pattern(name) && part != *name;
+        }
+    }
     names
-        .map(|(i, name)| {
-            let spelled_out = |e: &Vec<&str>| e.get(i).is_some_and(|n| *n != name);
-            let told = told.iter().any(|at| *at as usize == i);
-            (name, is_pattern(name) && (told || exemplars.iter().any(spelled_out)))
-        })
-        .collect()
 }
 
-fn split(kind: Kind, text: &str) -> Vec<&str> {
-    if kind == Kind::DnsLabel { labels(text).collect() } else { components(text).collect() }
+fn split(kind: Kind, text: &str) -> Box<dyn Iterator<Item = &str> + '_> {
+    if kind == Kind::DnsLabel { Box::new(labels(text)) } else { Box::new(components(text)) }
 }

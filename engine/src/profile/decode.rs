@@ -115,6 +115,8 @@ const PROCESS: [&str; 19] = [
 ];
 const REQUIRED: usize = 10;
 
+/// How many exemplars one pattern may have. What is written has [16](crate::path::SKETCH_SIZE).
+const EXEMPLARS_MAX: usize = 64;
 /// How deep a value that holds no processes may nest.
 const VALUE_DEPTH_MAX: usize = 64;
 /// How deep the list of processes may nest: each is an object in an array.
@@ -333,7 +335,10 @@ fn read_field(process: &mut ProcessDoc, name: &str, text: &[u8]) -> Result<(), F
         "path" => process.path = typed(text)?,
         "pattern" => process.pattern = typed(text)?,
         "distinct" => process.distinct = typed(text)?,
-        "exemplars" => process.exemplars = typed(text)?,
+        "exemplars" => {
+            process.exemplars = typed(text)?;
+            check_exemplars("", &process.exemplars)?;
+        }
         "learned" => process.learned = typed(text)?,
         "argv0" => process.argv0 = typed(text)?,
         "argv" => process.argv = typed(text)?,
@@ -354,7 +359,11 @@ fn read_field(process: &mut ProcessDoc, name: &str, text: &[u8]) -> Result<(), F
             process.files =
                 list(text, |file: &FileDoc| check_file(file).and_then(|()| check_seen(".seen", &file.seen)))?
         }
-        "dns" => process.dns = list(text, |dns: &DnsDoc| check_seen(".seen", &dns.seen))?,
+        "dns" => {
+            process.dns = list(text, |dns: &DnsDoc| {
+                check_exemplars(".exemplars", &dns.exemplars).and_then(|()| check_seen(".seen", &dns.seen))
+            })?
+        }
         "sockets" => {
             process.sockets =
                 list(text, |socket: &SocketDoc| check_socket(socket).and_then(|()| check_seen(".seen", &socket.seen)))?;
@@ -400,11 +409,24 @@ fn check_span(tag: &str, field: &str, [first, last]: [Time; 2]) -> Result<(), Fl
     if first > last { Err(Flaw::new(&path, &format!("first seen {first}, after last seen {last}"))) } else { Ok(()) }
 }
 
+/// Each is put together with the directory of its pattern, which may be long.
+fn check_exemplars(field: &str, exemplars: &[String]) -> Result<(), Flaw> {
+    if exemplars.len() > EXEMPLARS_MAX {
+        return Err(Flaw::new(
+            field,
+            &format!("{} of them, and no profile has more than {EXEMPLARS_MAX}", exemplars.len()),
+        ));
+    }
+    Ok(())
+}
+
 fn check_file(file: &FileDoc) -> Result<(), Flaw> {
+    check_exemplars(".exemplars", &file.exemplars)?;
     one_of(".access", &file.access, &["r", "w", "rw"])
 }
 
 fn check_socket(socket: &SocketDoc) -> Result<(), Flaw> {
+    check_exemplars(".exemplars", &socket.exemplars)?;
     one_of(".op", &socket.op, &["bind", "connect"])?;
     one_of(".family", &socket.family, &["inet", "inet6", "unix"])?;
     if let Some(proto) = &socket.proto {

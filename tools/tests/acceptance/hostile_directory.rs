@@ -118,6 +118,12 @@ fn a_user_who_holds_every_file_that_they_can_open_delays_nothing() {
     // It went on holding what came.
     assert!(!holder.next().is_empty());
     drop(holder);
+    // What its last programs inherited goes with them.
+    let held = fs::File::open(lab.path(left)).unwrap();
+    while held.try_lock().is_err() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(held);
     at_once(&lab, &["replay", "t"]).expect(0);
     let mut expected = [before, vec!["findings".to_owned(), "merged.json".to_owned()]].concat();
     expected.sort();
