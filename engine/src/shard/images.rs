@@ -8,7 +8,7 @@ use super::counts::Counts;
 use crate::hash::Map;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::profile::Profile;
-use crate::tree::{Level, Tree};
+use crate::tree::{Level, Sizes, Tree};
 use std::sync::Arc;
 
 /// Where events went, by recording.
@@ -86,28 +86,29 @@ impl Images {
             return;
         };
         self.bytes -= part.bytes();
-        if part.tree.heap_bytes() >= rules.tree_bytes || rules.room.level() == Level::Over {
-            // As with a container's own tree: what is known is refreshed, what is new is not taken.
-            if part.tree.refresh(&tree) {
-                Lost::of(&mut own, Dropped::TreeFull, false).settle(total, Dropped::TreeFull);
-            }
-            add_ledgers(&mut part.ledgers, &own);
-        } else {
-            part.add(&tree, own, total);
+        let left_out = match rules.room.level() {
+            Level::Over => Ok(part.tree.refresh(&tree)),
+            _ => part.tree.merge_within_budget(&tree),
+        };
+        match left_out {
+            Ok(false) => {}
+            // As with a container's own tree: what is known is refreshed, and of what is new only programs are taken.
+            Ok(true) => Lost::of(&mut own, Dropped::TreeFull, false).settle(total, Dropped::TreeFull),
+            Err(_) => Lost::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull),
         }
+        add_ledgers(&mut part.ledgers, &own);
         self.bytes += part.bytes();
     }
 
-    /// Adds what a container did when everything is over: nothing is kept beside it any more, so it all fits.
-    pub fn fold(&mut self, image: &Arc<str>, tree: Tree, own: Ledgers, total: &mut Ledger) {
-        match self.by_name.get_mut(image) {
-            None => self.insert(image, tree, own),
-            Some(part) => {
-                self.bytes -= part.bytes();
-                part.add(&tree, own, total);
-                self.bytes += part.bytes();
-            }
+    /// Adds what a container did when everything is over: nothing is kept beside it any more, so it all fits. `all` is
+    /// what all of its image need, and comes with the first of them. Bytes are not counted any more.
+    pub fn fold(&mut self, image: &Arc<str>, tree: &Tree, own: Ledgers, total: &mut Ledger, all: Option<Sizes>) {
+        let empty = || Part { tree: Tree::new(tree.rules().clone()), ledgers: Vec::new() };
+        let part = self.by_name.entry(image.clone()).or_insert_with(empty);
+        if let Some(sizes) = all {
+            part.tree.reserve(sizes);
         }
+        part.add(tree, own, total);
     }
 
     fn insert(&mut self, image: &Arc<str>, mut tree: Tree, ledgers: Ledgers) {
@@ -124,7 +125,11 @@ impl Images {
 
     /// All there is.
     pub fn into_view(self) -> Map<Arc<str>, Vec<Part>> {
-        self.by_name.into_iter().map(|(image, part)| (image, vec![part])).collect()
+        let trimmed = |mut part: Part| {
+            part.tree.trim();
+            vec![part]
+        };
+        self.by_name.into_iter().map(|(image, part)| (image, trimmed(part))).collect()
     }
 
     /// Bytes of memory that all take. O(1).
@@ -154,17 +159,22 @@ pub(super) fn add_ledgers(into: &mut Ledgers, from: &[(u16, Ledger)]) {
 /// One image's profile from what the shards know of it, and the events whose trees did not fit into it. The first tree
 /// becomes the profile's, and each further one is gone once it is in it: at no time is there a copy of all.
 pub(super) fn fold_image(image: &str, parts: Vec<Part>, recordings: &[Recording]) -> (Profile, Vec<Lost>) {
+    let mut all = Sizes::default();
+    parts.iter().skip(1).for_each(|part| all += part.tree.sizes());
     let mut parts = parts.into_iter();
-    let (tree, mut ledgers) =
+    let (mut tree, mut ledgers) =
         parts.next().map_or_else(|| (Tree::new(Arc::default()), Vec::new()), |p| (p.tree, p.ledgers));
-    let (mut profile, mut lost) = (Profile::of_tree(image, tree), Vec::new());
+    tree.reserve(all);
+    let mut lost = Vec::new();
     for mut part in parts {
-        if profile.add_tree(&part.tree).is_err() {
+        if tree.merge(&part.tree).is_err() {
             tracing::warn!(image, "more tags than one tree can bear: some containers are left out of the profile");
             lost.push(Lost::of(&mut part.ledgers, Dropped::TagsFull, true));
         }
         add_ledgers(&mut ledgers, &part.ledgers);
     }
+    tree.trim();
+    let mut profile = Profile::of_tree(image, tree);
     for (recording, ledger) in ledgers {
         let Some(Recording { name: Some(name), partial }) = recordings.get(recording as usize) else { continue };
         profile.add_ledger(name, &ledger);

@@ -13,7 +13,7 @@ use crate::hash::{Keyed, Map};
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::profile::drift::{Checker, Finding};
-use crate::tree::{ActivityTree, Rules};
+use crate::tree::{ActivityTree, Rules, Sizes};
 use hashbrown::HashTable;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -514,12 +514,7 @@ impl Worker {
 
     fn keep_findings(&mut self, subject: &Subject) {
         if let Subject::Checking(checker) = subject {
-            self.kept.add(
-                checker.findings(),
-                checker.suppressed(),
-                self.memory.findings_max(self.shard),
-                &self.counts.findings,
-            );
+            self.kept.add(checker.findings(), checker.suppressed(), self.memory.findings_max(self.shard), &self.counts);
         }
     }
 
@@ -527,13 +522,20 @@ impl Worker {
     /// gone then. On this thread, whose allocator can use again what they give back.
     pub fn fold(&mut self) {
         (self.stopped, self.stopped_by_id, self.lingering) = Default::default();
+        let mut all: Map<Arc<str>, Sizes> = Map::default();
+        for container in self.containers.iter().flatten() {
+            if let State::Bound { workload, subject: Subject::Learning(tree) } = &container.state {
+                *all.entry(workload.image.clone()).or_default() += tree.tree().sizes();
+            }
+        }
         for index in 0..self.containers.len() {
             let Some(container) = self.remove(index) else { continue };
             let State::Bound { workload, subject } = container.state else { continue };
             self.limits.processes_forgotten += subject.processes_forgotten();
             match subject {
                 Subject::Learning(tree) => {
-                    self.images.fold(&workload.image, tree.into_tree(), container.ledgers, &mut self.ledger);
+                    let (image, sizes) = (&workload.image, all.remove(&workload.image));
+                    self.images.fold(image, tree.tree(), container.ledgers, &mut self.ledger, sizes);
                 }
                 subject => self.keep_findings(&subject),
             }

@@ -4,7 +4,7 @@
 //! a socket or a program means is for the files beside this one.
 
 use super::Stats;
-use super::names::{Names, reserve_tight};
+use super::names::{Names, reserve_tight, trim};
 use super::node::{Flags, Kind, NO_TAG, NONE, Node, NodeId, Span};
 use super::shapes::Shapes;
 use super::tags::LocalTags;
@@ -35,6 +35,24 @@ pub(super) type ShapeKey = (NodeId, Kind, u32);
 /// A node and what its hash in the index is made of, which that of a longer path goes on from.
 pub(super) type Hashed = (NodeId, Run);
 
+/// How large the lists of a tree, or of several, are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sizes {
+    nodes: usize,
+    more: usize,
+    text: usize,
+    names: usize,
+}
+
+impl std::ops::AddAssign for Sizes {
+    fn add_assign(&mut self, other: Self) {
+        self.nodes += other.nodes;
+        self.more += other.more;
+        self.text += other.text;
+        self.names += other.names;
+    }
+}
+
 /// Nodes of one tree and what hangs on them.
 #[derive(Clone, Debug)]
 pub struct Arena {
@@ -50,8 +68,12 @@ pub struct Arena {
     pub(super) moved: Vec<(NodeId, NodeId)>,
     stats: Stats,
     dead: usize,
+    program_bytes: usize,
     hasher: Keyed,
 }
+
+/// What a node of a program takes beside its name, about: itself, and its share of the tables that find it.
+const PROGRAM_NODE_BYTES: usize = 80;
 
 impl Arena {
     pub fn new() -> Self {
@@ -67,6 +89,7 @@ impl Arena {
             moved: Vec::new(),
             stats: Stats::default(),
             dead: 0,
+            program_bytes: 0,
             hasher: Keyed::default(),
         }
     }
@@ -116,6 +139,11 @@ impl Arena {
             + self.sketch_bytes
             + self.shapes.heap_bytes()
             + self.moved.capacity() * size_of::<(NodeId, NodeId)>()
+    }
+
+    /// What is taken by the nodes that programs are made of, about: processes, their paths, what ran them.
+    pub fn program_bytes(&self) -> usize {
+        self.program_bytes
     }
 
     /// How many nodes are kept, the dead included.
@@ -248,6 +276,9 @@ impl Arena {
     /// Adds a node whose path this is.
     pub(super) fn add(&mut self, parent: NodeId, run: Run, kind: Kind, name: u32) -> NodeId {
         let id = self.nodes.len() as NodeId;
+        if matches!(kind, Kind::Process | Kind::ExecPath | Kind::Interpreter) {
+            self.program_bytes += PROGRAM_NODE_BYTES + self.names.get(name).len();
+        }
         let mut node = Node::new(kind, parent, name);
         node.next = self.node(parent).child;
         self.node_mut(parent).child = id;
@@ -451,6 +482,29 @@ impl Arena {
         if let (Some(count), false) = (self.stats.leaf_mut(kind), tags.is_empty()) {
             *count -= 1;
         }
+    }
+
+    /// How large the lists are.
+    pub(super) fn sizes(&self) -> Sizes {
+        let (text, names) = self.names.sizes();
+        Sizes { nodes: self.nodes.len(), more: self.more.len(), text, names }
+    }
+
+    /// Makes room in the lists for all of other trees at once. Growing by an eighth copies a list that doubles six times,
+    /// and an allocator gives none of it back at once; what is reserved and not used takes no memory but in name.
+    pub(super) fn reserve(&mut self, sizes: Sizes) {
+        let Sizes { nodes, more, text, names } = sizes;
+        // Where that cannot be had, they grow as they do else.
+        let _ = self.nodes.try_reserve_exact(nodes);
+        let _ = self.more.try_reserve_exact(more);
+        self.names.reserve((text, names));
+    }
+
+    /// Gives back most of what is reserved in lists and not used.
+    pub(super) fn trim(&mut self) {
+        trim(&mut self.nodes);
+        trim(&mut self.more);
+        self.names.trim();
     }
 
     /// Gives back what is reserved and not used.

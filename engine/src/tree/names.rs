@@ -66,6 +66,23 @@ impl Names {
         hasher.bytes(text.get(s.offset as usize..s.offset as usize + s.len as usize).unwrap_or_default())
     }
 
+    /// Bytes of names, and how many there are.
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.text.len(), self.spans.len())
+    }
+
+    /// Makes room for so many more bytes and names; see [`Arena::reserve`](super::arena::Arena::reserve).
+    pub fn reserve(&mut self, (bytes, names): (usize, usize)) {
+        let _ = self.text.try_reserve_exact(bytes);
+        let _ = self.spans.try_reserve_exact(names);
+    }
+
+    /// Gives back most of what is reserved and not used.
+    pub fn trim(&mut self) {
+        trim(&mut self.text);
+        trim(&mut self.spans);
+    }
+
     /// Gives back what is reserved and not used.
     pub fn shrink(&mut self) {
         let Self { text, spans, index, hasher } = self;
@@ -87,6 +104,11 @@ pub fn reserve_tight<T>(vec: &mut Vec<T>, more: usize) {
     if vec.capacity() - vec.len() < more {
         grow_tight(vec, more);
     }
+}
+
+/// Gives back what is reserved beyond an eighth more than there is.
+pub fn trim<T>(vec: &mut Vec<T>) {
+    vec.shrink_to(vec.len() + vec.len() / 8);
 }
 
 #[cold]

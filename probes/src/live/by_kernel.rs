@@ -188,9 +188,10 @@ impl ByKernel {
         {
             // Containers whose end was among them would be there for ever.
             self.gone.extend(places.gone_of(intake.containers().cgroups()));
-            if self.unseen.tell() {
+            if let Some(so_far) = self.unseen.tell() {
                 tracing::warn!(
                     cgroups = unseen,
+                    so_far,
                     "cgroups were made or removed unseen; a larger GROVE_RING_BYTES helps"
                 );
             }

@@ -1,24 +1,32 @@
-//! Warnings of which there may be many: the first few are told one by one, and at the end how many more there were.
+//! Warnings of which there may be many: the first few are told one by one, then one each time their number has doubled,
+//! and at the end how many were not told.
 //!
 //! Whoever makes containers by the thousand would fill the log otherwise. Not here: what is warned of.
 
 /// How many are told one by one.
-const TOLD: u64 = 10;
+const FIRST: u64 = 10;
 
 /// Counts the warnings of one kind.
 #[derive(Debug, Default)]
-pub(super) struct Few(u64);
+pub(super) struct Few {
+    so_far: u64,
+    told: u64,
+}
 
 impl Few {
-    /// One more. Whether it is to be told.
-    pub(super) fn tell(&mut self) -> bool {
-        self.0 += 1;
-        self.0 <= TOLD
+    /// One more. How many there were so far, if it is to be told.
+    pub(super) fn tell(&mut self) -> Option<u64> {
+        self.so_far += 1;
+        let doubled = self.so_far.is_multiple_of(FIRST) && (self.so_far / FIRST).is_power_of_two();
+        let tell = self.so_far <= FIRST || doubled;
+        self.told += u64::from(tell);
+        tell.then_some(self.so_far)
     }
 
     /// How many were not told, once.
     pub(super) fn untold(&mut self) -> Option<u64> {
-        std::mem::take(&mut self.0).checked_sub(TOLD).filter(|n| *n > 0)
+        let Self { so_far, told } = std::mem::take(self);
+        so_far.checked_sub(told).filter(|n| *n > 0)
     }
 }
 
@@ -27,11 +35,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_ones_are_told_and_the_rest_counted_once() {
+    fn the_first_ones_are_told_then_each_time_that_they_have_doubled_and_the_rest_is_counted_once() {
         let mut few = Few::default();
-        assert_eq!((0..25).filter(|_| few.tell()).count(), 10);
-        assert_eq!((few.untold(), few.untold()), (Some(15), None));
-        (0..10).for_each(|_| assert!(few.tell()));
+        let told: Vec<u64> = (0..100).filter_map(|_| few.tell()).collect();
+        assert_eq!(told, (1..=10).chain([20, 40, 80]).collect::<Vec<_>>());
+        assert_eq!((few.untold(), few.untold()), (Some(87), None));
+        assert!((0..10).all(|_| few.tell().is_some()));
         assert_eq!(few.untold(), None);
+        assert!((0..8000).filter_map(|_| few.tell()).count() < 25);
     }
 }

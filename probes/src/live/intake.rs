@@ -163,8 +163,8 @@ impl Intake {
 
     /// A cgroup of which nothing can be learned any more.
     pub fn lost_cgroup(&mut self, cgroup: u64, why: &dyn Display) -> Owner {
-        if self.lost.tell() {
-            tracing::warn!(cgroup, %why, "a cgroup's events cannot be given to a container");
+        if let Some(so_far) = self.lost.tell() {
+            tracing::warn!(cgroup, %why, so_far, "a cgroup's events cannot be given to a container");
         }
         let index = self.containers.is_unknown(cgroup);
         self.decide(index);
@@ -330,8 +330,8 @@ impl Intake {
 
     /// Nobody will say what a container runs.
     fn is_unnamed(&mut self, who: &ContainerRef, why: &dyn Display) {
-        if self.unnamed.tell() {
-            tracing::warn!(container = who.id, runtime = %who.runtime, unresolved = %why, "image unknown");
+        if let Some(so_far) = self.unnamed.tell() {
+            tracing::warn!(container = who.id, runtime = %who.runtime, unresolved = %why, so_far, "image unknown");
         }
         let index = self.containers.find(who);
         if let Some(container) = index.and_then(|index| self.containers.get_mut(index)) {

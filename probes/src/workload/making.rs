@@ -25,7 +25,7 @@ pub fn making(argv: &[u8], cwd: &[u8], uid: u32) -> Option<Making> {
     let arguments: Vec<&[u8]> = argv.strip_suffix(&[0]).unwrap_or(argv).split(|b| *b == 0).collect();
     let (id, before) = arguments.get(1..)?.split_last()?;
     let makes = before.iter().position(|argument| matches!(*argument, b"run" | b"create" | b"restore"))?;
-    let id = str::from_utf8(id).ok().filter(|id| is_id(id))?;
+    let id = str::from_utf8(id).ok().filter(|id| is_id(id) && !id.starts_with('-'))?;
     let mut bundle: &[u8] = b"";
     let mut options = before.get(makes + 1..)?.iter();
     while let Some(option) = options.next() {

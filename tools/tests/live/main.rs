@@ -1,7 +1,6 @@
 //! `grove run`, `grove record` and `grove doctor` on this machine's own kernel, with real commands and containers.
 //!
-//! They need root, a kernel that takes the programs, and the programs that each names; what is missing is said, and
-//! with `CI` set it fails.
+//! They need root, a kernel that takes the programs, and the programs that each names; what is missing is said.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used)]
 
 #[path = "../../../probes/tests/common/containers.rs"]
@@ -14,6 +13,7 @@ mod doctor;
 mod hide;
 mod hostile;
 mod inside;
+mod killed;
 mod learned;
 mod loss;
 mod namespaces;
