@@ -47,7 +47,8 @@ fn life(round: usize) -> String {
 
 /// All that was written and said.
 fn everything(lab: &Lab, stdout: &str) -> Vec<(String, String)> {
-    let profiles = names(&lab.path("profiles")).into_iter().map(|name| format!("profiles/{name}"));
+    let profiles = names(&lab.path("profiles")).into_iter().filter(|name| name.ends_with(".profile.json"));
+    let profiles = profiles.map(|name| format!("profiles/{name}"));
     let files = profiles.chain(["stats.json".to_owned()]).map(|name| (name.clone(), lab.text(&name)));
     files.chain([("stdout".to_owned(), stdout.to_owned())]).collect()
 }
