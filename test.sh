@@ -55,10 +55,10 @@ skipped() {
 }
 
 # jq: the independent reader that importers are compared with. strace: the same for live events. python3: something with
-# threads to look at. clang-19: rebuilds the kernel programs. qemu and cpio: other kernels, which the tests download. The
-# rest: real containers, and what looks at them.
+# threads to look at. clang-19: rebuilds the kernel programs. qemu and cpio: other kernels, which the tests download.
+# valgrind: counts instructions. The rest: real containers, and what looks at them.
 packages="jq strace python3 clang-19 llvm-19 libbpf-dev libelf-dev bpftool qemu-system-x86 cpio util-linux busybox-static"
-packages="$packages runc podman docker.io containerd"
+packages="$packages valgrind runc podman docker.io containerd"
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
@@ -105,7 +105,7 @@ state() (
         find /sys/fs/cgroup -type d | not_beside_ours
         cut -d ' ' -f 2,3 /proc/self/mounts | sed 's/^/mounted: /'
         find /sys/class/net /dev/shm /run/runc /run/crun /run/containerd /run/containers /run/docker /run/libpod \
-            /run/netns /var/lib/containers /var/lib/containerd /var/lib/docker /var/lib/cni
+            /run/netns /etc/cni /var/lib/containers /var/lib/containerd /var/lib/docker /var/lib/cni
         find "${TMPDIR:-/tmp}" -maxdepth 1 \( -name '.tmp*' -o -name 'tmp.*' -o -name '*grove*' \)
         grep -lzsFx "GROVE_TEST_SKIPS=$scratch/skips" /proc/[0-9]*/environ | while read -r file; do
             echo "running: ${file%/environ}: $(tr '\0' ' ' <"${file%environ}cmdline")"

@@ -193,6 +193,10 @@ variables! {
     record_bytes: usize = "GROVE_RECORD_BYTES", bytes(1 << 10, 1 << 30), record_bytes,
         "1/64 of memory, from 256Ki to 4Mi";
 
+    /// Memory that reading one profile may take; a larger one is refused
+    profile_read_bytes: usize = "GROVE_PROFILE_READ_BYTES", bytes(1 << 20, 1 << 40), profile_read_bytes,
+        "1/2 of memory, at least 64Mi";
+
     /// Whether the host itself is profiled, as the container with the empty name
     host: bool = "GROVE_HOST", (), |_| false;
 
@@ -297,6 +301,12 @@ fn processes_max(host: Host) -> usize {
 
 fn record_bytes(host: Host) -> usize {
     share(host, 64, 256 << 10, 4 << 20, 64 << 10)
+}
+
+/// 1/2 of memory in whole MiB: what reading a profile may take is reckoned high, so that it takes less.
+fn profile_read_bytes(host: Host) -> usize {
+    let share = host.memory_bytes.map_or(1 << 30, |memory| memory / 2);
+    (share.clamp(64 << 20, 1 << 40) >> 20 << 20) as usize
 }
 
 /// Whether a variable is a setting: one that begins like one may also be the tests'.

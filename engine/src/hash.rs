@@ -188,20 +188,6 @@ impl Run {
     }
 }
 
-/// Hashes were made before a key was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this process has hashed with a key of its own already; fix the key before anything else is done")]
-pub struct KeyInUse;
-
-/// Has this process hash with a key that is known, so that what it costs can be compared with another run. For tests and
-/// measurements: who knows the key can choose names that make tables slow.
-///
-/// # Errors
-/// [`KeyInUse`], if a table was made before.
-pub fn fix_key(seed: [u64; 2]) -> Result<(), KeyInUse> {
-    KEYS.set(Keys::from_seed(seed)).map_err(|_| KeyInUse)
-}
-
 /// Hashes keys of any kind with the key of this process. As a [`BuildHasher`] it is SipHash-1-3.
 #[derive(Clone, Copy, Debug)]
 pub struct Keyed(&'static Keys);
@@ -353,13 +339,6 @@ mod tests {
         for other in [[1, 3], [2, 2]] {
             assert!(hashes([1, 2]).iter().zip(hashes(other)).all(|(one, other)| *one != other));
         }
-    }
-
-    #[test]
-    fn the_key_cannot_be_changed_once_it_is_used() {
-        let before = Keyed::default().bytes(b"name");
-        assert_eq!(fix_key([1, 2]), Err(KeyInUse));
-        assert_eq!(Keyed::default().bytes(b"name"), before);
     }
 
     fn text(keys: &Keys, text: &[u8]) -> u64 {

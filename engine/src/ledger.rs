@@ -3,6 +3,9 @@
 //! `received` is counted when an event comes in and every other field when its fate is known, so that the
 //! balance is a statement about the code and not a definition. FORMATS §4 is its written form.
 
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +117,8 @@ reasons! {
         ProbeRecord = "probe_record",
         /// The process was gone before it could be looked at.
         Gone = "gone",
+        /// The trace that it was to be written to took no more.
+        NotWritten = "not_written",
         /// Lost by the source, for a reason that this version does not know.
         Source = "source",
     }
@@ -155,6 +160,8 @@ pub struct Ledger {
     pub lifecycle: u64,
     /// Waiting for their container's workload to be known.
     pub held: u64,
+    /// Written to a trace, to be learned from later. Only recording counts it, and nothing else is learned then.
+    pub recorded: u64,
     ignored: Counts<{ Ignored::ALL.len() }>,
     rejected: Counts<{ Rejected::ALL.len() }>,
     dropped: Counts<{ Dropped::ALL.len() }>,
@@ -169,6 +176,8 @@ pub enum Fate {
     Known,
     /// Fork, exit, container start and stop.
     Lifecycle,
+    /// It was written to a trace.
+    Recorded,
     /// It changes nothing.
     Ignored(Ignored),
     /// It is no event.
@@ -209,6 +218,7 @@ impl Ledger {
             Fate::New => &mut self.applied_new,
             Fate::Known => &mut self.applied_known,
             Fate::Lifecycle => &mut self.lifecycle,
+            Fate::Recorded => &mut self.recorded,
             Fate::Ignored(r) => &mut self.ignored.0[r as usize],
             Fate::Rejected(r) => &mut self.rejected.0[r as usize],
             Fate::Dropped(r) => &mut self.dropped.0[r as usize],
@@ -252,7 +262,7 @@ impl Ledger {
 
     /// Whether every event received is accounted for exactly once.
     pub fn balances(&self) -> bool {
-        let fates = [self.applied_new, self.applied_known, self.lifecycle, self.held];
+        let fates = [self.applied_new, self.applied_known, self.lifecycle, self.recorded, self.held];
         let reasons = [self.ignored.total(), self.rejected.total(), self.dropped.total()];
         self.received == fates.into_iter().chain(reasons).fold(0, u64::saturating_add)
     }
@@ -273,6 +283,7 @@ impl Ledger {
         self.applied_known = f(self.applied_known, o.applied_known);
         self.lifecycle = f(self.lifecycle, o.lifecycle);
         self.held = f(self.held, o.held);
+        self.recorded = f(self.recorded, o.recorded);
         self.ignored.zip(&o.ignored, &f);
         self.rejected.zip(&o.rejected, &f);
         self.dropped.zip(&o.dropped, &f);
@@ -319,47 +330,80 @@ impl Serialize for Ledger {
             map.serialize_entry(name, &Group(counts))?;
         }
         map.serialize_entry("held", &self.held)?;
+        if self.recorded > 0 {
+            map.serialize_entry("recorded", &self.recorded)?;
+        }
         map.end()
     }
 }
 
 impl<'de> Deserialize<'de> for Ledger {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        use std::collections::BTreeMap;
-
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Raw {
             received: u64,
             applied_new: u64,
             applied_known: u64,
             lifecycle: u64,
-            ignored: BTreeMap<String, u64>,
-            rejected: BTreeMap<String, u64>,
-            dropped: BTreeMap<String, u64>,
+            #[serde(deserialize_with = "ignored")]
+            ignored: Counts<{ Ignored::ALL.len() }>,
+            #[serde(deserialize_with = "rejected")]
+            rejected: Counts<{ Rejected::ALL.len() }>,
+            #[serde(deserialize_with = "dropped")]
+            dropped: Counts<{ Dropped::ALL.len() }>,
             held: u64,
+            #[serde(default)]
+            recorded: u64,
         }
         let raw = Raw::deserialize(d)?;
-        let mut ledger = Self {
+        Ok(Self {
             received: raw.received,
             applied_new: raw.applied_new,
             applied_known: raw.applied_known,
             lifecycle: raw.lifecycle,
             held: raw.held,
-            ..Self::default()
-        };
-        // The sets of reasons are open: one that a newer version added is kept under the nearest we have.
-        for (name, n) in raw.ignored {
-            let reason = Ignored::ALL.iter().find(|r| r.name() == name).unwrap_or(&Ignored::UnknownType);
-            ledger.settle(Fate::Ignored(*reason), n);
-        }
-        for (name, n) in raw.rejected {
-            let reason = Rejected::ALL.iter().find(|r| r.name() == name).unwrap_or(&Rejected::Malformed);
-            ledger.settle(Fate::Rejected(*reason), n);
-        }
-        for (name, n) in raw.dropped {
-            let cause = Dropped::ALL.iter().find(|r| r.name() == name).unwrap_or(&Dropped::Source);
-            ledger.settle(Fate::Dropped(*cause), n);
-        }
-        Ok(ledger)
+            recorded: raw.recorded,
+            ignored: raw.ignored,
+            rejected: raw.rejected,
+            dropped: raw.dropped,
+        })
     }
+}
+
+// The sets of reasons are open: one that a newer version added is kept under the nearest we have.
+
+fn ignored<'de, D: Deserializer<'de>>(d: D) -> Result<Counts<{ Ignored::ALL.len() }>, D::Error> {
+    named(d, |name| *Ignored::ALL.iter().find(|r| r.name() == name).unwrap_or(&Ignored::UnknownType) as usize)
+}
+
+fn rejected<'de, D: Deserializer<'de>>(d: D) -> Result<Counts<{ Rejected::ALL.len() }>, D::Error> {
+    named(d, |name| *Rejected::ALL.iter().find(|r| r.name() == name).unwrap_or(&Rejected::Malformed) as usize)
+}
+
+fn dropped<'de, D: Deserializer<'de>>(d: D) -> Result<Counts<{ Dropped::ALL.len() }>, D::Error> {
+    named(d, |name| *Dropped::ALL.iter().find(|r| r.name() == name).unwrap_or(&Dropped::Source) as usize)
+}
+
+/// Counters by the names of their reasons, summed up as they come: a file may have any number of names.
+fn named<'de, D: Deserializer<'de>, const N: usize>(d: D, index: fn(&str) -> usize) -> Result<Counts<N>, D::Error> {
+    struct Named<const N: usize>(fn(&str) -> usize);
+
+    impl<'de, const N: usize> Visitor<'de> for Named<N> {
+        type Value = Counts<N>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("counters by name")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut counts = Counts::default();
+            while let Some((name, n)) = entries.next_entry::<String, u64>()? {
+                if let Some(counter) = counts.0.get_mut((self.0)(&name)) {
+                    *counter = counter.saturating_add(n);
+                }
+            }
+            Ok(counts)
+        }
+    }
+    d.deserialize_map(Named(index))
 }

@@ -115,7 +115,8 @@
 //! - **An id stays what it was.** A [`TagId`](intern::TagId) is never handed out again in the life of the process, and
 //!   a tag that a tree holds resolves.
 //! - **A dry run changes nothing**: [`ActivityTree::contains`](tree::ActivityTree::contains) takes `&self`.
-//! - **A profile file is the old one or the new one**, whole, whenever the process is killed: [`profile::write`].
+//! - **A profile file is the old one or the new one**, whole, whenever the process is killed:
+//!   [`profile::write`], [`files`].
 //! - **Input cannot end the process.** Traced processes choose paths, arguments and names. Readers bound the size and
 //!   nesting of a record, tables have limits, and a panic in a worker costs its shard, not the others.
 //!
@@ -147,6 +148,7 @@
 //! | [`intern`] | tags: one counted id for each, found without a lock |
 //! | [`profile`] | profiles: merging, documents, files, differences, drift |
 //! | [`export`] | a profile for people: tree, graph, differences |
+//! | [`files`] | files that are whole or not there, in directories that others look into |
 //! | [`ledger`] | where every event went |
 //! | [`config`] | every `GROVE_*` variable, in one table |
 //!
@@ -161,6 +163,7 @@
 pub mod config;
 pub mod event;
 pub mod export;
+pub mod files;
 pub mod hash;
 pub mod intern;
 pub mod ledger;

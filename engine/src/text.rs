@@ -9,6 +9,8 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
 /// Shows a text with every control, bidirectional and invisible character written as `\u{…}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Visible<'a>(pub &'a str);
@@ -76,12 +78,25 @@ impl Display for Words<'_> {
 
 /// Whether a character acts on a terminal, on its neighbours' order, or is not to be seen at all.
 fn is_hidden(c: char) -> bool {
-    c.is_control()
+    is_format(c)
         || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+            '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2065}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Whether Unicode has a character for control (Cc), formatting (Cf) or separating lines and paragraphs (Zl, Zp).
+pub(crate) fn is_format(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    matches!(
+        c.general_category(),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+    )
 }
 
 #[cfg(test)]
@@ -98,6 +113,8 @@ mod tests {
             ("\u{9b}31m", "\\u{9b}31m"),
             ("evil\u{202e}gpj.sh", "evil\\u{202e}gpj.sh"),
             ("\u{2028}\u{feff}é漢", "\\u{2028}\\u{feff}é漢"),
+            // Formats of single scripts, of music and of hieroglyphs.
+            ("\u{600}\u{6dd}\u{70f}\u{110bd}\u{13430}\u{1d173}", r"\u{600}\u{6dd}\u{70f}\u{110bd}\u{13430}\u{1d173}"),
             ("", ""),
         ] {
             assert_eq!(Visible(text).to_string(), shown);

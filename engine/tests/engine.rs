@@ -474,7 +474,7 @@ fn drift_is_found_by_kind_and_reason_and_counted() {
         ),
     );
     let found: Vec<_> =
-        findings.iter().map(|f| (f.kind, f.reason, f.subject.as_str(), f.count, f.lineage.join(" "))).collect();
+        findings.iter().map(|f| (f.kind, f.reason, f.subject.as_str(), f.count, f.lineage.names().join(" "))).collect();
     let app = "/bin/app".to_owned();
     let worker = "/bin/app /bin/worker".to_owned();
     assert_eq!(

@@ -295,7 +295,7 @@ fn oversize() {
     assert_eq!(insert(9, 1, Body::Open { path: b"/d/a", flags: 0, ret: 0 }), Fate::Known);
     assert_eq!(insert(9, 1, Body::Open { path: b"/tmp/known999", flags: 0, ret: 0 }), Fate::Known);
     assert_eq!(insert(9, 2, exec(b"/bin/app", 0)), Fate::Known);
-    // Everything that would take memory is dropped: programs, users, question types, calls.
+    // Everything else that would take memory is dropped: users, question types, calls.
     for i in 0..70_000_u32 {
         assert_eq!(insert(9, 3, exec(b"/bin/app", i + 1)), Fate::Dropped(Dropped::TreeFull));
         assert_eq!(
@@ -305,15 +305,35 @@ fn oversize() {
         let long = format!("/tmp/known{i}{}", "z9".repeat(100));
         assert_eq!(insert(9, 1, Body::Open { path: long.as_bytes(), flags: 0, ret: 0 }), Fate::Known);
     }
-    assert_eq!(insert(9, 4, exec(b"/bin/other", 0)), Fate::Dropped(Dropped::TreeFull));
+    // A program is not displaced by any of it, but what it does is.
+    assert_eq!(insert(9, 4, exec(b"/bin/other", 0)), Fate::New);
+    assert_eq!(insert(9, 4, exec(b"/bin/other", 0)), Fate::Known);
     assert_eq!(insert(9, 4, Body::Open { path: b"/d/a", flags: 0, ret: 0 }), Fate::Dropped(Dropped::TreeFull));
+    // Of programs too there are only so many.
+    let programs = (0..100_000_u32).filter(|n| {
+        let word: String = n.to_string().bytes().map(|d| char::from(b'a' + d - b'0')).collect();
+        let path = format!("/bin/{word}");
+        let run = Exec { path: path.as_bytes(), ..Exec::default() };
+        match insert(9, 5, Body::Exec(run)) {
+            Fate::New => true,
+            fate => {
+                assert_eq!(fate, Fate::Dropped(Dropped::TreeFull));
+                false
+            }
+        }
+    });
+    let programs = programs.count();
+    assert!((30..400).contains(&programs), "{programs}");
+    assert_eq!(insert(9, 6, exec(b"/bin/one/more", 0)), Fate::Dropped(Dropped::TreeFull));
+    assert_eq!(insert(9, 6, Body::Open { path: b"/d/a", flags: 0, ret: 0 }), Fate::Dropped(Dropped::TreeFull));
     assert_eq!(insert(9, 1, Body::Syscalls { nrs: &7_u32.to_le_bytes() }), Fate::Dropped(Dropped::TreeFull));
 
     assert!(ledger.balances());
     assert!(ledger.dropped(Dropped::TreeFull) >= 140_000, "what was given up is counted");
     assert!(full_at > 200 && tree.tree().heap_bytes() < (64 << 10) + 16_384, "{full_at}, {}", tree.tree().heap_bytes());
     let docs = tree.tree().to_docs();
-    let file = docs[0].files.iter().find(|f| f.path == "/d/a").unwrap();
+    let app = docs.iter().find(|p| p.path == "/bin/app").unwrap();
+    let file = app.files.iter().find(|f| f.path == "/d/a").unwrap();
     assert_eq!((file.seen["1"][0].0, file.seen["1"][1].0), (2, 9), "refreshed");
 }
 

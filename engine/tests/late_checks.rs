@@ -68,7 +68,7 @@ fn a_start_beyond_the_hold_bound_neither_loses_processes_nor_findings() {
     let baselines = Arc::new(learned(&config, "nginx", &lines(learned_text)));
     for at in 0..=done.len() {
         let (findings, ledger) = check(&config, &baselines, &done, at);
-        let found: Vec<_> = findings.iter().map(|f| (f.lineage.join(" "), f.subject.as_str())).collect();
+        let found: Vec<_> = findings.iter().map(|f| (f.lineage.names().join(" "), f.subject.as_str())).collect();
         assert_eq!(
             found,
             [("/bin/app".to_owned(), "/etc/shadow"), ("/bin/app /bin/worker".to_owned(), "/secret")],

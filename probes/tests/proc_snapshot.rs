@@ -61,11 +61,38 @@ fn a_process_is_told_as_it_is() {
     assert_eq!(seen.cwd.as_deref().map(text), Some(dir.to_str().unwrap().to_owned()));
     assert_eq!(seen.ppid, std::process::id());
     assert_eq!(seen.uid, Some(fs::metadata("/proc/self").unwrap().uid()));
+    assert!(seen.outside);
 
     // The same process, whose file is gone.
     fs::remove_file(&program).unwrap();
     let again = sleeper.find(&everything());
     assert_eq!(again, Process { deleted: true, ..seen });
+}
+
+/// Whoever has come below another root is not outside any more, nor is whoever comes from there, wherever that one goes.
+#[test]
+fn who_is_below_another_root_is_told_apart_with_all_that_comes_from_there() {
+    if !containers::have(&[]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let child = dir.path().join("child");
+    fs::copy(containers::static_child(), &child).unwrap();
+    let below = Running::start(Command::new("chroot").arg(dir.path()).args(["/child", "pause"]));
+    // The shell keeps a way back, which its child goes.
+    let script = "exec 3</; chroot \"$1\" /child back pause & wait";
+    let shell = Running::start(Command::new("bash").args(["-c", script, "bash"]).arg(dir.path()));
+    let snapshot = containers::wait_for("both", || {
+        let snapshot = everything();
+        let waits = |process: &&Process| process.argv.ends_with(b"pause\0") && process.exe.ends_with(b"/child");
+        let ours = |process: &&Process| process.pid == below.0.id() || process.ppid == shell.0.id();
+        let pids: Vec<u32> = snapshot.processes.iter().filter(waits).filter(ours).map(|process| process.pid).collect();
+        let back = pids.iter().any(|pid| snapshot.processes.iter().any(|process| process.ppid == *pid));
+        (pids.len() == 2 && back).then_some(snapshot)
+    });
+    let is = |process: &&Process| process.exe.ends_with(b"/child") && process.argv.ends_with(b"pause\0");
+    assert!(snapshot.processes.iter().filter(is).all(|process| !process.outside), "{:#?}", snapshot.processes);
+    assert!(shell.find(&snapshot).outside);
 }
 
 #[test]
@@ -167,6 +194,7 @@ fn a_containers_processes_come_with_their_lineage_and_paths_of_their_own() {
         ]
     );
     assert_eq!(snapshot.processes[0].pid, first);
+    assert!(snapshot.processes.iter().all(|process| !process.outside), "{:?}", snapshot.processes);
 }
 
 #[test]

@@ -63,7 +63,9 @@ pub(crate) fn run(args: &ConvertArgs, config: &Config) -> Result<Exit, Error> {
     }
     // What came before a fault is a whole trace; of nothing none is made.
     if let Some(trace) = target.trace {
-        say(&format!("{} events", trace.finish()?));
+        let written = trace.finish();
+        written.outcome?;
+        say(&format!("{} events", written.ledger.recorded));
     }
     outcome.map(|()| Exit::Done)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum, ValueHint};
+use grove::config::Config;
 use grove::export::{self, Palette};
 use grove::profile::{ProfileDoc, diff, diff_tags};
 
@@ -79,8 +80,8 @@ impl FromStr for TagRange {
     }
 }
 
-pub(crate) fn run(args: &DiffArgs) -> Result<Exit, Error> {
-    let a = profiles::read_doc(&args.a)?;
+pub(crate) fn run(args: &DiffArgs, config: &Config) -> Result<Exit, Error> {
+    let a = profiles::read_doc(&args.a, config)?;
     let differences = match (&args.tags, &args.b) {
         (Some(tags), _) => {
             for tag in [&tags.old, &tags.new] {
@@ -88,7 +89,7 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Exit, Error> {
             }
             diff_tags(&a, &tags.old, &tags.new)
         }
-        (None, Some(b)) => diff(&a, &profiles::read_doc(b)?),
+        (None, Some(b)) => diff(&a, &profiles::read_doc(b, config)?),
         // The command line requires one of them.
         (None, None) => Vec::new(),
     };

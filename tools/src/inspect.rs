@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
+use grove::config::Config;
 use grove::export::{self, Palette};
 
 use crate::cli::teach;
@@ -47,8 +48,8 @@ pub(crate) enum InspectFormat {
     Dot,
 }
 
-pub(crate) fn run(args: &InspectArgs) -> Result<Exit, Error> {
-    let doc = profiles::read_doc(&args.profile)?;
+pub(crate) fn run(args: &InspectArgs, config: &Config) -> Result<Exit, Error> {
+    let doc = profiles::read_doc(&args.profile, config)?;
     match args.format {
         // Colours that the output does not take are left out on the way.
         InspectFormat::Tree => terminal::write(|out| export::tree(&doc, &Palette::colours(), terminal::columns(), out)),

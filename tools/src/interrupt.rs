@@ -3,9 +3,9 @@
 //! Not here: what is done then. Whoever reads sees the end of the input.
 
 use std::io::{self, ErrorKind, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -16,10 +16,16 @@ const CHUNK: usize = 64 << 10;
 const CHUNKS_WAITING: usize = 8;
 
 /// How often the flag is looked at while nothing comes.
-const INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Set by the first interrupt, so that what was learned is written; a second one ends the program at once.
+/// Set by the first interrupt, so that what was learned is written; a second one ends the program at once. There is one
+/// for the whole program.
 pub(crate) fn flag() -> Arc<AtomicBool> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    FLAG.get_or_init(register).clone()
+}
+
+fn register() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         // The order matters: the flag is not set yet when the first signal asks whether to leave.
@@ -30,6 +36,27 @@ pub(crate) fn flag() -> Arc<AtomicBool> {
         }
     }
     stop
+}
+
+/// Whether there was an interrupt.
+pub(crate) fn is_set(stop: &AtomicBool) -> bool {
+    stop.load(Ordering::Relaxed)
+}
+
+/// Begins what is done once what was interrupted has ended, such as writing what was learned: it has a first interrupt
+/// of its own.
+pub(crate) fn next_phase() -> Arc<AtomicBool> {
+    let stop = flag();
+    stop.store(false, Ordering::Relaxed);
+    stop
+}
+
+/// Makes a file that grows beyond what the limits of this process allow an error like a full disk, which is told,
+/// where the signal would end the program without a word.
+pub(crate) fn survive_file_size_limit() {
+    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()) {
+        tracing::warn!(%error, "a file beyond the limit of its size will end the program at once");
+    }
 }
 
 /// A source that may keep silent, such as a pipe, read by a thread of its own. It ends when the flag is set.

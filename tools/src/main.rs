@@ -58,6 +58,7 @@ fn run() -> Result<Exit, Error> {
         // They may be had a few kilobytes at a time, and take two megabytes each. Where it cannot be said, they stay.
         let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
+    interrupt::survive_file_size_limit();
     match command {
         Command::Run(args) => run::run(&args, &mut config),
         Command::Record(args) => record::run(&args, &mut config),
@@ -65,8 +66,8 @@ fn run() -> Result<Exit, Error> {
         Command::Launch(args) => launch::run(&args),
         Command::Replay(args) => replay::run(&args, &mut config),
         Command::Check(args) => check::run(&args, &mut config),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Diff(args) => diff::run(&args),
+        Command::Inspect(args) => inspect::run(&args, &config),
+        Command::Diff(args) => diff::run(&args, &config),
         Command::Merge(args) => merge::run(&args, &config),
         Command::Convert(args) => convert::run(&args, &config),
         Command::Env(args) => env::run(&args, &config),

@@ -1,58 +1,72 @@
-//! Files that a command writes: replaced whole or not at all.
+//! Files that a command writes because a user named them.
 //!
-//! Not here: profiles, which the library writes, and standard output in colour (`terminal`).
+//! Not here: how a file comes to be whole or not at all (`grove::files`), profiles, which the library writes, and
+//! standard output in colour (`terminal`).
 
 use std::fmt::Display;
-use std::fs::{File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
-use tempfile::NamedTempFile;
+use grove::files::{Named, NewFile, named};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::exit::Error;
+use crate::interrupt;
 
 /// Where output goes.
 pub(crate) enum Output {
     /// Standard output, a device or a pipe: written as it is.
     Stream(Box<dyn Write>),
-    /// A file beside the one that it is to replace.
-    File(NamedTempFile, PathBuf),
+    /// A file that is to replace another, or none.
+    File(NewFile),
 }
 
 impl Output {
     /// Opens `path` for writing; `-` is standard output.
     ///
     /// # Errors
-    /// A directory that takes no file, or a device that cannot be written.
+    /// A directory that takes no file, a link of another user, or a device that cannot be written.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         if is_stdout(path) {
             return Ok(Self::Stream(Box::new(io::stdout().lock())));
         }
-        Self::file(path).map_err(|e| unwritable(path, &e))
-    }
-
-    fn file(path: &Path) -> io::Result<Self> {
-        let (target, permissions) = match path.metadata() {
-            Ok(meta) if !meta.is_file() => return Ok(Self::Stream(Box::new(File::options().write(true).open(path)?))),
-            // A link is followed, and stays.
-            Ok(meta) => (path.canonicalize()?, meta.permissions()),
-            // Less what the umask takes.
-            Err(_) => (path.to_owned(), Permissions::from_mode(0o666)),
+        let opened = match named(path) {
+            Ok(Named::Stream) => open_stream(path).map(|file| Self::Stream(Box::new(file))),
+            Ok(Named::File(folder, name)) => folder.create(&name).map(Self::File),
+            Err(error) => Err(error),
         };
-        let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new().prefix(".grove-").permissions(permissions).tempfile_in(dir)?;
-        Ok(Self::File(file, target))
+        opened.map_err(|e| unwritable(path, &e))
     }
 
-    /// Puts a file where it belongs, once it is written whole.
+    /// Puts a file where it belongs, to grow there.
+    ///
+    /// # Errors
+    /// Whatever the file system answers.
+    pub(crate) fn place(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stream(_) => Ok(()),
+            Self::File(file) => file.place(),
+        }
+    }
+
+    /// Takes back what was written beyond the first `len` bytes, where that can be.
+    pub(crate) fn truncate(&mut self, len: u64) {
+        if let Self::File(file) = self {
+            // What cannot be taken back is half a block at the end, and whoever reads it will say so.
+            let _ = file.truncate(len);
+        }
+    }
+
+    /// Puts a file where it belongs, once it is written whole, and makes it durable.
     ///
     /// # Errors
     /// Whatever the file system answers.
     pub(crate) fn keep(self) -> io::Result<()> {
         match self {
             Self::Stream(_) => Ok(()),
-            Self::File(file, target) => file.persist(target).map(drop).map_err(|e| e.error),
+            Self::File(file) => file.keep(),
         }
     }
 }
@@ -61,16 +75,36 @@ impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stream(stream) => stream.write(bytes),
-            Self::File(file, _) => file.write(bytes),
+            Self::File(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stream(stream) => stream.flush(),
-            Self::File(file, _) => file.flush(),
+            Self::File(file) => file.flush(),
         }
     }
+}
+
+/// Opens a device or a pipe. A pipe that nobody reads yet is waited for, until the first interrupt.
+fn open_stream(path: &Path) -> io::Result<File> {
+    let stop = interrupt::flag();
+    let file = loop {
+        match rustix::fs::open(
+            path,
+            OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
+            Err(Errno::NXIO) if !interrupt::is_set(&stop) => std::thread::sleep(interrupt::INTERVAL),
+            Err(Errno::NXIO) => return Err(io::Error::new(ErrorKind::Interrupted, "nobody reads it")),
+            opened => break File::from(opened?),
+        }
+    };
+    // From here on whoever reads it may be slow.
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 /// Whether a path stands for standard output.

@@ -1,5 +1,6 @@
 //! Reading profiles from the command line's files, with errors that name the file.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,24 +12,41 @@ use grove::tree::{Rules, TreeFull};
 use crate::exit::{Error, Exit};
 
 /// The document in a file; `-` is standard input.
-pub(crate) fn read_doc(path: &Path) -> Result<ProfileDoc, Error> {
+pub(crate) fn read_doc(path: &Path, config: &Config) -> Result<ProfileDoc, Error> {
     let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
-    grove::profile::read(path).map_err(|error| match error {
-        ReadError::Io { .. } => Error::failed(error, "check its name and permissions"),
-        // The error names the file.
-        other => Error::Message { exit: Exit::BadInput, text: other.to_string() },
-    })
+    grove::profile::read_within(path, config.profile_read_bytes).map_err(unreadable)
 }
 
 /// The profile in a file.
 pub(crate) fn read(path: &Path, config: &Config, interner: &Interner) -> Result<Profile, Error> {
-    let doc = read_doc(path)?;
+    take(&read_doc(path, config)?, path, config, interner)
+}
+
+/// The profile in a file that is open already; `path` is what it is called in errors.
+pub(crate) fn read_file(file: File, path: &Path, config: &Config, interner: &Interner) -> Result<Profile, Error> {
+    let doc = grove::profile::read_file(file, path, config.profile_read_bytes).map_err(unreadable)?;
+    take(&doc, path, config, interner)
+}
+
+fn unreadable(error: ReadError) -> Error {
+    match error {
+        ReadError::Io { .. } => Error::failed(error, "check its name and permissions"),
+        // The error names the file.
+        ReadError::TooLarge { .. } => Error::Message {
+            exit: Exit::BadInput,
+            text: format!("{error}; raise GROVE_PROFILE_READ_BYTES, or unpack it, if the profile is in order"),
+        },
+        other => Error::Message { exit: Exit::BadInput, text: other.to_string() },
+    }
+}
+
+fn take(doc: &ProfileDoc, path: &Path, config: &Config, interner: &Interner) -> Result<Profile, Error> {
     let bad = |error: &dyn std::fmt::Display| Error::Message {
         exit: Exit::BadInput,
         text: format!("{}: {error}", path.display()),
     };
     let rules = Rules::new(config).map_err(|e| bad(&e))?;
-    Profile::from_doc(&doc, Arc::new(rules), interner).map_err(|e| bad(&e))
+    Profile::from_doc(doc, Arc::new(rules), interner).map_err(|e| bad(&e))
 }
 
 /// Two profiles that cannot be one.

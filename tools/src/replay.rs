@@ -13,6 +13,7 @@ use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
 use crate::input::InputArgs;
+use crate::interrupt;
 use crate::terminal;
 
 /// The command line of `grove replay`.
@@ -20,7 +21,8 @@ use crate::terminal;
 #[command(after_help = teach(
     "nothing, or with --show the profiles as trees, on standard output; a summary of what was read and learned on \
      standard error. One file for each image, \
-     IMAGE.profile.json, with `_` for every `/` and `:` of the image's name.",
+     IMAGE.profile.json, with `_` for every `/` of the image's name; a name with `_` or `:` in it also gets a `~` and \
+     8 digits, so that no two images have one file.",
     &[
         ("grove replay trace.jsonl.zst", "profiles of all its images into ./profiles"),
         ("sysdig -j | grove replay --from sysdig --output learned -", "learn from a running sysdig"),
@@ -55,13 +57,11 @@ pub(crate) fn run(args: &ReplayArgs, config: &mut Config) -> Result<Exit, Error>
     let snapshot = engine.shutdown();
     fed.summarise(&snapshot);
 
-    let mut outcome = fed.outcome;
-    for profile in snapshot.profiles.values() {
-        match directory.write(profile, config) {
-            Ok(path) => say(&describe(&path, profile)),
-            Err(error) => outcome = outcome.and(Err(error)),
-        }
-    }
+    let (_, written) =
+        directory.write_all(snapshot.profiles.values(), config, &interrupt::next_phase(), |path, profile| {
+            say(&describe(path, profile));
+        });
+    let outcome = fed.outcome.and(written);
     outcome.and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
     // Last, as the reader of standard output may leave whenever it likes.

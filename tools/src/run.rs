@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -18,9 +19,11 @@ use crate::cli::teach;
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
+use crate::interrupt;
 use crate::live::{LiveArgs, Observation, random_name};
 use crate::output;
 use crate::table::Table;
+use crate::terminal::escape;
 use crate::trace_file::TraceFile;
 
 /// The command line of `grove run`.
@@ -70,7 +73,7 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     args.live.check(config)?;
     let directory = Directory::continuing(&args.output)?;
     let name = random_name();
-    let record = match &args.record {
+    let mut record = match &args.record {
         None => None,
         Some(path) => {
             let header = Header {
@@ -92,6 +95,9 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
         engine.mark_partial(recording);
     }
     sender.set_recording(recording);
+    if let Some(record) = &mut record {
+        record.place()?;
+    }
     let mut sink = Both { sender, record };
     for stored in before.iter() {
         if stored.counted { sink.event(stored.event) } else { sink.implied(stored.event) }
@@ -107,11 +113,9 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
         let each = |live: &Live, sink: &mut Both| {
             sink.sender.flush();
             table.update(live, &engine);
-            if sink.record.as_ref().is_some_and(TraceFile::failed) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            let Some(record) = &mut sink.record else { return ControlFlow::Continue(()) };
+            record.tick();
+            if record.failed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let ended = observation.run(&mut sink, each);
         drop(stop_writing);
@@ -123,14 +127,14 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     let snapshot = engine.shutdown();
     let mut outcome = match &mut keeper {
         Ok(keeper) => {
-            keeper.write(&snapshot, true);
+            keeper.write(&snapshot, true, &interrupt::next_phase());
             std::mem::replace(&mut keeper.outcome, Ok(()))
         }
         Err(_) => Err(Error::failed("the thread that writes profiles failed", "please report it")),
     };
     summarise(&snapshot);
     if let Some(record) = record {
-        outcome = outcome.and(record.finish().map(drop));
+        outcome = outcome.and(record.finish().outcome);
     }
     outcome.and(feed::write_stats(args.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
@@ -171,28 +175,25 @@ impl Keeper<'_> {
         let interval: Duration = self.config.profile_interval;
         while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
             let snapshot = engine.snapshot();
-            self.write(&snapshot, false);
+            // An interrupt ends it too: all is written once more at the end.
+            self.write(&snapshot, false, &interrupt::flag());
         }
         self
     }
 
-    /// Writes all profiles. Only the outcome of the last time counts: what fails now may work then. Of several failures
-    /// the first one is the outcome, and all others are told.
-    fn write(&mut self, snapshot: &Snapshot, last: bool) {
-        self.outcome = Ok(());
-        for profile in snapshot.profiles.values() {
-            match self.directory.write(profile, self.config) {
-                Ok(path) if last => say(&describe(&path, profile)),
-                Ok(_) => {}
-                Err(error) => {
-                    if !last || self.outcome.is_err() {
-                        tracing::warn!(%error, image = profile.image(), "a profile cannot be written");
-                    }
-                    let before = std::mem::replace(&mut self.outcome, Ok(()));
-                    self.outcome = before.and(Err(error));
+    /// Writes all profiles. Only the outcome of the last time counts: what fails now may work then.
+    fn write(&mut self, snapshot: &Snapshot, last: bool, stop: &AtomicBool) {
+        let (failures, outcome) =
+            self.directory.write_all(snapshot.profiles.values(), self.config, stop, |path, profile| {
+                if last {
+                    say(&describe(path, profile));
                 }
-            }
+            });
+        // Of several failures the first one is the outcome, and all others are told.
+        for (image, error) in failures.iter().skip(usize::from(last)) {
+            tracing::warn!(error = %escape(error), image = %escape(image), "a profile cannot be written");
         }
+        self.outcome = outcome;
     }
 }
 

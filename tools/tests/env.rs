@@ -38,6 +38,7 @@ GROVE_LINEAGE_DEPTH 256 default 256 2 to 1024 nodes Longest lineage in an activi
 GROVE_PROCESSES_MAX 65536 default 65536 16 to 4194304 processes Running processes tracked in one container
 GROVE_TAGS_MAX 1048576 default 1048576 1 to 16777216 tags Image tags known to the process at once; containers of further ones are not learned
 GROVE_RECORD_BYTES 4Mi default 4Mi 1Ki to 1Gi bytes Longest record of a trace; longer ones are rejected
+GROVE_PROFILE_READ_BYTES {read} default {read} 1Mi to 1Ti bytes Memory that reading one profile may take; a larger one is refused
 GROVE_HOST true environment false true or false Whether the host itself is profiled, as the container with the empty name
 GROVE_RING_BYTES 8Mi default 8Mi 64Ki to 1Gi bytes Memory of the kernel's ring of events; rounded up to a power of two
 GROVE_DRAIN_INTERVAL 10ms default 10ms 1ms to 1s How often the ring is emptied
@@ -66,7 +67,8 @@ GROVE_LOG_FORMAT text default text text, json How log lines are written
         "{containerd}",
         "/run/containerd/containerd.sock:/run/k3s/containerd/containerd.sock:/var/snap/microk8s/common/run/containerd.sock",
     )
-    .replace("{tree}", &default_here("GROVE_TREE_BYTES"));
+    .replace("{tree}", &default_here("GROVE_TREE_BYTES"))
+    .replace("{read}", &default_here("GROVE_PROFILE_READ_BYTES"));
     assert_eq!(words(&ended.stdout), expected);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
 }

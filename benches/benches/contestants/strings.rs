@@ -18,7 +18,7 @@ pub struct TreeNames;
 impl TreeNames {
     /// Bytes of heap with all of these in it.
     pub fn bytes(texts: &[String]) -> usize {
-        let mut names = names::Names::new(1);
+        let mut names = names::Names::default();
         texts.iter().for_each(|text| {
             names.intern(text.as_bytes());
         });
@@ -39,7 +39,7 @@ impl Interning for TreeNames {
     }
 
     fn local<'a>(&'a self, _: &'a [String]) -> names::Names {
-        names::Names::new(1)
+        names::Names::default()
     }
 
     fn hold(&self, _: &str) {}

@@ -134,6 +134,10 @@ impl<W: Write> Painter<'_, W> {
     fn process(&mut self, process: &ProcessDoc, around: &[&str], lead: &str, inside: &str) -> io::Result<()> {
         let name = Visible(&process.name()).to_string();
         let mut line = format!("{lead}{}", paint(self.palette.process, name));
+        if !process.interpreters.is_empty() {
+            let interpreters = Visible(&process.interpreters.join(", ")).to_string();
+            line.push_str(&format!("  run by {interpreters}"));
+        }
         if !process.uids.is_empty() {
             let uids: Vec<String> = process.uids.iter().map(u32::to_string).collect();
             line.push_str(&format!("  uid {}", uids.join(", ")));
@@ -300,10 +304,10 @@ docker.io/library/nginx
 │            io_uring_setup  [1.27.1]
 ├─ uses      CAP_NET_BIND_SERVICE
 ├─ denied    CAP_SYS_ADMIN  [1.27.1]
-└─ /bin/busybox (sh -c "date > '/tmp/x y'")  uid 101  exec chain  [1.27.1]
+└─ /bin/busybox (sh -c "date > '/tmp/x y'")  run by /bin/env  uid 101  exec chain  [1.27.1]
    └─ writes    /tmp/x y
 
-/tmp/build-*/run  fileless  upper layer  ~19: build-a1, build-b2  [1.27.0]
+/tmp/build-*/run  run by /bin/bash, /bin/sh  fileless  upper layer  ~19: build-a1, build-b2  [1.27.0]
 "#;
         assert_eq!(drawn(&full(), &Palette::plain()), expected.trim_start());
     }

@@ -51,6 +51,16 @@ struct PatternDoc {
     learned: Vec<u32>,
 }
 
+impl TakeError {
+    /// The same, of a document that is at `place` in another.
+    fn within(self, place: &str) -> Self {
+        match self {
+            Self::Value { place: inner, what } => Self::Value { place: format!("{place}{inner}"), what },
+            other => other,
+        }
+    }
+}
+
 impl Tree {
     /// The processes as they are written: every list in the order the format says.
     pub fn to_docs(&self) -> Vec<ProcessDoc> {
@@ -117,6 +127,8 @@ impl Tree {
         let path = self.leaf_text(id);
         let ProgramKey { argv0, argv } = self.program_key(id);
         let PatternDoc { distinct, exemplars, learned } = self.pattern_doc(id, &path);
+        let mut interpreters: Vec<String> = self.interpreters(id).map(str::to_owned).collect();
+        interpreters.sort_unstable();
         let mut uids: Vec<u32> = self.numbers(id, Kind::Uid).collect();
         uids.sort_unstable();
         ProcessDoc {
@@ -128,6 +140,7 @@ impl Tree {
             argv0,
             argv,
             exec_chain: node.has(Flags::EXEC_CHAIN),
+            interpreters,
             fileless: node.has(Flags::FILELESS),
             upper_layer: node.has(Flags::UPPER_LAYER),
             uids,
@@ -154,7 +167,7 @@ impl Tree {
                 Kind::UnixPath | Kind::Peer => &mut leaves.sockets,
                 Kind::Syscall => &mut leaves.syscalls,
                 Kind::Capability => &mut leaves.capabilities,
-                Kind::Root | Kind::Sockets | Kind::Uid | Kind::Qtype => {
+                Kind::Root | Kind::Sockets | Kind::Uid | Kind::Qtype | Kind::Interpreter => {
                     stack.extend(self.children(id));
                     continue;
                 }
@@ -289,38 +302,52 @@ impl Tree {
     /// # Errors
     /// Names the place in the document, `place` being that of `doc` itself.
     pub fn take_doc(&mut self, doc: &ProcessDoc, place: &str, interner: &Interner) -> Result<(), TakeError> {
-        let mut stack = vec![(ROOT, doc, place.to_owned())];
-        // Processes are done one after the other with all that is below them: see `Tree::merge`.
-        while let Some((parent, doc, place)) = stack.pop() {
-            let sketch = sketch_from(Kind::ExecPath, &doc.path, &doc.exemplars, doc.distinct);
-            let names = learned(Kind::ExecPath, &doc.path, &doc.exemplars, &doc.learned);
-            let key = ProgramKey { argv0: doc.argv0.clone(), argv: doc.argv.clone() };
-            let process = self.take_process(parent, &names, &key, sketch.as_ref());
-            let flags = [
-                (doc.exec_chain, Flags::EXEC_CHAIN),
-                (doc.fileless, Flags::FILELESS),
-                (doc.upper_layer, Flags::UPPER_LAYER),
-            ];
-            self.take_flags(process, flags);
-            self.stamp_doc(process, process, &doc.seen, &place, interner)?;
-            for uid in &doc.uids {
-                self.take_number(process, Kind::Uid, *uid);
-            }
-            self.take_leaf_docs(process, doc, &place, interner)?;
-            for (i, child) in doc.children.iter().enumerate().rev() {
-                stack.push((process, child, format!("{place}.children[{i}]")));
-            }
+        let taken = self.take_one(ROOT, doc, interner);
+        let process = taken.map_err(|error| error.within(place))?;
+        // Processes are done one after the other with all that is below them: see `Tree::merge`. Where each is in the
+        // document is put together only when one is at fault: a deep one has a long way, and there may be millions.
+        let mut open = vec![(process, doc.children.iter().enumerate())];
+        let mut indices = Vec::new();
+        while let Some((parent, rest)) = open.last_mut() {
+            let Some((i, child)) = rest.next() else {
+                open.pop();
+                indices.pop();
+                continue;
+            };
+            indices.push(i);
+            let process = self.take_one(*parent, child, interner).map_err(|error| {
+                let below: String = indices.iter().map(|i| format!(".children[{i}]")).collect();
+                error.within(&format!("{place}{below}"))
+            })?;
+            open.push((process, child.children.iter().enumerate()));
         }
         Ok(())
     }
 
-    fn take_leaf_docs(
-        &mut self,
-        process: NodeId,
-        doc: &ProcessDoc,
-        place: &str,
-        interner: &Interner,
-    ) -> Result<(), TakeError> {
+    /// Adds a process without those below it. Errors have their place within it.
+    fn take_one(&mut self, parent: NodeId, doc: &ProcessDoc, interner: &Interner) -> Result<NodeId, TakeError> {
+        let sketch = sketch_from(Kind::ExecPath, &doc.path, &doc.exemplars, doc.distinct);
+        let names = learned(Kind::ExecPath, &doc.path, &doc.exemplars, &doc.learned);
+        let key = ProgramKey { argv0: doc.argv0.clone(), argv: doc.argv.clone() };
+        let process = self.take_process(parent, &names, &key, sketch.as_ref());
+        let flags = [
+            (doc.exec_chain, Flags::EXEC_CHAIN),
+            (doc.fileless, Flags::FILELESS),
+            (doc.upper_layer, Flags::UPPER_LAYER),
+        ];
+        self.take_flags(process, flags);
+        self.stamp_doc(process, process, &doc.seen, interner)?;
+        for uid in &doc.uids {
+            self.take_number(process, Kind::Uid, *uid);
+        }
+        for interpreter in &doc.interpreters {
+            self.keep_interpreter(process, interpreter);
+        }
+        self.take_leaf_docs(process, doc, interner)?;
+        Ok(process)
+    }
+
+    fn take_leaf_docs(&mut self, process: NodeId, doc: &ProcessDoc, interner: &Interner) -> Result<(), TakeError> {
         for (i, file) in doc.files.iter().enumerate() {
             let names = learned(Kind::FilePath, &file.path, &file.exemplars, &file.learned);
             let sketch = sketch_from(Kind::FilePath, &file.path, &file.exemplars, file.distinct);
@@ -330,11 +357,11 @@ impl Tree {
                 "w" => (false, true),
                 "rw" => (true, true),
                 other => {
-                    return Err(value(format!("{place}.files[{i}].access"), format!("`{other}`, expected r, w or rw")));
+                    return Err(value(format!(".files[{i}].access"), format!("`{other}`, expected r, w or rw")));
                 }
             };
             self.take_flags(leaf, [(read, Flags::READ), (write, Flags::WRITE)]);
-            self.stamp_doc(process, leaf, &file.seen, place, interner)?;
+            self.stamp_doc(process, leaf, &file.seen, interner)?;
         }
         for (i, dns) in doc.dns.iter().enumerate() {
             let names = learned(Kind::DnsLabel, &dns.name, &dns.exemplars, &dns.learned);
@@ -342,25 +369,25 @@ impl Tree {
             let leaf = self.take_path(process, Kind::DnsLabel, &names, sketch.as_ref());
             for qtype in &dns.qtypes {
                 let number = qtype_number(qtype)
-                    .ok_or_else(|| value(format!("{place}.dns[{i}].qtypes"), format!("unknown type `{qtype}`")))?;
+                    .ok_or_else(|| value(format!(".dns[{i}].qtypes"), format!("unknown type `{qtype}`")))?;
                 self.take_number(leaf, Kind::Qtype, u32::from(number));
             }
-            self.stamp_doc(process, leaf, &dns.seen, place, interner)?;
+            self.stamp_doc(process, leaf, &dns.seen, interner)?;
         }
         for (i, socket) in doc.sockets.iter().enumerate() {
-            let leaf = self.take_socket(process, socket, &format!("{place}.sockets[{i}]"))?;
-            self.stamp_doc(process, leaf, &socket.seen, place, interner)?;
+            let leaf = self.take_socket(process, socket, &format!(".sockets[{i}]"))?;
+            self.stamp_doc(process, leaf, &socket.seen, interner)?;
         }
         for call in &doc.syscalls {
             let leaf = self.take_number(process, Kind::Syscall, call.nr);
-            self.stamp_doc(process, leaf, &call.seen, place, interner)?;
+            self.stamp_doc(process, leaf, &call.seen, interner)?;
         }
         for (i, cap) in doc.capabilities.iter().enumerate() {
             let number = capability_number(&cap.name).ok_or_else(|| {
-                value(format!("{place}.capabilities[{i}].name"), format!("unknown capability `{}`", cap.name))
+                value(format!(".capabilities[{i}].name"), format!("unknown capability `{}`", cap.name))
             })?;
             let leaf = self.take_number(process, Kind::Capability, u32::from(number) * 2 + u32::from(cap.used));
-            self.stamp_doc(process, leaf, &cap.seen, place, interner)?;
+            self.stamp_doc(process, leaf, &cap.seen, interner)?;
         }
         Ok(())
     }
@@ -404,17 +431,10 @@ impl Tree {
         Ok(self.take_peer(process, key, address))
     }
 
-    fn stamp_doc(
-        &mut self,
-        process: NodeId,
-        leaf: NodeId,
-        seen: &Seen,
-        place: &str,
-        interner: &Interner,
-    ) -> Result<(), TakeError> {
+    fn stamp_doc(&mut self, process: NodeId, leaf: NodeId, seen: &Seen, interner: &Interner) -> Result<(), TakeError> {
         for (tag, [first, last]) in seen {
             if first > last {
-                return Err(value(format!("{place}.seen"), format!("`{tag}` was last seen before it was first seen")));
+                return Err(value(".seen".to_owned(), format!("`{tag}` was last seen before it was first seen")));
             }
             let local = match self.tag_named(tag) {
                 Some(local) => local,

@@ -1,12 +1,12 @@
 //! Finding one's way in JSON text without building anything: where values begin and end, and which field an
-//! offset is in. One pass, no recursion, whatever the bytes.
+//! offset is in, and how much memory they may come to take. One pass, no recursion, whatever the bytes.
 //!
 //! Not here: what values mean. Text inside a value found here is checked by whoever parses it.
 
 use std::fmt::Write;
 use std::ops::Range;
 
-use memchr::memchr2;
+use memchr::{memchr2, memchr2_iter};
 
 use crate::text::Visible;
 
@@ -24,15 +24,47 @@ pub(super) enum Fault {
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     pos: usize,
+    /// What the values that were stepped over take at most when they are understood, in bytes.
+    weight: u64,
+    /// The length of the longest text among them.
+    longest: usize,
+}
+
+/// What a part of the text takes at most, as a document and then as a tree, in bytes, with the room of lists that grow
+/// and of what is taken for a moment. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
+mod weight {
+    /// The text itself, and the copy of it in a document.
+    pub(super) const BYTE: u64 = 2;
+    /// A process, a file, a ledger; or when tags did something.
+    pub(super) const OBJECT: u64 = 440;
+    pub(super) const ARRAY: u64 = 48;
+    /// A text that is a value.
+    pub(super) const TEXT: u64 = 64;
+    /// A component of a path or label of a name: a node of the tree.
+    pub(super) const COMPONENT: u64 = 64;
+    /// A number in a list: a node of the tree.
+    pub(super) const NUMBER: u64 = 96;
+    /// A byte of the longest text: it is cut into components while it is at hand.
+    pub(super) const LONGEST: u64 = 56;
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, pos: 0 }
+        Self { bytes, pos: 0, weight: 0, longest: 0 }
     }
 
     pub(super) fn offset(&self) -> usize {
         self.pos
+    }
+
+    /// What all values that [`value`](Self::value) stepped over take at most.
+    pub(super) fn weight(&self) -> u64 {
+        self.weight + weight::LONGEST * self.longest as u64
+    }
+
+    /// Counts `weight` once more: for what is copied.
+    pub(super) fn add_weight(&mut self, weight: u64) {
+        self.weight += weight;
     }
 
     pub(super) fn seek(&mut self, pos: usize) {
@@ -101,7 +133,12 @@ impl<'a> Cursor<'a> {
         let first = self.peek().ok_or(Fault::Expected("a value"))?;
         let start = self.pos;
         match first {
-            b'"' => return self.string(),
+            b'"' => {
+                let text = self.string()?;
+                self.weigh(&text);
+                self.weight += weight::BYTE * text.len() as u64;
+                return Ok(text);
+            }
             b'{' | b'[' => self.brackets(depth_max)?,
             _ => {
                 let rest = self.bytes.get(start..).unwrap_or_default();
@@ -109,7 +146,20 @@ impl<'a> Cursor<'a> {
                 self.pos += rest.iter().position(end).unwrap_or(rest.len());
             }
         }
-        if self.pos == start { Err(Fault::Expected("a value")) } else { Ok(start..self.pos) }
+        if self.pos == start {
+            return Err(Fault::Expected("a value"));
+        }
+        self.weight += weight::BYTE * (self.pos - start) as u64;
+        Ok(start..self.pos)
+    }
+
+    /// Counts a text unless it is a key.
+    fn weigh(&mut self, text: &Range<usize>) {
+        if self.bytes.get(self.pos) != Some(&b':') {
+            let components = memchr2_iter(b'/', b'.', self.text(text)).count() as u64;
+            self.weight += weight::TEXT + weight::COMPONENT * components;
+            self.longest = self.longest.max(text.len());
+        }
     }
 
     /// Nothing but blanks may follow.
@@ -123,13 +173,24 @@ impl<'a> Cursor<'a> {
             match self.bytes.get(self.pos) {
                 None => return Err(Fault::Expected("the end of the value")),
                 Some(b'"') => {
-                    self.string()?;
+                    let text = self.string()?;
+                    self.weigh(&text);
                 }
                 Some(byte) => {
                     self.pos += 1;
                     match byte {
-                        b'{' | b'[' => depth += 1,
+                        b'{' => {
+                            depth += 1;
+                            self.weight += weight::OBJECT;
+                        }
+                        b'[' => {
+                            depth += 1;
+                            self.weight += weight::ARRAY;
+                        }
                         b'}' | b']' => depth -= 1,
+                        b',' if self.pos > 1 && self.bytes.get(self.pos - 2).is_some_and(u8::is_ascii_digit) => {
+                            self.weight += weight::NUMBER;
+                        }
                         _ => {}
                     }
                     if depth == 0 {

@@ -33,6 +33,14 @@ pub enum DecodeError {
     /// A version this program does not know.
     #[error("profile version {0} is newer than this program, which reads version 1; use a newer grove")]
     Newer(u64),
+    /// It would take more memory than it may.
+    #[error("to read it may take {needed} bytes of memory, and no more than {limit} are allowed")]
+    TooLarge {
+        /// What it takes at most.
+        needed: u64,
+        /// What it may take.
+        limit: u64,
+    },
     /// Not JSON, or a field is not there or not what it should be.
     #[error("{}byte {offset}: {detail}", if .path.is_empty() { String::new() } else { format!("field `{path}`, ") })]
     Invalid {
@@ -50,10 +58,24 @@ pub enum DecodeError {
 /// # Errors
 /// Anything that is not a version 1 profile, with the field at fault.
 pub fn decode(bytes: &[u8]) -> Result<ProfileDoc, DecodeError> {
+    decode_within(bytes, usize::MAX)
+}
+
+/// As [`decode`], if the text, the document and the tree that is made of it take no more than `memory_max` bytes
+/// together. That is judged by the text, before anything is made of it, so that many an honest profile would do with
+/// half of what is reckoned.
+///
+/// # Errors
+/// As [`decode`], or it may take more.
+pub fn decode_within(bytes: &[u8], memory_max: usize) -> Result<ProfileDoc, DecodeError> {
     let mut reader = Reader { cursor: Cursor::new(bytes), open: Vec::new() };
     let [format, version, image, completeness, tags, ledgers, processes] = reader.top()?;
     reader.check_format(format)?;
     reader.check_version(version)?;
+    let (needed, limit) = (reader.cursor.weight(), memory_max as u64);
+    if needed > limit {
+        return Err(DecodeError::TooLarge { needed, limit });
+    }
     let image = reader.required("image", image, typed)?;
     let partial = match completeness {
         None => false,
@@ -70,7 +92,7 @@ pub fn decode(bytes: &[u8]) -> Result<ProfileDoc, DecodeError> {
 const TOP: [&str; 7] = ["format", "version", "image", "completeness", "tags", "ledgers", "processes"];
 
 /// The fields of a process that are read. The first [`REQUIRED`] must be there.
-const PROCESS: [&str; 18] = [
+const PROCESS: [&str; 19] = [
     "path",
     "exec_chain",
     "uids",
@@ -87,6 +109,7 @@ const PROCESS: [&str; 18] = [
     "distinct",
     "exemplars",
     "learned",
+    "interpreter",
     "fileless",
     "upper_layer",
 ];
@@ -137,7 +160,12 @@ impl Reader<'_> {
             first = false;
             let name: String = self.parse("", &key, typed)?;
             let depth_max = if name == "processes" { PROCESSES_DEPTH_MAX } else { VALUE_DEPTH_MAX };
+            let before = self.cursor.weight();
             let value = self.cursor.value(depth_max).map_err(|f| self.fault(&name, f))?;
+            if name == "tags" {
+                // The states of tags are in the document and then in the profile.
+                self.cursor.add_weight(self.cursor.weight() - before);
+            }
             match TOP.iter().position(|known| *known == name).and_then(|i| places.get_mut(i)) {
                 Some(Some(_)) => return Err(self.invalid(&name, key.start, TWICE.into())),
                 Some(place) => *place = Some(value),
@@ -310,6 +338,10 @@ fn read_field(process: &mut ProcessDoc, name: &str, text: &[u8]) -> Result<(), F
         "argv0" => process.argv0 = typed(text)?,
         "argv" => process.argv = typed(text)?,
         "exec_chain" => process.exec_chain = typed(text)?,
+        "interpreter" => {
+            let several = text.trim_ascii_start().starts_with(b"[");
+            process.interpreters = if several { typed(text)? } else { vec![typed(text)?] };
+        }
         "fileless" => process.fileless = typed(text)?,
         "upper_layer" => process.upper_layer = typed(text)?,
         "uids" => process.uids = typed(text)?,

@@ -7,12 +7,12 @@
 //! Not here: how differences are shown (`export`), and drift of live events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Display, Formatter};
-use std::sync::Arc;
+use std::fmt::Display;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc};
+use super::lineage::Lineage;
 
 /// One thing that the profiles do not share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,51 +76,6 @@ impl Kind {
     }
 }
 
-/// Names of processes from the outermost in. Lineages share what they have in common; written as an array.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Lineage(Option<Arc<Link>>);
-
-#[derive(PartialEq, Eq)]
-struct Link {
-    name: String,
-    above: Lineage,
-}
-
-impl Lineage {
-    /// The names, outermost first.
-    pub fn names(&self) -> Vec<&str> {
-        let mut names = Vec::new();
-        let mut rest = self;
-        while let Some(link) = rest.0.as_deref() {
-            names.push(link.name.as_str());
-            rest = &link.above;
-        }
-        names.reverse();
-        names
-    }
-
-    /// Whether it names none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn with(&self, name: String) -> Self {
-        Self(Some(Arc::new(Link { name, above: self.clone() })))
-    }
-}
-
-impl fmt::Debug for Lineage {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.names()).finish()
-    }
-}
-
-impl Serialize for Lineage {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(self.names())
-    }
-}
-
 /// What `a` has that `b` has not, and the other way round.
 ///
 /// In order of lineage: a process, what it did, then the processes it started. A process that only one of them has
@@ -131,7 +86,7 @@ pub fn diff(a: &ProfileDoc, b: &ProfileDoc) -> Vec<Difference> {
 
 /// What the tag `old` of `profile` did that `new` did not, and the other way round, in the order of [`diff`].
 ///
-/// Access, query types and user ids are not kept by tag and so never differ. A tag that the profile does not know
+/// Access, query types, user ids and interpreters are not kept by tag and so never differ. A tag that the profile does not know
 /// did nothing.
 pub fn diff_tags(profile: &ProfileDoc, old: &str, new: &str) -> Vec<Difference> {
     compare([View { profile, tag: Some(old) }, View { profile, tag: Some(new) }])
@@ -270,13 +225,16 @@ impl Entry for ProcessDoc {
     fn detail(same: &[&Self]) -> String {
         let uids: BTreeSet<u32> = same.iter().flat_map(|process| &process.uids).copied().collect();
         let uids = if uids.is_empty() { None } else { Some(format!("uid {}", join(uids, ", "))) };
+        let interpreters: BTreeSet<&String> = same.iter().flat_map(|process| &process.interpreters).collect();
+        let interpreters =
+            if interpreters.is_empty() { None } else { Some(format!("run by {}", join(interpreters, ", "))) };
         let flag = |name: &str, is: fn(&Self) -> bool| same.iter().any(|process| is(process)).then(|| name.to_owned());
         let flags = [
             flag("exec chain", |process| process.exec_chain),
             flag("fileless", |process| process.fileless),
             flag("upper layer", |process| process.upper_layer),
         ];
-        join(uids.into_iter().chain(flags.into_iter().flatten()), "; ")
+        join(interpreters.into_iter().chain(uids).chain(flags.into_iter().flatten()), "; ")
     }
 }
 

@@ -110,6 +110,8 @@ pub struct ProcessDoc {
     pub argv: Option<Vec<String>>,
     /// Entered by an exec from a process that had itself exec'd.
     pub exec_chain: bool,
+    /// What ran it, if it is a script.
+    pub interpreters: Vec<String>,
     /// The program had no file.
     pub fileless: bool,
     /// The program was written after the image was built.

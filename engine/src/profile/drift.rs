@@ -14,6 +14,7 @@ mod what;
 
 pub use checker::Checker;
 
+use super::Lineage;
 use crate::tree::{Flags, Tree};
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -34,14 +35,14 @@ pub struct Finding {
     pub image: String,
     /// Image tag.
     pub tag: String,
-    /// `exec`, `uid`, `open`, `connect`, `bind`, `dns`, `syscall` or `capability`.
+    /// `exec`, `uid`, `interpreter`, `open`, `connect`, `bind`, `dns`, `syscall` or `capability`.
     pub kind: &'static str,
     /// Why it is reported.
     pub reason: Reason,
     /// The first process that did it.
     pub pid: u32,
     /// The programs that led there, the one that did it last. For an exec: those above the new program.
-    pub lineage: Vec<String>,
+    pub lineage: Lineage,
     /// Path, name, `address:port`, or the name of the system call or capability.
     pub subject: String,
     /// Of an open: `r`, `w` or `rw`. Of a connect or bind: the transport. Of a DNS question: its type.
@@ -96,11 +97,16 @@ impl Finding {
         key(self).cmp(&key(other))
     }
 
-    /// Bytes of memory it takes, about.
+    /// Whether it tells of a program that was run, and not of what one did.
+    pub(crate) fn is_of_program(&self) -> bool {
+        matches!(self.kind, "exec" | "interpreter")
+    }
+
+    /// Bytes of memory it takes, about, and no more if it shares its lineage with others.
     pub(crate) fn bytes(&self) -> usize {
         let detail = self.detail.argv.iter().flatten().chain(&self.detail.argv0).chain(&self.detail.qtype);
         let texts = [&self.container, &self.image, &self.tag, &self.subject];
-        let texts = texts.into_iter().chain(detail).chain(&self.lineage);
+        let texts = texts.into_iter().chain(detail).map(String::as_str).chain(self.lineage.from_within());
         size_of::<Self>() + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
     }
 }

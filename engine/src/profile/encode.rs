@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Profile;
 use super::convert::Leaves;
@@ -48,6 +48,8 @@ struct ProcessHead<'a> {
     argv0: Option<&'a str>,
     argv: Option<&'a [String]>,
     exec_chain: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "one_or_more")]
+    interpreter: &'a [String],
     #[serde(skip_serializing_if = "is_false")]
     fileless: bool,
     #[serde(skip_serializing_if = "is_false")]
@@ -273,6 +275,7 @@ fn head_of(process: &ProcessDoc) -> ProcessHead<'_> {
         argv0,
         argv,
         exec_chain,
+        interpreters,
         fileless,
         upper_layer,
         uids,
@@ -294,10 +297,20 @@ fn head_of(process: &ProcessDoc) -> ProcessHead<'_> {
         argv0: argv0.as_deref(),
         argv: argv.as_deref(),
         exec_chain: *exec_chain,
+        interpreter: interpreters,
         fileless: *fileless,
         upper_layer: *upper_layer,
         uids,
         seen,
+    }
+}
+
+/// A list, or the one text in it.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for references
+fn one_or_more<S: Serializer>(texts: &&[String], s: S) -> Result<S::Ok, S::Error> {
+    match texts {
+        [one] => one.serialize(s),
+        more => more.serialize(s),
     }
 }
 

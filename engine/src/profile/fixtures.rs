@@ -83,14 +83,14 @@ const FULL: &str = r#"
       {"name":"CAP_SYS_ADMIN","used":false,
         "seen":{"1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}}],
     "children":[
-      {"path":"/bin/busybox","argv0":"sh","argv":["sh","-c","date > '/tmp/x y'"],"exec_chain":true,"uids":[101],
+      {"path":"/bin/busybox","argv0":"sh","argv":["sh","-c","date > '/tmp/x y'"],"exec_chain":true,"interpreter":"/bin/env","uids":[101],
         "seen":{"1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]},
         "files":[
           {"path":"/tmp/x y","access":"w","pattern":false,
             "seen":{"1.27.1":["2024-06-01T10:00:00.000000000Z","2024-06-01T10:00:00.000000000Z"]}}],
         "dns":[],"sockets":[],"syscalls":[],"capabilities":[],"children":[]}]},
   {"path":"/tmp/build-*/run","pattern":true,"distinct":19,"exemplars":["build-a1","build-b2"],"argv0":null,"argv":null,
-    "exec_chain":false,"fileless":true,"upper_layer":true,"uids":[],
+    "exec_chain":false,"interpreter":["/bin/bash","/bin/sh"],"fileless":true,"upper_layer":true,"uids":[],
     "seen":{"1.27.0":["2024-05-01T10:00:00.000000000Z","2024-05-01T10:00:00.000000000Z"]},
     "files":[],"dns":[],"sockets":[],"syscalls":[],"capabilities":[],"children":[]}]}
 "#;
@@ -176,13 +176,13 @@ fn socket() -> impl Strategy<Value = SocketDoc> {
 
 fn process() -> impl Strategy<Value = ProcessDoc> {
     let own = (text(), generalised(), prop::option::of(text()), prop::option::of(vec(text(), 0..3)));
-    let flags = (any::<[bool; 3]>(), vec(any::<u32>(), 0..3), seen());
+    let flags = (any::<[bool; 3]>(), vec(text(), 0..3), vec(any::<u32>(), 0..3), seen());
     let syscall = (text(), any::<u32>(), seen()).prop_map(|(name, nr, seen)| SyscallDoc { name, nr, seen });
     let capability = (text(), any::<bool>(), seen()).prop_map(|(name, used, seen)| CapabilityDoc { name, used, seen });
     let lists = (vec(file(), 0..3), vec(dns(), 0..2), vec(socket(), 0..3), vec(syscall, 0..3), vec(capability, 0..2));
     let leaf = (own, flags, lists).prop_map(|(own, flags, lists)| {
         let (path, (pattern, distinct, exemplars, learned), argv0, argv) = own;
-        let ([exec_chain, fileless, upper_layer], uids, seen) = flags;
+        let ([exec_chain, fileless, upper_layer], interpreters, uids, seen) = flags;
         let (files, dns, sockets, syscalls, capabilities) = lists;
         ProcessDoc {
             path,
@@ -193,6 +193,7 @@ fn process() -> impl Strategy<Value = ProcessDoc> {
             argv0,
             argv,
             exec_chain,
+            interpreters,
             fileless,
             upper_layer,
             uids,

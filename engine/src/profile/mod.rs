@@ -1,8 +1,8 @@
 //! Profiles: all that is known of one image, as data and as files.
 //!
 //! A [`Profile`] is a tree with ledgers; [`ProfileDoc`] is its written form field by field. [`encode()`] and
-//! [`decode()`] turn that into bytes and back, [`read()`] and [`write()`] do so with files, [`diff()`] tells two apart,
-//! and [`drift`] compares what a container does now.
+//! [`decode()`] turn that into bytes and back, [`read()`] and [`write()`] do so with files, [`file_name()`] says what an
+//! image's file is called, [`diff()`] tells two apart, and [`drift`] compares what a container does now.
 
 mod convert;
 mod cursor;
@@ -12,6 +12,8 @@ mod doc;
 pub mod drift;
 mod encode;
 mod image;
+mod lineage;
+mod name;
 mod store;
 mod time;
 
@@ -22,13 +24,15 @@ pub(crate) mod fixtures;
 mod tests;
 
 pub use convert::TakeError;
-pub use decode::{DecodeError, decode};
-pub use diff::{Difference, Kind, Lineage, Side, diff, diff_tags};
+pub use decode::{DecodeError, decode, decode_within};
+pub use diff::{Difference, Kind, Side, diff, diff_tags};
 pub use doc::{
     CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, Stats,
     SyscallDoc, TagDoc, VERSION,
 };
 pub use encode::{Encode, encode};
 pub use image::{CLASSES, Profile};
-pub use store::{DECODED_BYTES_MAX, ReadError, WriteError, read, write};
+pub use lineage::Lineage;
+pub use name::file_name;
+pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_file, read_within, write, write_into};
 pub use time::{Time, TimeError};

@@ -1,29 +1,38 @@
-//! Profiles as files: plain, gzip or zstd; replaced whole or not at all.
+//! Profiles as files: plain, gzip or zstd. How a file comes to be whole or not at all is the business of
+//! [`files`](crate::files); this is about what is in it, and how much of it is read.
 //!
-//! Writing goes to a temporary file beside the target, which is flushed to the disk, renamed over the target, and
-//! made durable by flushing the directory. So whatever happens, and whenever, the target is the old file or the new
-//! one. A temporary file that a killed process left is removed by the next writer of the same target.
+//! A file may be made to take as much memory as it can: a few kilobytes that unpack to gigabytes, or text that takes
+//! a hundred times its size when it is understood. What a profile will take is therefore known from its text before
+//! anything is made of it ([`decode_within`]), and text is not unpacked beyond a quarter of that.
 //!
 //! Not here: which profiles there are and when they are written.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Read, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::decode::{DecodeError, decode};
+use super::decode::{DecodeError, decode_within};
 use super::doc::ProfileDoc;
 use super::encode::{Encode, encode};
+use crate::files::{Named, NewFile, named};
 use crate::text::Visible;
 
-/// The largest profile that is read, in bytes of JSON text.
-pub const DECODED_BYTES_MAX: u64 = 1 << 30;
+/// How much memory [`read`] lets a profile take: 1 GiB.
+pub const READ_BYTES_MAX: usize = 1 << 30;
+
+/// What a compressed profile may take for each of its bytes. Of honest ones, a byte takes some hundred bytes.
+const READ_BYTES_PER_BYTE: u64 = 2048;
+
+/// What any compressed profile may take, however small.
+const READ_BYTES_MIN: u64 = 64 << 20;
+
+/// The part of the memory that the text alone may take: reading it needs room to grow, and understood it takes more.
+const TEXT_SHARE: u64 = 4;
 
 /// Why a profile file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +56,13 @@ pub enum ReadError {
         /// What is wrong.
         source: io::Error,
     },
-    /// The profile is larger than any that is read.
-    #[error("{}: more than {limit} bytes of JSON, the largest profile that is read", shown(.path))]
+    /// The profile takes more memory than it may.
+    #[error("{}: {detail}", shown(.path))]
     TooLarge {
         /// Which file.
         path: PathBuf,
-        /// [`DECODED_BYTES_MAX`].
-        limit: u64,
+        /// What it would take, and what it may.
+        detail: String,
     },
     /// It is no profile.
     #[error("{}: {source}", shown(.path))]
@@ -77,54 +86,111 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
-/// Reads a profile file. Whether it is compressed is seen from its first bytes, not from its name.
+/// Reads a profile file that takes no more memory than [`READ_BYTES_MAX`]. Whether it is compressed is seen from its
+/// first bytes, not from its name.
 ///
 /// # Errors
 /// A file that cannot be read, is damaged, too large, or no profile.
 pub fn read(path: &Path) -> Result<ProfileDoc, ReadError> {
+    read_within(path, READ_BYTES_MAX)
+}
+
+/// As [`read`], with at most `memory_max` bytes of memory. A compressed file may take 2,048 times its own size, and 64
+/// MiB if that is more, in any case.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_within(path: &Path, memory_max: usize) -> Result<ProfileDoc, ReadError> {
+    let file = File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    read_file(file, path, memory_max)
+}
+
+/// As [`read_within`], from a file that is open already; `path` is what it is called in errors.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_file(file: File, path: &Path, memory_max: usize) -> Result<ProfileDoc, ReadError> {
     let path_buf = || path.to_owned();
-    let raw = File::open(path)
-        .and_then(|file| bounded(file, DECODED_BYTES_MAX))
-        .map_err(|source| ReadError::Io { path: path_buf(), source })?
-        .ok_or_else(|| ReadError::TooLarge { path: path_buf(), limit: DECODED_BYTES_MAX })?;
-    let (format, text) = match raw.get(..4) {
-        Some([0x1f, 0x8b, ..]) => ("gzip", bounded(MultiGzDecoder::new(raw.as_slice()), DECODED_BYTES_MAX)),
-        Some([0x28, 0xb5, 0x2f, 0xfd]) => {
-            ("zstd", zstd::Decoder::with_buffer(raw.as_slice()).and_then(|decoder| bounded(decoder, DECODED_BYTES_MAX)))
-        }
-        _ => ("plain", Ok(Some(raw))),
+    let unreadable = |source| ReadError::Io { path: path_buf(), source };
+    let too_large = |detail: String| ReadError::TooLarge { path: path_buf(), detail };
+    let len = file.metadata().map_err(unreadable)?.len();
+    let mut magic = Vec::with_capacity(4);
+    (&file).take(4).read_to_end(&mut magic).map_err(unreadable)?;
+    let format = match *magic {
+        [0x1f, 0x8b, ..] => "gzip",
+        [0x28, 0xb5, 0x2f, 0xfd] => "zstd",
+        _ => "plain",
+    };
+    let mut limit = memory_max as u64;
+    if format != "plain" {
+        // A pipe has no length. What comes out of it may take what is allowed, and no more.
+        limit =
+            limit.min(if len == 0 { u64::MAX } else { len.saturating_mul(READ_BYTES_PER_BYTE).max(READ_BYTES_MIN) });
+    }
+    let text_max = limit / TEXT_SHARE;
+    let too_much = || {
+        too_large(format!("more than {text_max} bytes of JSON text, of which reading may take {limit} bytes of memory"))
+    };
+    // A hole in a file costs whoever made it nothing, and whoever reads it a gigabyte.
+    if format == "plain" && len > text_max {
+        return Err(too_much());
+    }
+    let bytes = BufReader::with_capacity(1 << 16, Cursor::new(magic).chain(file));
+    let text = match format {
+        "gzip" => bounded(MultiGzDecoder::new(bytes), text_max),
+        "zstd" => zstd::Decoder::with_buffer(bytes).and_then(|decoder| bounded(decoder, text_max)),
+        _ => bounded(bytes, text_max),
     };
     let text = text
-        .map_err(|source| ReadError::Compression { path: path_buf(), format, source })?
-        .ok_or_else(|| ReadError::TooLarge { path: path_buf(), limit: DECODED_BYTES_MAX })?;
-    decode(&text).map_err(|source| ReadError::Decode { path: path_buf(), source })
+        .map_err(|source| match format {
+            "plain" => ReadError::Io { path: path_buf(), source },
+            _ => ReadError::Compression { path: path_buf(), format, source },
+        })?
+        .ok_or_else(too_much)?;
+    decode_within(&text, usize::try_from(limit).unwrap_or(usize::MAX)).map_err(|source| match source {
+        DecodeError::TooLarge { .. } => too_large(source.to_string()),
+        source => ReadError::Decode { path: path_buf(), source },
+    })
 }
 
 /// Writes a profile file, replacing one that is there, whole or not at all. A name that ends in `.gz` or `.zst`
-/// makes it compressed. A symbolic link is followed; permissions of a file that is replaced are kept.
+/// makes it compressed. `path` is one that a user names: see [`named`].
 ///
 /// # Errors
 /// Whatever the file system answers, and a target that is not a regular file.
 pub fn write(path: &Path, profile: &impl Encode) -> Result<(), WriteError> {
-    replace(path, |file| {
-        let mut out = BufWriter::with_capacity(1 << 16, file);
-        match path.extension().and_then(OsStr::to_str) {
-            Some("gz") => {
-                let mut gzip = GzEncoder::new(&mut out, Compression::default());
-                encode(profile, &mut gzip)?;
-                gzip.finish()?;
-            }
-            Some("zst") => {
-                let mut zstd = zstd::Encoder::new(&mut out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
-                zstd.include_checksum(true)?;
-                encode(profile, &mut zstd)?;
-                zstd.finish()?;
-            }
-            _ => encode(profile, &mut out)?,
+    let written = named(path).and_then(|target| match target {
+        Named::Stream => Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file")),
+        Named::File(folder, name) => fill(folder.create(&name)?, path.extension(), profile)?.keep(),
+    });
+    written.map_err(|source| WriteError { path: path.to_owned(), source })
+}
+
+/// Writes a profile into a file that is begun, as JSON.
+///
+/// # Errors
+/// Whatever the file system answers.
+pub fn write_into(file: NewFile, profile: &impl Encode) -> io::Result<NewFile> {
+    fill(file, None, profile)
+}
+
+fn fill(file: NewFile, extension: Option<&OsStr>, profile: &impl Encode) -> io::Result<NewFile> {
+    let mut out = BufWriter::with_capacity(1 << 16, file);
+    match extension.and_then(OsStr::to_str) {
+        Some("gz") => {
+            let mut gzip = GzEncoder::new(&mut out, Compression::default());
+            encode(profile, &mut gzip)?;
+            gzip.finish()?;
         }
-        out.flush()
-    })
-    .map_err(|source| WriteError { path: path.to_owned(), source })
+        Some("zst") => {
+            let mut zstd = zstd::Encoder::new(&mut out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+            zstd.include_checksum(true)?;
+            encode(profile, &mut zstd)?;
+            zstd.finish()?;
+        }
+        _ => encode(profile, &mut out)?,
+    }
+    out.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
 /// Reads to the end; `None` when there is more than `limit` bytes.
@@ -134,111 +200,6 @@ fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
-/// Replaces the file at `path` by what `fill` writes.
-fn replace(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let (path, permissions) = match fs::metadata(path) {
-        Ok(meta) if !meta.is_file() => {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(meta) => (fs::canonicalize(path)?, Some(meta.permissions())),
-        Err(error) if error.kind() == ErrorKind::NotFound => (path.to_owned(), None),
-        Err(error) => return Err(error),
-    };
-    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "not a file's name"))?;
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-
-    let directory = File::open(dir)?;
-    let mut temporary = Temporary::create(dir, name)?;
-    if let Some(permissions) = permissions {
-        temporary.file.set_permissions(permissions)?;
-    }
-    fill(&mut temporary.file)?;
-    temporary.file.sync_all()?;
-    temporary.rename(&path)?;
-    directory.sync_all()
-}
-
-/// A file that is removed again unless it is renamed. It stays locked as long as its writer lives, which is how other
-/// writers know it from one that was left behind.
-struct Temporary {
-    path: PathBuf,
-    file: File,
-    renamed: bool,
-}
-
-impl Temporary {
-    /// Makes `.TARGET.N.tmp` with the first N that no writer holds. What killed writers left stands in the way there, and
-    /// so is found without listing the directory.
-    fn create(dir: &Path, target: &OsStr) -> io::Result<Self> {
-        // Names end at 255 bytes; writers of targets that begin alike get along.
-        let target = target.as_bytes();
-        let name = |n: u32| {
-            let mut name = OsString::from(".");
-            name.push(OsStr::from_bytes(target.get(..200).unwrap_or(target)));
-            name.push(format!(".{n}.tmp"));
-            dir.join(name)
-        };
-        let mut n = 0;
-        let temporary = loop {
-            let path = name(n);
-            let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists && n < WRITERS_MAX => {
-                    // One that is gone by now makes no difference: what matters is that this ends.
-                    n += u32::from(!remove_abandoned(&path));
-                    continue;
-                }
-                other => other?,
-            };
-            file.lock()?;
-            // Between creation and lock another writer may have taken it for an abandoned one. Then what has the name
-            // now is that writer's.
-            if file.metadata()?.nlink() > 0 {
-                break Self { path, file, renamed: false };
-            }
-        };
-        // Where several were killed at once, what the others left comes next.
-        while n < WRITERS_MAX && remove_abandoned(&name(n + 1)) {
-            n += 1;
-        }
-        Ok(temporary)
-    }
-
-    fn rename(mut self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)?;
-        self.renamed = true;
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.renamed {
-            // The error that led here is the one to report.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Writers that may be at work on one target at a time.
-const WRITERS_MAX: u32 = 4096;
-
-/// Removes a temporary file that no writer holds any more. False if it is held, not there, or not a file.
-fn remove_abandoned(path: &Path) -> bool {
-    let regular = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
-    let Some(file) = regular.then(|| File::open(path).ok()).flatten() else { return false };
-    if file.try_lock().is_err() {
-        return false;
-    }
-    // It may have been renamed since it was opened, and another writer's stand in its place. Once locked and in its
-    // place, only whoever locked it takes it away.
-    let inode = |meta: fs::Metadata| (meta.dev(), meta.ino());
-    let opened = file.metadata().ok().map(inode);
-    opened.is_some() && opened == fs::symlink_metadata(path).ok().map(inode) && fs::remove_file(path).is_ok()
-}
-
 fn shown(path: &Path) -> String {
     Visible(&path.to_string_lossy()).to_string()
 }
@@ -246,6 +207,9 @@ fn shown(path: &Path) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
+    use std::fs;
+    use std::io::Write;
+
     use super::*;
     use crate::profile::fixtures::{full, full_text};
 
@@ -311,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn decompression_is_bounded() {
+    fn text_is_unpacked_as_far_as_it_may_and_no_further() {
         let bomb = zstd::encode_all(io::repeat(b' ').take(1 << 24), 1).unwrap();
         let decoder = || zstd::Decoder::with_buffer(bomb.as_slice()).unwrap();
         assert!(bounded(decoder(), (1 << 24) - 1).unwrap().is_none());
@@ -319,48 +283,35 @@ mod tests {
     }
 
     #[test]
-    fn what_killed_writers_left_is_removed_and_nothing_else() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str| File::create(dir.path().join(name)).unwrap();
-        let held = file(".a.json.1.tmp");
-        held.lock().unwrap();
-        for name in
-            [".a.json.0.tmp", ".a.json.2.tmp", ".a.json.3.tmp", ".a.json.x.tmp", ".b.json.0.tmp", "a.json.0.tmp"]
-        {
-            file(name);
-        }
-        // Whatever else has such a name is passed over.
-        fs::create_dir(dir.path().join(".c.json.0.tmp")).unwrap();
-        std::os::unix::fs::symlink("a.json.0.tmp", dir.path().join(".c.json.1.tmp")).unwrap();
-        let others = [".a.json.1.tmp", ".a.json.x.tmp", ".b.json.0.tmp", ".c.json.0.tmp", ".c.json.1.tmp"];
-
-        write(&dir.path().join("a.json"), &full()).unwrap();
-        // One stands behind one that is held: it goes with the next.
-        let left = [".a.json.2.tmp", ".a.json.3.tmp", "a.json", "a.json.0.tmp"];
-        let mut expected: Vec<&str> = others.into_iter().chain(left).collect();
-        expected.sort_unstable();
-        assert_eq!(names(dir.path()), expected);
-
-        drop(held);
-        write(&dir.path().join("a.json"), &full()).unwrap();
-        write(&dir.path().join("c.json"), &full()).unwrap();
-        expected.retain(|name| !name.starts_with(".a.json.") || *name == ".a.json.x.tmp");
-        expected.push("c.json");
-        assert_eq!(names(dir.path()), expected);
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_file_and_no_temporary_one() {
+    fn a_small_file_may_take_little_whatever_it_unpacks_to() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.json");
-        fs::write(&path, "old").unwrap();
-        let error = replace(&path, |file| {
-            file.write_all(b"half of the ne")?;
-            Err(io::Error::from(ErrorKind::StorageFull))
-        });
-        assert_eq!(error.unwrap_err().kind(), ErrorKind::StorageFull);
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-        assert_eq!(names(dir.path()), ["p.json"]);
+        let refused = |memory_max| {
+            let error = read_within(&path, memory_max).unwrap_err();
+            assert!(matches!(error, ReadError::TooLarge { .. }), "{error}");
+        };
+        let whole = full_text();
+        let padded = |n: usize| whole.replacen('{', &format!("{{{}", " ".repeat(n)), 1);
+        // Sixteen MiB of text are all that a small file may unpack to.
+        for (name, packed) in [
+            ("zstd", zstd::encode_all(padded(17 << 20).as_bytes(), 1).unwrap()),
+            ("gzip", {
+                let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+                gzip.write_all(padded(17 << 20).as_bytes()).unwrap();
+                gzip.finish().unwrap()
+            }),
+        ] {
+            assert!(packed.len() < 32 << 10, "{name}");
+            fs::write(&path, packed).unwrap();
+            refused(usize::MAX);
+        }
+        fs::write(&path, padded(17 << 20)).unwrap();
+        assert_eq!(read(&path).unwrap(), full(), "what is not packed takes what it is");
+        refused(64 << 20);
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(read_within(&path, 1 << 20).unwrap(), full());
+        refused(whole.len() * 4 - 1);
+        refused(whole.len() * 5);
     }
 
     #[test]
@@ -371,21 +322,6 @@ mod tests {
             assert!(said.starts_with("cannot write "), "{said}");
         }
         assert!(names(dir.path()).is_empty());
-    }
-
-    #[test]
-    fn links_are_followed_and_permissions_kept() {
-        use std::os::unix::fs::{PermissionsExt, symlink};
-
-        let dir = tempfile::tempdir().unwrap();
-        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
-        fs::write(&target, "old").unwrap();
-        fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
-        symlink("target", &link).unwrap();
-        write(&link, &full()).unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(read(&target).unwrap(), full());
-        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -86,15 +86,17 @@ impl Images {
             return;
         };
         self.bytes -= part.bytes();
-        if part.tree.heap_bytes() >= rules.tree_bytes || rules.room.level() == Level::Over {
-            // As with a container's own tree: what is known is refreshed, what is new is not taken.
-            if part.tree.refresh(&tree) {
-                Lost::of(&mut own, Dropped::TreeFull, false).settle(total, Dropped::TreeFull);
-            }
-            add_ledgers(&mut part.ledgers, &own);
-        } else {
-            part.add(&tree, own, total);
+        let left_out = match rules.room.level() {
+            Level::Over => Ok(part.tree.refresh(&tree)),
+            _ => part.tree.merge_within_budget(&tree),
+        };
+        match left_out {
+            Ok(false) => {}
+            // As with a container's own tree: what is known is refreshed, and of what is new only programs are taken.
+            Ok(true) => Lost::of(&mut own, Dropped::TreeFull, false).settle(total, Dropped::TreeFull),
+            Err(_) => Lost::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull),
         }
+        add_ledgers(&mut part.ledgers, &own);
         self.bytes += part.bytes();
     }
 

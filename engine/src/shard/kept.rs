@@ -1,6 +1,6 @@
 //! Findings of containers that have stopped: kept up to a limit, and counted beyond it.
 
-use super::counts::Count;
+use super::counts::Counts;
 use crate::profile::drift::Finding;
 
 /// Findings, and how many more there were.
@@ -12,12 +12,17 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Adds what one container's comparison found, as long as all take no more than `bytes_max` and `kept` has room.
-    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64, bytes_max: usize, kept: &Count) {
+    /// Adds what one container's comparison found, as long as there is room: all may take `bytes_max`, a quarter of
+    /// which is for findings of programs that were run alone, and there are so many of each sort as `counts` has room for.
+    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64, bytes_max: usize, counts: &Counts) {
         self.suppressed += suppressed;
         for finding in findings {
             let bytes = finding.bytes();
-            if self.bytes + bytes > bytes_max || !kept.take() {
+            let (count, max) = match finding.is_of_program() {
+                true => (&counts.program_findings, bytes_max),
+                false => (&counts.findings, bytes_max - bytes_max / 4),
+            };
+            if self.bytes + bytes > max || !count.take() {
                 self.suppressed += 1;
                 continue;
             }
@@ -34,19 +39,20 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Lineage;
     use crate::profile::drift::{Detail, Reason};
-    use crate::shard::counts::{Counts, KEPT_MAX};
+    use crate::shard::counts::{KEPT_MAX, KEPT_PROGRAMS_MAX};
 
-    fn findings(n: usize, subject_bytes: usize) -> Vec<Finding> {
+    fn findings(kind: &'static str, n: usize, subject_bytes: usize) -> Vec<Finding> {
         let finding = |i: usize| Finding {
             ts: i as u64,
             container: "c".into(),
             image: "nginx".into(),
             tag: "1".into(),
-            kind: "open",
+            kind,
             reason: Reason::NewBehaviour,
             pid: 1,
-            lineage: vec!["/bin/app".into()],
+            lineage: Lineage::default().with("/bin/app".into()),
             subject: "x".repeat(subject_bytes),
             detail: Detail::default(),
             count: 1,
@@ -61,13 +67,20 @@ mod tests {
         for (containers, each, subject_bytes) in [(1100, 256, 8), (300, 1, 1 << 20)] {
             let (mut kept, counts) = (Kept::default(), Counts::default());
             for _ in 0..containers {
-                kept.add(findings(each, subject_bytes), 3, BYTES_MAX, &counts.findings);
+                kept.add(findings("open", each, subject_bytes), 3, BYTES_MAX, &counts);
             }
             let all = (containers * each) as u64 + containers as u64 * 3;
             assert_eq!(kept.findings.len() as u64 + kept.suppressed, all, "each is kept or counted");
             assert!(kept.suppressed > containers as u64 * 3 && !kept.findings.is_empty());
             assert!(kept.findings.len() <= KEPT_MAX && kept.heap_bytes() <= BYTES_MAX);
             assert_eq!(kept.heap_bytes(), kept.findings.iter().map(Finding::bytes).sum::<usize>());
+            // None of them takes the room of programs that were run, of which there are only so many either.
+            let before = kept.suppressed;
+            kept.add(findings("exec", 1, 8), 0, BYTES_MAX, &counts);
+            kept.add(findings("interpreter", 1, 8), 0, BYTES_MAX, &counts);
+            assert_eq!(kept.suppressed, before);
+            kept.add(findings("exec", KEPT_PROGRAMS_MAX, 8), 0, BYTES_MAX, &counts);
+            assert_eq!(kept.suppressed, before + 2);
         }
     }
 }

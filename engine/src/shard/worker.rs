@@ -514,12 +514,7 @@ impl Worker {
 
     fn keep_findings(&mut self, subject: &Subject) {
         if let Subject::Checking(checker) = subject {
-            self.kept.add(
-                checker.findings(),
-                checker.suppressed(),
-                self.memory.findings_max(self.shard),
-                &self.counts.findings,
-            );
+            self.kept.add(checker.findings(), checker.suppressed(), self.memory.findings_max(self.shard), &self.counts);
         }
     }
 

@@ -8,11 +8,13 @@ mod framing;
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
+
+use crate::files::open_regular;
 
 pub use framing::Framing;
 use framing::{Cut, Cutter};
@@ -38,7 +40,8 @@ pub struct Source {
     pub len: Option<u64>,
 }
 
-/// Opens `path`, or standard input for `-`.
+/// Opens `path`, or standard input for `-`. What is no regular file is opened when it is first read: a pipe that nobody
+/// writes into yet would not open before somebody does.
 ///
 /// # Errors
 /// Whatever the system says of a file that cannot be opened.
@@ -46,12 +49,27 @@ pub fn open(path: &Path) -> io::Result<Source> {
     if path == Path::new("-") {
         return Ok(Source { reader: Box::new(io::stdin()), len: None });
     }
-    let file = File::open(path)?;
-    let meta = file.metadata()?;
-    if meta.is_dir() {
-        return Err(ErrorKind::IsADirectory.into());
+    match open_regular(path)? {
+        Some(file) => Ok(Source { len: Some(file.metadata()?.len()), reader: Box::new(file) }),
+        None if path.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        None => Ok(Source { len: None, reader: Box::new(Later { path: path.to_owned(), file: None }) }),
     }
-    Ok(Source { len: meta.is_file().then_some(meta.len()), reader: Box::new(file) })
+}
+
+/// A file that is opened when it is first read.
+struct Later {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Read for Later {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(File::open(&self.path)?),
+        };
+        file.read(room)
+    }
 }
 
 /// How an input is compressed.
@@ -88,12 +106,14 @@ pub enum InputError {
         source: io::Error,
     },
     /// The compressed data stops in the middle.
-    #[error("the {} data is cut off after line {after_line}: the file is incomplete", .compression.name())]
+    #[error("the {} data is cut off after line {after_line}, at byte {at}: the file is incomplete", .compression.name())]
     Truncated {
         /// How it is compressed.
         compression: Compression,
         /// The last line that was delivered, 0 for none.
         after_line: u64,
+        /// Where the data ends, in bytes of the file.
+        at: u64,
     },
     /// The compressed data is damaged, or something else follows it.
     #[error("the {} data is damaged after line {after_line}: {source}", .compression.name())]
@@ -308,7 +328,7 @@ impl Input {
         if compression == Compression::Plain || self.state.failed.load(Ordering::Relaxed) {
             InputError::Read { after_line, source }
         } else if source.kind() == ErrorKind::UnexpectedEof {
-            InputError::Truncated { compression, after_line }
+            InputError::Truncated { compression, after_line, at: self.state.position.load(Ordering::Relaxed) }
         } else {
             InputError::Corrupt { compression, after_line, source }
         }

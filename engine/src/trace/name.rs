@@ -1,7 +1,7 @@
 //! The name of a recording that does not name itself: a sum over its records that does not depend on their order.
 //!
-//! A hash that nobody can aim takes a third as long as reading a record does. So a thread of its own hashes what is read,
-//! a batch behind; what is small is hashed where it is.
+//! To hash a record so that nobody can aim takes a fourth of the work of reading and learning it. So a thread of its own
+//! hashes what was read, a batch behind; what is small is hashed where it is.
 
 use crate::hash::blake3_128;
 use crossbeam_channel::{Receiver, Sender, bounded};

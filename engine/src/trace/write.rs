@@ -1,6 +1,9 @@
 //! Writing native traces, the counterpart of [`native`](super::native): what it writes, that reads back as the same
 //! events.
 //!
+//! A trace is written in blocks of whole lines, each of which can be read without what follows: a frame of zstd, a
+//! member of gzip. So whatever ends the writing, what was written before the last block is a trace.
+//!
 //! A text that is not UTF-8 is written in base64 where the format has a field for that.
 
 use std::io::{self, Write};
@@ -16,29 +19,25 @@ use super::native::{FORMAT, PARTIAL, VERSION};
 use super::qtype::qtype_name;
 use crate::event::{Body, EventRef, Exec, Peer, Proto, SocketOp, syscall_numbers};
 
+/// How many bytes of lines are gathered for a block before it is written: 1 MiB.
+pub const BLOCK_BYTES: usize = 1 << 20;
+
 /// Writes events as a native trace, a header first.
 ///
-/// Call [`finish`](Self::finish) at the end: a compressed trace without its end reads as truncated.
+/// What was not [flushed](Self::flush) is lost if this is dropped: call [`finish`](Self::finish) at the end.
 pub struct Writer<W: Write> {
-    out: Out<W>,
-    /// One line, used again for each.
-    line: Vec<u8>,
+    out: W,
+    packer: Packer,
+    /// The lines of the block that is being gathered.
+    block: Vec<u8>,
+    /// What is written of it, used again for each.
+    packed: Vec<u8>,
 }
 
-enum Out<W: Write> {
-    Plain(W),
-    Gzip(flate2::write::GzEncoder<W>),
-    Zstd(zstd::Encoder<'static, W>),
-}
-
-impl<W: Write> Out<W> {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(w) => w.write_all(bytes),
-            Self::Gzip(w) => w.write_all(bytes),
-            Self::Zstd(w) => w.write_all(bytes),
-        }
-    }
+enum Packer {
+    Plain,
+    Gzip,
+    Zstd(zstd::bulk::Compressor<'static>),
 }
 
 /// What the header of a trace says of it.
@@ -53,22 +52,22 @@ pub struct Header<'a> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a trace in `out`, which should be buffered if the trace is not compressed.
+    /// Begins a trace in `out`, which is written to once a block.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// There is no memory to be had for the compressor.
     pub fn new(out: W, compression: Compression, header: Header<'_>) -> io::Result<Self> {
-        let out = match compression {
-            Compression::Plain => Out::Plain(out),
-            Compression::Gzip => Out::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::default())),
+        let packer = match compression {
+            Compression::Plain => Packer::Plain,
+            Compression::Gzip => Packer::Gzip,
             Compression::Zstd => {
-                let mut encoder = zstd::Encoder::new(out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                let mut compressor = zstd::bulk::Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL)?;
                 // Without it damage may go unnoticed. gzip always has one.
-                encoder.include_checksum(true)?;
-                Out::Zstd(encoder)
+                compressor.include_checksum(true)?;
+                Packer::Zstd(compressor)
             }
         };
-        let mut writer = Self { out, line: Vec::new() };
+        let mut writer = Self { out, packer, block: Vec::new(), packed: Vec::new() };
         let Header { source, recording, partial } = header;
         writer.write_line(&HeaderLine {
             kind: "header",
@@ -101,25 +100,69 @@ impl<W: Write> Writer<W> {
         self.write_line(&EventLine { event, container })
     }
 
+    /// Writes the block that is being gathered, if there is anything in it: from then on all events so far can be read
+    /// from the output.
+    ///
+    /// # Errors
+    /// Those of the output. The block is lost then, and how much of it was written only the output can tell.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let bytes = match &mut self.packer {
+            Packer::Plain => &self.block,
+            Packer::Gzip => {
+                self.packed.clear();
+                let mut gzip = flate2::write::GzEncoder::new(&mut self.packed, flate2::Compression::default());
+                gzip.write_all(&self.block)?;
+                gzip.finish()?;
+                &self.packed
+            }
+            Packer::Zstd(compressor) => {
+                self.packed.clear();
+                self.packed.reserve(zstd::zstd_safe::compress_bound(self.block.len()));
+                compressor.compress_to_buffer(&self.block, &mut self.packed)?;
+                &self.packed
+            }
+        };
+        let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
+        self.block.clear();
+        written
+    }
+
+    /// Whether there are events that [`flush`](Self::flush) would write.
+    pub fn is_behind(&self) -> bool {
+        !self.block.is_empty()
+    }
+
+    /// Where the trace is written to.
+    pub fn output(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Gives back where the trace was written to. What was not flushed is lost.
+    pub fn into_output(self) -> W {
+        self.out
+    }
+
     /// Ends the trace and gives back where it was written to, flushed.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn finish(self) -> io::Result<W> {
-        let mut out = match self.out {
-            Out::Plain(w) => w,
-            Out::Gzip(w) => w.finish()?,
-            Out::Zstd(w) => w.finish()?,
-        };
-        out.flush()?;
-        Ok(out)
+    pub fn finish(mut self) -> io::Result<W> {
+        self.flush()?;
+        self.out.flush()?;
+        Ok(self.out)
     }
 
     fn write_line(&mut self, line: &impl Serialize) -> io::Result<()> {
-        self.line.clear();
-        sonic_rs::to_writer(&mut self.line, line).map_err(io::Error::other)?;
-        self.line.push(b'\n');
-        self.out.write_all(&self.line)
+        let before = self.block.len();
+        if let Err(error) = sonic_rs::to_writer(&mut self.block, line) {
+            self.block.truncate(before);
+            return Err(io::Error::other(error));
+        }
+        self.block.push(b'\n');
+        if self.block.len() >= BLOCK_BYTES { self.flush() } else { Ok(()) }
     }
 }
 

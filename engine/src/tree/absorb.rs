@@ -116,6 +116,12 @@ impl Tree {
             let node = self.arena.node(child);
             let (kind, name) = (node.kind(), node.name);
             let child = (child, self.arena.step_stored(from, kind, name));
+            if kind == Kind::Interpreter {
+                let interpreter = self.arena.text(child.0).to_owned();
+                self.keep_interpreter(into.0, &interpreter);
+                self.arena.kill(child);
+                continue;
+            }
             let target = self.counterpart(child.0, into);
             if kind.is_path() || matches!(kind, Kind::Process | Kind::Sockets) {
                 let run = self.arena.step_stored(into, kind, self.arena.node(target).name);

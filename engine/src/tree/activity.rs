@@ -3,7 +3,7 @@
 use super::arena::ROOT;
 use super::behaviour::{Behaviour, access, behaviour, exec_flags};
 use super::grow::{Dir, Plain, socket_level};
-use super::lineage::{ExecPlace, Lineage, Pid, Place, Runs};
+use super::lineage::{Decided, ExecPlace, Lineage, Pid, Place, Runs};
 use super::merge::follow;
 use super::node::{Kind, NodeId, Span};
 use super::program::{Program, literal};
@@ -328,7 +328,7 @@ impl ActivityTree {
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
-        let (place, program) = match self.lineage.place(event, exec, self.tree.rules()) {
+        let Decided { place, program, interpreter } = match self.lineage.place(event, exec, self.tree.rules()) {
             Ok(found) => found,
             Err(fate) => {
                 // It does run something else now, and what it does is not its parent program's doing.
@@ -357,21 +357,23 @@ impl ActivityTree {
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
-        let room = tree.has_room_for_program();
+        let room = tree.has_room().is_ok();
+        let room_for_programs = tree.has_room_for_programs();
         let grown = if same {
             Ok((parent, false, false))
         } else {
             let parent = tree.within_depth(parent);
-            tree.grow_program(parent, &program, room)
+            tree.grow_program(parent, &program, room_for_programs)
         };
         let Ok((node, mut new, general)) = grown else {
             self.lineage.exec(id, exec.ppid, Place::Lost, Runs::Program(&identity), exec.cwd);
             return Fate::Dropped(Dropped::TreeFull);
         };
-        let room = room.is_ok();
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Kind::Uid, *uid).is_none());
-        if !new && !room && new_uid.is_some() {
-            // The program is known, so its process can be followed; that it ran as this user is not kept.
+        let new_interpreter = interpreter.filter(|path| !tree.has_interpreter(node, path));
+        let no_room = new_uid.is_some() && !room || new_interpreter.is_some() && room_for_programs.is_err();
+        if !new && no_room {
+            // The program is known, so its process can be followed; as which user, or by what, it ran is not kept.
             self.lineage.exec(id, exec.ppid, Place::At(node), Runs::Program(&identity), exec.cwd);
             return Fate::Dropped(Dropped::TreeFull);
         }
@@ -379,6 +381,9 @@ impl ActivityTree {
         new |= tree.arena.node_mut(node).set(exec_flags(exec, chain));
         if let Some(uid) = new_uid {
             new |= tree.arena.numbered(node, Kind::Uid, uid).1;
+        }
+        if let Some(interpreter) = new_interpreter {
+            new |= tree.keep_interpreter(node, &interpreter);
         }
         if general && room {
             tree.sketch(node, &program.path);
@@ -391,7 +396,8 @@ impl ActivityTree {
     pub fn contains(&self, event: &EventRef<'_>) -> bool {
         let id = Pid { pid: event.pid, start: event.start };
         if let Body::Exec(exec) = &event.body {
-            let Ok((place, program)) = self.lineage.place(event, exec, self.tree.rules()) else { return true };
+            let Ok(decided) = self.lineage.place(event, exec, self.tree.rules()) else { return true };
+            let Decided { place, program, interpreter } = decided;
             let (found, chain) = match place {
                 ExecPlace::Setup => return true,
                 ExecPlace::Root => (self.tree.find_program(ROOT, &program), false),
@@ -408,8 +414,12 @@ impl ActivityTree {
             };
             let uid_known =
                 |node| exec.uid.is_none_or(|uid| self.tree.arena.numbered_child(node, Kind::Uid, uid).is_some());
+            let interpreter_known = |node| interpreter.is_none_or(|path| self.tree.has_interpreter(node, &path));
             return found.is_some_and(|(node, _)| {
-                self.tree.node(node).is_seen() && self.tree.node(node).has(exec_flags(exec, chain)) && uid_known(node)
+                self.tree.node(node).is_seen()
+                    && self.tree.node(node).has(exec_flags(exec, chain))
+                    && uid_known(node)
+                    && interpreter_known(node)
             });
         }
         let process = self.lineage.find(id);
@@ -483,7 +493,7 @@ impl Tree {
     /// The root under which the doings of processes with an unknown program are kept, unless it would have to be made
     /// and there is no room for it.
     fn unknown_if_room(&mut self) -> Option<NodeId> {
-        let room = self.has_room_for_program();
+        let room = self.has_room_for_programs();
         self.grow_program(ROOT, &unknown_program(), room).ok().map(|(id, _, _)| id)
     }
 }

@@ -68,8 +68,12 @@ pub struct Arena {
     pub(super) moved: Vec<(NodeId, NodeId)>,
     stats: Stats,
     dead: usize,
+    program_bytes: usize,
     hasher: Keyed,
 }
+
+/// What a node of a program takes beside its name, about: itself, and its share of the tables that find it.
+const PROGRAM_NODE_BYTES: usize = 80;
 
 impl Arena {
     pub fn new() -> Self {
@@ -85,6 +89,7 @@ impl Arena {
             moved: Vec::new(),
             stats: Stats::default(),
             dead: 0,
+            program_bytes: 0,
             hasher: Keyed::default(),
         }
     }
@@ -134,6 +139,11 @@ impl Arena {
             + self.sketch_bytes
             + self.shapes.heap_bytes()
             + self.moved.capacity() * size_of::<(NodeId, NodeId)>()
+    }
+
+    /// What is taken by the nodes that programs are made of, about: processes, their paths, what ran them.
+    pub fn program_bytes(&self) -> usize {
+        self.program_bytes
     }
 
     /// How many nodes are kept, the dead included.
@@ -266,6 +276,9 @@ impl Arena {
     /// Adds a node whose path this is.
     pub(super) fn add(&mut self, parent: NodeId, run: Run, kind: Kind, name: u32) -> NodeId {
         let id = self.nodes.len() as NodeId;
+        if matches!(kind, Kind::Process | Kind::ExecPath | Kind::Interpreter) {
+            self.program_bytes += PROGRAM_NODE_BYTES + self.names.get(name).len();
+        }
         let mut node = Node::new(kind, parent, name);
         node.next = self.node(parent).child;
         self.node_mut(parent).child = id;

@@ -132,6 +132,17 @@ pub fn exec_program(
     Ok(Program::new(&path, exec, rules.differentiate_args))
 }
 
+/// What runs the program of an exec, if that is a script: its path, normalised, or as it was given if that cannot be
+/// resolved. A path longer than the kernel takes is none.
+pub(super) fn exec_interpreter(event: &EventRef<'_>, exec: &Exec<&[u8]>, cwd: Option<&[u8]>) -> Option<String> {
+    let given = exec.interpreter.filter(|path| !path.is_empty() && path.len() <= PATH_BYTES_MAX)?;
+    let mut text = String::new();
+    if normalise(given, exec.cwd.map_or(cwd, usable_cwd), event.pid, &mut text).is_err() {
+        escape(given, &mut text);
+    }
+    Some(text)
+}
+
 pub(super) fn exec_flags(exec: &Exec<&[u8]>, chain: bool) -> Flags {
     let bits = [(chain, Flags::EXEC_CHAIN), (exec.fileless, Flags::FILELESS), (exec.upper_layer, Flags::UPPER_LAYER)];
     bits.iter().filter(|(on, _)| *on).fold(Flags::empty(), |all, (_, bit)| all.or(*bit))

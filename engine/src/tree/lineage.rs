@@ -4,7 +4,7 @@
 //! It knows nothing of nodes: `N` is whatever stands for a program, a node of the tree being learned or of a
 //! profile being compared with. [`Lineage::place`] only decides: learning, a dry run and a check all ask there.
 
-use super::behaviour::exec_program;
+use super::behaviour::{exec_interpreter, exec_program};
 use super::cwds::Cwds;
 use super::program::Program;
 use super::{Rules, runtime};
@@ -77,6 +77,17 @@ pub enum ExecPlace<N> {
         /// Exec'd without a fork before it.
         chain: bool,
     },
+}
+
+/// An exec, decided: where it puts its process, and what is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided<N> {
+    /// Where.
+    pub place: ExecPlace<N>,
+    /// The program; of the container runtime's own none.
+    pub program: Program,
+    /// What runs it, if it is a script.
+    pub interpreter: Option<String>,
 }
 
 /// What a process runs after an exec.
@@ -368,12 +379,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
     ///
     /// # Errors
     /// The program has no path that can be resolved, and it is not the runtime's either.
-    pub fn place(
-        &self,
-        event: &EventRef<'_>,
-        exec: &Exec<&[u8]>,
-        rules: &Rules,
-    ) -> Result<(ExecPlace<N>, Program), Fate> {
+    pub fn place(&self, event: &EventRef<'_>, exec: &Exec<&[u8]>, rules: &Rules) -> Result<Decided<N>, Fate> {
         let id = Pid { pid: event.pid, start: event.start };
         let cwd = self.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
         let program = match exec_program(event, exec, cwd, rules) {
@@ -382,11 +388,11 @@ impl<N: Copy + PartialEq> Lineage<N> {
         };
         let resolved = program.as_ref().ok().map(|program| &*program.path);
         if self.sets_up(id, exec, resolved) {
-            return Ok((ExecPlace::Setup, Program::default()));
+            return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: None });
         }
         let program = program?;
         let place = self.place_program(id, exec.ppid, &program.identity());
-        Ok((place, program))
+        Ok(Decided { place, program, interpreter: exec_interpreter(event, exec, cwd) })
     }
 
     fn place_program(&self, id: Pid, ppid: u32, program: &str) -> ExecPlace<N> {

@@ -38,7 +38,42 @@ impl Selection for Everything {
     }
 }
 
+/// Programs, and nothing of what they did.
+struct Programs;
+
+impl Selection for Programs {
+    fn tag(&self, _: u16, _: &TagRef) -> bool {
+        true
+    }
+
+    fn leaf(&self, _: &Tree, _: NodeId) -> Vec<(u16, Span)> {
+        Vec::new()
+    }
+
+    fn process(&self, from: &Tree, id: NodeId) -> (Vec<(u16, Span)>, bool) {
+        Everything.process(from, id)
+    }
+}
+
 impl Tree {
+    /// Adds what `other` knows as far as the byte budget goes: all of it, or, when there is no room for that, its
+    /// programs, or none. What both know is refreshed in any case. Returns whether anything was left out. The budget is
+    /// exceeded by no more than what is added. O(nodes of `other`).
+    ///
+    /// # Errors
+    /// As [`merge`](Self::merge).
+    pub fn merge_within_budget(&mut self, other: &Self) -> Result<bool, TreeFull> {
+        if self.has_room().is_ok() {
+            return self.merge(other).map(|()| false);
+        }
+        // Where not even the tags fit there is no room for programs either.
+        if self.has_room_for_programs().is_ok() && self.arena.fits(&other.arena) && self.take(other, &Programs).is_ok()
+        {
+            self.arena.moved.clear();
+        }
+        Ok(self.refresh(other))
+    }
+
     /// Adds all that `other` knows. O(nodes of `other`).
     ///
     /// # Errors
@@ -93,8 +128,10 @@ impl Tree {
             went.insert(from, process);
             self.take_leaf(other, from, process, process, retag(seen), general);
             for child in other.children(from) {
-                if other.node(child).kind() == Kind::Uid {
-                    self.arena.numbered(process, Kind::Uid, other.node(child).name);
+                match other.node(child).kind() {
+                    Kind::Uid => drop(self.arena.numbered(process, Kind::Uid, other.node(child).name)),
+                    Kind::Interpreter => drop(self.keep_interpreter(process, other.component(child))),
+                    _ => {}
                 }
             }
             self.take_leaves(other, from, process, &|id| retag(selection.leaf(other, id)));

@@ -19,6 +19,7 @@ mod behaviour;
 mod cwds;
 mod evict;
 mod grow;
+mod interpreters;
 mod lineage;
 mod merge;
 mod names;
@@ -36,7 +37,8 @@ pub use activity::{ActivityTree, unknown_program};
 pub(crate) use arena::Sizes;
 pub use arena::{Children, ROOT};
 pub use behaviour::{Behaviour, PATH_BYTES_MAX, behaviour};
-pub use lineage::{ExecPlace, Lineage, Pid, Place, Process, Runs};
+pub use interpreters::INTERPRETERS_MAX;
+pub use lineage::{Decided, ExecPlace, Lineage, Pid, Place, Process, Runs};
 pub use node::{Flags, Kind, Node, NodeId, Span};
 pub use program::{Program, ProgramKey};
 pub(crate) use room::Level;
@@ -65,7 +67,7 @@ pub struct Rules {
     pub lineage_depth: usize,
     /// Processes in one container's table.
     pub processes_max: usize,
-    /// Bytes of heap that one tree may own before it takes nothing new.
+    /// Bytes of heap that one tree may own before it takes nothing new; an eighth of them are for programs alone.
     pub tree_bytes: usize,
     /// Whether there is memory for more in all trees together.
     pub room: Room,
@@ -246,18 +248,35 @@ impl Tree {
         self.pending.shrink_to_fit();
     }
 
+    /// What the budget comes to: names are found by 32-bit offsets, however large it is.
+    fn budget(&self) -> usize {
+        self.rules.tree_bytes.min(u32::MAX as usize)
+    }
+
+    /// The part of the budget that only programs may take: no number of files, peers or names displaces one.
+    fn programs_budget(&self) -> usize {
+        self.budget() / 8
+    }
+
+    /// Whether there is room for what programs do.
     fn has_room(&self) -> Result<(), TreeFull> {
-        if self.within_budget() && self.rules.room.is_left() { Ok(()) } else { Err(TreeFull) }
+        if self.is_within_budget() && self.rules.room.is_left() { Ok(()) } else { Err(TreeFull) }
     }
 
-    /// Whether there is room for a new program: near the bound of all memory there is for nothing else.
-    fn has_room_for_program(&self) -> Result<(), TreeFull> {
-        if self.within_budget() && self.rules.room.is_left_for_programs() { Ok(()) } else { Err(TreeFull) }
+    /// Whether there is room for one more program. Near the bound of all memory there is for nothing else.
+    fn has_room_for_programs(&self) -> Result<(), TreeFull> {
+        let room = self.programs_are_within_budget() && self.rules.room.is_left_for_programs();
+        if room { Ok(()) } else { Err(TreeFull) }
     }
 
-    fn within_budget(&self) -> bool {
-        // Names are found by 32-bit offsets, whatever the budget.
-        self.heap_bytes() < self.rules.tree_bytes.min(u32::MAX as usize)
+    fn is_within_budget(&self) -> bool {
+        self.heap_bytes() < self.budget() - self.programs_budget()
+    }
+
+    /// Within the budget, or, should arrays of other things have grown into the part for programs, within that much of
+    /// their own.
+    fn programs_are_within_budget(&self) -> bool {
+        self.heap_bytes() < self.budget() || self.arena.program_bytes() < self.programs_budget()
     }
 
     // Walking.

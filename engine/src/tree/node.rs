@@ -39,10 +39,12 @@ pub enum Kind {
     Uid,
     /// A query type of the DNS name above; name: its number. Lives as long as its name.
     Qtype,
+    /// What ran the program above, which is a script; the name is its path. Lives as long as its process.
+    Interpreter,
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Root,
         Self::Process,
         Self::ExecPath,
@@ -55,6 +57,7 @@ impl Kind {
         Self::Capability,
         Self::Uid,
         Self::Qtype,
+        Self::Interpreter,
     ];
 
     /// Whether the name is a number and not an index into the tree's names.

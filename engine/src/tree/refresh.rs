@@ -69,11 +69,14 @@ impl Tree {
                 None => more = true,
             }
         }
-        let details = other.children(from).filter(|id| matches!(other.node(*id).kind(), Kind::Uid | Kind::Qtype));
         let known = |id: NodeId| {
             let detail = other.node(id);
-            self.arena.numbered_child(into, detail.kind(), detail.name).is_some()
+            match detail.kind() {
+                Kind::Uid | Kind::Qtype => self.arena.numbered_child(into, detail.kind(), detail.name).is_some(),
+                Kind::Interpreter => self.has_interpreter(into, other.component(id)),
+                _ => true,
+            }
         };
-        more | !details.into_iter().all(known)
+        more | !other.children(from).all(known)
     }
 }

@@ -79,6 +79,7 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
                 uid: option("--uid=").map(|u| u.parse().unwrap()),
                 fileless: has("--fileless"),
                 upper_layer: has("--upper"),
+                interpreter: option("--by=").map(str::as_bytes),
                 runtime: has("--runtime").then_some(true).or_else(|| has("--workload").then_some(false)),
                 ..Exec::default()
             })
@@ -179,6 +180,9 @@ fn draw(p: &ProcessDoc, depth: usize, out: &mut String) {
     }
     if let Some(argv) = &p.argv {
         out.push_str(&format!(" argv={argv:?}"));
+    }
+    if !p.interpreters.is_empty() {
+        out.push_str(&format!(" by={}", p.interpreters.join(",")));
     }
     if !p.uids.is_empty() {
         out.push_str(&format!(" uids={:?}", p.uids));

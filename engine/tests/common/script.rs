@@ -176,7 +176,10 @@ fn exec_options() -> impl Strategy<Value = String> {
     let uid = prop::option::weighted(0.3, 0..3_u32).prop_map(|u| u.map(|u| format!(" --uid={u}")).unwrap_or_default());
     let cwd =
         prop::option::weighted(0.3, 0..NAMES).prop_map(|n| n.map(|n| format!(" --cwd=/data/d{n}")).unwrap_or_default());
-    (uid, cwd, maybe(0.1, " --upper")).prop_map(|(uid, cwd, upper)| format!("{uid}{cwd}{upper}"))
+    // More than are told apart, now and then.
+    let by =
+        prop::option::weighted(0.3, 0..20_u32).prop_map(|n| n.map(|n| format!(" --by=/bin/i{n}")).unwrap_or_default());
+    (uid, cwd, by, maybe(0.1, " --upper")).prop_map(|(uid, cwd, by, upper)| format!("{uid}{cwd}{by}{upper}"))
 }
 
 /// The rest of a connect or bind: addresses of few networks, of many, of loopback, and unix paths.

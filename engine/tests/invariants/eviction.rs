@@ -32,8 +32,10 @@ fn spans_nest(process: &ProcessDoc) -> bool {
 
 /// A line without what is kept per node and not per tag.
 fn tagged(line: &str) -> String {
-    let words =
-        line.split(' ').filter(|word| !word.starts_with("--uid=") && !matches!(*word, "AAAA" | "TYPE65280" | "A"));
+    let untagged = |word: &str| {
+        word.starts_with("--uid=") || word.starts_with("--by=") || matches!(word, "AAAA" | "TYPE65280" | "A")
+    };
+    let words = line.split(' ').filter(|word| !untagged(word));
     let line = words.collect::<Vec<_>>().join(" ");
     if line.starts_with("dns") { line + " A" } else { line }
 }
@@ -84,7 +86,7 @@ proptest! {
 
     #[test]
     fn a_tag_that_came_and_went_leaves_no_byte(scripts in prop::array::uniform2(container_script())) {
-        // Without patterns, user ids and query types: what a second tag adds to those is not its own, and stays.
+        // Without patterns, user ids, interpreters and query types: what a second tag adds to those is not its own, and stays.
         let scripts = scripts.map(|script| Script(script.0.iter().map(|line| tagged(line)).collect()));
         let settings = Settings { path_fanout: 1000, peer_fanout: 1000, differentiate_args: false };
         let interner = Interner::new();

@@ -3,7 +3,7 @@
 //!
 //! Not here: which process is which (`processes`).
 
-use crate::common::{check, check_with, grow};
+use crate::common::{check, check_with, grow, grow_tagged};
 use grove::event::{Body, EventRef, Exec};
 use grove::intern::Interner;
 use grove::ledger::Ignored;
@@ -372,4 +372,56 @@ fn user_ids_are_a_set_and_not_identity() {
         ",
     );
     assert_eq!((ledger.applied_new, ledger.applied_known), (3, 1));
+}
+
+#[test]
+fn what_runs_a_script_is_a_set_and_not_identity() {
+    let ledger = check(
+        "exec 1<-0 /bin/sh
+         fork 2<-1
+         exec 2<-1 /srv/job --by=/usr/bin/python3
+         fork 3<-1
+         exec 3<-1 /srv/job --by=/usr/bin//../bin/python3/
+         fork 4<-1
+         exec 4<-1 /srv/job --by=bin/perl --cwd=/opt
+         fork 5<-1
+         exec 5<-1 /srv/job --by=no/place
+         fork 6<-1
+         exec 6<-1 /srv/job
+         exec 6<-1 /srv/job --by=*",
+        "
+        /bin/sh
+          /srv/job by=/opt/bin/perl,/usr/bin/python3,\\*,no/place
+        ",
+    );
+    assert_eq!((ledger.applied_new, ledger.applied_known), (5, 2));
+}
+
+#[test]
+fn more_interpreters_than_are_told_apart_are_any() {
+    let execs =
+        |n: std::ops::Range<usize>| n.map(|n| format!("1s exec 2<-1 /srv/job --by=/i/{n:02}\n")).collect::<String>();
+    let sixteen: Vec<String> = (0..16).map(|n| format!("/i/{n:02}")).collect();
+    check(&execs(0..16), &format!("/srv/job by={}", sixteen.join(",")));
+    let ledger = check(&execs(0..60), "/srv/job by=*");
+    assert_eq!((ledger.applied_new, ledger.applied_known), (17, 43));
+    // Merging comes to the same, whoever is merged into whom.
+    let interner = Interner::new();
+    let tree = |n| grow_tagged(&execs(n), &Rules::default(), "1", &interner).0.tree().clone();
+    let whole = tree(0..20).structural_hash();
+    for (one, other) in [(0..10, 8..20), (0..20, 3..5), (0..1, 0..20)] {
+        for (into, from) in [(one.clone(), other.clone()), (other, one)] {
+            let mut merged = tree(into);
+            merged.merge(&tree(from)).unwrap();
+            assert_eq!(merged.structural_hash(), whole);
+            assert_eq!(merged.heap_bytes(), merged.recount_bytes());
+        }
+    }
+}
+
+#[test]
+fn programs_that_become_one_have_the_interpreters_of_all() {
+    let execs: String =
+        (0..20).map(|n| format!("fork {}<-1\nexec {0}<-1 /tmp/run-{n} --by=/i/{}\n", n + 10, n % 3)).collect();
+    check(&format!("exec 1<-0 /bin/sh\n{execs}"), "/bin/sh\n  /tmp/run-* by=/i/0,/i/1,/i/2");
 }

@@ -18,6 +18,33 @@ static __always_inline void include_below(struct cgroup *group, __u64 id)
         bpf_map_update_elem(&cgroups, &id, &included, BPF_NOEXIST);
 }
 
+// Where the process that makes a cgroup is and how it was called: of a runtime that tells which container it makes, and
+// from which bundle. By the time somebody reads this the runtime may be gone, and its records too.
+static __always_inline __u64 add_maker(struct scratch *s, struct cgroup_record *r, __u64 begin)
+{
+    struct task_struct *task = bpf_get_current_task_btf();
+    struct walk *w = &s->walk;
+    r->uid = task->cred->euid.val;
+    __u32 end = begin;
+    walk_from(w, task);
+    path_numbers(&w->mnt, &task->fs->pwd);
+    begin = walk_up(end) & TEXT_MASK;
+    if (w->marks)
+        begin = end; // no directory to resolve anything against
+    r->cwd_bytes = (end - begin) & TEXT_MASK;
+
+    struct mm_struct *mm = task->mm;
+    __u64 from = mm->arg_start, argv = mm->arg_end - from;
+    if (argv && argv <= ARGV_MAX) {
+        __u64 to = BOUNDED(begin - argv, TEXT_MASK);
+        if (!bpf_probe_read_user(s->text + to, BOUNDED(argv, 2 * ARGV_MAX - 1), (void *)from)) {
+            begin = to;
+            r->argv_bytes = argv;
+        }
+    }
+    return begin;
+}
+
 static __always_inline int group_changed(struct cgroup *group, const char *path, enum kind kind)
 {
     struct scratch *s = my_scratch();
@@ -41,6 +68,12 @@ static __always_inline int group_changed(struct cgroup *group, const char *path,
     r->tail.kind = kind;
     r->tail.marks = 0;
     r->tail.spare = 0;
+    r->uid = 0;
+    r->argv_bytes = 0;
+    r->cwd_bytes = 0;
+    r->pad = 0;
+    if (kind == KIND_CGROUP_NEW)
+        begin = add_maker(s, r, begin);
     put_text(s, begin, sizeof(*r), id, CLASS_CGROUP);
     return 0;
 }

@@ -188,8 +188,14 @@ struct mm_struct {
     struct file *exe_file;
 };
 
+struct list_head {
+    struct list_head *next;
+};
+
 struct signal_struct {
     atomic_t live;
+    int nr_threads;
+    struct list_head thread_head;
     int group_exit_code;
 };
 
@@ -199,6 +205,8 @@ struct thread_info {
 
 struct task_struct {
     struct thread_info thread_info;
+    void *stack;
+    struct list_head thread_node;
     int pid;
     int tgid;
     int exit_code;

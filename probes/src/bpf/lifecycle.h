@@ -7,6 +7,7 @@
 enum {
     NR_EXIT = 60,
     NR_EXIT_GROUP = 231,
+    THREADS_MAX = 65536, // that are looked at
 };
 
 SEC("tp_btf/sched_process_fork")
@@ -49,6 +50,48 @@ int BPF_PROG(grove_fork, struct task_struct *parent, struct task_struct *child)
     return 0;
 }
 
+// The threads of a process that ends, from one to the next.
+struct threads {
+    __u64 node;
+    __u64 head;
+    __u64 regs; // where a thread's registers are on its stack
+    bool exits;
+};
+
+static long look_at_thread(__u32 i, struct threads *t)
+{
+    struct task_struct *task = (struct task_struct *)(t->node - bpf_core_field_offset(struct task_struct, thread_node));
+    __u64 stack = 0, nr = 0;
+    __u32 status = 0;
+    if (t->node == t->head || t->exits)
+        return 1;
+    bpf_probe_read_kernel(&stack, 8, &task->stack);
+    bpf_probe_read_kernel(&nr, 8, &((struct pt_regs *)(stack + t->regs))->orig_ax);
+    bpf_probe_read_kernel(&status, 4, &task->thread_info.status);
+    t->exits = nr == NR_EXIT && !(status & TASK_COMPAT);
+    if (bpf_probe_read_kernel(&t->node, 8, (void *)t->node))
+        return 1;
+    return 0;
+}
+
+// Whether a thread is on its way out, by its own call, and has not come by here: who waited for it may be quicker to end
+// the process than it is to end.
+static __noinline bool thread_exits(struct task_struct *task, struct pt_regs *regs)
+{
+    struct threads t = {};
+    struct signal_struct *signal = task->signal;
+    __u64 at = 0, stack = (__u64)task->stack;
+    // Pointers as numbers.
+    bpf_probe_read_kernel(&at, 8, &regs);
+    bpf_probe_read_kernel(&t.head, 8, &signal);
+    t.regs = at - stack;
+    t.head += bpf_core_field_offset(struct signal_struct, thread_head);
+    if (bpf_probe_read_kernel(&t.node, 8, (void *)t.head))
+        return false;
+    bpf_loop(THREADS_MAX, look_at_thread, &t, 0);
+    return t.exits;
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(grove_exit, struct task_struct *task)
 {
@@ -77,6 +120,8 @@ int BPF_PROG(grove_exit, struct task_struct *task)
     if (wanted(CLASS_SYSCALLS)) {
         if (called)
             note_call(p, nr);
+        if (last && task->signal->nr_threads > 1 && thread_exits(task, regs))
+            note_call(p, NR_EXIT);
         if (goes)
             flush_calls(p, leader, cgroup);
     }

@@ -125,8 +125,13 @@ struct capability_record {
     struct tail tail; // spare: the capability
 };
 
-// Text: the path within the hierarchy. The tail's cgroup is the one made or removed.
+// Texts in this order: argv and cwd of the process that made it, the path within the hierarchy. The tail's cgroup is the
+// one made or removed.
 struct cgroup_record {
     char by[16]; // the name of the thread that did it
+    __u32 uid;   // its effective user
+    __u32 argv_bytes;
+    __u32 cwd_bytes;
+    __u32 pad;
     struct tail tail;
 };

@@ -137,13 +137,15 @@ static __noinline int settle_last(void)
     last->moves = false;
     if (!last->opens)
         return 0;
-    last->opens = false;
-    // One that has ended is told of, and remembered no longer.
+    // One that has ended is told of, and remembered no longer. One that is left to another thread may take a while.
     struct uring_asked *asked = bpf_map_lookup_elem(&uring_asked, &last->request);
     struct process *p = process_of(task->group_leader, false);
     __u64 file = file_of(last, task);
-    if ((!asked && !last->silent) || !p || !file || file == last->before)
+    if (!asked && !last->silent)
+        last->opens = false;
+    if (!last->opens || !p || !file || file == last->before)
         return 0;
+    last->opens = false;
     struct opening *o = &s->opening;
     o->cgroup = last->cgroup;
     o->lineage = p->lineage;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use grove::event::{Body, Event, Exec, Peer, Proto, SocketOp};
 
 use self::Fault::{Malformed, NoQuestion};
-use super::record::{Facts, PathFacts, Record, What};
+use super::record::{Facts, Maker, PathFacts, Record, What};
 
 /// Why there is no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,15 +153,12 @@ impl Decoder {
                 Body::Capability { cap, used: marks & mark::REFUSED == 0 }
             }
             kind::CGROUP_NEW => {
-                let by = rest.take(16)?;
-                let by = by.split(|byte| *byte == 0).next().unwrap_or_default();
-                let path = rest.take(text_bytes)?;
+                let (path, by) = maker(&mut rest, text_bytes)?;
                 rest.end()?;
                 return Ok(Record { cgroup, what: What::CgroupNew { path, by }, facts });
             }
             kind::CGROUP_GONE => {
-                rest.take(16)?;
-                rest.take(text_bytes)?;
+                maker(&mut rest, text_bytes)?;
                 rest.end()?;
                 return Ok(Record { cgroup, what: What::CgroupGone, facts });
             }
@@ -234,6 +231,19 @@ fn exec<'a>(rest: &mut Rest<'a>, text_bytes: usize, marks: u8, facts: &mut Facts
         upper_layer: marks & mark::UPPER != 0,
         runtime: None,
     })
+}
+
+/// The path of a cgroup, and who made it.
+fn maker<'a>(rest: &mut Rest<'a>, text_bytes: usize) -> Result<(&'a [u8], Maker<'a>)> {
+    let _pad = rest.u32()?;
+    let cwd_bytes = rest.u32()? as usize;
+    let argv_bytes = rest.u32()? as usize;
+    let uid = rest.u32()?;
+    let name = rest.take(16)?.split(|byte| *byte == 0).next().unwrap_or_default();
+    let path = rest.take(text_bytes)?;
+    let cwd = rest.take(cwd_bytes)?;
+    let argv = rest.take(argv_bytes)?;
+    Ok((path, Maker { name, uid, argv, cwd }))
 }
 
 /// `base_bytes` of the text are the directory that a relative path begins at.

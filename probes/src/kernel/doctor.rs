@@ -108,6 +108,6 @@ fn try_hooks(options: &Options, checks: &mut Vec<Check>) {
         let found =
             hook.attach(&mut loaded.bpf, &loaded.btf).map(|()| "attached".to_string()).map_err(|e| hook.why(&e));
         let required = hook.required && hook.wanted(options.classes);
-        checks.push(Check::new(format!("hook {}", hook.name), required, found, &hook.remedy()));
+        checks.push(Check::new(format!("hook {}", hook.name), required, found, hook.remedy()));
     }
 }

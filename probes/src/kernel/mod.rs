@@ -77,4 +77,4 @@ pub use hooks::HookState;
 pub use load::AttachError;
 pub use options::{Classes, Options, Scope};
 pub use probes::{DrainStats, Probes, Strays};
-pub use record::{Cause, Class, Count, Facts, PathFacts, Record, What};
+pub use record::{Cause, Class, Count, Facts, Maker, PathFacts, Record, What};

@@ -20,13 +20,26 @@ pub enum What<'a> {
     Event(EventRef<'a>),
     /// The cgroup was made.
     CgroupNew {
-        /// The name of the thread that made it, which any process may choose for itself.
-        by: &'a [u8],
+        /// Who made it.
+        by: Maker<'a>,
         /// Its path within the hierarchy, beginning with `/`.
         path: &'a [u8],
     },
     /// The cgroup was removed. Its id is not used again.
     CgroupGone,
+}
+
+/// Who made a cgroup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Maker<'a> {
+    /// The name of the thread, which any process may choose for itself.
+    pub name: &'a [u8],
+    /// Its effective user.
+    pub uid: u32,
+    /// The arguments of its process, each with a zero behind it; empty if there are more than 8 KiB of them.
+    pub argv: &'a [u8],
+    /// Its working directory; empty if that has no path.
+    pub cwd: &'a [u8],
 }
 
 /// What is known of a path beside its text.

@@ -8,6 +8,7 @@ use grove::event::{Body, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::Owner;
+use super::few::Few;
 use super::intake::{Intake, no_runtime};
 use super::places::Places;
 use crate::kernel::{AttachError, Cause, Class, Count, HookState, Options, Probes, Record, Strays, What};
@@ -58,6 +59,8 @@ pub(super) struct ByKernel {
     excluded: Vec<u64>,
     /// Whether those of the host are such.
     host: bool,
+    /// Warnings of cgroups that were made or removed unseen.
+    unseen: Few,
 }
 
 impl ByKernel {
@@ -75,6 +78,7 @@ impl ByKernel {
             gone: Vec::new(),
             excluded: Vec::new(),
             host,
+            unseen: Few::default(),
         })
     }
 
@@ -100,13 +104,14 @@ impl ByKernel {
             self.flush();
         }
         self.drain(of, intake, sink);
-        if !self.gone.is_empty() || self.counted.elapsed() >= COUNT_INTERVAL {
-            self.count(of, intake, sink);
-        }
+        // Before those that are gone are forgotten, which may be among them.
         for cgroup in self.excluded.drain(..) {
             if let Err(error) = self.probes.exclude_cgroup(cgroup) {
                 tracing::debug!(cgroup, %error, "events of the host go on leaving the kernel");
             }
+        }
+        if !self.gone.is_empty() || self.counted.elapsed() >= COUNT_INTERVAL {
+            self.count(of, intake, sink);
         }
     }
 
@@ -147,7 +152,7 @@ impl ByKernel {
             }
             What::CgroupNew { path, by } => {
                 if let Of::Places(places) = of
-                    && places.made(record.cgroup, path, by, intake) == Some(Owner::Host)
+                    && places.made(record.cgroup, path, &by, intake) == Some(Owner::Host)
                     && !*host
                 {
                     excluded.push(record.cgroup);
@@ -169,14 +174,27 @@ impl ByKernel {
         self.counted = Instant::now();
         // Before the counters: of what comes meanwhile the next time tells.
         intake.strays_are_told();
+        let mut unseen = 0;
         self.probes.counts(&mut |count: Count| match (ledger_name(count.class, count.cause), &of) {
-            (None, _) => tracing::warn!(?count, "cgroups were made or removed unseen"),
+            (None, _) => unseen += count.n,
             (Some(cause), Of::Places(_)) if count.cgroup == 0 => intake.missed_of_nobody(cause, count.n, sink),
             (Some(cause), _) => {
                 let owner = of.owner(count.cgroup, intake);
                 intake.missed(owner, cause, count.n, sink);
             }
         });
+        if unseen > 0
+            && let Of::Places(places) = of
+        {
+            // Containers whose end was among them would be there for ever.
+            self.gone.extend(places.gone_of(intake.containers().cgroups()));
+            if self.unseen.tell() {
+                tracing::warn!(
+                    cgroups = unseen,
+                    "cgroups were made or removed unseen; a larger GROVE_RING_BYTES helps"
+                );
+            }
+        }
         for cgroup in self.gone.drain(..) {
             intake.cgroup_gone(cgroup, sink);
         }

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use grove::event::EventBuf;
+use grove::event::{EventBuf, EventRef};
 
 use super::select::Wanted;
 use crate::workload::{ContainerRef, Workload};
@@ -13,11 +13,14 @@ use crate::workload::{ContainerRef, Workload};
 /// Cgroups that are told apart at a time. Of those beyond, the oldest is forgotten, and looked up again.
 const CGROUPS_MAX: usize = 1 << 16;
 
+/// Events of one container that are held until it is known whether it is wanted.
+const HELD_MAX: usize = 16_384;
+
+/// What is held of all of them together, in bytes.
+const HELD_BYTES_MAX: usize = 32 << 20;
+
 /// Containers that are gone and still remembered, in case their workload is told.
 const GONE_MAX: usize = 4096;
-
-/// What stands before the number of a cgroup of which nothing else is known.
-const UNKNOWN: &[u8] = b"cgroup:";
 
 /// Which container of the table.
 pub type Index = usize;
@@ -44,6 +47,8 @@ pub struct Container {
     pub events: u64,
     /// Its cgroups that are there.
     cgroups: usize,
+    /// Its only one, if that is gone and all that is known of it.
+    lone_cgroup: Option<u64>,
     /// Its last cgroup is gone.
     pub gone: bool,
     /// Its runtime has answered, or nobody will.
@@ -51,9 +56,9 @@ pub struct Container {
     /// Whether its events are let through.
     pub wanted: Wanted,
     /// Its events, as long as that is open.
-    pub held: Option<EventBuf>,
+    held: EventBuf,
     /// How many of them found no room.
-    pub unheld: u64,
+    unheld: u64,
     /// Its processes, as long as all of them are known.
     pub processes: Option<Processes>,
 }
@@ -111,6 +116,8 @@ pub struct Containers {
     /// The cgroups in `owners`, oldest first; some may be gone from there.
     order: VecDeque<u64>,
     gone: VecDeque<Box<[u8]>>,
+    /// Memory of all that is held of containers.
+    held_bytes: usize,
     seen: u64,
 }
 
@@ -148,11 +155,12 @@ impl Containers {
 
     /// A cgroup that is gone before anybody could ask whose it was: its events stay apart from all others.
     pub fn is_unknown(&mut self, cgroup: u64) -> Index {
-        let id = [UNKNOWN, cgroup.to_string().as_bytes()].concat();
+        let id = format!("cgroup:{cgroup}").into_bytes();
         let (index, new) = self.container(&id, None);
         self.assign(cgroup, Owner::Container(index));
         if let Some(container) = self.get_mut(index).filter(|_| new) {
             container.gone = true;
+            container.lone_cgroup = Some(cgroup);
             self.forget_later(id.into());
         }
         index
@@ -173,9 +181,10 @@ impl Containers {
             workload: None,
             events: 0,
             cgroups: 0,
+            lone_cgroup: None,
             gone: false,
             wanted: Wanted::Yes,
-            held: None,
+            held: EventBuf::new(),
             unheld: 0,
             processes: None,
         };
@@ -193,14 +202,13 @@ impl Containers {
         if self.owners.insert(cgroup, owner).is_none() {
             self.order.push_back(cgroup);
         }
+        if self.order.len() > 2 * self.owners.len() + CGROUPS_MAX / 16 {
+            self.order.retain(|cgroup| self.owners.contains_key(cgroup));
+        }
         while self.owners.len() > CGROUPS_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.cgroup_gone(oldest);
-        }
-        // Cgroups come and go for as long as the host runs.
-        if self.order.len() > 2 * self.owners.len() + GONE_MAX {
-            self.order.retain(|cgroup| self.owners.contains_key(cgroup));
         }
     }
 
@@ -213,10 +221,8 @@ impl Containers {
             return None;
         }
         container.gone = true;
-        if let Some(processes) = &mut container.processes {
-            // It may come back; until then a table as large as it ever was is of no use.
-            processes.known.shrink_to_fit();
-        }
+        // All of them are, though the end of some may be lost.
+        container.processes = container.processes.take().map(|_| Processes::default());
         let id = container.id.clone();
         self.forget_later(id);
         Some(index)
@@ -236,12 +242,10 @@ impl Containers {
         let Some(index) = self.by_id.get(id).copied() else { return };
         if self.get(index).is_some_and(|container| container.gone) {
             self.by_id.remove(id);
-            // Nobody says that the cgroup of such a one is gone; its place in the table may be another's next.
-            if let Some(number) = id.strip_prefix(UNKNOWN).and_then(|n| str::from_utf8(n).ok()?.parse::<u64>().ok()) {
-                self.owners.remove(&number);
-            }
-            if let Some(slot) = self.slots.get_mut(index) {
-                *slot = None;
+            self.let_go(index);
+            if let Some(cgroup) = self.slots.get_mut(index).and_then(Option::take).and_then(|one| one.lone_cgroup) {
+                // Another container may get its place.
+                self.owners.remove(&cgroup);
             }
             self.free.push(index);
         }
@@ -267,6 +271,29 @@ impl Containers {
         self.by_id.get(id).copied()
     }
 
+    /// Holds an event of a container until it is known whether it is wanted, or counts it.
+    pub(super) fn hold(&mut self, index: Index, event: EventRef<'_>, counted: bool) {
+        let room = self.held_bytes < HELD_BYTES_MAX;
+        let Some(Container { id, held, unheld, .. }) = self.slots.get_mut(index).and_then(Option::as_mut) else {
+            return;
+        };
+        if room && held.len() < HELD_MAX {
+            let before = held.heap_bytes();
+            held.push(EventRef { container: id, ..event }, counted);
+            self.held_bytes += held.heap_bytes() - before;
+        } else {
+            *unheld += u64::from(counted);
+        }
+    }
+
+    /// What was held of a container, and how many events found no room.
+    pub(super) fn let_go(&mut self, index: Index) -> (EventBuf, u64) {
+        let Some(container) = self.get_mut(index) else { return Default::default() };
+        let held = (std::mem::take(&mut container.held), std::mem::take(&mut container.unheld));
+        self.held_bytes -= held.0.heap_bytes();
+        held
+    }
+
     /// From now on all processes of every container that is there are known.
     pub fn know_all(&mut self) {
         for container in self.slots.iter_mut().flatten().filter(|container| container.who.is_some()) {
@@ -279,6 +306,11 @@ impl Containers {
         self.slots.iter().flatten()
     }
 
+    /// The cgroups that are somebody's.
+    pub(super) fn cgroups(&self) -> impl Iterator<Item = u64> {
+        self.owners.keys().copied()
+    }
+
     /// Containers seen so far.
     pub fn seen(&self) -> u64 {
         self.seen
@@ -289,6 +321,7 @@ impl Containers {
 mod tests {
     use super::*;
     use crate::workload::Runtime;
+    use grove::event::Body;
 
     fn who(id: &str) -> ContainerRef {
         ContainerRef { runtime: Runtime::Docker, id: id.to_owned(), pod: None, user: None }
@@ -334,34 +367,57 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_nobody_knows_is_nobodys_once_it_is_forgotten() {
+    fn a_hundred_thousand_containers_that_came_and_went_leave_room_for_the_last_few() {
         let mut all = Containers::default();
-        for n in 0..3 * GONE_MAX as u64 {
-            all.is_unknown(n);
+        for n in 0..100_000u64 {
+            let (index, _) = all.is_container(n, who(&n.to_string()));
+            let event = EventRef { ts: n, container: b"", pid: 1, start: None, body: Body::Exit };
+            all.hold(index, event, true);
+            if n % 3 == 0 {
+                all.let_go(index);
+            }
+            all.get_mut(index).unwrap().processes = Some(Processes { known: HashMap::from([(1, n)]), last: (1, n) });
+            all.cgroup_gone(n);
+            all.is_unknown(1 << 40 | n);
         }
-        assert_eq!((all.owner(0), all.owners.len()), (None, GONE_MAX), "not the owner of another one's place");
-        assert_eq!(all.iter().count(), GONE_MAX);
+        let processes: usize = all.iter().filter_map(|one| one.processes.as_ref()).map(|of| of.known.len()).sum();
+        assert_eq!((all.iter().count(), all.by_id.len(), all.gone.len(), processes), (GONE_MAX, GONE_MAX, GONE_MAX, 0));
+        assert!(all.slots.len() <= GONE_MAX + 1 && all.owners.len() <= GONE_MAX, "{}", all.owners.len());
+        assert!(all.order.len() <= 2 * GONE_MAX + CGROUPS_MAX / 16 + 1, "{}", all.order.len());
+        let held: usize = all.iter().map(|one| one.held.heap_bytes()).sum();
+        assert!(held > 0 && held == all.held_bytes, "{held}, {} counted", all.held_bytes);
     }
 
     #[test]
-    fn containers_that_come_and_go_leave_nothing_behind() {
+    fn what_is_held_of_all_containers_is_bounded_and_the_rest_counted() {
         let mut all = Containers::default();
-        for n in 0..10 * GONE_MAX as u64 {
+        let path = [b'x'; 4000];
+        for n in 0..2000u64 {
             let (index, _) = all.is_container(n, who(&n.to_string()));
-            let mut processes = Processes::default();
-            for pid in 0..100 {
-                processes.add((pid, n));
-                processes.remove((pid, n));
+            let body = Body::Open { path: &path[..], flags: 0, ret: 0 };
+            for _ in 0..20 {
+                all.hold(index, EventRef { ts: n, container: b"", pid: 1, start: None, body }, true);
             }
-            if let Some(container) = all.get_mut(index) {
-                container.processes = Some(processes);
-            }
-            all.cgroup_gone(n);
         }
-        assert!(all.owners.is_empty() && all.order.len() <= GONE_MAX + 2, "{}", all.order.len());
-        assert_eq!((all.iter().count(), all.gone.len(), all.by_id.len()), (GONE_MAX, GONE_MAX, GONE_MAX));
-        let kept = all.iter().filter_map(|container| container.processes.as_ref());
-        assert_eq!(kept.map(|processes| processes.known.capacity()).sum::<usize>(), 0);
+        assert!(all.held_bytes < HELD_BYTES_MAX + (1 << 20), "{}", all.held_bytes);
+        let (mut held, mut unheld) = (0, 0);
+        for index in 0..2000 {
+            let (events, more) = all.let_go(index);
+            (held, unheld) = (held + events.len() as u64, unheld + more);
+        }
+        assert_eq!((held + unheld, all.held_bytes), (40_000, 0));
+        assert!(held > 4000 && unheld > 10_000, "{held} held, {unheld} not");
+    }
+
+    #[test]
+    fn a_cgroup_of_which_nothing_is_known_leads_to_nobody_else() {
+        let mut all = Containers::default();
+        all.is_unknown(7);
+        for n in 0..=GONE_MAX as u64 {
+            all.is_container(100 + n, who(&n.to_string()));
+            all.cgroup_gone(100 + n);
+        }
+        assert_eq!(all.owner(7), None, "its place may be another's");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! Not here: who makes the events (`kernel`, `proc`), and asking runtimes (`workload`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use grove::event::{Body, EventBuf, EventRef, Exec, Sink};
+use grove::event::{Body, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::{Containers, Index, Owner, Processes};
@@ -14,10 +14,10 @@ use super::few::Few;
 use super::select::{Select, Wanted};
 use crate::kernel::{Facts, PathFacts, Strays};
 use crate::proc::{Process, Snapshot};
-use crate::workload::{Answer, ContainerRef, Resolver, Workload};
+use crate::workload::{Answer, Ask, ContainerRef, Making, Resolver, Workload};
 
-/// Events of one container that are kept until it is known whether it is wanted.
-const OPEN_EVENTS_MAX: usize = 16_384;
+/// Containers that wait to be asked for. Of those beyond, the oldest is given up.
+const UNASKED_MAX: usize = 4096;
 
 /// What stands for the beginning of a path of which only the end is known.
 const CUT: &[u8] = b"/(cut)/";
@@ -48,7 +48,7 @@ pub struct Intake {
     select: Select,
     host: bool,
     /// To be asked about as soon as the resolver takes more.
-    unasked: Vec<ContainerRef>,
+    unasked: VecDeque<Ask>,
     /// Of the host, which was not asked for; not told yet.
     host_events: u64,
     unnamed: Few,
@@ -85,7 +85,7 @@ impl Intake {
             resolver,
             select,
             host,
-            unasked: Vec::new(),
+            unasked: VecDeque::new(),
             host_events: 0,
             unnamed: Few::default(),
             lost: Few::default(),
@@ -128,22 +128,31 @@ impl Intake {
 
     /// A cgroup and its path. Whose it is now.
     pub fn cgroup(&mut self, cgroup: u64, who: Option<ContainerRef>) -> Owner {
-        let Some(who) = who else {
+        self.cgroup_of(cgroup, who.map(Ask::from))
+    }
+
+    fn cgroup_of(&mut self, cgroup: u64, of: Option<Ask>) -> Owner {
+        let Some(ask) = of else {
             self.containers.is_host(cgroup);
             return Owner::Host;
         };
-        let (index, new) = self.containers.is_container(cgroup, who.clone());
+        let (index, new) = self.containers.is_container(cgroup, ask.container.clone());
         if new {
             self.decide(index);
-            self.ask(who);
+            self.ask(ask);
         }
         Owner::Container(index)
     }
 
-    /// A cgroup was made just now. If it is the first of a container, all that the container does will be seen.
-    pub fn new_cgroup(&mut self, cgroup: u64, who: Option<ContainerRef>) -> Owner {
+    /// A cgroup was made just now, perhaps by a runtime that was called to make a container. If it is the first of a
+    /// container, all that the container does will be seen.
+    pub fn new_cgroup(&mut self, cgroup: u64, who: Option<ContainerRef>, making: Option<Making>) -> Owner {
         let known = who.as_ref().is_some_and(|who| self.containers.find(who).is_some());
-        let owner = self.cgroup(cgroup, who);
+        let of = who.map(|container| {
+            let making = making.filter(|making| making.container.id == container.id);
+            Ask { container, bundle: making.and_then(|making| making.bundle) }
+        });
+        let owner = self.cgroup_of(cgroup, of);
         if let (false, Owner::Container(index)) = (known, owner)
             && let Some(container) = self.containers.get_mut(index)
         {
@@ -270,11 +279,11 @@ impl Intake {
         while let Some(answer) = self.resolver.as_ref().and_then(|resolver| resolver.answers().try_recv().ok()) {
             self.answer(answer, sink);
         }
-        while let (Some(resolver), Some(who)) = (&self.resolver, self.unasked.last()) {
-            if !resolver.ask(who.clone()) {
+        while let (Some(resolver), Some(ask)) = (&self.resolver, self.unasked.front()) {
+            if !resolver.ask(ask.clone()) {
                 break;
             }
-            self.unasked.pop();
+            self.unasked.pop_front();
         }
         let n = std::mem::take(&mut self.host_events);
         if n > 0 {
@@ -315,20 +324,24 @@ impl Intake {
         let Answer { container: who, result } = answer;
         match result {
             Ok(workload) => self.tell(&who, workload, sink),
-            Err(unresolved) => {
-                if self.unnamed.tell() {
-                    tracing::warn!(container = who.id, runtime = %who.runtime, %unresolved, "image unknown");
-                }
-                let index = self.containers.find(&who);
-                if let Some(container) = index.and_then(|index| self.containers.get_mut(index)) {
-                    container.answered = true;
-                    if container.wanted == Wanted::Open {
-                        // Nobody can tell any more that it is one that was asked for.
-                        (container.wanted, container.held, container.unheld) = (Wanted::No, None, 0);
-                    }
-                }
+            Err(unresolved) => self.is_unnamed(&who, &unresolved),
+        }
+    }
+
+    /// Nobody will say what a container runs.
+    fn is_unnamed(&mut self, who: &ContainerRef, why: &dyn Display) {
+        if self.unnamed.tell() {
+            tracing::warn!(container = who.id, runtime = %who.runtime, unresolved = %why, "image unknown");
+        }
+        let index = self.containers.find(who);
+        if let Some(container) = index.and_then(|index| self.containers.get_mut(index)) {
+            container.answered = true;
+            if container.wanted == Wanted::Open {
+                // Nobody can tell any more that it is one that was asked for.
+                container.wanted = Wanted::No;
             }
         }
+        index.map(|index| self.containers.let_go(index));
     }
 
     /// Whether nothing of this owner is wanted, nor will be.
@@ -384,9 +397,14 @@ impl Intake {
         if stray { Met::Known } else { met }
     }
 
-    fn ask(&mut self, who: ContainerRef) {
-        if self.resolver.as_ref().is_some_and(|resolver| !resolver.ask(who.clone())) {
-            self.unasked.push(who);
+    fn ask(&mut self, ask: Ask) {
+        if self.resolver.as_ref().is_some_and(|resolver| !resolver.ask(ask.clone())) {
+            self.unasked.push_back(ask);
+        }
+        while self.unasked.len() > UNASKED_MAX
+            && let Some(oldest) = self.unasked.pop_front()
+        {
+            self.is_unnamed(&oldest.container, &"too many containers are being asked for");
         }
     }
 
@@ -406,18 +424,10 @@ impl Intake {
     fn forward(&mut self, index: Index, event: EventRef<'_>, counted: bool, sink: &mut dyn Sink) {
         let Some(container) = self.containers.get_mut(index) else { return };
         container.events += 1;
-        let event = EventRef { container: &container.id, ..event };
         match container.wanted {
-            Wanted::Yes => hand_on(event, counted, sink),
+            Wanted::Yes => hand_on(EventRef { container: &container.id, ..event }, counted, sink),
             Wanted::No => {}
-            Wanted::Open => {
-                let held = container.held.get_or_insert_default();
-                if held.len() < OPEN_EVENTS_MAX {
-                    held.push(event, counted);
-                } else {
-                    container.unheld += u64::from(counted);
-                }
-            }
+            Wanted::Open => self.containers.hold(index, event, counted),
         }
     }
 
@@ -427,9 +437,9 @@ impl Intake {
         if container.wanted == Wanted::Open {
             return;
         }
-        let held = container.held.take().unwrap_or_else(EventBuf::new);
-        let unheld = std::mem::take(&mut container.unheld);
-        if container.wanted == Wanted::Yes {
+        let wanted = container.wanted;
+        let (held, unheld) = self.containers.let_go(index);
+        if wanted == Wanted::Yes {
             held.iter().for_each(|stored| hand_on(stored.event, stored.counted, sink));
             self.missed(Owner::Container(index), Dropped::QueueFull.name(), unheld, sink);
         }

@@ -2,11 +2,15 @@
 //!
 //! Not here: what is done about it (`intake`).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::containers::Owner;
 use super::intake::Intake;
-use crate::workload::{self, Bundles, CGROUPS_MAX, Cgroups, ContainerRef, Runtime};
+use crate::kernel::Maker;
+use crate::workload::{self, Bundles, CGROUPS_MAX, Cgroups, ContainerRef, Making, Runtime};
+
+/// Cgroups that a runtime made and of which nothing else is known.
+const MADE_MAX: usize = 4096;
 
 /// The container that a plain runtime makes a cgroup for, if it keeps no record of it any more.
 fn made_by_runc(path: &[u8]) -> Option<ContainerRef> {
@@ -19,8 +23,9 @@ fn made_by_runc(path: &[u8]) -> Option<ContainerRef> {
 pub(super) struct Places {
     paths: Cgroups,
     bundles: Bundles,
-    /// Cgroups that a runtime made and nothing else is known of: a container's, as soon as anything happens there.
-    made: HashSet<u64>,
+    /// Cgroups that a runtime made and nothing else is known of: a container's, as soon as anything happens there. With
+    /// the container that it was called to make.
+    made: HashMap<u64, Option<Making>>,
 }
 
 impl Places {
@@ -29,7 +34,7 @@ impl Places {
     /// # Errors
     /// Cgroup v2 is not mounted.
     pub(super) fn open() -> std::io::Result<Self> {
-        Ok(Self { paths: Cgroups::open(CGROUPS_MAX)?, bundles: Bundles::default(), made: HashSet::new() })
+        Ok(Self { paths: Cgroups::open(CGROUPS_MAX)?, bundles: Bundles::default(), made: HashMap::new() })
     }
 
     /// The container that a path belongs to, if it belongs to one.
@@ -43,10 +48,13 @@ impl Places {
             return owner;
         }
         match self.paths.path(cgroup) {
-            Ok(path) if self.made.remove(&cgroup) => {
-                intake.new_cgroup(cgroup, self.who(&path).or_else(|| made_by_runc(&path)))
-            }
-            Ok(path) => intake.cgroup(cgroup, self.who(&path)),
+            Ok(path) => match self.made.remove(&cgroup) {
+                Some(making) => {
+                    let who = self.who(&path).or_else(|| Some(making.as_ref()?.container.clone()));
+                    intake.new_cgroup(cgroup, who.or_else(|| made_by_runc(&path)), making)
+                }
+                None => intake.cgroup(cgroup, self.who(&path)),
+            },
             Err(lost) => intake.lost_cgroup(cgroup, &lost),
         }
     }
@@ -57,29 +65,40 @@ impl Places {
             Some(owner) => owner == Owner::Host,
             None => {
                 let path = self.paths.path(cgroup);
-                path.is_ok_and(|path| !self.made.contains(&cgroup) && self.who(&path).is_none())
+                path.is_ok_and(|path| !self.made.contains_key(&cgroup) && self.who(&path).is_none())
             }
         }
     }
 
-    /// A cgroup was made by a thread of this name. Whose it is, unless that is still open: a short container may be
-    /// gone from its runtime's records before this is read.
-    pub(super) fn made(&mut self, cgroup: u64, path: &[u8], by: &[u8], intake: &mut Intake) -> Option<Owner> {
+    /// A cgroup was made. Whose it is, unless that is still open: a short container may be gone from its runtime's
+    /// records before this is read, and not every cgroup that is made for it is its own.
+    pub(super) fn made(&mut self, cgroup: u64, path: &[u8], by: &Maker<'_>, intake: &mut Intake) -> Option<Owner> {
         self.paths.learn(cgroup, path);
-        let who = self.who(path);
-        if who.is_none() && (by.starts_with(b"runc") || by.starts_with(b"crun")) && made_by_runc(path).is_some() {
-            if self.made.len() < CGROUPS_MAX {
-                self.made.insert(cgroup);
+        let by_runtime = by.name.starts_with(b"runc") || by.name.starts_with(b"crun");
+        let making = by_runtime.then(|| workload::making(by.argv, by.cwd, by.uid)).flatten();
+        let is_named = |making: &Making| path.rsplit(|b| *b == b'/').next() == Some(making.container.id.as_bytes());
+        let named = making.as_ref().filter(|making| is_named(making)).map(|making| making.container.clone());
+        let who = self.who(path).or(named);
+        if who.is_none() && by_runtime && made_by_runc(path).is_some() {
+            if self.made.len() < MADE_MAX {
+                self.made.insert(cgroup, making);
             }
             return None;
         }
-        Some(intake.new_cgroup(cgroup, who))
+        Some(intake.new_cgroup(cgroup, who, making))
     }
 
     /// A cgroup is gone.
     pub(super) fn gone(&mut self, cgroup: u64) {
         self.made.remove(&cgroup);
-        self.paths.gone(cgroup);
+        self.paths.forget_later(cgroup);
+    }
+
+    /// Of these cgroups those that are gone.
+    pub(super) fn gone_of(&mut self, cgroups: impl Iterator<Item = u64>) -> Vec<u64> {
+        let gone: Vec<u64> = cgroups.filter(|cgroup| !self.paths.is_there(*cgroup)).collect();
+        gone.iter().for_each(|cgroup| self.gone(*cgroup));
+        gone
     }
 
     /// Looks at all cgroups that there are. Those of the host.

@@ -5,6 +5,7 @@
 //!
 //! Not here: which processes, and in what order.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -147,25 +148,27 @@ impl Process {
 /// How far up a process's descent is followed.
 const ANCESTORS_MAX: usize = 64;
 
-/// See [`Process::outside`]. What cannot be looked at is not.
+/// See [`Process::outside`]. A process that cannot be looked at is not, but for the first, which not everybody may look at:
+/// where its root is, so is this process's own.
 fn is_outside(pid: u32, ppid: u32) -> bool {
     // Which directory it is, wherever it is mounted.
-    let root = |pid: u32| fs::metadata(format!("/proc/{pid}/root")).ok().map(|root| (root.dev(), root.ino()));
-    let mounts = |pid: u32| fs::metadata(format!("/proc/{pid}/ns/mnt")).ok().map(|ns| ns.ino());
-    let Some(host) = root(1) else { return false };
+    let root =
+        |of: &dyn fmt::Display| fs::metadata(format!("/proc/{of}/root")).ok().map(|root| (root.dev(), root.ino()));
+    let mounts = |of: &dyn fmt::Display| fs::metadata(format!("/proc/{of}/ns/mnt")).ok().map(|ns| ns.ino());
+    let Some(host) = root(&1).or_else(|| root(&"self")) else { return false };
     // A container may have the host's root for its own: its first process has a mount namespace that its parent has not.
-    if mounts(pid).is_none_or(|own| mounts(ppid.max(1)) != Some(own)) {
+    let of_parent = if ppid > 1 { mounts(&ppid) } else { mounts(&1).or_else(|| mounts(&"self")) };
+    if of_parent.is_none() || mounts(&pid) != of_parent {
         return false;
     }
     let mut at = pid;
     for _ in 0..ANCESTORS_MAX {
-        if root(at) != Some(host) {
-            return false;
+        if at <= 1 {
+            return true;
         }
-        match stat(at) {
-            Ok(Stat { ppid: 0, .. }) => return true,
-            Ok(stat) => at = stat.ppid,
-            Err(_) => return false,
+        match (root(&at) == Some(host), stat(at)) {
+            (true, Ok(stat)) => at = stat.ppid,
+            _ => return false,
         }
     }
     false

@@ -83,12 +83,20 @@ impl Bundles {
         })
     }
 
-    /// What the container runs, by the annotations of its bundle.
-    pub(super) fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
+    /// What the container runs, by the annotations of its bundle: the one that it is made from, if that is known, or the
+    /// one that its runtime's records name.
+    pub(super) fn find(&self, who: &ContainerRef, bundle: Option<&Path>) -> Result<Workload, Miss> {
         if !is_id(&who.id) {
             return Err(Miss::NotKnown);
         }
         let mut miss = Miss::Absent;
+        if let Some(bundle) = bundle {
+            let spec = read_record::<Spec>(&bundle.join("config.json"));
+            match spec.and_then(|spec| annotated(&spec.annotations.into_iter().collect::<Vec<_>>(), &who.id)) {
+                Ok(workload) => return Ok(workload),
+                Err(other) => miss = miss.or(other),
+            }
+        }
         for root in self.roots.iter().filter(|root| root.dir.is_dir()) {
             miss = miss.or(Miss::NotKnown);
             let dirs = match root.runtime {
@@ -96,7 +104,7 @@ impl Bundles {
                 _ => vec![root.dir.join(&who.id)],
             };
             for dir in dirs {
-                match Record::read(&dir).and_then(|record| annotated(&record.annotations(), &dir)) {
+                match Record::read(&dir).and_then(|record| annotated(&record.annotations(), &who.id)) {
                     Ok(workload) => return Ok(workload),
                     Err(other) => miss = miss.or(other),
                 }
@@ -158,7 +166,7 @@ impl Record {
 }
 
 /// The workload that annotations name.
-fn annotated(annotations: &[(String, String)], dir: &Path) -> Result<Workload, Miss> {
+fn annotated(annotations: &[(String, String)], id: &str) -> Result<Workload, Miss> {
     let get = |key: &str| annotations.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, value)| value.as_str());
     let first = |keys: &[&str]| keys.iter().find_map(|key| get(key));
     // The runtimes of Kubernetes; then OCI's own, of which `ref.name` may be a whole reference or but a tag.
@@ -175,9 +183,9 @@ fn annotated(annotations: &[(String, String)], dir: &Path) -> Result<Workload, M
         (None, None) => return Err(Miss::NoImage),
     };
     let owned = |keys: &[&str]| first(keys).map(str::to_owned);
-    let id = dir.file_name().map(|name| name.to_string_lossy().into_owned());
     Ok(Workload {
-        name: owned(&["io.kubernetes.cri.container-name", "io.kubernetes.container.name"]).or(id),
+        name: owned(&["io.kubernetes.cri.container-name", "io.kubernetes.container.name"])
+            .or_else(|| Some(id.to_owned())),
         pod: owned(&["io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"]),
         namespace: owned(&["io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"]),
         ..workload
@@ -258,7 +266,7 @@ mod tests {
             (&[], None),
         ] {
             let owned: Vec<_> = annotations.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            let found = annotated(&owned, Path::new("/run/runc/c1"));
+            let found = annotated(&owned, "c1");
             assert_eq!(found.as_ref().ok().map(|w| (w.image.as_str(), w.tag.as_str())), named, "{annotations:?}");
         }
     }

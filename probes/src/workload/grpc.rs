@@ -79,11 +79,17 @@ impl Service {
             Code::NotFound => Miss::NotKnown,
             // containerd with its Kubernetes part switched off.
             Code::Unimplemented => Miss::Absent,
+            // The answer is longer than is read.
+            Code::OutOfRange => Miss::Unusable(self.detail(status)),
             _ => self.unreachable(status),
         }
     }
 
     fn unreachable(&self, error: &dyn std::error::Error) -> Miss {
+        Miss::Unreachable(self.detail(error))
+    }
+
+    fn detail(&self, error: &dyn std::error::Error) -> String {
         let mut detail = format!("{}: {error}", self.socket.display());
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -91,6 +97,6 @@ impl Service {
             cause = error.source();
         }
         // Part of it is the runtime's own text.
-        Miss::Unreachable(detail.chars().take(DETAIL_MAX).collect())
+        detail.chars().take(DETAIL_MAX).collect()
     }
 }

@@ -10,7 +10,7 @@ pub enum Unresolved {
     /// Its runtime knows it, and that it was made without an image.
     #[error("its runtime knows it, but not of an image: the bundle of a plain container names one in its annotations")]
     NoImage,
-    /// A runtime could not be asked.
+    /// A runtime could not be asked, or its answer not be used.
     #[error("its runtime could not be asked: {0}")]
     Unreachable(String),
     /// This host has no runtime that could be asked.
@@ -27,6 +27,8 @@ pub(super) enum Miss {
     NotKnown,
     /// It knows no image of the container.
     NoImage,
+    /// What it told cannot be used, and it would tell the same again.
+    Unusable(String),
     /// It could not be asked.
     Unreachable(String),
 }
@@ -38,7 +40,8 @@ impl Miss {
             Self::Absent => 0,
             Self::NotKnown => 1,
             Self::NoImage => 2,
-            Self::Unreachable(_) => 3,
+            Self::Unusable(_) => 3,
+            Self::Unreachable(_) => 4,
         };
         if rank(&other) > rank(&self) { other } else { self }
     }
@@ -50,7 +53,7 @@ impl From<Miss> for Unresolved {
             Miss::Absent => Self::NoRuntime,
             Miss::NotKnown => Self::NotKnown,
             Miss::NoImage => Self::NoImage,
-            Miss::Unreachable(detail) => Self::Unreachable(detail),
+            Miss::Unusable(detail) | Miss::Unreachable(detail) => Self::Unreachable(detail),
         }
     }
 }
@@ -66,6 +69,8 @@ mod tests {
             (Miss::Absent, Miss::NotKnown, Miss::NotKnown),
             (Miss::NotKnown, down(), down()),
             (down(), Miss::NoImage, down()),
+            (down(), Miss::Unusable("long".to_owned()), down()),
+            (Miss::NoImage, Miss::Unusable("long".to_owned()), Miss::Unusable("long".to_owned())),
             (Miss::NotKnown, Miss::NoImage, Miss::NoImage),
             (Miss::Absent, Miss::Absent, Miss::Absent),
         ] {

@@ -1,6 +1,7 @@
 //! Who a cgroup is: from its path to a container, and from the container to the image and tag that it runs.
 //!
 //! - [`container`] knows a container by its cgroup's path; [`Bundles`] knows those whose path says too little.
+//! - [`making`] knows which container a call of runc or crun makes, before there is any record of it.
 //! - [`Cgroups`] turns the kernel's cgroup ids into paths.
 //! - [`Resolver`] asks the runtime which image a container runs, on a thread of its own.
 //! - [`checks`] says which runtimes this host has, and whether they answer.
@@ -18,6 +19,7 @@ mod file;
 mod grpc;
 mod handle;
 mod image;
+mod making;
 mod miss;
 mod resolver;
 mod source;
@@ -27,8 +29,9 @@ pub use bundle::Bundles;
 pub use cgroup::{ContainerRef, ID_MAX, Runtime, container, process_path};
 pub use cgroups::{CGROUPS_MAX, Cgroup, Cgroups, Lost, Walk};
 pub use checks::checks;
+pub use making::{Making, making};
 pub use miss::Unresolved;
-pub use resolver::{Answer, Options, Resolver, Stats};
+pub use resolver::{Answer, Ask, Options, Resolver, Stats};
 
 use std::collections::BTreeMap;
 
@@ -92,7 +95,7 @@ impl Workload {
             return Err(Miss::NoImage);
         }
         if self.image.len().max(self.tag.len()) > TEXT_MAX {
-            return Err(Miss::Unreachable(format!("the name of its image is longer than {TEXT_MAX} bytes")));
+            return Err(Miss::Unusable(format!("the name of its image is longer than {TEXT_MAX} bytes")));
         }
         for text in [&mut self.image_id, &mut self.name, &mut self.pod, &mut self.namespace] {
             text.take_if(|text| text.len() > TEXT_MAX);

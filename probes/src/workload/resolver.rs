@@ -91,6 +91,21 @@ impl Options {
     }
 }
 
+/// A container to be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Which.
+    pub container: ContainerRef,
+    /// The bundle that it is made from, if that is known.
+    pub bundle: Option<PathBuf>,
+}
+
+impl From<ContainerRef> for Ask {
+    fn from(container: ContainerRef) -> Self {
+        Self { container, bundle: None }
+    }
+}
+
 /// What came of asking for a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -125,7 +140,7 @@ pub struct Stats {
 /// Asks container runtimes what their containers run. Dropping it ends its thread.
 #[derive(Debug)]
 pub struct Resolver {
-    asks: Option<mpsc::Sender<ContainerRef>>,
+    asks: Option<mpsc::Sender<Ask>>,
     answers: Receiver<Answer>,
     counters: Arc<Counters>,
     thread: Option<JoinHandle<()>>,
@@ -157,9 +172,9 @@ impl Resolver {
 
     /// Asks for a container, without waiting. Each container that is asked for is answered once, however often it was
     /// asked for meanwhile. False if too many are being asked for: ask again later.
-    pub fn ask(&self, container: ContainerRef) -> bool {
+    pub fn ask(&self, ask: impl Into<Ask>) -> bool {
         self.counters.asked.fetch_add(1, Ordering::Relaxed);
-        let taken = self.asks.as_ref().is_some_and(|asks| asks.try_send(container).is_ok());
+        let taken = self.asks.as_ref().is_some_and(|asks| asks.try_send(ask.into()).is_ok());
         if !taken {
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -252,32 +267,33 @@ impl Desk {
         }
     }
 
-    async fn serve(self: Arc<Self>, mut asked: mpsc::Receiver<ContainerRef>) {
-        while let Some(who) = asked.recv().await {
+    async fn serve(self: Arc<Self>, mut asked: mpsc::Receiver<Ask>) {
+        while let Some(ask) = asked.recv().await {
             // The queue is bounded, and so is what was taken off it.
             while self.memory().under_way.len() >= self.asks_max && !asked.is_closed() {
                 tokio::time::sleep(FULL_WAIT).await;
             }
-            if self.memory().under_way.insert(who.clone()) {
-                tokio::spawn(Arc::clone(&self).settle(who));
+            if self.memory().under_way.insert(ask.container.clone()) {
+                tokio::spawn(Arc::clone(&self).settle(ask));
             }
         }
     }
 
     /// Finds out about one container and says so.
-    async fn settle(self: Arc<Self>, who: ContainerRef) {
-        let known = self.memory().known.get(&who).cloned();
+    async fn settle(self: Arc<Self>, ask: Ask) {
+        let who = &ask.container;
+        let known = self.memory().known.get(who).cloned();
         let result = match known {
             Some(workload) => {
                 self.counters.cached.fetch_add(1, Ordering::Relaxed);
                 Ok(workload)
             }
-            None => self.find(&who).await.map_err(Unresolved::from),
+            None => self.find(&ask).await.map_err(Unresolved::from),
         };
         let counter = if result.is_ok() { &self.counters.resolved } else { &self.counters.unresolved };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Ok(workload) = &result {
-            self.memory().keep(&who, workload);
+            self.memory().keep(who, workload);
         }
         let mut answer = Answer { container: who.clone(), result };
         while let Err(TrySendError::Full(back)) = self.answer.try_send(answer) {
@@ -285,19 +301,19 @@ impl Desk {
             tokio::time::sleep(FULL_WAIT).await;
         }
         // Nothing else runs on this thread between the two, so whoever asks after the answer is answered again.
-        self.memory().under_way.remove(&who);
+        self.memory().under_way.remove(who);
     }
 
-    async fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
+    async fn find(&self, ask: &Ask) -> Result<Workload, Miss> {
         let began = Instant::now();
         loop {
-            let miss = match self.sources.find(who).await.and_then(Workload::within_limits) {
+            let miss = match self.sources.find(ask).await.and_then(Workload::within_limits) {
                 Ok(workload) => return Ok(workload),
                 Err(miss) => miss,
             };
             let elapsed = began.elapsed();
             let wait = (elapsed / 8).clamp(WAIT_MIN, WAIT_MAX);
-            if miss == Miss::NoImage || elapsed + wait > self.patience {
+            if matches!(miss, Miss::NoImage | Miss::Unusable(_)) || elapsed + wait > self.patience {
                 return Err(miss);
             }
             tokio::time::sleep(wait).await;

@@ -18,7 +18,7 @@ use super::containerd::Containerd;
 use super::cri::Cri;
 use super::docker::DockerApi;
 use super::miss::Miss;
-use super::resolver::Options;
+use super::resolver::{Ask, Options};
 use super::storage::Storage;
 
 /// Requests under way to one socket.
@@ -74,13 +74,14 @@ impl Sources {
     }
 
     /// What the container runs: the answer of the first place that knows it, those of one rank asked side by side.
-    pub(super) async fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
+    pub(super) async fn find(&self, ask: &Ask) -> Result<Workload, Miss> {
+        let who = &ask.container;
         let mut miss = Miss::Absent;
         for rank in 0..RANKS {
             let mut asked = JoinSet::new();
             for source in self.all.iter().filter(|source| source.place.rank(who) == Some(rank)) {
-                let (source, who) = (Arc::clone(source), who.clone());
-                asked.spawn(async move { source.find(&who).await });
+                let (source, ask) = (Arc::clone(source), ask.clone());
+                asked.spawn(async move { source.find(&ask).await });
             }
             while let Some(answer) = asked.join_next().await {
                 match answer {
@@ -150,7 +151,8 @@ impl Source {
         Self { place, timeout, permits, began: Instant::now(), rests_until_ms: AtomicU64::new(0) }
     }
 
-    async fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
+    async fn find(&self, ask: &Ask) -> Result<Workload, Miss> {
+        let who = &ask.container;
         self.in_time(async {
             let permit = self.permit().await?;
             match &self.place {
@@ -167,8 +169,8 @@ impl Source {
                     read(permit, storage).await
                 }
                 Place::Bundles(bundles) => {
-                    let (bundles, who) = (bundles.clone(), who.clone());
-                    read(permit, move || bundles.find(&who)).await
+                    let (bundles, ask) = (bundles.clone(), ask.clone());
+                    read(permit, move || bundles.find(&ask.container, ask.bundle.as_deref())).await
                 }
             }
         })

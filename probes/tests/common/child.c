@@ -9,6 +9,7 @@
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -328,13 +329,18 @@ int main(int argc, char **argv)
     }
     if (!strcmp(a[0], "chdir-open"))
         return chdir(a[1]) || open(a[2], O_RDONLY) < 0 ? errno : 0;
-    // renamed DIR NAME DIR2: NAME is opened below DIR, and again when that is DIR2.
-    if (!strcmp(a[0], "renamed")) {
+    // renamed|uring-renamed DIR NAME DIR2: NAME is opened below DIR, and again when that is DIR2.
+    if (strstr(a[0], "renamed")) {
         char path[4096];
         snprintf(path, sizeof(path), "%s/%s", a[1], a[2]);
         close(open(path, O_RDONLY));
-        if (rename(a[1], a[3]))
-            return errno;
+        struct io_uring_sqe sqe = {.opcode = IORING_OP_RENAMEAT,
+                                   .fd = AT_FDCWD,
+                                   .addr = (uintptr_t)a[1],
+                                   .addr2 = (uintptr_t)a[3],
+                                   .len = AT_FDCWD};
+        if (!strcmp(a[0], "renamed") ? rename(a[1], a[3]) : through_uring(&sqe))
+            return 1;
         snprintf(path, sizeof(path), "%s/%s", a[3], a[2]);
         return open(path, O_RDONLY) < 0 ? errno : 0;
     }
@@ -434,6 +440,16 @@ int main(int argc, char **argv)
     // sleep MS in one call that does not return.
     if (!strcmp(a[0], "pause"))
         return pause();
+    // back pause: a child goes to the root that descriptor 3 is, and both pause until their parents end.
+    if (!strcmp(a[0], "back")) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (!fork()) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (fchdir(3) || chroot("."))
+                return errno;
+        }
+        return pause();
+    }
     if (!strcmp(a[0], "hostname")) // needs CAP_SYS_ADMIN
         return sethostname("", 0) && syscall(SYS_sethostname, "x", (size_t)-1) < 0 ? errno : 0;
     if (!strcmp(a[0], "chroot"))

@@ -80,8 +80,16 @@ impl Runc {
 
     /// Makes a container of a bundle and runs it to its end.
     pub fn run(&self, bundle: &Path, id: &str) {
-        let mut run = self.command();
-        run.args(["run", "--bundle"]).arg(bundle).arg(id).stdin(Stdio::null());
+        self.to_its_end(self.command().args(["run", "--bundle"]).arg(bundle), id);
+    }
+
+    /// The same, called in the bundle's directory.
+    pub fn run_in(&self, bundle: &Path, id: &str) {
+        self.to_its_end(self.command().arg("run").current_dir(bundle), id);
+    }
+
+    fn to_its_end(&self, run: &mut Command, id: &str) {
+        run.arg(id).stdin(Stdio::null());
         let output = run.output().expect("runc");
         if !output.status.success() {
             self.delete(id);

@@ -215,11 +215,13 @@ fn below_a_directory_or_mount_that_was_moved_nothing_is_a_repeat() {
     std::fs::create_dir_all(dir.join("app.new/etc")).unwrap();
     std::fs::write(dir.join("app.new/etc/config"), "x").unwrap();
     run_unread(&mut w, &["renamed", &at("app.new"), "etc/config", &at("app")]);
+    // Through a ring as well.
+    run_unread(&mut w, &["uring-renamed", &at("app"), "etc/config", &at("app.old")]);
     let script = "cd \"$0\" && mkdir here there && mount -t tmpfs none here && echo x > here/file && cat here/file \
                   && mount --move here there && cat there/file; :";
     run_program_unread(&mut w, Path::new("/usr/bin/unshare"), &["-m", "sh", "-c", script, dir.to_str().unwrap()]);
     w.drain();
-    for name in ["app.new/etc/config", "app/etc/config", "here/file", "there/file"] {
+    for name in ["app.new/etc/config", "app/etc/config", "app.old/etc/config", "here/file", "there/file"] {
         let told =
             delivered(&w, |b| matches!(b, Body::Open { path, flags, .. } if text(path) == at(name) && flags & 3 == 0));
         assert_eq!(told, 1, "{name}: {:?}", lines(&w.seen));
@@ -318,10 +320,10 @@ fn classes_that_are_switched_off_are_silent() {
 }
 
 /// A cgroup that is removed again.
-struct Group(std::path::PathBuf);
+pub struct Group(pub std::path::PathBuf);
 
 impl Group {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].into_iter().map(Path::new);
         let root = root.into_iter().find(|p| p.join("cgroup.procs").exists()).unwrap();
         let path = root.join(format!("grove-{name}-{}", std::process::id()));

@@ -2,6 +2,7 @@
 
 mod calls;
 mod files;
+mod groups;
 mod loss;
 mod object;
 mod processes;

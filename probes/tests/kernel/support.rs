@@ -31,6 +31,8 @@ pub struct Watch {
     pub probes: Probes,
     pub seen: Vec<Seen>,
     pub groups: Vec<(u64, Option<Vec<u8>>)>,
+    /// Who made them: name, user, arguments and working directory.
+    pub makers: Vec<(u64, [String; 4])>,
     pub counts: Vec<Count>,
     pub malformed: u64,
 }
@@ -46,7 +48,7 @@ pub fn watch(options: &Options) -> Option<Watch> {
     let probes = Probes::attach(options).unwrap();
     let refused: Vec<_> = probes.hooks().iter().filter(|h| !h.attached()).collect();
     assert!(refused.is_empty(), "{refused:?}");
-    Some(Watch { probes, seen: Vec::new(), groups: Vec::new(), counts: Vec::new(), malformed: 0 })
+    Some(Watch { probes, seen: Vec::new(), groups: Vec::new(), makers: Vec::new(), counts: Vec::new(), malformed: 0 })
 }
 
 /// Options that deliver every event: for tests of what is told, not of what is left out.
@@ -56,7 +58,7 @@ pub fn everything() -> Options {
 
 impl Watch {
     pub fn drain(&mut self) {
-        let (seen, groups) = (&mut self.seen, &mut self.groups);
+        let (seen, groups, makers) = (&mut self.seen, &mut self.groups, &mut self.makers);
         let stats = self.probes.drain(&mut |r| match r.what {
             What::Event(e) => {
                 let event = e.map(<[u8]>::to_vec);
@@ -64,7 +66,11 @@ impl Watch {
                 let (cut, said, detached, status) = (f.path.cut, f.said, f.path.detached, f.status);
                 seen.push(Seen { cgroup: r.cgroup, event, cut, said, detached, status });
             }
-            What::CgroupNew { path, .. } => groups.push((r.cgroup, Some(path.to_vec()))),
+            What::CgroupNew { path, by } => {
+                groups.push((r.cgroup, Some(path.to_vec())));
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                makers.push((r.cgroup, [text(by.name), by.uid.to_string(), text(by.argv), text(by.cwd)]));
+            }
             What::CgroupGone => groups.push((r.cgroup, None)),
         });
         self.malformed += stats.malformed;

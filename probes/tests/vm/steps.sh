@@ -12,7 +12,7 @@ step() {
     *) return ;;
     esac
     echo "== $name, on $(uname -r)"
-    if timeout 600 "$@"; then
+    if timeout 1200 "$@"; then
         echo "passed: $name"
     else
         echo "FAILED: $name ($?), on $(uname -r)"
@@ -36,8 +36,12 @@ fi
 # Half of the instructions that a verifier goes through, and three quarters of the stack.
 step verifier "$work/verifier" "$work/grove.bpf.o" 400 500000
 step doctor sh "$0" "$1" "$2" doctor
-for test in inside:: command::what loss::with call_by_call:: runc:: doctor::every; do
-    step "live-${test%%:*}" "$live" --nocapture --test-threads 1 "$test"
+# A container of runc, and a command: each is learned as strace saw it. What is lost is counted.
+for test in inside:: command::what loss::with; do
+    step "${test%%:*}" "$live" --nocapture --test-threads 1 "$test"
 done
-step kernel "$kernel_tests" --nocapture --test-threads 1 --skip the_committed_object
+# Everything else that is tested of the kernel side, which takes an emulated processor a quarter of an hour.
+case ",$wanted," in
+*,kernel,*) step kernel "$kernel_tests" --nocapture --test-threads 1 --skip the_committed_object ;;
+esac
 [ -z "$failed" ] && echo "all steps passed"

@@ -148,8 +148,13 @@ fn lineage() {
         ("set-up", vec![exec(1, 0, "/usr/bin/runc"), fork(2, 1), exec(2, 1, "/a")], vec!["/a"]),
         (
             "set-up by the shim",
-            vec![exec(1, 0, "/x/containerd-shim-runc-v2"), exec(1, 0, "runc:[2:INIT]"), exec(1, 0, "/a")],
+            vec![exec(1, 0, "/usr/bin/containerd-shim-runc-v2"), exec(1, 0, "runc:[2:INIT]"), exec(1, 0, "/a")],
             vec!["/a"],
+        ),
+        (
+            "no set-up by a name alone",
+            vec![exec(1, 0, "/x/containerd-shim"), exec(1, 0, "/a")],
+            vec!["/x/containerd-shim", "/x/containerd-shim>/a"],
         ),
         ("no set-up", vec![exec(1, 0, "/bin/runcible"), exec(2, 1, "/a")], vec!["/bin/runcible", "/bin/runcible>/a"]),
     ] {

@@ -78,6 +78,93 @@ fn a_signal_during_a_conversion_ends_the_trace() {
     assert_eq!(lab.names(""), ["out.jsonl.zst", "profiles", "stats.json"]);
 }
 
+fn pipe(lab: &Lab, name: &str) {
+    assert!(Command::new("mkfifo").arg(lab.path(name)).status().unwrap().success());
+}
+
+/// Waits until all of the command's threads wait for something.
+fn wait_until_it_waits(child: &Child) {
+    let waits = || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+        let mut states = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+        states.all(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('S')))
+    };
+    let handles_signals = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&mask, 16).unwrap() & 2 != 0
+    };
+    while !(handles_signals() && waits()) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A pipe that nobody writes into cannot even be opened.
+#[test]
+fn a_pipe_that_nobody_writes_into_ends_at_the_first_signal() {
+    let lab = Lab::new();
+    lab.file("t", trace(&[START, EXEC]));
+    lab.run(&["replay", "t"]).expect(0);
+    pipe(&lab, "silent");
+    for args in [
+        &["replay", "t", "silent"] as &[_],
+        &["check", "--profile", "profiles/web.profile.json", "t", "silent"],
+        &["convert", "t", "silent"],
+        &["replay", "--from", "strace", "silent"],
+    ] {
+        let child = lab.spawn(args);
+        wait_until_it_waits(&child);
+        send("INT", &child);
+        wait(child).expect(0);
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_ends_at_the_first_signal() {
+    let lab = Lab::new();
+    lab.file("t", trace(&[START, EXEC]));
+    pipe(&lab, "silent");
+    for args in [&["convert", "--output", "silent", "t"] as &[_], &["replay", "--stats", "silent", "t"]] {
+        let child = lab.spawn(args);
+        wait_until_it_waits(&child);
+        send("TERM", &child);
+        wait(child).expect(1).said(&["cannot write silent: nobody reads it"]);
+    }
+}
+
+/// A pipe is opened once, and its writer is let in when it comes, however late.
+#[test]
+fn a_pipe_is_read_once_somebody_writes_into_it() {
+    let lab = Lab::new();
+    pipe(&lab, "late");
+    let child = lab.spawn(&["replay", "--stats", "stats.json", "late"]);
+    wait_until_it_waits(&child);
+    std::fs::write(lab.path("late"), trace(&[START, EXEC])).unwrap();
+    wait(child).expect(0);
+    assert_eq!(lab.stats().get("received"), 2);
+}
+
+/// What is written when the signal comes is whole, and how much it is is said.
+#[test]
+fn a_signal_while_profiles_are_written_ends_between_two_of_them() {
+    let lab = Lab::new();
+    let one =
+        |i| trace(&[START, EXEC]).replace("\"c\"", &format!("\"c{i}\"")).replace("\"web\"", &format!("\"web{i}\""));
+    lab.file("t", (0..8000).map(one).collect::<String>());
+    let child = lab.spawn(&["replay", "t"]);
+    while lab.names("profiles").len() < 10 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    send("INT", &child);
+    let ended = wait(child);
+    let names = lab.names("profiles");
+    ended.expect(1).said(&[&format!("interrupted: {} of 8000 profiles are written", names.len())]);
+    assert!(names.len() < 8000);
+    for name in names {
+        assert!(crate::support::json(&lab.text(&format!("profiles/{name}")))["stats"].is_object());
+    }
+}
+
 /// The reader of standard output leaves after one line; what was to be written to files is.
 #[test]
 fn a_reader_that_leaves_is_no_error() {

@@ -90,7 +90,7 @@ fn every_type_of_event_becomes_exactly_this() {
         .join(","),
     );
     let web = process(
-        r#""path":"/usr/sbin/web","argv0":null,"argv":null,"exec_chain":false,"uids":[33]"#,
+        r#""path":"/usr/sbin/web","argv0":null,"argv":null,"exec_chain":false,"interpreter":"/lib/ld","uids":[33]"#,
         "03",
         "19",
         &rest,

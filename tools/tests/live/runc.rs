@@ -1,5 +1,4 @@
-//! Containers of plain runc, many of them, and each of 50 ms. (Of one that is gone within a few, runc's own record is gone
-//! before it can be read, and there is nobody else to ask.)
+//! Containers of plain runc: many of them, and some that live for a few milliseconds.
 
 use std::fs;
 
@@ -47,7 +46,36 @@ fn two_hundred_containers_in_a_row_are_all_seen_and_named() {
     assert!(ledger["lifecycle"].as_u64().unwrap() >= 2 * CONTAINERS as u64, "{ledger}");
 }
 
-/// What is read long after a container has gone is still a container's: without a name, never the host's.
+/// Of a container that does next to nothing runc's own record may be gone before it is read. Its bundle is not, and the call
+/// of runc says where it is: by an option or by being made there.
+#[test]
+fn containers_of_a_few_milliseconds_are_named() {
+    if !containers::have(&Runc::NEEDS) {
+        return;
+    }
+    let _alone = alone();
+    let count = if std::env::var_os("GROVE_TEST_FULL").is_some() { 3000 } else { 120 };
+    let runc = Runc::with_usual_records();
+    let image = format!("localhost/short-{}", std::process::id());
+    let annotations = [("org.opencontainers.image.ref.name", &*format!("{image}:1"))];
+    let bundle = runc.bundle("short", &["true"], &annotations, |_| ());
+    let dir = tempfile::tempdir().unwrap();
+    let (trace, out) = (dir.path().join("t.jsonl"), dir.path().join("profiles"));
+    let running = Running::start(grove().args(["run", "--output"]).arg(&out).arg("--record").arg(&trace));
+    let ids: Vec<_> = (0..count).map(|n| format!("grove-short-{}-{n}", std::process::id())).collect();
+    for (n, id) in ids.iter().enumerate() {
+        if n % 2 == 0 { runc.run(&bundle, id) } else { runc.run_in(&bundle, id) }
+    }
+    let output = running.end();
+    ok(&output);
+    let named = learned::workloads(&fs::read_to_string(&trace).unwrap());
+    let right = Some((image, "1".to_owned()));
+    let nameless: Vec<_> = ids.iter().filter(|id| named.get(*id) != right.as_ref()).collect();
+    println!("{} of {count} containers without a name", nameless.len());
+    assert!(nameless.is_empty(), "{nameless:?}: {}", crate::text(&output.stderr));
+}
+
+/// What is read long after a container has gone is still the container's, never the host's, and it has its name.
 #[test]
 fn containers_that_are_gone_before_anybody_looks_are_containers() {
     const SHORT: usize = 12;
@@ -57,7 +85,9 @@ fn containers_that_are_gone_before_anybody_looks_are_containers() {
     let _alone = alone();
     let runc = Runc::with_usual_records();
     fs::write(runc.rootfs().join("etc/note"), "x").unwrap();
-    let bundle = runc.bundle("late", &["cat", "/etc/note"], &[], |_| ());
+    let image = format!("localhost/late-{}", std::process::id());
+    let annotations = [("org.opencontainers.image.ref.name", &*format!("{image}:1"))];
+    let bundle = runc.bundle("late", &["cat", "/etc/note"], &annotations, |_| ());
     let dir = tempfile::tempdir().unwrap();
     let (trace, out) = (dir.path().join("t.jsonl"), dir.path().join("profiles"));
     let mut run = grove();
@@ -73,6 +103,9 @@ fn containers_that_are_gone_before_anybody_looks_are_containers() {
         let cat = |line: &str| line.contains(&format!("{id:?}")) && line.contains(r#""argv":["cat","#);
         assert!(trace.lines().any(cat), "{id}: {trace}");
     }
+    let named = learned::workloads(&trace);
+    let right = Some((image, "1".to_owned()));
+    assert!(ids.iter().all(|id| named.get(id) == right.as_ref()), "{named:?}");
 }
 
 /// What a runtime does for an exec is not the image's doing, in a container that ran before anybody looked either.

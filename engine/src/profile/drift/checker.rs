@@ -10,20 +10,46 @@ use super::{Finding, Reason};
 use crate::event::{Body, EventRef, Exec, syscall_numbers};
 use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
+use crate::profile;
 use crate::tree::{
-    Behaviour, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Room, Rules, Runs, Tree, behaviour,
-    unknown_program,
+    Behaviour, Decided, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Room, Rules, Runs, Tree,
+    behaviour, unknown_program,
 };
 use std::sync::Arc;
 
-/// Findings kept for one container; beyond them only their number is.
+/// Findings kept for one container; beyond them only their number is. So many that tell of programs, and as many that
+/// tell of what programs did: the one sort takes no room from the other.
 const FINDINGS_MAX: usize = 65_536;
 
-/// Behaviours kept beside them that may turn out to be findings when the workload is told.
+/// Behaviours kept beside them, of each sort, that may turn out to be findings when the workload is told.
 const CANDIDATES_MAX: usize = 16_384;
 
-/// Bytes of text in both together.
+/// Bytes of text in both together, of each sort.
 const TEXT_BYTES_MAX: usize = 32 << 20;
+
+/// How much is noted of one sort.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    findings: usize,
+    candidates: usize,
+    text_bytes: usize,
+}
+
+impl Share {
+    /// Takes in one more, if it fits.
+    fn takes(&mut self, is_finding: bool, text_bytes: usize) -> bool {
+        let (count, max) = match is_finding {
+            true => (&mut self.findings, FINDINGS_MAX),
+            false => (&mut self.candidates, CANDIDATES_MAX),
+        };
+        let fits = *count < max && self.text_bytes + text_bytes <= TEXT_BYTES_MAX;
+        if fits {
+            *count += 1;
+            self.text_bytes += text_bytes;
+        }
+        fits
+    }
+}
 
 /// A behaviour that was noted.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +77,9 @@ pub struct Checker {
     lineage: Lineage<Ran>,
     programs: Programs,
     noted: Map<(Ran, What), Noted>,
-    /// Noted ones that are findings.
-    found: usize,
-    text_bytes: usize,
+    /// What is noted of programs that were run, and of what they did.
+    programs_noted: Share,
+    doings_noted: Share,
     suppressed: u64,
     /// Behaviours that could not be noted and were no findings so far.
     unjudged: u64,
@@ -75,8 +101,8 @@ impl Checker {
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
             noted: Map::default(),
-            found: 0,
-            text_bytes: 0,
+            programs_noted: Share::default(),
+            doings_noted: Share::default(),
             suppressed: 0,
             unjudged: 0,
             container: String::from_utf8_lossy(container).into_owned(),
@@ -112,8 +138,8 @@ impl Checker {
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
             noted: Map::default(),
-            found: 0,
-            text_bytes: 0,
+            programs_noted: Share::default(),
+            doings_noted: Share::default(),
             suppressed: self.suppressed + self.unjudged,
             unjudged: 0,
             container: self.container,
@@ -155,6 +181,7 @@ impl Checker {
 
     /// What was found, in order.
     pub fn findings(&self) -> Vec<Finding> {
+        let mut lineages = Map::default();
         let findings = self.noted.iter().filter(|_| self.compares).filter_map(|((ran, what), noted)| {
             let (kind, subject, detail) = what.told();
             let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
@@ -166,7 +193,7 @@ impl Checker {
                 kind,
                 reason: noted.reason?,
                 pid: noted.pid,
-                lineage: self.lineage_of(by),
+                lineage: by.map(|by| self.lineage_of(by, &mut lineages)).unwrap_or_default(),
                 subject,
                 detail,
                 count: noted.count,
@@ -177,8 +204,8 @@ impl Checker {
         findings
     }
 
-    /// Distinct findings that were not kept, because a container has 65,536 at most or there was no memory for more;
-    /// each time they were made.
+    /// Distinct findings that were not kept, because a container has 65,536 of each sort at most, or there was no memory
+    /// for more; each time they were made.
     pub fn suppressed(&self) -> u64 {
         if self.compares { self.suppressed } else { 0 }
     }
@@ -191,7 +218,8 @@ impl Checker {
     /// Bytes of heap owned, about.
     pub fn heap_bytes(&self) -> usize {
         let noted = self.noted.capacity() * size_of::<((Ran, What), Noted)>();
-        self.lineage.heap_bytes() + self.programs.heap_bytes() + noted + self.text_bytes
+        let texts = self.programs_noted.text_bytes + self.doings_noted.text_bytes;
+        self.lineage.heap_bytes() + self.programs.heap_bytes() + noted + texts
     }
 
     /// The container is gone, and its processes with it.
@@ -285,7 +313,7 @@ impl Checker {
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
-        let (place, program) = match self.lineage.place(event, exec, self.baseline.rules()) {
+        let Decided { place, program, interpreter } = match self.lineage.place(event, exec, self.baseline.rules()) {
             Ok(found) => found,
             Err(fate) => {
                 if fate == Fate::Ignored(Ignored::RelativePath) {
@@ -327,6 +355,11 @@ impl Checker {
                 self.tell(event, ran, what);
             }
         }
+        if let Some(interpreter) = interpreter {
+            let what = What::Interpreter(interpreter.into());
+            drift |= self.judge(ran, &what).is_some();
+            self.tell(event, ran, what);
+        }
         if drift { Fate::New } else { Fate::Known }
     }
 
@@ -336,6 +369,7 @@ impl Checker {
         match what {
             What::Exec { reason, .. } => self.judge_exec(ran, *reason),
             What::Uid(uid) => node.filter(|node| !self.runs_as(*node, *uid)).map(|_| Reason::NewBehaviour),
+            What::Interpreter(path) => node.filter(|node| !self.is_run_by(*node, path)).map(|_| Reason::NewBehaviour),
             what => match node {
                 None => Some(Reason::NewProcess),
                 Some(node) => {
@@ -361,6 +395,11 @@ impl Checker {
         let mut uids =
             self.baseline.children(node).map(|id| self.baseline.node(id)).filter(|n| n.kind() == Kind::Uid).peekable();
         uids.peek().is_none() || uids.any(|n| n.name == uid)
+    }
+
+    /// Whether a script of the profile was run by an interpreter. Where none was learned, any is as good.
+    fn is_run_by(&self, node: NodeId, interpreter: &str) -> bool {
+        self.baseline.interpreters(node).next().is_none() || self.baseline.has_interpreter(node, interpreter)
     }
 
     fn below(&mut self, parent: Option<Ran>, program: &Program) -> Ran {
@@ -396,15 +435,22 @@ impl Checker {
         }
     }
 
-    fn lineage_of(&self, ran: Option<Ran>) -> Vec<String> {
+    /// The programs that led to one, itself included; those that are `known` already are shared.
+    fn lineage_of(&self, ran: Ran, known: &mut Map<Ran, profile::Lineage>) -> profile::Lineage {
         let text = |ran: Ran| match (self.node(ran), ran) {
             (Some(node), _) => self.baseline.leaf_text(node),
             (None, Ran::Novel(number)) => self.programs.get(number).map(|n| n.program.path.clone()).unwrap_or_default(),
             (None, Ran::Known(_)) => String::new(),
         };
-        let mut paths: Vec<String> = std::iter::successors(ran, |ran| self.parent(*ran)).map(text).collect();
-        paths.reverse();
-        paths
+        let above = std::iter::successors(Some(ran), |ran| self.parent(*ran));
+        let news: Vec<Ran> = above.take_while(|ran| !known.contains_key(ran)).collect();
+        let outer = news.last().map_or(Some(ran), |last| self.parent(*last));
+        let mut lineage = outer.and_then(|outer| known.get(&outer)).cloned().unwrap_or_default();
+        for ran in news.into_iter().rev() {
+            lineage = lineage.with(text(ran));
+            known.insert(ran, lineage.clone());
+        }
+        lineage
     }
 
     /// Notes what a program did, if it is a finding or may become one.
@@ -425,18 +471,16 @@ impl Checker {
             return;
         }
         let is_finding = new.reason.is_some();
-        let bytes = key.1.text_bytes();
-        let few = if is_finding { self.found < FINDINGS_MAX } else { self.noted.len() - self.found < CANDIDATES_MAX };
-        let is_exec = matches!(key.1, What::Exec { .. });
-        let room = if is_exec { self.room.is_left_for_programs() } else { self.room.is_left() };
-        if !few || !room || self.text_bytes + bytes > TEXT_BYTES_MAX {
+        let (share, room) = match key.1.is_of_program() {
+            true => (&mut self.programs_noted, self.room.is_left_for_programs()),
+            false => (&mut self.doings_noted, self.room.is_left()),
+        };
+        if room && share.takes(is_finding, key.1.text_bytes()) {
+            let nth = self.noted.len() as u32;
+            self.noted.insert(key, Noted { nth, ..new });
+        } else {
             *if is_finding { &mut self.suppressed } else { &mut self.unjudged } += new.count;
-            return;
         }
-        self.text_bytes += bytes;
-        self.found += usize::from(is_finding);
-        let nth = self.noted.len() as u32;
-        self.noted.insert(key, Noted { nth, ..new });
     }
 }
 

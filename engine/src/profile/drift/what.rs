@@ -15,6 +15,8 @@ pub(super) enum What {
     },
     /// It was run under this user id.
     Uid(u32),
+    /// It is a script and was run by this.
+    Interpreter(Box<str>),
     File {
         path: Box<str>,
         access: Flags,
@@ -53,7 +55,7 @@ impl What {
     pub fn behaviour<R>(&self, look: impl FnOnce(&Behaviour<'_>) -> R) -> Option<R> {
         let nr;
         let behaviour = match self {
-            Self::Exec { .. } | Self::Uid(_) => return None,
+            Self::Exec { .. } | Self::Uid(_) | Self::Interpreter(_) => return None,
             Self::File { path, access } => Behaviour::File { path, access: *access },
             Self::Dns { name, qtype } => Behaviour::Dns { name: name.to_string(), qtype: *qtype },
             Self::Internet { key, address } => Behaviour::Internet { key: *key, address: *address },
@@ -77,6 +79,7 @@ impl What {
                 ("exec", program.path.clone())
             }
             Self::Uid(uid) => ("uid", uid.to_string()),
+            Self::Interpreter(path) => ("interpreter", path.to_string()),
             Self::File { path, access } => {
                 detail.access = Some(access_name(*access));
                 ("open", path.to_string())
@@ -104,11 +107,16 @@ impl What {
         (kind, subject, detail)
     }
 
+    /// Whether it is of a program that was run, and not of what one did.
+    pub fn is_of_program(&self) -> bool {
+        matches!(self, Self::Exec { .. } | Self::Interpreter(_))
+    }
+
     /// Bytes of text owned.
     pub fn text_bytes(&self) -> usize {
         match self {
             Self::Exec { program, .. } => program.path.len() + program.key.len(),
-            Self::File { path, .. } | Self::Unix { path, .. } => path.len(),
+            Self::File { path, .. } | Self::Unix { path, .. } | Self::Interpreter(path) => path.len(),
             Self::Dns { name, .. } => name.len(),
             Self::Uid(_) | Self::Internet { .. } | Self::Syscall(_) | Self::Capability(_) => 0,
         }

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::io::Cursor;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -214,4 +214,41 @@ fn an_event_without_words_is_refused_and_the_trace_stays_whole() {
         writer.event(borrow(&open(b"/a"))).unwrap();
     }
     assert_eq!(read_all(writer.finish().unwrap()).0.len(), 2);
+}
+
+/// As a recorder leaves it that is killed, or whose disk is full, while it writes a block.
+#[test]
+fn a_trace_cut_anywhere_reads_up_to_its_last_whole_block() {
+    for compression in [Compression::Plain, Compression::Gzip, Compression::Zstd] {
+        let mut writer = Writer::new(Vec::new(), compression, Header::default()).unwrap();
+        // How long the trace is with so many lines.
+        let mut blocks = Vec::new();
+        for block in 0..6 {
+            (0..3 * block).for_each(|i| writer.event(borrow(&open(format!("/{block}/{i}").as_bytes()))).unwrap());
+            writer.flush().unwrap();
+            assert!(!writer.is_behind());
+            blocks.push((writer.output().len(), 1 + (0..=block).map(|b| 3 * b).sum::<usize>()));
+        }
+        let trace = writer.finish().unwrap();
+        for cut in 0..=trace.len() {
+            let mut records = Records::new(Box::new(Cursor::new(trace[..cut].to_vec())), Framing::Lines, RECORD_MAX);
+            let mut lines = 0;
+            let ended = loop {
+                match records.next() {
+                    Ok(Some(_)) => lines += 1,
+                    Ok(None) => break true,
+                    Err(error) => {
+                        let told = error.to_string();
+                        assert!(told.contains(&format!("cut off after line {lines}, at byte {cut}")), "{told}");
+                        break false;
+                    }
+                }
+            };
+            let whole = blocks.iter().rev().find(|(len, _)| *len <= cut).map_or(0, |(_, lines)| *lines);
+            assert!(lines >= whole, "{compression:?} cut at {cut}: {lines} lines, {whole} in whole blocks");
+            // Where a block ends the trace might have ended. Up to three bytes of another are no sign of compression.
+            let at_end = cut == 0 || blocks.iter().any(|(len, _)| *len == cut);
+            assert!(compression == Compression::Plain || ended == at_end || cut < 4, "{compression:?} cut at {cut}");
+        }
+    }
 }

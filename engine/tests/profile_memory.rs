@@ -1,0 +1,179 @@
+//! What reading a profile takes, counted by the allocator, against what was reckoned from its text: of every list that
+//! a file can fill, with as many of the smallest entries as it takes to see.
+//!
+//! A test binary of its own, with one test: whatever else allocates would be counted too.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::alloc::System;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use grove::intern::Interner;
+use grove::profile::{DecodeError, Profile, decode_within};
+use grove::tree::Rules;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Bytes allocated and not given back.
+fn held() -> i64 {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
+}
+
+const SEEN: &str = r#""seen":{"1":["1970-01-01T00:00:00Z","1970-01-01T00:00:00Z"]}"#;
+const LEDGER: &str = r#"{"received":0,"applied_new":0,"applied_known":0,"lifecycle":0,"ignored":{},"rejected":{},"dropped":{},"held":0}"#;
+
+/// A process with `what` in one of its fields.
+fn process(path: &str, field: &str, what: &str) -> String {
+    let lists = ["uids", "files", "dns", "sockets", "syscalls", "capabilities", "children"];
+    let lists: String =
+        lists.iter().map(|name| format!(r#","{name}":[{}]"#, if *name == field { what } else { "" })).collect();
+    let other = if lists.contains(&format!("\"{field}\":[")) || field.is_empty() {
+        String::new()
+    } else {
+        format!(r#","{field}":[{what}]"#)
+    };
+    format!(r#"{{"path":"{path}","exec_chain":false,{SEEN}{lists}{other}}}"#)
+}
+
+fn list(n: usize, entry: impl Fn(usize) -> String) -> String {
+    (0..n).map(entry).collect::<Vec<_>>().join(",")
+}
+
+fn profile(tags: &str, ledgers: &str, processes: &str) -> String {
+    format!(
+        r#"{{"format":"grove-profile","version":1,"image":"i","tags":{{{tags}}},"ledgers":{{{ledgers}}},"processes":[{processes}]}}"#
+    )
+}
+
+fn with(field: &str, what: &str) -> String {
+    profile("", "", &process("/p", field, what))
+}
+
+fn shapes() -> Vec<(&'static str, String)> {
+    let n = 20_000;
+    let deep = |inside: &str| (0..1000).fold(inside.to_owned(), |inside, _| process("/p", "children", &inside));
+    vec![
+        ("processes", profile("", "", &list(n, |i| process(&format!("/{i:x}"), "", "")))),
+        ("processes of one path", profile("", "", &list(n, |_| process("", "", "")))),
+        ("children at the bottom", profile("", "", &deep(&list(n, |i| process(&format!("/{i:x}"), "", ""))))),
+        ("files", with("files", &list(n, |i| format!(r#"{{"path":"/{i:x}","access":"r","pattern":false,{SEEN}}}"#)))),
+        (
+            "components",
+            with("files", &format!(r#"{{"path":"{}","access":"r","pattern":false,{SEEN}}}"#, "/a".repeat(400_000))),
+        ),
+        ("names", with("dns", &list(n, |i| format!(r#"{{"name":"{i:x}","qtypes":[],{SEEN}}}"#)))),
+        ("labels", with("dns", &format!(r#"{{"name":"{}a","qtypes":[],{SEEN}}}"#, "a.".repeat(400_000)))),
+        (
+            "sockets",
+            with(
+                "sockets",
+                &list(n, |i| {
+                    format!(
+                        r#"{{"op":"connect","family":"inet","proto":null,"addr":"10.{}.{}.{}","port":{},{SEEN}}}"#,
+                        i % 200,
+                        i / 200 % 200,
+                        i % 7,
+                        i % 60_000
+                    )
+                }),
+            ),
+        ),
+        ("calls", with("syscalls", &list(n, |i| format!(r#"{{"name":"","nr":{i},{SEEN}}}"#)))),
+        ("capabilities", with("capabilities", &list(n, |_| format!(r#"{{"name":"CAP_CHOWN","used":true,{SEEN}}}"#)))),
+        ("users", with("uids", &list(n * 20, |i| format!("{}", i % 10)))),
+        ("different users", with("uids", &list(n * 5, |i| format!("{i}")))),
+        ("exemplars", with("exemplars", &list(n * 20, |_| "\"\"".to_owned()))),
+        ("learned", with("learned", &list(n * 20, |_| "0".to_owned()))),
+        ("arguments", with("argv", &list(n * 20, |_| "\"\"".to_owned()))),
+        (
+            "tags of one file",
+            profile(
+                "",
+                "",
+                &process(
+                    "/p",
+                    "files",
+                    &format!(
+                        r#"{{"path":"/a","access":"r","pattern":false,"seen":{{{}}}}}"#,
+                        list(n, |i| format!(r#""{i:x}":["1970-01-01T00:00:00Z","1970-01-01T00:00:00Z"]"#))
+                    ),
+                ),
+            ),
+        ),
+        (
+            "tags",
+            profile(
+                &list(n, |i| {
+                    format!(
+                        r#""{i:x}":{{"first_seen":"1970-01-01T00:00:00Z","last_seen":"1970-01-01T00:00:00Z","state":{{}}}}"#
+                    )
+                }),
+                "",
+                "",
+            ),
+        ),
+        (
+            "states",
+            profile(
+                &format!(
+                    r#""1":{{"first_seen":"1970-01-01T00:00:00Z","last_seen":"1970-01-01T00:00:00Z","state":{{{}}}}}"#,
+                    list(n, |i| format!(r#""{i:x}":"stable""#))
+                ),
+                "",
+                "",
+            ),
+        ),
+        ("ledgers", profile("", &list(n, |i| format!(r#""{i:x}":{LEDGER}"#)), "")),
+        (
+            "counters",
+            profile(
+                "",
+                &format!(
+                    r#""r":{}"#,
+                    LEDGER.replace(
+                        r#""dropped":{}"#,
+                        &format!(r#""dropped":{{{}}}"#, list(n * 5, |i| format!(r#""{i:x}":1"#)))
+                    )
+                ),
+                "",
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn no_profile_takes_more_than_is_reckoned_from_its_text() {
+    // Whatever is made once for all.
+    let rules = Arc::new(Rules::default());
+    let interner = Interner::new();
+    let _ = Profile::from_doc(&decode_within(with("", "").as_bytes(), 1 << 20).unwrap(), rules.clone(), &interner);
+    let (peak, over) = (AtomicI64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        // What is given back before anybody looks counts as well, as far as it can be caught.
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                peak.fetch_max(held(), Ordering::Relaxed);
+                std::hint::spin_loop();
+            }
+        });
+        for (what, text) in shapes() {
+            let needed = match decode_within(text.as_bytes(), 0) {
+                Err(DecodeError::TooLarge { needed, limit: 0 }) => needed,
+                other => panic!("{what}: {other:?}"),
+            };
+            let before = held() - text.len() as i64;
+            peak.store(0, Ordering::Relaxed);
+            let doc = decode_within(text.as_bytes(), needed as usize).unwrap_or_else(|e| panic!("{what}: {e}"));
+            let taken = Profile::from_doc(&doc, rules.clone(), &interner);
+            peak.fetch_max(held(), Ordering::Relaxed);
+            let took = peak.load(Ordering::Relaxed) - before;
+            drop((doc, taken));
+            println!("{what}: {} of text, {took} taken, {needed} reckoned", text.len());
+            assert!(took <= needed as i64, "{what}: {} of text took {took}, and {needed} was reckoned", text.len());
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
