@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-
 use crate::support::{EXEC, Ended, Lab, START, open, trace};
 
 fn send(signal: &str, child: &Child) {
