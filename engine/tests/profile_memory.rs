@@ -53,7 +53,7 @@ fn with(field: &str, what: &str) -> String {
 }
 
 fn shapes() -> Vec<(&'static str, String)> {
-    let n = 20_000;
+    let n = 4_000;
     let deep = |inside: &str| (0..1000).fold(inside.to_owned(), |inside, _| process("/p", "children", &inside));
     vec![
         ("processes", profile("", "", &list(n, |i| process(&format!("/{i:x}"), "", "")))),
@@ -62,10 +62,10 @@ fn shapes() -> Vec<(&'static str, String)> {
         ("files", with("files", &list(n, |i| format!(r#"{{"path":"/{i:x}","access":"r","pattern":false,{SEEN}}}"#)))),
         (
             "components",
-            with("files", &format!(r#"{{"path":"{}","access":"r","pattern":false,{SEEN}}}"#, "/a".repeat(400_000))),
+            with("files", &format!(r#"{{"path":"{}","access":"r","pattern":false,{SEEN}}}"#, "/a".repeat(100_000))),
         ),
         ("names", with("dns", &list(n, |i| format!(r#"{{"name":"{i:x}","qtypes":[],{SEEN}}}"#)))),
-        ("labels", with("dns", &format!(r#"{{"name":"{}a","qtypes":[],{SEEN}}}"#, "a.".repeat(400_000)))),
+        ("labels", with("dns", &format!(r#"{{"name":"{}a","qtypes":[],{SEEN}}}"#, "a.".repeat(100_000)))),
         (
             "sockets",
             with(
@@ -101,7 +101,7 @@ fn shapes() -> Vec<(&'static str, String)> {
                 "files",
                 &format!(
                     r#"{{"path":"{}/*/*","access":"r","pattern":true,"exemplars":[{}],{SEEN}}}"#,
-                    "/a".repeat(200_000),
+                    "/a".repeat(50_000),
                     list(64, |i| format!("\"a{i}\"")),
                 ),
             ),
@@ -176,7 +176,7 @@ fn no_profile_takes_more_than_is_reckoned_from_its_text() {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 peak.fetch_max(held(), Ordering::Relaxed);
-                std::hint::spin_loop();
+                std::thread::yield_now();
             }
         });
         for (what, text) in shapes() {
