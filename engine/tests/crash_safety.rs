@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::Instant;
 
 use grove::profile::{FileDoc, ProcessDoc, ProfileDoc, Seen, Time, read, write};
 
@@ -78,13 +78,17 @@ fn killed_at_any_instant_the_file_is_whole() {
         let target = dir.path().join(name);
         let (small, large) = (small(), large());
         write(&target, &small).unwrap();
+        // Spread over three rewrites, however long this machine takes for one.
+        let begin = Instant::now();
+        write(&target, &large).unwrap();
+        write(&target, &small).unwrap();
+        let spread = 3 * begin.elapsed();
         let mut large_seen = 0;
         for round in 0..KILLS {
             let mut writer = child(&[], "child_rewrites_for_ever", &target).stdout(Stdio::piped()).spawn().unwrap();
             let mut said = BufReader::new(writer.stdout.take().unwrap()).lines();
             assert!(said.any(|line| line.unwrap().contains(READY)));
-            // Spread over several rewrites.
-            std::thread::sleep(Duration::from_micros(u64::from(round * 1_777 % 100_000)));
+            std::thread::sleep(spread * (round * 177 % 1000) / 1000);
             writer.kill().unwrap();
             writer.wait().unwrap();
             let found = read(&target).unwrap();

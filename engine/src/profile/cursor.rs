@@ -38,6 +38,8 @@ mod weight {
     /// A process, a file, a ledger; or when tags did something.
     pub(super) const OBJECT: u64 = 440;
     pub(super) const ARRAY: u64 = 48;
+    /// Times in a list: those of a tag, which the process remembers too.
+    pub(super) const TAG: u64 = 160;
     /// A text that is a value.
     pub(super) const TEXT: u64 = 64;
     /// A component of a path or label of a name: a node of the tree.
@@ -185,7 +187,8 @@ impl<'a> Cursor<'a> {
                         }
                         b'[' => {
                             depth += 1;
-                            self.weight += weight::ARRAY;
+                            let begins_with_text = self.bytes.get(self.pos) == Some(&b'"');
+                            self.weight += weight::ARRAY + if begins_with_text { weight::TAG } else { 0 };
                         }
                         b'}' | b']' => depth -= 1,
                         b',' if self.pos > 1 && self.bytes.get(self.pos - 2).is_some_and(u8::is_ascii_digit) => {

@@ -125,36 +125,3 @@ fn a_recording_says_where_every_event_went() {
     ok(&replay.output().unwrap());
     assert_eq!(ledger("replayed.json")["received"], recorded["received"]);
 }
-
-/// A disk that is full, as a limit on the size of files: one line, and what was written can be read.
-#[test]
-fn a_full_disk_ends_a_recording_and_leaves_whole_blocks() {
-    if !containers::have(&[]) {
-        return;
-    }
-    let _alone = alone();
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("busy")).unwrap();
-    let at = |name: &str| dir.path().join(name);
-    for name in ["t.jsonl", "t.jsonl.zst"] {
-        fs::write(at(name), "what was there").unwrap();
-        let mut limited = Command::new("bash");
-        let script = "ulimit -f 256; exec \"$@\"";
-        limited.args(["-c", script, "-", env!("CARGO_BIN_EXE_grove"), "record", "--output"]).arg(at(name));
-        limited.arg("--stats").arg(at("stats.json")).args(["--", "bash", "-c", BUSY]).arg(at("busy"));
-        let output = crate::scrubbed(limited).output().unwrap();
-        let told = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        let line = told.lines().last().unwrap_or_default();
-        assert!(line.contains(&format!("cannot write {}: File too large", at(name).display())), "{told}");
-        let ledger: serde_json::Value = serde_json::from_slice(&fs::read(at("stats.json")).unwrap()).unwrap();
-        let lost = ledger["dropped"]["not_written"].as_u64().unwrap();
-        assert!(lost > 0, "{ledger}");
-
-        let mut replay = grove();
-        replay.arg("replay").arg("--strict").arg("--output").arg(at("p")).arg("--stats").arg(at("again.json"));
-        ok(&replay.arg(at(name)).output().unwrap());
-        let again: serde_json::Value = serde_json::from_slice(&fs::read(at("again.json")).unwrap()).unwrap();
-        assert!(again["received"].as_u64().unwrap() >= ledger["recorded"].as_u64().unwrap(), "{again} of {ledger}");
-    }
-}
