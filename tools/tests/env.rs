@@ -27,17 +27,18 @@ GROVE_QUEUE_BATCHES 64 default 64 2 to 65536 batches Batches that one worker's q
 GROVE_BATCH_EVENTS 256 default 256 1 to 65536 events Events handed to a worker at a time
 GROVE_HOLD_EVENTS 16384 default 16384 0 to 1048576 events Events held for one container whose image is not known yet; 0 holds none
 GROVE_HOLD_BYTES 8Mi default 8Mi 0 to 1Gi bytes Memory for the events held for one container
-GROVE_HOLD_TOTAL_BYTES 64Mi default 64Mi 0 to 64Gi bytes Memory for what one worker holds in all; beyond it the longest wait is given up
+GROVE_HOLD_TOTAL_BYTES 64Mi default 64Mi 0 to 64Gi bytes Memory for all held events, at most 1/4 of GROVE_MEMORY_MAX; beyond it the longest wait is given up
 GROVE_HOLD_TIME 30s default 30s 0s to 1h How long they are held, by the events' own clock
 GROVE_PATH_FANOUT 16 default 16 1 to 65536 names Names of one shape in one directory beyond which they become a pattern
 GROVE_PEER_FANOUT 16 default 16 1 to 65536 addresses Addresses for one port beyond which they become networks
 GROVE_PATH_PROTECT /srv environment - absolute paths Paths whose names never become patterns, beside the built-in ones
 GROVE_DIFFERENTIATE_ARGS false default false true or false Whether a program run with other arguments is another process node
+GROVE_MEMORY_MAX {memory} default {memory} 1Mi to 64Ti bytes Memory for all that is known and held; near it only programs are new, and what is lost is counted
 GROVE_TREE_BYTES 64Ki environment {tree} 64Ki to 64Gi bytes Memory for one container's activity tree; beyond it new behaviour is dropped and counted
 GROVE_LINEAGE_DEPTH 256 default 256 2 to 1024 nodes Longest lineage in an activity tree, from its root down
-GROVE_PROCESSES_MAX 65536 default 65536 16 to 4194304 processes Running processes tracked in one container
+GROVE_PROCESSES_MAX {processes} default {processes} 16 to 4194304 processes Running processes tracked in one container
 GROVE_TAGS_MAX 1048576 default 1048576 1 to 16777216 tags Image tags known to the process at once; containers of further ones are not learned
-GROVE_RECORD_BYTES 4Mi default 4Mi 1Ki to 1Gi bytes Longest record of a trace; longer ones are rejected
+GROVE_RECORD_BYTES {record} default {record} 1Ki to 1Gi bytes Longest record of a trace; longer ones are rejected
 GROVE_PROFILE_READ_BYTES {read} default {read} 1Mi to 1Ti bytes Memory that reading one profile may take; a larger one is refused
 GROVE_HOST true environment false true or false Whether the host itself is profiled, as the container with the empty name
 GROVE_RING_BYTES 8Mi default 8Mi 64Ki to 1Gi bytes Memory of the kernel's ring of events; rounded up to a power of two
@@ -68,6 +69,9 @@ GROVE_LOG_FORMAT text default text text, json How log lines are written
         "/run/containerd/containerd.sock:/run/k3s/containerd/containerd.sock:/var/snap/microk8s/common/run/containerd.sock",
     )
     .replace("{tree}", &default_here("GROVE_TREE_BYTES"))
+    .replace("{memory}", &default_here("GROVE_MEMORY_MAX"))
+    .replace("{processes}", &default_here("GROVE_PROCESSES_MAX"))
+    .replace("{record}", &default_here("GROVE_RECORD_BYTES"))
     .replace("{read}", &default_here("GROVE_PROFILE_READ_BYTES"));
     assert_eq!(words(&ended.stdout), expected);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));

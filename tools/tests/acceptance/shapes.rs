@@ -108,8 +108,8 @@ fn every_type_of_event_becomes_exactly_this() {
         counters.replace("UNKNOWN", "0"),
         web,
     );
-    assert_eq!(lab.names("profiles"), ["docker.io_lib_5_web.profile.json"]);
-    assert_eq!(lab.profile_text("docker.io_lib_5_web").trim_end(), expected);
+    assert_eq!(lab.names("profiles"), ["docker.io_lib_5_web~1e596d79.profile.json"]);
+    assert_eq!(lab.profile_text("docker.io_lib_5_web~1e596d79").trim_end(), expected);
 }
 
 #[test]
