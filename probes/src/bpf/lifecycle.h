@@ -56,6 +56,7 @@ struct threads {
     __u64 head;
     __u64 regs; // where a thread's registers are on its stack
     bool exits;
+    bool exits_group;
 };
 
 static long look_at_thread(__u32 i, struct threads *t)
@@ -63,22 +64,27 @@ static long look_at_thread(__u32 i, struct threads *t)
     struct task_struct *task = (struct task_struct *)(t->node - bpf_core_field_offset(struct task_struct, thread_node));
     __u64 stack = 0, nr = 0;
     __u32 status = 0;
-    if (t->node == t->head || t->exits)
+    if (t->node == t->head)
         return 1;
     bpf_probe_read_kernel(&stack, 8, &task->stack);
     bpf_probe_read_kernel(&nr, 8, &((struct pt_regs *)(stack + t->regs))->orig_ax);
     bpf_probe_read_kernel(&status, 4, &task->thread_info.status);
-    t->exits = nr == NR_EXIT && !(status & TASK_COMPAT);
+    if (!(status & TASK_COMPAT)) {
+        t->exits |= nr == NR_EXIT;
+        t->exits_group |= nr == NR_EXIT_GROUP;
+    }
     if (bpf_probe_read_kernel(&t->node, 8, (void *)t->node))
         return 1;
     return 0;
 }
 
-// Whether a thread is on its way out, by its own call, and has not come by here: who waited for it may be quicker to end
-// the process than it is to end.
-static __noinline bool thread_exits(struct task_struct *task, struct pt_regs *regs)
+// Notes the calls by which other threads are on their way out and have not come by here: who waited for one may be
+// quicker to end the process than that is to end, and the other way round.
+static __noinline int note_exits(struct task_struct *task, struct process *p, struct pt_regs *regs)
 {
     struct threads t = {};
+    if (!p)
+        return 0;
     struct signal_struct *signal = task->signal;
     __u64 at = 0, stack = (__u64)task->stack;
     // Pointers as numbers.
@@ -87,9 +93,13 @@ static __noinline bool thread_exits(struct task_struct *task, struct pt_regs *re
     t.regs = at - stack;
     t.head += bpf_core_field_offset(struct signal_struct, thread_head);
     if (bpf_probe_read_kernel(&t.node, 8, (void *)t.head))
-        return false;
+        return 0;
     bpf_loop(THREADS_MAX, look_at_thread, &t, 0);
-    return t.exits;
+    if (t.exits)
+        note_call(p, NR_EXIT);
+    if (t.exits_group)
+        note_call(p, NR_EXIT_GROUP);
+    return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -120,8 +130,8 @@ int BPF_PROG(grove_exit, struct task_struct *task)
     if (wanted(CLASS_SYSCALLS)) {
         if (called)
             note_call(p, nr);
-        if (last && task->signal->nr_threads > 1 && thread_exits(task, regs))
-            note_call(p, NR_EXIT);
+        if (last && task->signal->nr_threads > 1)
+            note_exits(task, p, regs);
         if (goes)
             flush_calls(p, leader, cgroup);
     }

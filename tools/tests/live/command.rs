@@ -122,7 +122,9 @@ fn what_a_recorded_command_calls_is_what_strace_saw() {
     let named = |name: &String| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     let seen: BTreeSet<String> = log.lines().filter_map(name).filter(named).collect();
     assert!(["execve", "exit", "exit_group", "connect"].iter().all(|call| seen.contains(*call)), "{seen:?}");
-    assert_eq!(told, seen);
+    // Whether one thread has to wait for another is chance, and these were two runs.
+    let but_waiting = |calls: BTreeSet<String>| calls.into_iter().filter(|call| call != "futex").collect::<Vec<_>>();
+    assert_eq!(but_waiting(told), but_waiting(seen));
 }
 
 #[test]

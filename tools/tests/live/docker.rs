@@ -49,8 +49,8 @@ fn every_way_to_name_an_image_leads_to_its_profile() {
     let mut named = learned::workloads(&fs::read_to_string(&trace).unwrap());
     named.retain(|container, _| expected.contains_key(container));
     assert_eq!(named, expected);
-    let names = ["localhost/bb", &registry.image(), &tagless].map(|name| name.replace(['/', ':'], "_"));
-    let learned = |name: &str| profile(&out.join(format!("{name}.profile.json")));
+    let names = ["localhost/bb", &registry.image(), &tagless].map(grove::profile::file_name);
+    let learned = |name: &str| profile(&out.join(name));
     let tags = |profile: &serde_json::Value| profile["tags"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let [tagged, digested, nameless] = names.map(|name| learned(&name));
     let busybox = |names: &[&str]| names.iter().map(|name| format!("/bin/busybox ({name})")).collect();
