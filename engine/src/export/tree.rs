@@ -29,7 +29,7 @@ const WRAP_COLUMNS_MIN: usize = 30;
 /// Those of `out`.
 pub fn tree(profile: &ProfileDoc, palette: &Palette, columns: usize, out: &mut impl Write) -> io::Result<()> {
     header(profile, palette, out)?;
-    let mut painter = Painter { palette, columns, out };
+    let mut painter = Painter { palette, columns, calls_seen: profile.stats.syscalls > 0, out };
     let tags: Vec<&str> = profile.tags.keys().map(String::as_str).collect();
     // The lists that are being drawn, the innermost last.
     let mut open = vec![(profile.processes.iter(), tags, String::new())];
@@ -126,6 +126,8 @@ fn losses(ledger: &Ledger) -> Vec<String> {
 struct Painter<'a, W> {
     palette: &'a Palette,
     columns: usize,
+    /// System calls were watched: a program without any was not seen at work.
+    calls_seen: bool,
     out: &'a mut W,
 }
 
@@ -200,7 +202,12 @@ impl<W: Write> Painter<'_, W> {
             groups.push((label, lines.collect()));
         }
         let calls = process.syscalls.iter().map(|call| (call.name.as_str(), tag_mark(&call.seen, &around)));
-        groups.push(("calls", self.words(calls, wrap_columns)));
+        let mut calls = self.words(calls, wrap_columns);
+        // Every program makes some, if only to end.
+        if calls.is_empty() && self.calls_seen {
+            calls.push("not seen: it ran before watching began, or they were lost".to_owned());
+        }
+        groups.push(("calls", calls));
         for (label, used) in [("uses", true), ("denied", false)] {
             let caps = process.capabilities.iter().filter(|cap| cap.used == used);
             let caps = caps.map(|cap| (cap.name.as_str(), tag_mark(&cap.seen, &around)));
@@ -305,9 +312,11 @@ docker.io/library/nginx
 ├─ uses      CAP_NET_BIND_SERVICE
 ├─ denied    CAP_SYS_ADMIN  [1.27.1]
 └─ /bin/busybox (sh -c "date > '/tmp/x y'")  run by /bin/env  uid 101  exec chain  [1.27.1]
-   └─ writes    /tmp/x y
+   ├─ writes    /tmp/x y
+   └─ calls     not seen: it ran before watching began, or they were lost
 
 /tmp/build-*/run  run by /bin/bash, /bin/sh  fileless  upper layer  ~19: build-a1, build-b2  [1.27.0]
+└─ calls     not seen: it ran before watching began, or they were lost
 "#;
         assert_eq!(drawn(&full(), &Palette::plain()), expected.trim_start());
     }
