@@ -48,6 +48,15 @@ impl Hash for Str {
     }
 }
 
+/// A name without its slash, which hashes as a string.
+struct ShortStr([u8; 12]);
+
+impl Hash for ShortStr {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        text(&self.0)[1..].hash(state);
+    }
+}
+
 /// Numbers, the `key`s of which a table cannot tell apart that hashes with a seed which anybody knows.
 fn crafted<K: Hash>(key: impl Fn(u64) -> K + Sync) -> Vec<u64> {
     let hasher = FixedState::default();
@@ -125,6 +134,9 @@ const CHECK: [&str; 3] = ["check", "--profile", "profiles/web.profile.json"];
 
 /// Names that collide as slices of bytes do.
 static BYTES: LazyLock<Vec<u64>> = LazyLock::new(|| crafted(name));
+
+/// The same of names without their slash.
+static SHORT_BYTES: LazyLock<Vec<u64>> = LazyLock::new(|| crafted(|n| name(n)[1..].to_vec()));
 
 /// Names that collide as strings do.
 static STRINGS: LazyLock<Vec<u64>> = LazyLock::new(|| crafted(|n| Str(name(n))));
@@ -228,5 +240,58 @@ fn threads_of_a_log() {
             format!(r#"{pid} {second}.000001 openat(AT_FDCWD, "/etc/passwd", O_RDONLY) = 3"#)
         };
         cost_alike(&["replay", "--from", "strace"], &NUMBERS, |names| trace("", names, line));
+    }
+}
+
+#[test]
+fn images() {
+    if can_count() {
+        let line = |at: usize, n: u64| {
+            let name = name(n);
+            let image = &text(&name)[1..];
+            let start = r#""type":"container_start","tag":"1""#;
+            let stop = format!(r#"{{"ts":{at},"type":"container_stop","container":"c{at}"}}"#);
+            format!("{{\"ts\":{at},{start},\"container\":\"c{at}\",\"image\":\"{image}\"}}\n{stop}")
+        };
+        let short = crafted(|n| ShortStr(name(n)));
+        cost_alike(&REPLAY, &short, |names| trace("", &names[..256], line));
+    }
+}
+
+#[test]
+fn names_that_are_asked_for() {
+    if can_count() {
+        let line = |at: usize, n: u64| {
+            let (ts, name) = (at + 3, name(n));
+            let name = &text(&name)[1..];
+            format!(r#"{{"ts":{ts},"type":"dns","container":"c","pid":10,"name":"{name}","qtype":"A"}}"#)
+        };
+        cost_alike(&REPLAY, &SHORT_BYTES, |names| trace(START, names, line));
+        cost_alike(&CHECK, &SHORT_BYTES, |names| trace(START, names, line));
+    }
+}
+
+#[test]
+fn sockets_with_a_path() {
+    if can_count() {
+        let line = |at: usize, n: u64| {
+            let (ts, name) = (at + 3, name(n));
+            let connect = r#""type":"connect","container":"c","pid":10,"family":"unix","port":0"#;
+            format!(r#"{{"ts":{ts},{connect},"addr":"{}"}}"#, text(&name))
+        };
+        cost_alike(&REPLAY, &SHORT_BYTES, |names| trace(START, names, line));
+    }
+}
+
+#[test]
+fn processes_of_a_sysdig_log() {
+    if can_count() {
+        let line = |at: usize, n: u64| {
+            let (ts, pid) = (1_700_000_000_000_000_000 + at as u64, n as u32 + 20);
+            let process = format!(r#""proc.pid":{pid},"thread.tid":{pid},"proc.ppid":1,"proc.exepath":"/bin/web""#);
+            let file = r#""evt.type":"openat","evt.dir":"<","evt.args":"fd=3(<f>/etc/passwd)","fd.name":"/etc/passwd""#;
+            format!(r#"{{"evt.rawtime":{ts},"container.id":"c",{process},{file}}}"#)
+        };
+        cost_alike(&["replay", "--from", "sysdig"], &NUMBERS, |names| trace("", names, line));
     }
 }

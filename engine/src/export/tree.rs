@@ -29,7 +29,7 @@ const WRAP_COLUMNS_MIN: usize = 30;
 /// Those of `out`.
 pub fn tree(profile: &ProfileDoc, palette: &Palette, columns: usize, out: &mut impl Write) -> io::Result<()> {
     header(profile, palette, out)?;
-    let mut painter = Painter { palette, columns, calls_seen: profile.stats.syscalls > 0, out };
+    let mut painter = Painter { palette, columns, calls_seen: profile.stats().syscalls > 0, out };
     let tags: Vec<&str> = profile.tags.keys().map(String::as_str).collect();
     // The lists that are being drawn, the innermost last.
     let mut open = vec![(profile.processes.iter(), tags, String::new())];

@@ -3,7 +3,7 @@
 use super::Tree;
 use super::node::{Kind, NodeId};
 
-/// Interpreters that are told apart of one program. More of them become [`ANY`], and it does not matter in which order
+/// Interpreters that are told apart of one program. More of them become `*`, and it does not matter in which order
 /// they came, or how trees were merged.
 pub const INTERPRETERS_MAX: usize = 16;
 
