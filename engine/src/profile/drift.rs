@@ -97,9 +97,9 @@ impl Finding {
         key(self).cmp(&key(other))
     }
 
-    /// Whether it tells of a program that was run, and not of what one did.
-    pub(crate) fn is_of_program(&self) -> bool {
-        matches!(self.kind, "exec" | "interpreter")
+    /// Whether it tells that a program was run.
+    pub(crate) fn is_exec(&self) -> bool {
+        self.kind == "exec"
     }
 
     /// Bytes of memory it takes, about, and no more if it shares its lineage with others.

@@ -23,7 +23,7 @@ pub(super) const IMAGES_MAX: usize = 16_384;
 pub(super) const KEPT_MAX: usize = 262_144;
 
 /// So many that tell of programs that were run, in room of their own: nothing else displaces one.
-pub(super) const KEPT_PROGRAMS_MAX: usize = 65_536;
+pub(super) const KEPT_EXECS_MAX: usize = 65_536;
 
 /// A number that all workers count up and down.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub(super) struct Counts {
     pub lingering: Count,
     pub stopped: Count,
     pub findings: Count,
-    pub program_findings: Count,
+    pub exec_findings: Count,
     /// The images that some worker keeps stopped containers of. Asked when a worker meets one that is new to it.
     images: Mutex<Set<Arc<str>>>,
 }
@@ -77,7 +77,7 @@ impl Default for Counts {
             lingering: Count::new(LINGERING_MAX),
             stopped: Count::new(STOPPED_MAX),
             findings: Count::new(KEPT_MAX),
-            program_findings: Count::new(KEPT_PROGRAMS_MAX),
+            exec_findings: Count::new(KEPT_EXECS_MAX),
             images: Mutex::default(),
         }
     }

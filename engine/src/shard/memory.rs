@@ -18,6 +18,7 @@
 //!
 //! Not here: what is given up for it (`worker/room`), and who asks whether there is room (`tree/room`).
 
+use super::kept::BytesMax;
 use crate::tree::{Level, Room};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -159,9 +160,15 @@ impl Memory {
         self.others(worker, |place| &place.waiting) + own > max
     }
 
-    /// What a worker's findings of stopped containers may take.
-    pub fn findings_max(&self, worker: usize) -> usize {
-        self.findings_max.saturating_sub(self.others(worker, |place| &place.findings))
+    /// What a worker's findings of stopped containers may take. A quarter of it all is for programs that were run, and of
+    /// that each worker has a part of its own: what others found does not decide whether an exec is told.
+    pub fn findings_max(&self, worker: usize) -> BytesMax {
+        let execs = self.findings_max / 4;
+        let others = self.findings_max - execs;
+        BytesMax {
+            execs: execs / self.places.len().max(1),
+            others: others.saturating_sub(self.others(worker, |place| &place.findings)),
+        }
     }
 
     fn others(&self, worker: usize, of: impl Fn(&Place) -> &AtomicUsize) -> usize {

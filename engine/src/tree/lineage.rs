@@ -110,6 +110,8 @@ pub struct Lineage<N> {
     max: usize,
     clock: u64,
     forgotten: u64,
+    /// Some of the processes that there are were forgotten.
+    incomplete: bool,
     cwds: Cwds,
 }
 
@@ -124,7 +126,15 @@ pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
 impl<N: Copy + PartialEq> Lineage<N> {
     /// An empty table of at most `max` processes.
     pub fn new(max: usize) -> Self {
-        Self { table: NumberMap::default(), len: 0, max, clock: 0, forgotten: 0, cwds: Cwds::default() }
+        Self {
+            table: NumberMap::default(),
+            len: 0,
+            max,
+            clock: 0,
+            forgotten: 0,
+            incomplete: false,
+            cwds: Cwds::default(),
+        }
     }
 
     /// Processes in the table.
@@ -153,6 +163,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.table = Default::default();
         self.len = 0;
         self.forgotten += std::mem::take(&mut self.cwds).refused();
+        self.incomplete = false;
     }
 
     /// Where each process of the table stands, to be changed in place.
@@ -297,6 +308,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.table.retain(|_, p| p.last_use > limit);
         self.len = self.table.values().map(|p| 1 + chain_len(p.older.as_deref())).sum();
         self.forgotten += (before - self.len) as u64;
+        self.incomplete = true;
         tracing::warn!(forgotten = before - self.len, "the process table of a container is full");
     }
 
@@ -323,7 +335,12 @@ impl<N: Copy + PartialEq> Lineage<N> {
                     older: None,
                 }
             }
-            None => Process { ppid: Some(ppid), forked: true, ..Process::unknown(Place::Unknown) },
+            None => Process {
+                ppid: Some(ppid),
+                forked: true,
+                workload: self.incomplete,
+                ..Process::unknown(Place::Unknown)
+            },
         };
         let setup = matches!(process.place, Place::Setup);
         self.put(child, process);
@@ -356,11 +373,13 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.find(id).filter(|p| !self.is_another(p, id, ppid))
     }
 
-    /// Whether the process that execs comes from the workload. Where its fork was not seen, its parent speaks for it.
+    /// Whether the process that execs comes from the workload. Where its fork was not seen, its parent speaks for it. Who
+    /// is not on record may be the workload's if some were forgotten: nobody becomes the runtime by starting more
+    /// processes than there is room for.
     fn is_workload(&self, id: Pid, ppid: u32) -> bool {
         match self.on_record(id, ppid) {
             Some(process) if process.workload || process.forked => process.workload,
-            _ => self.table.get(&ppid).is_some_and(|parent| parent.workload),
+            _ => self.table.get(&ppid).map_or(self.incomplete, |parent| parent.workload),
         }
     }
 

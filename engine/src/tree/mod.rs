@@ -279,6 +279,11 @@ impl Tree {
         self.heap_bytes() < self.budget() || self.arena.program_bytes() < self.programs_budget()
     }
 
+    /// Whether a program is known to have run under a user id. O(1).
+    pub fn has_uid(&self, process: NodeId, uid: u32) -> bool {
+        self.arena.numbered_child(process, Kind::Uid, uid).is_some()
+    }
+
     // Walking.
 
     /// A node.

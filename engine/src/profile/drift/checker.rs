@@ -27,6 +27,9 @@ const CANDIDATES_MAX: usize = 16_384;
 /// Bytes of text in both together, of each sort.
 const TEXT_BYTES_MAX: usize = 32 << 20;
 
+/// So many findings of programs are kept of a container whatever else takes the memory there is.
+const PROGRAMS_ALWAYS: usize = 256;
+
 /// How much is noted of one sort.
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
@@ -392,14 +395,13 @@ impl Checker {
 
     /// Whether a program of the profile ran under a user id. Where no ids were learned, any is as good.
     fn runs_as(&self, node: NodeId, uid: u32) -> bool {
-        let mut uids =
-            self.baseline.children(node).map(|id| self.baseline.node(id)).filter(|n| n.kind() == Kind::Uid).peekable();
-        uids.peek().is_none() || uids.any(|n| n.name == uid)
+        let is_uid = |id| self.baseline.node(id).kind() == Kind::Uid;
+        self.baseline.has_uid(node, uid) || !self.baseline.children(node).any(is_uid)
     }
 
     /// Whether a script of the profile was run by an interpreter. Where none was learned, any is as good.
     fn is_run_by(&self, node: NodeId, interpreter: &str) -> bool {
-        self.baseline.interpreters(node).next().is_none() || self.baseline.has_interpreter(node, interpreter)
+        self.baseline.has_interpreter(node, interpreter) || self.baseline.interpreters(node).next().is_none()
     }
 
     fn below(&mut self, parent: Option<Ran>, program: &Program) -> Ran {
@@ -471,8 +473,11 @@ impl Checker {
             return;
         }
         let is_finding = new.reason.is_some();
-        let (share, room) = match key.1.is_of_program() {
-            true => (&mut self.programs_noted, self.room.is_left_for_programs()),
+        let (share, room) = match key.1.is_exec() {
+            true => {
+                let few = self.programs_noted.findings < PROGRAMS_ALWAYS;
+                (&mut self.programs_noted, few || self.room.is_left_for_programs())
+            }
             false => (&mut self.doings_noted, self.room.is_left()),
         };
         if room && share.takes(is_finding, key.1.text_bytes()) {

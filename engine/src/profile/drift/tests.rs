@@ -5,7 +5,7 @@ use super::{Checker, Finding, Reason};
 use crate::event::{Body, EventRef, Exec, Peer, SocketOp};
 use crate::intern::Interner;
 use crate::ledger::{Fate, Ignored};
-use crate::tree::{ActivityTree, Rules, Tree};
+use crate::tree::{ActivityTree, Level, Rules, Tree};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -104,6 +104,61 @@ fn findings_of_programs_are_bounded_too() {
     assert_eq!((checker.findings().len(), checker.suppressed()), (65_536, 70_000 - 65_536));
     checker.check(&open(70_000, 7, "/x"));
     assert_eq!(checker.findings().len(), 65_537);
+}
+
+#[test]
+fn interpreters_without_end_hide_no_exec() {
+    fn script(pid: u32, by: &str) -> EventRef<'_> {
+        let exec = Exec { path: b"/srv/job".as_slice(), interpreter: Some(by.as_bytes()), ..Exec::default() };
+        EventRef { ts: 1, container: b"c", pid, start: None, body: Body::Exec(exec) }
+    }
+    let mut learned = ActivityTree::new(Arc::default(), &Interner::new().intern("1").unwrap());
+    learned.insert(&script(10, "/bin/sh"));
+    let mut checker = provisional().rebind(Arc::new(learned.into_tree()), &Arc::from("nginx"), &Arc::from("1"));
+    for n in 0..70_000 {
+        checker.check(&script(n + 20, &format!("/i/{n}")));
+    }
+    checker.check(&exec(2, 8, "/tmp/evil"));
+    let findings = checker.findings();
+    assert_eq!(findings.iter().filter(|f| f.kind == "exec").map(|f| &*f.subject).collect::<Vec<_>>(), ["/tmp/evil"]);
+    assert_eq!(findings.len() as u64 + checker.suppressed(), 70_001, "each is told or counted");
+}
+
+#[test]
+fn an_exec_is_told_though_all_memory_is_taken() {
+    let rules = Rules::default();
+    rules.room.set(Level::Over);
+    let tree = Arc::new(Tree::new(Arc::default()));
+    let mut checker = Checker::new(tree, &rules, b"c", &Arc::from("nginx"), &Arc::from("1"));
+    for n in 0..100 {
+        checker.check(&open(n, 7, &format!("/x{n}")));
+    }
+    checker.check(&exec(200, 8, "/tmp/evil"));
+    let findings = checker.findings();
+    assert_eq!(findings.iter().map(|f| &*f.subject).collect::<Vec<_>>(), ["/tmp/evil"]);
+    assert_eq!(checker.suppressed(), 100);
+}
+
+#[test]
+fn nobody_becomes_the_runtime_by_starting_more_processes_than_there_is_room_for() {
+    let rules = Rules { processes_max: 64, ..Rules::default() };
+    let tree = Arc::new(Tree::new(Arc::default()));
+    let mut checker = Checker::new(tree, &rules, b"c", &Arc::from("nginx"), &Arc::from("1"));
+    let mut did = |pid, body| checker.check(&EventRef { ts: 1, container: b"c", pid, start: None, body });
+    let exec = |path: &'static str, ppid| Body::Exec(Exec { path: path.as_bytes(), ppid, ..Exec::default() });
+    did(10, exec("/bin/app", 1));
+    did(30, Body::Fork { ppid: 10 });
+    did(20, Body::Fork { ppid: 30 });
+    did(30, Body::Exit);
+    for pid in 100..300 {
+        did(pid, Body::Fork { ppid: 10 });
+    }
+    did(20, exec("/usr/bin/runc", 1));
+    // The same of one whose parent is forgotten.
+    did(40, Body::Fork { ppid: 20_000 });
+    did(40, exec("/usr/bin/crun", 20_000));
+    let told: Vec<_> = checker.findings().into_iter().map(|f| f.subject).collect();
+    assert_eq!(told, ["/bin/app", "/usr/bin/crun", "/usr/bin/runc"]);
 }
 
 #[test]

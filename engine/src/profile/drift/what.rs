@@ -107,9 +107,9 @@ impl What {
         (kind, subject, detail)
     }
 
-    /// Whether it is of a program that was run, and not of what one did.
-    pub fn is_of_program(&self) -> bool {
-        matches!(self, Self::Exec { .. } | Self::Interpreter(_))
+    /// Whether it is a program that was run.
+    pub fn is_exec(&self) -> bool {
+        matches!(self, Self::Exec { .. })
     }
 
     /// Bytes of text owned.
