@@ -160,7 +160,7 @@ fn time_ends_a_command_and_what_it_did_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let mut run = grove();
     run.args(["run", "--for", "1s", "--output"]).arg(dir.path()).args(["--image", "waiter", "--tag", "7", "--"]);
-    let output = run.args(["bash", "-c", "cat /etc/hostname; sleep 100"]).output().unwrap();
+    let output = run.args(["bash", "-c", "cat /etc/hostname; exec sleep 100"]).output().unwrap();
     ok(&output);
     assert!(crate::text(&output.stderr).contains("the command ended with"), "{}", crate::text(&output.stderr));
     let profile = profile(&dir.path().join("waiter.profile.json"));
