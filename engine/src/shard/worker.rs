@@ -2,9 +2,9 @@
 
 use super::container::{Container, State, Subject, Workload};
 use super::counts::Counts;
-use super::images::{Images, Part};
+use super::images::Images;
 use super::kept::Kept;
-use super::memory::{Held, Memory};
+use super::memory::Memory;
 use super::waiting::{Turn, Waiting};
 use super::{Limits, Mode, counted};
 use crate::config::Config;
@@ -12,7 +12,7 @@ use crate::event::{Body, EventBuf, EventRef, Stored};
 use crate::hash::{Keyed, Map};
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
-use crate::profile::drift::{Checker, Finding};
+use crate::profile::drift::Checker;
 use crate::tree::{ActivityTree, Rules, Sizes};
 use hashbrown::HashTable;
 use std::collections::VecDeque;
@@ -22,22 +22,14 @@ use std::sync::Arc;
 mod room;
 #[cfg(test)]
 mod tests;
+mod view;
+mod weigh;
 
 use room::waits;
+pub(super) use view::ShardView;
 
 /// So many events that were held are replayed before what that took is counted.
 const REPLAYED_AT_ONCE: usize = 256;
-
-/// What a shard knows, as a copy for whoever asked.
-pub(super) struct ShardView {
-    pub images: Vec<(Arc<str>, Vec<Part>)>,
-    pub findings: Vec<Finding>,
-    pub ledger: Ledger,
-    pub findings_suppressed: u64,
-    pub containers: usize,
-    pub heap_bytes: usize,
-    pub limits: Limits,
-}
 
 pub(super) struct Worker {
     containers: Vec<Option<Container>>,
@@ -584,101 +576,6 @@ impl Worker {
             }
         }
         failure
-    }
-
-    /// A copy of what is known.
-    pub fn view(&self) -> ShardView {
-        let mut images = self.images.view();
-        let (mut findings, mut findings_suppressed) = (self.kept.findings.clone(), self.kept.suppressed);
-        for container in self.containers.iter().flatten() {
-            if let State::Bound { workload, subject } = &container.state {
-                match subject {
-                    Subject::Learning(tree) => {
-                        let part = Part { tree: tree.tree().clone(), ledgers: container.ledgers.clone() };
-                        images.entry(workload.image.clone()).or_default().push(part);
-                    }
-                    Subject::Checking(checker) => {
-                        findings.extend(checker.findings());
-                        findings_suppressed += checker.suppressed();
-                    }
-                    Subject::Nothing => {}
-                }
-            }
-        }
-        ShardView { images: images.into_iter().collect(), findings, findings_suppressed, ..self.figures() }
-    }
-
-    /// What is known, handed over once it is [folded](Self::fold): nothing is copied.
-    pub fn into_view(mut self) -> ShardView {
-        let figures = self.figures();
-        let images = std::mem::take(&mut self.images).into_view().into_iter().collect();
-        let Kept { findings, suppressed: findings_suppressed, .. } = std::mem::take(&mut self.kept);
-        ShardView { images, findings, findings_suppressed, ..figures }
-    }
-
-    /// What there is to count, without what is known.
-    fn figures(&self) -> ShardView {
-        let mut limits = self.limits;
-        for container in self.containers.iter().flatten() {
-            if let State::Bound { subject, .. } = &container.state {
-                limits.processes_forgotten += subject.processes_forgotten();
-            }
-        }
-        ShardView {
-            images: Vec::new(),
-            findings: Vec::new(),
-            ledger: self.ledger,
-            findings_suppressed: 0,
-            containers: self.seen,
-            heap_bytes: self.held().total(),
-            limits,
-        }
-    }
-
-    // Memory.
-
-    /// Counts the container at hand anew, if it has changed.
-    fn weigh_last(&mut self) {
-        if std::mem::take(&mut self.changed) {
-            self.weigh(self.last);
-        }
-    }
-
-    /// The container at hand is this one, and may take more or less than before.
-    fn has_changed(&mut self, index: usize) {
-        if self.last != index {
-            // Others were let go to make room for it.
-            self.weigh_last();
-            self.last = index;
-        }
-        self.changed = true;
-    }
-
-    fn weigh(&mut self, index: usize) {
-        let Some(Some(container)) = self.containers.get_mut(index) else { return };
-        let now = container.own_bytes();
-        let before = std::mem::replace(&mut container.counted, now);
-        self.containers_bytes = self.containers_bytes + now - before;
-        if container.lingers {
-            self.lingering_bytes = self.lingering_bytes + now - before;
-        }
-    }
-
-    /// What is held, the container at hand as it was weighed last.
-    fn held(&self) -> Held {
-        Held {
-            containers: self.containers_bytes,
-            waiting: self.waiting.bytes + self.replaying_bytes,
-            images: self.images.heap_bytes(),
-            findings: self.kept.heap_bytes(),
-            remembered: self.remembered_bytes,
-        }
-    }
-
-    /// Tells the other workers what is held here.
-    fn publish(&mut self) {
-        self.weigh_last();
-        self.memory.publish(self.shard, &self.held());
     }
 }
 

@@ -1,0 +1,72 @@
+//! What a worker knows: a copy of it for whoever asks, or all of it at the end.
+
+use super::Worker;
+use crate::ledger::Ledger;
+use crate::profile::drift::Finding;
+use crate::shard::Limits;
+use crate::shard::container::{State, Subject};
+use crate::shard::images::Part;
+use crate::shard::kept::Kept;
+use std::sync::Arc;
+
+/// What a shard knows, as a copy for whoever asked.
+pub(in crate::shard) struct ShardView {
+    pub images: Vec<(Arc<str>, Vec<Part>)>,
+    pub findings: Vec<Finding>,
+    pub ledger: Ledger,
+    pub findings_suppressed: u64,
+    pub containers: usize,
+    pub heap_bytes: usize,
+    pub limits: Limits,
+}
+
+impl Worker {
+    /// A copy of what is known.
+    pub fn view(&self) -> ShardView {
+        let mut images = self.images.view();
+        let (mut findings, mut findings_suppressed) = (self.kept.findings.clone(), self.kept.suppressed);
+        for container in self.containers.iter().flatten() {
+            if let State::Bound { workload, subject } = &container.state {
+                match subject {
+                    Subject::Learning(tree) => {
+                        let part = Part { tree: tree.tree().clone(), ledgers: container.ledgers.clone() };
+                        images.entry(workload.image.clone()).or_default().push(part);
+                    }
+                    Subject::Checking(checker) => {
+                        findings.extend(checker.findings());
+                        findings_suppressed += checker.suppressed();
+                    }
+                    Subject::Nothing => {}
+                }
+            }
+        }
+        ShardView { images: images.into_iter().collect(), findings, findings_suppressed, ..self.figures() }
+    }
+
+    /// What is known, handed over once it is [folded](Self::fold): nothing is copied.
+    pub fn into_view(mut self) -> ShardView {
+        let figures = self.figures();
+        let images = std::mem::take(&mut self.images).into_view().into_iter().collect();
+        let Kept { findings, suppressed: findings_suppressed, .. } = std::mem::take(&mut self.kept);
+        ShardView { images, findings, findings_suppressed, ..figures }
+    }
+
+    /// What there is to count, without what is known.
+    fn figures(&self) -> ShardView {
+        let mut limits = self.limits;
+        for container in self.containers.iter().flatten() {
+            if let State::Bound { subject, .. } = &container.state {
+                limits.processes_forgotten += subject.processes_forgotten();
+            }
+        }
+        ShardView {
+            images: Vec::new(),
+            findings: Vec::new(),
+            ledger: self.ledger,
+            findings_suppressed: 0,
+            containers: self.seen,
+            heap_bytes: self.held().total(),
+            limits,
+        }
+    }
+}

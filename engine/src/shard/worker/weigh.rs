@@ -1,0 +1,53 @@
+//! What a worker's containers take of memory, counted as it changes, and told to the other workers.
+//!
+//! Not here: what all workers may take together (`shard/memory`), and what is let go of (`room`).
+
+use super::Worker;
+use crate::shard::memory::Held;
+
+impl Worker {
+    /// Counts the container at hand anew, if it has changed.
+    pub(super) fn weigh_last(&mut self) {
+        if std::mem::take(&mut self.changed) {
+            self.weigh(self.last);
+        }
+    }
+
+    /// The container at hand is this one, and may take more or less than before.
+    pub(super) fn has_changed(&mut self, index: usize) {
+        if self.last != index {
+            // Others were let go to make room for it.
+            self.weigh_last();
+            self.last = index;
+        }
+        self.changed = true;
+    }
+
+    /// Counts a container anew.
+    pub(super) fn weigh(&mut self, index: usize) {
+        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let now = container.own_bytes();
+        let before = std::mem::replace(&mut container.counted, now);
+        self.containers_bytes = self.containers_bytes + now - before;
+        if container.lingers {
+            self.lingering_bytes = self.lingering_bytes + now - before;
+        }
+    }
+
+    /// What is held, the container at hand as it was weighed last.
+    pub(super) fn held(&self) -> Held {
+        Held {
+            containers: self.containers_bytes,
+            waiting: self.waiting.bytes + self.replaying_bytes,
+            images: self.images.heap_bytes(),
+            findings: self.kept.heap_bytes(),
+            remembered: self.remembered_bytes,
+        }
+    }
+
+    /// Tells the other workers what is held here.
+    pub(super) fn publish(&mut self) {
+        self.weigh_last();
+        self.memory.publish(self.shard, &self.held());
+    }
+}
