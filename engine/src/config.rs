@@ -173,7 +173,7 @@ variables! {
     differentiate_args: bool = "GROVE_DIFFERENTIATE_ARGS", (), |_| false;
 
     /// Memory for all that is known and held; near it only programs are new, and what is lost is counted
-    memory_max: usize = "GROVE_MEMORY_MAX", bytes(1 << 20, 1 << 46), memory_max, "1/4 of memory, at least 2Mi";
+    memory_max: usize = "GROVE_MEMORY_MAX", bytes(1 << 20, 1 << 46), memory_max, "1/8 of memory, at least 2Mi";
 
     /// Memory for one container's activity tree; beyond it new behaviour is dropped and counted
     tree_bytes: usize = "GROVE_TREE_BYTES", bytes(64 << 10, 64 << 30), tree_bytes,
@@ -284,10 +284,10 @@ fn share(host: Host, part: u64, min: u64, max: u64, step: u64) -> usize {
     (share.clamp(min, max) / step * step) as usize
 }
 
-/// A quarter of memory. The rest is for what is not counted: copies for a snapshot and those that arrays make as they
+/// An eighth of memory. The rest is for what is not counted: copies for a snapshot and those that arrays make as they
 /// grow, what the allocator has not given back yet, buffers of whatever is read and written, and the program itself.
 fn memory_max(host: Host) -> usize {
-    share(host, 4, 2 << 20, 1 << 46, 1 << 20)
+    share(host, 8, 2 << 20, 1 << 46, 1 << 20)
 }
 
 fn tree_bytes(host: Host) -> usize {
