@@ -3,7 +3,7 @@
 
 use crate::contestants::{grove::Grove, strings};
 use crate::measure::{Contestant, Load, Sample, processors};
-use grove::event::{Body, EventBuf};
+use grove::event::{Body, EventBuf, Open};
 use grove_benches::traffic;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -84,7 +84,7 @@ fn recorded(captures: &[EventBuf]) -> [(&'static str, Load); 3] {
     };
     for stored in captures.iter().flat_map(EventBuf::iter) {
         match stored.event.body {
-            Body::Open { path, .. } => words(path, b'/', &mut components),
+            Body::Open(Open { path, .. }) => words(path, b'/', &mut components),
             Body::Exec(exec) => {
                 words(exec.path, b'/', &mut components);
                 words(exec.argv.unwrap_or_default(), 0, &mut arguments);

@@ -4,7 +4,7 @@
 //! It does less than Grove: no normalising, no generalising, no pid reuse, no lost events, no user ids, capabilities or
 //! types of questions, no counts of bytes, no bound. In return it has a map in every node and a text in every record.
 
-use grove::event::{Body, EventRef, Peer, syscall_numbers};
+use grove::event::{Body, Dns, EventRef, Open, Peer, Socket, Syscalls, syscall_numbers};
 use std::collections::{BTreeMap, HashMap};
 
 /// First and last time, by tag.
@@ -76,7 +76,7 @@ impl Tree {
                 }
                 self.lineages.insert(event.pid, lineage);
             }
-            Body::Open { ret, .. } if ret < 0 => return false,
+            Body::Open(Open { ret, .. }) if ret < 0 => return false,
             _ => {}
         }
         let mut process = &mut self.root;
@@ -85,7 +85,7 @@ impl Tree {
         }
         let (tag, ts) = (self.tag.as_str(), event.ts);
         match event.body {
-            Body::Open { path, flags, .. } => {
+            Body::Open(Open { path, flags, .. }) => {
                 let path = text(path);
                 let mut names = path.split('/').filter(|name| !name.is_empty());
                 let mut file = process.files.entry(names.next().unwrap_or_default().to_owned()).or_default();
@@ -95,15 +95,15 @@ impl Tree {
                 file.flags |= flags;
                 stamp(&mut file.seen, tag, ts)
             }
-            Body::Dns { name, .. } => stamp(process.dns.entry(text(name).to_ascii_lowercase()).or_default(), tag, ts),
-            Body::Socket { op, peer, port, .. } => {
+            Body::Dns(Dns { name, .. }) => stamp(process.dns.entry(text(name).to_ascii_lowercase()).or_default(), tag, ts),
+            Body::Socket(Socket { op, peer, port, .. }) => {
                 let peer = match peer {
                     Peer::Ip(ip) => ip.to_string(),
                     Peer::Unix(path) => text(path),
                 };
                 stamp(process.sockets.entry(format!("{op:?} {peer} {port}")).or_default(), tag, ts)
             }
-            Body::Syscalls { nrs } => {
+            Body::Syscalls(Syscalls { nrs }) => {
                 syscall_numbers(nrs).filter(|nr| stamp(process.syscalls.entry(*nr).or_default(), tag, ts)).count() > 0
             }
             _ => stamp(&mut process.seen, tag, ts),

@@ -3,7 +3,7 @@
 //! `cargo run --example embed`
 
 use grove::config::Config;
-use grove::event::{Body, EventRef, Exec};
+use grove::event::{Body, EventRef, Exec, Open};
 use grove::profile::encode;
 use grove::shard::{Engine, Overflow};
 use std::error::Error;
@@ -28,7 +28,7 @@ pub fn learn() -> Result<String, Box<dyn Error>> {
                 let bodies: [Body<&[u8]>; 3] = [
                     Body::ContainerStart { image: b"nginx", tag: b"1.27" },
                     Body::Exec(nginx),
-                    Body::Open { path: b"/etc/nginx/nginx.conf", flags: 0, ret: 3 },
+                    Body::Open(Open { path: b"/etc/nginx/nginx.conf", flags: 0, ret: 3, map: false }),
                 ];
                 for (ts, body) in (1_700_000_000_000_000_000..).zip(bodies) {
                     sender.send(EventRef { ts, container: container.as_bytes(), pid: 1, start: None, body });

@@ -6,7 +6,10 @@
 //!
 //! Not here: what an event means for a tree (`tree`), or how it is written down (`trace`).
 
-use std::net::IpAddr;
+pub use crate::behaviour::{EINPROGRESS, Peer, Proto, SocketOp, syscall_numbers};
+
+use crate::behaviour::{Behaviours, Bounded, By, Report, Texts, events};
+use crate::ledger::Fate;
 
 /// One thing that one process did. `B` is how texts are held: `&[u8]` in an [`EventRef`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,76 +30,89 @@ pub struct Event<B> {
 /// An event whose texts are borrowed from the source.
 pub type EventRef<'a> = Event<&'a [u8]>;
 
-/// What a process did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body<B> {
-    /// Binds the container's id to its workload. Both texts are UTF-8.
-    ContainerStart {
-        /// Image name without tag.
-        image: B,
-        /// Image tag.
-        tag: B,
-    },
-    /// The container is gone.
-    ContainerStop,
-    /// `pid` continues as the program of `ppid`.
-    Fork {
-        /// The parent's process id.
-        ppid: u32,
-    },
-    /// `pid` now runs another program.
-    Exec(Exec<B>),
-    /// The process ended.
-    Exit,
-    /// A file was opened.
-    Open {
-        /// The path as the process sees it.
-        path: B,
-        /// `O_*` flags.
-        flags: u32,
-        /// The call's result; below 0 the attempt failed.
-        ret: i64,
-    },
-    /// A socket was connected or bound.
-    Socket {
-        /// Which of the two.
-        op: SocketOp,
-        /// The other side for a connect, the own side for a bind.
-        peer: Peer<B>,
-        /// Port in host order, 0 for unix sockets.
-        port: u16,
-        /// Transport, where the source knows it.
-        proto: Option<Proto>,
-        /// The call's result; below 0 the attempt failed, except for [`EINPROGRESS`] on a connect.
-        ret: i64,
-    },
-    /// A DNS question was asked.
-    Dns {
-        /// The name as asked; UTF-8, in any case, with or without the trailing dot.
-        name: B,
-        /// The question's type, as IANA numbers them.
-        qtype: u16,
-    },
-    /// System calls made since the last such event.
-    Syscalls {
-        /// x86-64 numbers, each as four little-endian bytes; see [`syscall_numbers`].
-        nrs: B,
-    },
-    /// A capability was checked.
-    Capability {
-        /// The capability's number.
-        cap: u8,
-        /// Whether the check succeeded, that is, the capability was used.
-        used: bool,
-    },
-    /// Things that processes of the container did and that the source did not deliver.
-    Missed {
-        /// The ledger's name for why: a [`Dropped`](crate::ledger::Dropped) or an [`Ignored`](crate::ledger::Ignored).
-        cause: B,
-        /// How many. The ledger counts each of them as one received.
-        n: u64,
-    },
+macro_rules! body {
+    ($(($Event:ident $(<$B:ident>)?, $file:ident, $($name:literal)|+)),* $(,)?) => {
+        pub use crate::behaviour::{$($Event),*};
+
+        /// What a process did.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Body<B> {
+            /// Binds the container's id to its workload. Both texts are UTF-8.
+            ContainerStart {
+                /// Image name without tag.
+                image: B,
+                /// Image tag.
+                tag: B,
+            },
+            /// The container is gone.
+            ContainerStop,
+            /// `pid` continues as the program of `ppid`.
+            Fork {
+                /// The parent's process id.
+                ppid: u32,
+            },
+            /// `pid` now runs another program.
+            Exec(Exec<B>),
+            /// The process ended.
+            Exit,
+            /// Things that processes of the container did and that the source did not deliver.
+            Missed {
+                /// The ledger's name for why: a [`Dropped`](crate::ledger::Dropped) or an
+                /// [`Ignored`](crate::ledger::Ignored).
+                cause: B,
+                /// How many. The ledger counts each of them as one received.
+                n: u64,
+            },
+            $(#[doc = concat!("A behaviour: see [`", stringify!($Event), "`].")] $Event($Event$(<$B>)?),)*
+        }
+
+        impl<B> Body<B> {
+            /// The same with every text passed through `f`.
+            fn map<C>(self, mut f: impl FnMut(B) -> C) -> Body<C> {
+                match self {
+                    Self::ContainerStart { image, tag } => Body::ContainerStart { image: f(image), tag: f(tag) },
+                    Self::ContainerStop => Body::ContainerStop,
+                    Self::Fork { ppid } => Body::Fork { ppid },
+                    Self::Exec(exec) => Body::Exec(exec.map(f)),
+                    Self::Exit => Body::Exit,
+                    Self::Missed { cause, n } => Body::Missed { cause: f(cause), n },
+                    $(Self::$Event(event) => Body::$Event(event.map(f)),)*
+                }
+            }
+        }
+
+        impl Body<&[u8]> {
+            /// The text that no shard would take if it were empty or longer, of an event that tells of a behaviour.
+            pub(crate) fn bounded(&self) -> Option<Bounded<'_>> {
+                match self {
+                    $(Self::$Event(event) => event.bounded(),)*
+                    Self::ContainerStart { .. } | Self::ContainerStop | Self::Fork { .. } | Self::Exec(_) => None,
+                    Self::Exit | Self::Missed { .. } => None,
+                }
+            }
+        }
+
+        impl EventRef<'_> {
+            /// What a process did that was in `cwd`; or what becomes of an event that tells of no behaviour.
+            ///
+            /// # Errors
+            /// The event is of the life cycle, an attempt that failed, or its name is none.
+            pub fn behaviours<'t>(&self, cwd: Option<&[u8]>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
+            where
+                Self: 't,
+            {
+                let by = By { pid: self.pid, cwd };
+                match &self.body {
+                    $(Body::$Event(event) => event.behaviours(by, texts),)*
+                    Body::ContainerStart { .. } | Body::ContainerStop | Body::Fork { .. } => Err(Fate::Lifecycle),
+                    Body::Exec(_) | Body::Exit => Err(Fate::Lifecycle),
+                    Body::Missed { cause, .. } => Err(Fate::missed(cause)),
+                }
+            }
+        }
+    };
 }
+events!(body);
 
 /// The details of an exec. The default knows nothing and is there to be filled in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,99 +142,32 @@ pub struct Exec<B> {
     pub runtime: Option<bool>,
 }
 
-/// What was done with a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SocketOp {
-    /// `bind(2)`.
-    Bind,
-    /// `connect(2)`.
-    Connect,
-}
-
-impl SocketOp {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bind => "bind",
-            Self::Connect => "connect",
+impl<B> Exec<B> {
+    fn map<C>(self, mut f: impl FnMut(B) -> C) -> Exec<C> {
+        Exec {
+            ppid: self.ppid,
+            path: f(self.path),
+            argv: self.argv.map(&mut f),
+            argv_truncated: self.argv_truncated,
+            interpreter: self.interpreter.map(&mut f),
+            cwd: self.cwd.map(&mut f),
+            uid: self.uid,
+            gid: self.gid,
+            fileless: self.fileless,
+            upper_layer: self.upper_layer,
+            runtime: self.runtime,
         }
     }
 }
-
-impl Proto {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
-}
-
-/// An address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer<B> {
-    /// IPv4 (`inet`) or IPv6 (`inet6`).
-    Ip(IpAddr),
-    /// A unix socket's path; an abstract one begins with `@`.
-    Unix(B),
-}
-
-/// Transport protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Proto {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-/// `-EINPROGRESS`: what a non-blocking connect that is under way returns. It counts as a success.
-pub const EINPROGRESS: i64 = -115;
 
 impl<B> Event<B> {
     /// The same event with every text passed through `f`.
     pub fn map<C>(self, mut f: impl FnMut(B) -> C) -> Event<C> {
         let Event { ts, container, pid, start, body } = self;
         let container = f(container);
-        let body = match body {
-            Body::ContainerStart { image, tag } => Body::ContainerStart { image: f(image), tag: f(tag) },
-            Body::ContainerStop => Body::ContainerStop,
-            Body::Fork { ppid } => Body::Fork { ppid },
-            Body::Exec(e) => Body::Exec(Exec {
-                ppid: e.ppid,
-                path: f(e.path),
-                argv: e.argv.map(&mut f),
-                argv_truncated: e.argv_truncated,
-                interpreter: e.interpreter.map(&mut f),
-                cwd: e.cwd.map(&mut f),
-                uid: e.uid,
-                gid: e.gid,
-                fileless: e.fileless,
-                upper_layer: e.upper_layer,
-                runtime: e.runtime,
-            }),
-            Body::Exit => Body::Exit,
-            Body::Open { path, flags, ret } => Body::Open { path: f(path), flags, ret },
-            Body::Socket { op, peer, port, proto, ret } => {
-                let peer = match peer {
-                    Peer::Ip(ip) => Peer::Ip(ip),
-                    Peer::Unix(path) => Peer::Unix(f(path)),
-                };
-                Body::Socket { op, peer, port, proto, ret }
-            }
-            Body::Dns { name, qtype } => Body::Dns { name: f(name), qtype },
-            Body::Syscalls { nrs } => Body::Syscalls { nrs: f(nrs) },
-            Body::Capability { cap, used } => Body::Capability { cap, used },
-            Body::Missed { cause, n } => Body::Missed { cause: f(cause), n },
-        };
+        let body = body.map(f);
         Event { ts, container, pid, start, body }
     }
-}
-
-/// The numbers of a [`Body::Syscalls`].
-pub fn syscall_numbers(nrs: &[u8]) -> impl Iterator<Item = u32> + '_ {
-    nrs.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b))
 }
 
 /// Where sources put the events they make.

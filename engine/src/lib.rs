@@ -17,7 +17,7 @@
 //!
 //! ```
 //! use grove::config::Config;
-//! use grove::event::{Body, EventRef, Exec};
+//! use grove::event::{Body, EventRef, Exec, Open};
 //! use grove::shard::{Engine, Overflow};
 //!
 //! // The defaults of this host; `Config::from_env` reads the GROVE_* variables.
@@ -42,8 +42,8 @@
 //!     uid: Some(0),
 //!     ..Exec::default()
 //! }));
-//! send(Body::Open { path: b"/etc/nginx/nginx.conf", flags: 0, ret: 3 });
-//! send(Body::Open { path: b"/etc/nginx/missing.conf", flags: 0, ret: -2 });
+//! send(Body::Open(Open { path: b"/etc/nginx/nginx.conf", flags: 0, ret: 3, map: false }));
+//! send(Body::Open(Open { path: b"/etc/nginx/missing.conf", flags: 0, ret: -2, map: false }));
 //! // Events travel in batches; this hands over what is in the open ones.
 //! sender.flush();
 //!
@@ -81,7 +81,7 @@
 //! ```
 //! # use grove::{config::Config, intern::Interner, profile::Profile, tree::Rules};
 //! # use grove::shard::{Engine, Mode, Overflow};
-//! # use grove::event::{Body, EventRef};
+//! # use grove::event::{Body, EventRef, Open};
 //! # use std::sync::Arc;
 //! # let config = Config::default();
 //! # let learned = Profile::new("shop", Arc::new(Rules::new(&config)?));
@@ -90,7 +90,7 @@
 //! # let mut sender = engine.sender(Overflow::Wait);
 //! # let event = |body| EventRef { ts: 1, container: b"c1".as_slice(), pid: 1, start: None, body };
 //! # sender.send(event(Body::ContainerStart { image: b"shop", tag: b"1.0" }));
-//! # sender.send(event(Body::Open { path: b"/etc/shadow", flags: 0, ret: 3 }));
+//! # sender.send(event(Body::Open(Open { path: b"/etc/shadow", flags: 0, ret: 3, map: false })));
 //! # sender.flush();
 //! // … send events …
 //! for finding in &engine.shutdown().findings {
@@ -160,6 +160,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
 )]
 
+pub mod behaviour;
 pub mod config;
 pub mod event;
 pub mod export;
@@ -167,9 +168,12 @@ pub mod files;
 pub mod hash;
 pub mod intern;
 pub mod ledger;
+pub mod names;
+mod nesting;
 pub mod path;
 pub mod profile;
 pub mod shard;
 mod text;
+mod time;
 pub mod trace;
 pub mod tree;

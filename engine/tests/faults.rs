@@ -5,7 +5,7 @@ mod common;
 
 use common::{events, grow, grow_tagged, picture_of};
 use grove::config::Config;
-use grove::event::{Body, EventRef, Exec};
+use grove::event::{Body, Dns, EventRef, Exec, Open, Syscalls};
 use grove::intern::Interner;
 use grove::ledger::{Dropped, Fate, Ledger};
 use grove::shard::{Engine, Mode, Overflow};
@@ -170,18 +170,16 @@ fn age_out_keeps_a_quiet_parent_of_busy_children() {
     let mut tree = grow(text, &Rules::default()).0.tree().clone();
     tree.evict_before(5_000_000_000);
     assert_eq!(picture_of(&tree), "/bin/init\n  /bin/quiet\n    /bin/busy\n      - r /x\n");
-    fn check_hulls(docs: &[grove::profile::ProcessDoc]) {
-        for doc in docs {
-            let below = doc.children.iter().map(|c| &c.seen).chain(doc.files.iter().map(|f| &f.seen));
-            for seen in below {
-                assert!(
-                    seen.iter().all(|(tag, [first, last])| doc.seen[tag][0] <= *first && doc.seen[tag][1] >= *last)
-                );
-            }
-            check_hulls(&doc.children);
+    let docs = tree.to_docs();
+    for (index, doc) in docs.iter().enumerate() {
+        let children = docs.iter().filter(|child| child.parent == Some(index as u32)).map(|child| &child.seen);
+        for seen in children.chain(doc.files.iter().map(|file| &file.seen)) {
+            assert!(seen.iter().all(|(tag, [first, last])| {
+                let [above_first, above_last] = doc.seen.get(tag).unwrap();
+                above_first <= first && above_last >= last
+            }));
         }
     }
-    check_hulls(&tree.to_docs());
     tree.evict_before(10_000_000_000);
     assert_eq!((picture_of(&tree).as_str(), tree.node_count()), ("", 1));
 }
@@ -278,37 +276,37 @@ fn oversize() {
     let exec = |path: &'static [u8], uid| Body::Exec(Exec { path, uid: Some(uid), ..Exec::default() });
     let mut full_at = None;
     assert_eq!(insert(1, 1, exec(b"/bin/app", 0)), Fate::New);
-    assert_eq!(insert(1, 1, Body::Dns { name: b"example.com", qtype: 1 }), Fate::New);
+    assert_eq!(insert(1, 1, Body::Dns(Dns { name: b"example.com", qtype: 1 })), Fate::New);
     for i in 0..20 {
-        insert(1, 1, Body::Open { path: format!("/tmp/known{i}").as_bytes(), flags: 0, ret: 0 });
+        insert(1, 1, Body::Open(Open { path: format!("/tmp/known{i}").as_bytes(), flags: 0, ret: 0, map: false }));
     }
     for i in 0..100_000_u32 {
         // Words of letters only: they never generalise.
         let word: String = i.to_string().bytes().map(|d| char::from(b'a' + d - b'0')).collect();
-        let fate = insert(2, 1, Body::Open { path: format!("/d/{word}").as_bytes(), flags: 0, ret: 0 });
+        let fate = insert(2, 1, Body::Open(Open { path: format!("/d/{word}").as_bytes(), flags: 0, ret: 0, map: false }));
         if fate == Fate::Dropped(Dropped::TreeFull) {
             full_at = full_at.or(Some(i));
         }
     }
     let full_at = full_at.unwrap();
     // What it knows it keeps and refreshes, patterns included.
-    assert_eq!(insert(9, 1, Body::Open { path: b"/d/a", flags: 0, ret: 0 }), Fate::Known);
-    assert_eq!(insert(9, 1, Body::Open { path: b"/tmp/known999", flags: 0, ret: 0 }), Fate::Known);
+    assert_eq!(insert(9, 1, Body::Open(Open { path: b"/d/a", flags: 0, ret: 0, map: false })), Fate::Known);
+    assert_eq!(insert(9, 1, Body::Open(Open { path: b"/tmp/known999", flags: 0, ret: 0, map: false })), Fate::Known);
     assert_eq!(insert(9, 2, exec(b"/bin/app", 0)), Fate::Known);
     // Everything else that would take memory is dropped: users, question types, calls.
     for i in 0..70_000_u32 {
         assert_eq!(insert(9, 3, exec(b"/bin/app", i + 1)), Fate::Dropped(Dropped::TreeFull));
         assert_eq!(
-            insert(9, 1, Body::Dns { name: b"example.com", qtype: i as u16 | 2 }),
+            insert(9, 1, Body::Dns(Dns { name: b"example.com", qtype: i as u16 | 2 })),
             Fate::Dropped(Dropped::TreeFull)
         );
         let long = format!("/tmp/known{i}{}", "z9".repeat(100));
-        assert_eq!(insert(9, 1, Body::Open { path: long.as_bytes(), flags: 0, ret: 0 }), Fate::Known);
+        assert_eq!(insert(9, 1, Body::Open(Open { path: long.as_bytes(), flags: 0, ret: 0, map: false })), Fate::Known);
     }
     // A program is not displaced by any of it, but what it does is.
     assert_eq!(insert(9, 4, exec(b"/bin/other", 0)), Fate::New);
     assert_eq!(insert(9, 4, exec(b"/bin/other", 0)), Fate::Known);
-    assert_eq!(insert(9, 4, Body::Open { path: b"/d/a", flags: 0, ret: 0 }), Fate::Dropped(Dropped::TreeFull));
+    assert_eq!(insert(9, 4, Body::Open(Open { path: b"/d/a", flags: 0, ret: 0, map: false })), Fate::Dropped(Dropped::TreeFull));
     // Of programs too there are only so many.
     let programs = (0..100_000_u32).filter(|n| {
         let word: String = n.to_string().bytes().map(|d| char::from(b'a' + d - b'0')).collect();
@@ -325,8 +323,8 @@ fn oversize() {
     let programs = programs.count();
     assert!((30..400).contains(&programs), "{programs}");
     assert_eq!(insert(9, 6, exec(b"/bin/one/more", 0)), Fate::Dropped(Dropped::TreeFull));
-    assert_eq!(insert(9, 6, Body::Open { path: b"/d/a", flags: 0, ret: 0 }), Fate::Dropped(Dropped::TreeFull));
-    assert_eq!(insert(9, 1, Body::Syscalls { nrs: &7_u32.to_le_bytes() }), Fate::Dropped(Dropped::TreeFull));
+    assert_eq!(insert(9, 6, Body::Open(Open { path: b"/d/a", flags: 0, ret: 0, map: false })), Fate::Dropped(Dropped::TreeFull));
+    assert_eq!(insert(9, 1, Body::Syscalls(Syscalls { nrs: &7_u32.to_le_bytes() })), Fate::Dropped(Dropped::TreeFull));
 
     assert!(ledger.balances());
     assert!(ledger.dropped(Dropped::TreeFull) >= 140_000, "what was given up is counted");
@@ -334,7 +332,7 @@ fn oversize() {
     let docs = tree.tree().to_docs();
     let app = docs.iter().find(|p| p.path == "/bin/app").unwrap();
     let file = app.files.iter().find(|f| f.path == "/d/a").unwrap();
-    assert_eq!((file.seen["1"][0].0, file.seen["1"][1].0), (2, 9), "refreshed");
+    assert_eq!(file.seen.get("1").unwrap().map(|time| time.0), [2, 9], "refreshed");
 }
 
 #[test]

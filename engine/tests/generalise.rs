@@ -4,7 +4,7 @@
 mod common;
 
 use common::{check, check_with, grow, grow_tagged, picture_of};
-use grove::event::{Body, EventRef};
+use grove::event::{Body, EventRef, Open};
 use grove::intern::Interner;
 use grove::path::{Protect, Sketch};
 use grove::profile::ProcessDoc;
@@ -454,7 +454,7 @@ fn patterns_below_patterns_cost_no_more_than_their_names() {
     let started = Instant::now();
     for name in 0..17 {
         let path = format!("/{name}").repeat(600);
-        let body = Body::Open { path: path.as_bytes(), flags: 0, ret: 0 };
+        let body = Body::Open(Open { path: path.as_bytes(), flags: 0, ret: 0, map: false });
         tree.insert(&EventRef { ts: 1, container: b"c", pid: 1, start: None, body });
     }
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());

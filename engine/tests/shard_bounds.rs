@@ -88,7 +88,7 @@ fn the_stopped_containers_of_an_image_stay_within_the_budget_of_a_tree() {
     let end = engine.shutdown();
     assert_eq!(end.ledger.dropped(Dropped::TreeFull), full.ledger.dropped(Dropped::TreeFull));
     let doc = end.profiles["nginx"].to_doc();
-    assert_eq!(doc.processes[0].seen["1"][1].0, 9_000_000_000);
+    assert_eq!(doc.processes[0].seen.get("1").unwrap()[1].0, 9_000_000_000);
 }
 
 #[test]

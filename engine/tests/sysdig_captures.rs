@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use flate2::read::MultiGzDecoder;
-use grove::event::{Body, EventRef, Peer, Sink};
+use grove::event::{Body, EventRef, Open, Peer, Sink, Socket, Syscalls};
 use grove::trace::sysdig::SysdigDecoder;
 use grove::trace::{Decoder, Line};
 use skips::skipped;
@@ -139,11 +139,11 @@ impl Told {
                 self.lineage.push(format!("{mark}{pid} exit"));
                 self.exits.push(pid.to_string());
             }
-            Body::Open { path, flags, ret } => {
+            Body::Open(Open { path, flags, ret, .. }) => {
                 let access = ["r", "w", "rw", "rw"].get((flags & 3) as usize).unwrap();
                 self.opens.push(format!("{ret} {access} {}", text(path)));
             }
-            Body::Socket { op, peer, port, proto, ret } => {
+            Body::Socket(Socket { op, peer, port, proto, ret }) => {
                 let peer = match peer {
                     Peer::Ip(ip) => format!("{ip}:{port}"),
                     Peer::Unix(path) => text(path),
@@ -151,7 +151,7 @@ impl Told {
                 let proto = proto.map_or("<NA>".to_owned(), |p| format!("{p:?}").to_lowercase());
                 self.sockets.push(format!("{} {ret} {peer} {proto}", format!("{op:?}").to_lowercase()));
             }
-            Body::Syscalls { .. } => self.callers.push(pid.to_string()),
+            Body::Syscalls(Syscalls { .. }) => self.callers.push(pid.to_string()),
             other => panic!("sysdig told {other:?}"),
         }
     }

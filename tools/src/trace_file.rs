@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use grove::event::{Body, EventRef, Sink};
+use grove::event::{Body, EventRef, Open, Sink};
 use grove::ledger::{Dropped, Fate, Ledger};
 use grove::trace::input::Compression;
 use grove::trace::write::{Header, Writer};
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     fn open(path: &[u8]) -> EventRef<'_> {
-        EventRef { ts: 1, container: b"c", pid: 1, start: None, body: Body::Open { path, flags: 0, ret: 0 } }
+        EventRef { ts: 1, container: b"c", pid: 1, start: None, body: Body::Open(Open { path, flags: 0, ret: 0, map: false }) }
     }
 
     fn missed(n: u64) -> EventRef<'static> {

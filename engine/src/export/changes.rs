@@ -33,7 +33,7 @@ pub fn changes(differences: &[Difference], palette: &Palette, out: &mut impl Wri
             Side::Changed => ('~', palette.changed),
         };
         let subject = Visible(&difference.subject);
-        let line = format!("{sign} {:<10} {subject}", difference.kind.name());
+        let line = format!("{sign} {:<10} {subject}", difference.kind);
         let detail = match difference.detail.as_str() {
             "" => String::new(),
             detail => format!("  {}", paint(palette.label, Visible(detail))),

@@ -3,10 +3,12 @@
 //! Files, system calls and capabilities are told as numbers: thousands of boxes are no picture.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::io::{self, Write};
 
-use crate::profile::{ProcessDoc, ProfileDoc};
+use crate::behaviour::{Edge, Entry};
+use crate::profile::{Look, ProcessDoc, ProfileDoc};
 use crate::text::Visible;
 
 /// Writes `profile` as a directed graph. Peers and DNS names that several processes have in common are one node.
@@ -18,39 +20,40 @@ pub fn dot(profile: &ProfileDoc, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  label={}; labelloc=t; rankdir=LR;", Quoted(&profile.image))?;
     writeln!(out, "  node [shape=box, fontname=\"monospace\"];")?;
     let mut peers = HashMap::new();
-    let mut processes = 0_u64;
-    // The lists that are being drawn with the process they belong to, the innermost last.
-    let mut open = vec![(profile.processes.iter(), None)];
-    while let Some((list, parent)) = open.last_mut() {
-        let Some(process) = list.next() else {
-            open.pop();
-            continue;
-        };
-        let (id, parent) = (processes, *parent);
-        processes += 1;
+    for (id, process) in profile.processes.iter().enumerate() {
         let style = if process.fileless || process.upper_layer { ", color=red" } else { "" };
         writeln!(out, "  p{id} [label={}{style}];", Quoted(&label(process)))?;
-        if let Some(parent) = parent {
+        if let Some(parent) = process.parent {
             let style = if process.exec_chain { " [style=dashed]" } else { "" };
             writeln!(out, "  p{parent} -> p{id}{style};")?;
         }
-        for (name, op) in process.sockets.iter().map(|socket| (socket.name(), socket.op.as_str())) {
-            let peer = name.strip_prefix(op).unwrap_or(&name).trim_start();
-            edge(out, &mut peers, id, ("ellipse", peer), op)?;
-        }
-        for dns in &process.dns {
-            edge(out, &mut peers, id, ("note", &dns.name), &dns.qtypes.join(" "))?;
-        }
-        open.push((process.children.iter(), Some(id)));
+        process.look(&mut Edges { out, peers: &mut peers, id })?;
     }
     writeln!(out, "}}")
+}
+
+/// Draws whom a process is tied to.
+struct Edges<'a, W> {
+    out: &'a mut W,
+    peers: &'a mut HashMap<(&'static str, String), usize>,
+    id: usize,
+}
+
+impl<W: Write> Look for Edges<'_, W> {
+    type Error = io::Error;
+
+    fn list<E: Entry>(&mut self, _: &'static str, list: &[E]) -> io::Result<()> {
+        list.iter().filter_map(E::edge).try_for_each(|Edge { shape, name, label }| {
+            edge(self.out, self.peers, self.id, (shape, &name), &label)
+        })
+    }
 }
 
 /// Draws what process `id` has to do with a peer, which is drawn first if it is new.
 fn edge(
     out: &mut impl Write,
     peers: &mut HashMap<(&'static str, String), usize>,
-    id: u64,
+    id: usize,
     (shape, name): (&'static str, &str),
     label: &str,
 ) -> io::Result<()> {
@@ -63,18 +66,26 @@ fn edge(
 }
 
 fn label(process: &ProcessDoc) -> String {
-    let mut label = process.name();
-    for (n, one, many) in [
-        (process.files.len(), "file", "files"),
-        (process.syscalls.len(), "system call", "system calls"),
-        (process.capabilities.len(), "capability", "capabilities"),
-    ] {
+    let mut label = Label(process.name());
+    let Ok(()) = process.look(&mut label);
+    label.0
+}
+
+/// What a process is called, and how much it did of what is not drawn.
+struct Label(String);
+
+impl Look for Label {
+    type Error = Infallible;
+
+    fn list<E: Entry>(&mut self, _: &'static str, list: &[E]) -> Result<(), Infallible> {
+        let n = list.iter().filter(|entry| entry.edge().is_none()).count();
+        let [one, many] = E::COUNTED;
         if n > 0 {
             // Writing to a String cannot fail.
-            let _ = write!(label, "\n{n} {}", if n == 1 { one } else { many });
+            let _ = write!(self.0, "\n{n} {}", if n == 1 { one } else { many });
         }
+        Ok(())
     }
-    label
 }
 
 /// A text as a quoted string whose label shows just that text. Line ends that it has stay line ends.

@@ -76,11 +76,11 @@ pub(super) fn second(time: Time) -> String {
 /// Which tags, when they are not those that are around: at most four by name.
 pub(super) fn tag_mark(seen: &Seen, around: &[&str]) -> Option<String> {
     const SHOWN_MAX: usize = 4;
-    if seen.keys().map(String::as_str).eq(around.iter().copied()) {
+    if seen.tags().eq(around.iter().copied()) {
         return None;
     }
-    let names: Vec<String> = seen.keys().take(SHOWN_MAX).map(|tag| Visible(tag).to_string()).collect();
-    let more = match seen.len().saturating_sub(SHOWN_MAX) {
+    let names: Vec<String> = seen.tags().take(SHOWN_MAX).map(|tag| Visible(tag).to_string()).collect();
+    let more = match seen.tags().len().saturating_sub(SHOWN_MAX) {
         0 => String::new(),
         n => format!(", and {n} more"),
     };

@@ -3,11 +3,13 @@
 //! Not here: a form that programs read (the profile's own JSON).
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io::{self, Write};
 
 use super::style::{Palette, count, number, paint, second, tag_mark};
+use crate::behaviour::{Entry, Kind, Shown, Stats};
 use crate::ledger::{Dropped, Ledger, Rejected};
-use crate::profile::{ProcessDoc, ProfileDoc};
+use crate::profile::{Look, ProcessDoc, ProfileDoc};
 use crate::text::Visible;
 
 /// How far a process can be indented, in levels. Deeper ones are told by their number, so that the output stays
@@ -29,15 +31,18 @@ const WRAP_COLUMNS_MIN: usize = 30;
 /// Those of `out`.
 pub fn tree(profile: &ProfileDoc, palette: &Palette, columns: usize, out: &mut impl Write) -> io::Result<()> {
     header(profile, palette, out)?;
-    let mut painter = Painter { palette, columns, calls_seen: profile.stats().syscalls > 0, out };
+    let mut painter = Painter { palette, columns, watched: profile.stats(), out };
     let tags: Vec<&str> = profile.tags.keys().map(String::as_str).collect();
+    let children = profile.children();
+    let below = |at: usize| children.get(at).map(Vec::as_slice).unwrap_or_default().iter();
     // The lists that are being drawn, the innermost last.
-    let mut open = vec![(profile.processes.iter(), tags, String::new())];
+    let mut open = vec![(below(0), tags, String::new())];
     while let Some((list, around, prefix)) = open.last_mut() {
-        let Some(process) = list.next() else {
+        let Some(index) = list.next() else {
             open.pop();
             continue;
         };
+        let Some(process) = profile.processes.get(*index) else { continue };
         let (branch, trunk) = if list.len() == 0 { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         let (around, prefix) = (around.clone(), prefix.clone());
         let (lead, inside) = match open.len() {
@@ -45,9 +50,9 @@ pub fn tree(profile: &ProfileDoc, palette: &Palette, columns: usize, out: &mut i
             2..=INDENT_MAX => (format!("{prefix}{branch}"), format!("{prefix}{trunk}")),
             depth => (format!("{prefix}({depth} deep) "), prefix),
         };
-        painter.process(process, &around, &lead, &inside)?;
-        let tags = process.seen.keys().map(String::as_str).collect();
-        open.push((process.children.iter(), tags, inside));
+        let below = below(index + 1);
+        painter.process(process, below.len() > 0, &around, &lead, &inside)?;
+        open.push((below, process.seen.tags().collect(), inside));
     }
     Ok(())
 }
@@ -56,27 +61,24 @@ fn header(profile: &ProfileDoc, palette: &Palette, out: &mut impl Write) -> io::
     writeln!(out, "{}", paint(palette.heading, Visible(&profile.image)))?;
     let mut field = |label: &str, text: &str| writeln!(out, "  {} {text}", paint(palette.label, format!("{label:<8}")));
     for (tag, doc) in &profile.tags {
-        let mut states: Vec<_> = doc.state.values().collect();
+        let mut states: Vec<_> = doc.state.values().map(|about| about.state).collect();
         states.sort_unstable();
         states.dedup();
         // Where all kinds are as far as each other there is only one thing to say.
         let state: Vec<String> = match states.as_slice() {
             [one] => vec![one.name().to_owned()],
-            _ => doc.state.iter().map(|(kind, state)| format!("{} {}", Visible(kind), state.name())).collect(),
+            _ => doc.state.iter().map(|(kind, about)| format!("{} {}", Visible(kind), about.state.name())).collect(),
         };
         let name = paint(palette.tag, Visible(tag));
         let times = format!("{} to {}", second(doc.first_seen), second(doc.last_seen));
         field("tag", format!("{name}  {times}  {}", state.join(", ")).trim_end())?;
     }
     let stats = profile.stats();
-    let held = [
-        count(stats.process_nodes, "process", "processes"),
-        count(stats.file_nodes, "file", "files"),
-        count(stats.dns_nodes, "DNS name", "DNS names"),
-        count(stats.socket_nodes, "socket", "sockets"),
-        count(stats.syscalls, "system call", "system calls"),
-        count(stats.capabilities, "capability", "capabilities"),
-    ];
+    let mut held = vec![count(stats.process_nodes, "process", "processes")];
+    held.extend(Kind::ALL.iter().filter(|kind| stats.of(**kind) > 0).map(|kind| {
+        let [one, many] = kind.counted();
+        count(stats.of(*kind), one, many)
+    }));
     field("holds", &held.join(", "))?;
     field("learned", &learned(profile, palette))
 }
@@ -126,14 +128,21 @@ fn losses(ledger: &Ledger) -> Vec<String> {
 struct Painter<'a, W> {
     palette: &'a Palette,
     columns: usize,
-    /// System calls were watched: a program without any was not seen at work.
-    calls_seen: bool,
+    /// What there is of each kind: a program without any of a kind that every program does was not seen at work.
+    watched: Stats,
     out: &'a mut W,
 }
 
 impl<W: Write> Painter<'_, W> {
     /// Draws a process and what it did, but not its children.
-    fn process(&mut self, process: &ProcessDoc, around: &[&str], lead: &str, inside: &str) -> io::Result<()> {
+    fn process(
+        &mut self,
+        process: &ProcessDoc,
+        has_children: bool,
+        around: &[&str],
+        lead: &str,
+        inside: &str,
+    ) -> io::Result<()> {
         let name = Visible(&process.name()).to_string();
         let mut line = format!("{lead}{}", paint(self.palette.process, name));
         if !process.interpreters.is_empty() {
@@ -160,7 +169,7 @@ impl<W: Write> Painter<'_, W> {
             self.columns.saturating_sub(inside.chars().count() + 3 + LABEL_COLUMNS).max(WRAP_COLUMNS_MIN);
         let groups = self.groups(process, wrap_columns);
         for (i, (label, lines)) in groups.iter().enumerate() {
-            let last = i + 1 == groups.len() && process.children.is_empty();
+            let last = i + 1 == groups.len() && !has_children;
             let (branch, trunk) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
             for (i, line) in lines.iter().enumerate() {
                 let (branch, label) = if i == 0 { (branch, *label) } else { (trunk, "") };
@@ -173,48 +182,10 @@ impl<W: Write> Painter<'_, W> {
 
     /// What a process did, by kind: a label and its lines.
     fn groups(&self, process: &ProcessDoc, wrap_columns: usize) -> Vec<(&'static str, Vec<String>)> {
-        let around: Vec<&str> = process.seen.keys().map(String::as_str).collect();
-        let mut groups = Vec::new();
-        for (label, access) in [("reads", "r"), ("writes", "w"), ("updates", "rw")] {
-            let files = process.files.iter().filter(|file| file.access == access);
-            let lines = files.map(|file| {
-                let path = self.generalised(file.pattern, &file.path);
-                let names = self.names(file.pattern, file.distinct, &file.exemplars);
-                path + &names + &self.mark(tag_mark(&file.seen, &around))
-            });
-            groups.push((label, lines.collect()));
-        }
-        let lines = process.dns.iter().map(|dns| {
-            let qtypes = Visible(&dns.qtypes.join(", ")).to_string();
-            let names = self.names(dns.pattern, dns.distinct, &dns.exemplars);
-            let name = self.generalised(dns.pattern, &dns.name);
-            format!("{name}  {qtypes}{names}{}", self.mark(tag_mark(&dns.seen, &around)))
-        });
-        groups.push(("asks for", lines.collect()));
-        for (label, op) in [("binds", "bind"), ("connects", "connect")] {
-            let sockets = process.sockets.iter().filter(|socket| socket.op == op);
-            let lines = sockets.map(|socket| {
-                let name = socket.name();
-                let name = self.generalised(socket.pattern, name.strip_prefix(op).unwrap_or(&name).trim_start());
-                let names = self.names(socket.pattern, socket.distinct, &socket.exemplars);
-                name + &names + &self.mark(tag_mark(&socket.seen, &around))
-            });
-            groups.push((label, lines.collect()));
-        }
-        let calls = process.syscalls.iter().map(|call| (call.name.as_str(), tag_mark(&call.seen, &around)));
-        let mut calls = self.words(calls, wrap_columns);
-        // Every program makes some, if only to end.
-        if calls.is_empty() && self.calls_seen {
-            calls.push("not seen: it ran before watching began, or they were lost".to_owned());
-        }
-        groups.push(("calls", calls));
-        for (label, used) in [("uses", true), ("denied", false)] {
-            let caps = process.capabilities.iter().filter(|cap| cap.used == used);
-            let caps = caps.map(|cap| (cap.name.as_str(), tag_mark(&cap.seen, &around)));
-            groups.push((label, self.words(caps, wrap_columns)));
-        }
-        groups.retain(|(_, lines)| !lines.is_empty());
-        groups
+        let around: Vec<&str> = process.seen.tags().collect();
+        let mut groups = Groups { painter: self, around, wrap_columns, groups: Vec::new() };
+        let Ok(()) = process.look(&mut groups);
+        groups.groups
     }
 
     /// Words in lines of at most `columns`, those with the same tags together.
@@ -245,6 +216,15 @@ impl<W: Write> Painter<'_, W> {
         lines
     }
 
+    /// A name with what is told beside it.
+    fn line(&self, shown: &Shown<'_>, mark: Option<String>) -> String {
+        let pattern = shown.pattern;
+        let name = self.generalised(pattern.is_some_and(|pattern| pattern.pattern), &shown.name);
+        let note = if shown.note.is_empty() { String::new() } else { format!("  {}", Visible(&shown.note)) };
+        let names = pattern.map(|p| self.names(p.pattern, p.distinct, p.exemplars)).unwrap_or_default();
+        name + &note + &names + &self.mark(mark)
+    }
+
     fn generalised(&self, pattern: bool, text: &str) -> String {
         let style = if pattern { self.palette.pattern } else { anstyle::Style::new() };
         paint(style, Visible(text)).to_string()
@@ -264,6 +244,38 @@ impl<W: Write> Painter<'_, W> {
 
     fn mark(&self, mark: Option<String>) -> String {
         mark.map(|mark| format!("  {}", paint(self.palette.tag, mark))).unwrap_or_default()
+    }
+}
+
+/// What a process did, as it comes together.
+struct Groups<'a, W> {
+    painter: &'a Painter<'a, W>,
+    around: Vec<&'a str>,
+    wrap_columns: usize,
+    groups: Vec<(&'static str, Vec<String>)>,
+}
+
+impl<W: Write> Look for Groups<'_, W> {
+    type Error = Infallible;
+
+    fn list<E: Entry>(&mut self, _: &'static str, list: &[E]) -> Result<(), Infallible> {
+        let painter = self.painter;
+        let shown: Vec<(Shown<'_>, Option<String>)> =
+            list.iter().map(|entry| (entry.shown(), tag_mark(entry.seen(), &self.around))).collect();
+        for label in E::LABELS {
+            let (words, names): (Vec<_>, Vec<_>) =
+                shown.iter().filter(|(shown, _)| shown.label == *label).partition(|(shown, _)| shown.is_word);
+            let mut lines: Vec<String> = names.into_iter().map(|(shown, mark)| painter.line(shown, mark.clone())).collect();
+            let words = words.into_iter().map(|(shown, mark)| (shown.name.as_str(), mark.clone()));
+            lines.extend(painter.words(words, self.wrap_columns));
+            if let (true, Some(none), true) = (list.is_empty(), E::NONE_SEEN, painter.watched.of(E::KIND) > 0) {
+                lines.push(none.to_owned());
+            }
+            if !lines.is_empty() {
+                self.groups.push((label, lines));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -7,20 +7,20 @@
 //! Not here: how differences are shown (`export`), and drift of live events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 
 use serde::Serialize;
 
-use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc};
+use super::doc::{LookAtPairs, ProcessDoc, ProfileDoc, look_at_pairs};
 use super::lineage::Lineage;
+use crate::behaviour::{Entry, Seen, joined};
 
 /// One thing that the profiles do not share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Who has it.
     pub side: Side,
-    /// What kind of behaviour it is.
-    pub kind: Kind,
+    /// What kind of thing it is: `process`, or the [name](Entry::NAME) of a kind of behaviour.
+    pub kind: &'static str,
     /// The processes above it, outermost first: for a process its ancestors, else with the one that did it.
     pub lineage: Lineage,
     /// Path, name, address and so on. Not escaped for terminals.
@@ -44,38 +44,6 @@ pub enum Side {
     Changed,
 }
 
-/// A kind of behaviour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A program ran.
-    Process,
-    /// A file was opened.
-    File,
-    /// A name was asked for.
-    Dns,
-    /// A socket was bound or connected.
-    Socket,
-    /// A system call was made.
-    Syscall,
-    /// A capability was checked.
-    Capability,
-}
-
-impl Kind {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Process => "process",
-            Self::File => "file",
-            Self::Dns => "dns",
-            Self::Socket => "socket",
-            Self::Syscall => "syscall",
-            Self::Capability => "capability",
-        }
-    }
-}
-
 /// What `a` has that `b` has not, and the other way round.
 ///
 /// In order of lineage: a process, what it did, then the processes it started. A process that only one of them has
@@ -86,8 +54,8 @@ pub fn diff(a: &ProfileDoc, b: &ProfileDoc) -> Vec<Difference> {
 
 /// What the tag `old` of `profile` did that `new` did not, and the other way round, in the order of [`diff`].
 ///
-/// Access, query types, user ids and interpreters are not kept by tag and so never differ. A tag that the profile does not know
-/// did nothing.
+/// What gathers on a behaviour (access, query types, user ids and the like) is not kept by tag and so never differs. A tag
+/// that the profile does not know did nothing.
 pub fn diff_tags(profile: &ProfileDoc, old: &str, new: &str) -> Vec<Difference> {
     compare([View { profile, tag: Some(old) }, View { profile, tag: Some(new) }])
 }
@@ -101,79 +69,115 @@ struct View<'a> {
 
 impl View<'_> {
     fn shows(self, seen: &Seen) -> bool {
-        self.tag.is_none_or(|tag| seen.contains_key(tag))
+        self.tag.is_none_or(|tag| seen.get(tag).is_some())
     }
 }
 
-/// The same behaviour in both views; more than one entry where a list has duplicates.
+/// The same thing in both views; more than one entry where a list has duplicates.
 type Pair<'a, T> = [Vec<&'a T>; 2];
 
-/// A kind of entry in a profile's lists.
-trait Entry: Sized {
-    /// What makes two entries of one list the same.
-    type Id<'a>: Ord
-    where
-        Self: 'a;
-    const KIND: Kind;
-
-    fn id(&self) -> Self::Id<'_>;
-    fn seen(&self) -> &Seen;
-    fn subject(&self) -> String;
-    /// What the entries, which are the same, have that is not identity.
-    fn detail(same: &[&Self]) -> String;
-}
+/// Entries of both views by what makes them the same.
+type Pairs<'a, I, T> = BTreeMap<I, Pair<'a, T>>;
 
 fn compare(views: [View<'_>; 2]) -> Vec<Difference> {
+    let children = views.map(|view| view.profile.children());
+    let processes = |side: usize, parents: &[usize]| -> Vec<usize> {
+        let lists = children.get(side);
+        parents.iter().filter_map(|parent| lists?.get(*parent)).flatten().copied().collect()
+    };
     let mut out = Vec::new();
-    let mut rest = Vec::new();
-    push_pairs(&mut rest, views, &Lineage::default(), false, views.map(|view| view.profile.processes.iter()));
-    while let Some((lineage, nested, pair)) = rest.pop() {
-        let differs = report(&mut out, &lineage, nested, &pair);
+    let roots = [processes(0, &[0]), processes(1, &[0])];
+    let mut rest: Vec<_> = pair_up_processes(views, roots).into_iter().map(|same| (Lineage::default(), false, same)).collect();
+    while let Some((lineage, nested, same)) = rest.pop() {
+        let [a, b] = &same;
+        let pair = [in_view(views[0], a), in_view(views[1], b)];
+        let differs = report_process(&mut out, &lineage, nested, &pair);
         let nested = nested || differs.is_some_and(|side| side != Side::Changed);
         let Some(name) = pair.iter().flatten().next().map(|process| process.name()) else { continue };
         let inside = lineage.with(name);
-        leaves(&mut out, views, &inside, nested, &pair, |process| &process.files);
-        leaves(&mut out, views, &inside, nested, &pair, |process| &process.dns);
-        leaves(&mut out, views, &inside, nested, &pair, |process| &process.sockets);
-        leaves(&mut out, views, &inside, nested, &pair, |process| &process.syscalls);
-        leaves(&mut out, views, &inside, nested, &pair, |process| &process.capabilities);
-        let children = pair.map(|same| same.into_iter().flat_map(|process| &process.children));
-        push_pairs(&mut rest, views, &inside, nested, children);
+        look_at_pairs(
+            pair.each_ref().map(Vec::as_slice),
+            &mut Leaves { out: &mut out, views, lineage: &inside, nested },
+        );
+        let below = |side: usize, same: &[usize]| {
+            let parents: Vec<usize> = same.iter().map(|index| index + 1).collect();
+            processes(side, &parents)
+        };
+        let next = pair_up_processes(views, [below(0, a), below(1, b)]);
+        rest.extend(next.into_iter().map(|same| (inside.clone(), nested, same)));
     }
     out
 }
 
-/// Puts the pairs of two groups of processes on the stack, the first on top.
-fn push_pairs<'a>(
-    rest: &mut Vec<(Lineage, bool, Pair<'a, ProcessDoc>)>,
-    views: [View<'_>; 2],
-    lineage: &Lineage,
-    nested: bool,
-    lists: [impl Iterator<Item = &'a ProcessDoc>; 2],
-) {
-    rest.extend(pair_up(views, lists).into_values().rev().map(|pair| (lineage.clone(), nested, pair)));
+fn in_view<'a>(view: View<'a>, indices: &[usize]) -> Vec<&'a ProcessDoc> {
+    indices.iter().filter_map(|index| view.profile.processes.get(*index)).collect()
 }
 
-fn leaves<T: Entry>(
+/// Brings together the processes that are the same, by their indices, the last in order first.
+fn pair_up_processes(views: [View<'_>; 2], lists: [Vec<usize>; 2]) -> Vec<[Vec<usize>; 2]> {
+    type Id<'a> = (&'a str, Option<&'a str>, Option<&'a [String]>);
+    let mut pairs: BTreeMap<Id<'_>, [Vec<usize>; 2]> = BTreeMap::new();
+    for (side, (view, list)) in views.iter().zip(lists).enumerate() {
+        for index in list {
+            let Some(process) = view.profile.processes.get(index).filter(|process| view.shows(&process.seen)) else {
+                continue;
+            };
+            let id = (&*process.path, process.argv0.as_deref(), process.argv.as_deref());
+            if let Some(same) = pairs.entry(id).or_default().get_mut(side) {
+                same.push(index);
+            }
+        }
+    }
+    pairs.into_values().rev().collect()
+}
+
+fn report_process(
     out: &mut Vec<Difference>,
-    views: [View<'_>; 2],
     lineage: &Lineage,
     nested: bool,
     pair: &Pair<'_, ProcessDoc>,
-    list: fn(&ProcessDoc) -> &Vec<T>,
-) {
-    let lists = pair.each_ref().map(|same| same.iter().flat_map(|process| list(process)));
-    for pair in pair_up(views, lists).values() {
-        report(out, lineage, nested, pair);
+) -> Option<Side> {
+    let subject = pair.iter().flatten().next()?.name();
+    report(out, ("process", subject), lineage, nested, pair, process_details)
+}
+
+fn process_details(same: &[&ProcessDoc]) -> String {
+    let uids: BTreeSet<u32> = same.iter().flat_map(|process| &process.uids).copied().collect();
+    let uids: Vec<String> = uids.iter().map(u32::to_string).collect();
+    let interpreters: BTreeSet<&String> = same.iter().flat_map(|process| &process.interpreters).collect();
+    let flag = |name: &str, is: fn(&ProcessDoc) -> bool| same.iter().any(|process| is(process)).then(|| name.to_owned());
+    let details = [
+        (!interpreters.is_empty()).then(|| format!("run by {}", joined(interpreters))),
+        (!uids.is_empty()).then(|| format!("uid {}", joined(uids))),
+        flag("exec chain", |process| process.exec_chain),
+        flag("fileless", |process| process.fileless),
+        flag("upper layer", |process| process.upper_layer),
+    ];
+    details.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// Compares lists of one process.
+struct Leaves<'o, 'v> {
+    out: &'o mut Vec<Difference>,
+    views: [View<'v>; 2],
+    lineage: &'o Lineage,
+    nested: bool,
+}
+
+impl LookAtPairs for Leaves<'_, '_> {
+    fn list<'a, E: Entry + 'a>(&mut self, lists: [impl Iterator<Item = &'a E>; 2]) {
+        for pair in pair_up(self.views, lists).values() {
+            if let Some(entry) = pair.iter().flatten().next() {
+                let what = (E::NAME, entry.subject());
+                report(self.out, what, self.lineage, self.nested, pair, E::gathered);
+            }
+        }
     }
 }
 
 /// Brings together what is the same.
-fn pair_up<'a, T: Entry>(
-    views: [View<'_>; 2],
-    lists: [impl Iterator<Item = &'a T>; 2],
-) -> BTreeMap<T::Id<'a>, Pair<'a, T>> {
-    let mut pairs: BTreeMap<_, Pair<'a, T>> = BTreeMap::new();
+fn pair_up<'a, E: Entry>(views: [View<'_>; 2], lists: [impl Iterator<Item = &'a E>; 2]) -> Pairs<'a, E::Id<'a>, E> {
+    let mut pairs: Pairs<'_, _, _> = BTreeMap::new();
     let [a, b] = lists;
     let [view_a, view_b] = views;
     for entry in a.filter(|entry| view_a.shows(entry.seen())) {
@@ -188,13 +192,19 @@ fn pair_up<'a, T: Entry>(
 }
 
 /// Adds the difference between the two of a pair, if there is one.
-fn report<T: Entry>(out: &mut Vec<Difference>, lineage: &Lineage, nested: bool, pair: &Pair<'_, T>) -> Option<Side> {
-    let entry = pair.iter().flatten().next()?;
+fn report<T>(
+    out: &mut Vec<Difference>,
+    (kind, subject): (&'static str, String),
+    lineage: &Lineage,
+    nested: bool,
+    pair: &Pair<'_, T>,
+    details: fn(&[&T]) -> String,
+) -> Option<Side> {
     let (side, detail) = match pair.each_ref().map(Vec::as_slice) {
-        [a, []] => (Side::OnlyA, T::detail(a)),
-        [[], b] => (Side::OnlyB, T::detail(b)),
+        [a, []] => (Side::OnlyA, details(a)),
+        [[], b] => (Side::OnlyB, details(b)),
         [a, b] => {
-            let (old, new) = (T::detail(a), T::detail(b));
+            let (old, new) = (details(a), details(b));
             if old == new {
                 return None;
             }
@@ -202,156 +212,6 @@ fn report<T: Entry>(out: &mut Vec<Difference>, lineage: &Lineage, nested: bool, 
             (Side::Changed, format!("{} → {}", or_none(old), or_none(new)))
         }
     };
-    out.push(Difference { side, kind: T::KIND, lineage: lineage.clone(), subject: entry.subject(), detail, nested });
+    out.push(Difference { side, kind, lineage: lineage.clone(), subject, detail, nested });
     Some(side)
-}
-
-impl Entry for ProcessDoc {
-    type Id<'a> = (&'a str, Option<&'a str>, Option<&'a [String]>);
-    const KIND: Kind = Kind::Process;
-
-    fn id(&self) -> Self::Id<'_> {
-        (&self.path, self.argv0.as_deref(), self.argv.as_deref())
-    }
-
-    fn seen(&self) -> &Seen {
-        &self.seen
-    }
-
-    fn subject(&self) -> String {
-        self.name()
-    }
-
-    fn detail(same: &[&Self]) -> String {
-        let uids: BTreeSet<u32> = same.iter().flat_map(|process| &process.uids).copied().collect();
-        let uids = if uids.is_empty() { None } else { Some(format!("uid {}", join(uids, ", "))) };
-        let interpreters: BTreeSet<&String> = same.iter().flat_map(|process| &process.interpreters).collect();
-        let interpreters =
-            if interpreters.is_empty() { None } else { Some(format!("run by {}", join(interpreters, ", "))) };
-        let flag = |name: &str, is: fn(&Self) -> bool| same.iter().any(|process| is(process)).then(|| name.to_owned());
-        let flags = [
-            flag("exec chain", |process| process.exec_chain),
-            flag("fileless", |process| process.fileless),
-            flag("upper layer", |process| process.upper_layer),
-        ];
-        join(interpreters.into_iter().chain(uids).chain(flags.into_iter().flatten()), "; ")
-    }
-}
-
-impl Entry for FileDoc {
-    type Id<'a> = &'a str;
-    const KIND: Kind = Kind::File;
-
-    fn id(&self) -> Self::Id<'_> {
-        &self.path
-    }
-
-    fn seen(&self) -> &Seen {
-        &self.seen
-    }
-
-    fn subject(&self) -> String {
-        self.path.clone()
-    }
-
-    fn detail(same: &[&Self]) -> String {
-        let any = |letter| same.iter().any(|file| file.access.contains(letter));
-        ['r', 'w'].into_iter().filter(|letter| any(*letter)).collect()
-    }
-}
-
-impl Entry for DnsDoc {
-    type Id<'a> = &'a str;
-    const KIND: Kind = Kind::Dns;
-
-    fn id(&self) -> Self::Id<'_> {
-        &self.name
-    }
-
-    fn seen(&self) -> &Seen {
-        &self.seen
-    }
-
-    fn subject(&self) -> String {
-        self.name.clone()
-    }
-
-    fn detail(same: &[&Self]) -> String {
-        let qtypes: BTreeSet<&String> = same.iter().flat_map(|dns| &dns.qtypes).collect();
-        join(qtypes, ", ")
-    }
-}
-
-impl Entry for SocketDoc {
-    type Id<'a> = (&'a str, &'a str, Option<&'a str>, &'a str, u16);
-    const KIND: Kind = Kind::Socket;
-
-    fn id(&self) -> Self::Id<'_> {
-        (&self.op, &self.family, self.proto.as_deref(), &self.addr, self.port)
-    }
-
-    fn seen(&self) -> &Seen {
-        &self.seen
-    }
-
-    fn subject(&self) -> String {
-        self.name()
-    }
-
-    fn detail(_: &[&Self]) -> String {
-        String::new()
-    }
-}
-
-impl Entry for SyscallDoc {
-    type Id<'a> = (&'a str, u32);
-    const KIND: Kind = Kind::Syscall;
-
-    fn id(&self) -> Self::Id<'_> {
-        (&self.name, self.nr)
-    }
-
-    fn seen(&self) -> &Seen {
-        &self.seen
-    }
-
-    fn subject(&self) -> String {
-        self.name.clone()
-    }
-
-    fn detail(_: &[&Self]) -> String {
-        String::new()
-    }
-}
-
-impl Entry for CapabilityDoc {
-    type Id<'a> = (&'a str, bool);
-    const KIND: Kind = Kind::Capability;
-
-    fn id(&self) -> Self::Id<'_> {
-        (&self.name, self.used)
-    }
-
-    fn seen(&self) -> &Seen {
-        &self.seen
-    }
-
-    fn subject(&self) -> String {
-        self.name.clone()
-    }
-
-    fn detail(same: &[&Self]) -> String {
-        if same.iter().any(|cap| cap.used) { "used" } else { "denied" }.to_owned()
-    }
-}
-
-fn join<T: Display>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
-    let mut out = String::new();
-    for (i, item) in items.into_iter().enumerate() {
-        if i > 0 {
-            out.push_str(separator);
-        }
-        out.push_str(&item.to_string());
-    }
-    out
 }

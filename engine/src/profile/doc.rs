@@ -3,29 +3,27 @@
 //! Texts are in their written form (invalid UTF-8, literal `\` and `*` escaped). Lists may be in any order and
 //! hold duplicates when a file came from elsewhere; uniting them is the activity tree's business.
 //!
-//! Not here: turning it into bytes and back (`encode`, `decode`), files (`store`), learning and merging.
+//! Not here: turning it into bytes and back (`encode`, `decode`), files (`store`), learning and merging; what the entries of
+//! lists are (`behaviour`).
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Formatter};
+use std::marker::PhantomData;
 
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::time::Time;
+use crate::behaviour::{Entry, Seen, Stats, is_default, kinds, read_unique};
 use crate::ledger::Ledger;
 use crate::text::Words;
+use crate::time::Time;
+use crate::tree::{NodeId, Tree};
 
 /// The first field of every profile.
 pub const FORMAT: &str = "grove-profile";
-/// The version of the format that is written.
-pub const VERSION: u32 = 1;
+/// The version of the format that is written. Version 1 is read as well.
+pub const VERSION: u32 = 2;
 /// The value of `completeness` of a profile that is [partial](ProfileDoc::partial).
 pub const PARTIAL: &str = "partial";
-/// How deep processes may nest. No profile deeper than this is written or read.
-pub const MAX_DEPTH: usize = 1024;
-
-/// When each tag did something: first and last time, by tag.
-pub type Seen = BTreeMap<String, [Time; 2]>;
 
 /// All that is known of one image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +36,7 @@ pub struct ProfileDoc {
     pub tags: BTreeMap<String, TagDoc>,
     /// Where the events of each recording went.
     pub ledgers: BTreeMap<String, Ledger>,
-    /// The processes that no other profiled process started.
+    /// All programs that ran, each before those it started.
     pub processes: Vec<ProcessDoc>,
 }
 
@@ -50,8 +48,15 @@ pub struct TagDoc {
     /// Latest time of anything it did.
     pub last_seen: Time,
     /// How far learning is, by kind of behaviour.
-    #[serde(deserialize_with = "unique")]
-    pub state: BTreeMap<String, State>,
+    #[serde(deserialize_with = "read_unique")]
+    pub state: BTreeMap<String, StateDoc>,
+}
+
+/// How far learning is with one kind of behaviour of one tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StateDoc {
+    /// Whether it is done.
+    pub state: State,
 }
 
 /// Whether new behaviour is still learned or already drift.
@@ -74,196 +79,180 @@ impl State {
     }
 }
 
-/// How many entries the lists of a profile have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Stats {
-    /// Processes at any depth.
-    pub process_nodes: u64,
-    /// Files.
-    pub file_nodes: u64,
-    /// DNS names.
-    pub dns_nodes: u64,
-    /// Sockets.
-    pub socket_nodes: u64,
-    /// System calls.
-    pub syscalls: u64,
-    /// Capabilities.
-    pub capabilities: u64,
+/// A process of a profile: its own fields, and a list of each kind of behaviour, held as told.
+macro_rules! process {
+    ($(#[$meta:meta])* $vis:vis struct $Process:ident $(<$life:lifetime>)? { $($list:ident: $List:ty),* }) => {
+        $(#[$meta])*
+        $vis struct $Process $(<$life>)? {
+            /// The index of the process that started it, which comes before it; none of a root.
+            pub parent: Option<u32>,
+            /// Path of the program.
+            pub path: String,
+            /// The path stands for more than one.
+            #[serde(default, skip_serializing_if = "is_default")]
+            pub pattern: bool,
+            /// Estimated number of paths it stands for; 0 where that is not told.
+            #[serde(default, skip_serializing_if = "is_default")]
+            pub distinct: u64,
+            /// Some of them.
+            #[serde(default, skip_serializing_if = "is_default")]
+            pub exemplars: Vec<String>,
+            /// Components that are learned patterns although no exemplar shows it, numbered from 0.
+            #[serde(default, skip_serializing_if = "is_default")]
+            pub learned: Vec<u32>,
+            /// Which of a multi-call binary's programs it is.
+            #[serde(default)]
+            pub argv0: Option<String>,
+            /// The arguments, where they are part of identity.
+            #[serde(default)]
+            pub argv: Option<Vec<String>>,
+            /// Entered by an exec from a process that had itself exec'd.
+            pub exec_chain: bool,
+            /// What ran it, if it is a script.
+            #[serde(
+                rename = "interpreter",
+                default,
+                skip_serializing_if = "is_default",
+                serialize_with = "one_or_more",
+                deserialize_with = "read_one_or_more"
+            )]
+            pub interpreters: Vec<String>,
+            /// The program had no file.
+            #[serde(default, skip_serializing_if = "is_default")]
+            pub fileless: bool,
+            /// The program was written after the image was built.
+            #[serde(default, skip_serializing_if = "is_default")]
+            pub upper_layer: bool,
+            /// Effective user ids it ran as.
+            pub uids: Vec<u32>,
+            /// Hull of its execs and of everything below.
+            pub seen: Seen,
+            $(#[doc = concat!("Its ", stringify!($list), ".")] #[serde(default)] pub $list: $List,)*
+        }
+    };
 }
 
-/// A program that ran, what it did, and the programs it started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProcessDoc {
-    /// Path of the program.
-    pub path: String,
-    /// The path stands for more than one.
-    pub pattern: bool,
-    /// Estimated number of paths it stands for; 0 where that is not told.
-    pub distinct: u64,
-    /// Some of them.
-    pub exemplars: Vec<String>,
-    /// Components that are learned patterns although no exemplar shows it, numbered from 0.
-    pub learned: Vec<u32>,
-    /// Which of a multi-call binary's programs it is.
-    pub argv0: Option<String>,
-    /// The arguments, where they are part of identity.
-    pub argv: Option<Vec<String>>,
-    /// Entered by an exec from a process that had itself exec'd.
-    pub exec_chain: bool,
-    /// What ran it, if it is a script.
-    pub interpreters: Vec<String>,
-    /// The program had no file.
-    pub fileless: bool,
-    /// The program was written after the image was built.
-    pub upper_layer: bool,
-    /// Effective user ids it ran as.
-    pub uids: Vec<u32>,
-    /// Hull of its execs and of everything below.
-    pub seen: Seen,
-    /// Files it opened.
-    pub files: Vec<FileDoc>,
-    /// Names it asked for.
-    pub dns: Vec<DnsDoc>,
-    /// Sockets it bound and connected.
-    pub sockets: Vec<SocketDoc>,
-    /// System calls it made.
-    pub syscalls: Vec<SyscallDoc>,
-    /// Capabilities that were checked for it.
-    pub capabilities: Vec<CapabilityDoc>,
-    /// Programs it started.
-    pub children: Vec<ProcessDoc>,
+macro_rules! define {
+    ($(($Kind:ident, $file:ident, $Doc:ident, $list:ident, $count:ident)),* $(,)?) => {
+        $(pub use crate::behaviour::$Doc;)*
+
+        process! {
+            /// A program that ran, and what it did.
+            #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+            pub struct ProcessDoc { $($list: Vec<$Doc>),* }
+        }
+
+        process! {
+            /// As [`ProcessDoc`], its lists still in a tree.
+            #[derive(Serialize)]
+            pub(super) struct TreeProcess<'a> { $($list: Leaves<'a, $Doc>),* }
+        }
+
+        impl ProcessDoc {
+            /// Adds its lists to a count.
+            fn count(&self, stats: &mut Stats) {
+                $(stats.$count += self.$list.len() as u64;)*
+            }
+
+            /// Shows each of its lists to `look`, until that fails.
+            pub(crate) fn look<L: Look>(&self, look: &mut L) -> Result<(), L::Error> {
+                $(look.list(stringify!($list), &self.$list)?;)*
+                Ok(())
+            }
+        }
+
+        impl<'a> TreeProcess<'a> {
+            /// A process of a tree without any field of its own.
+            pub(super) fn new(tree: &'a Tree, process: NodeId) -> Self {
+                let mut leaves = tree.leaves_by_kind(process);
+                Self {
+                    parent: None,
+                    path: String::new(),
+                    pattern: false,
+                    distinct: 0,
+                    exemplars: Vec::new(),
+                    learned: Vec::new(),
+                    argv0: None,
+                    argv: None,
+                    exec_chain: false,
+                    interpreters: Vec::new(),
+                    fileless: false,
+                    upper_layer: false,
+                    uids: Vec::new(),
+                    seen: Seen::default(),
+                    $($list: Leaves::new(tree, leaves.remove(&crate::behaviour::Kind::$Kind)),)*
+                }
+            }
+
+            /// The same with its lists made.
+            pub(super) fn into_doc(self) -> ProcessDoc {
+                let Self {
+                    parent, path, pattern, distinct, exemplars, learned, argv0, argv, exec_chain, interpreters, fileless,
+                    upper_layer, uids, seen, $($list),*
+                } = self;
+                ProcessDoc {
+                    parent, path, pattern, distinct, exemplars, learned, argv0, argv, exec_chain, interpreters, fileless,
+                    upper_layer, uids, seen, $($list: $list.iter().collect()),*
+                }
+            }
+        }
+
+        /// Shows the lists of the same process in two profiles, kind by kind.
+        pub(crate) fn look_at_pairs<L: LookAtPairs>(pair: [&[&ProcessDoc]; 2], look: &mut L) {
+            $(look.list(pair.map(|same| same.iter().flat_map(|process| &process.$list)));)*
+        }
+    };
+}
+kinds!(define);
+
+/// What is done with each of a process's lists.
+pub(crate) trait Look {
+    /// Why it may fail.
+    type Error;
+
+    /// Looks at one list.
+    fn list<E: Entry>(&mut self, name: &'static str, list: &[E]) -> Result<(), Self::Error>;
 }
 
-/// A file that was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileDoc {
-    /// Its path.
-    pub path: String,
-    /// `r`, `w` or `rw`.
-    pub access: String,
-    /// The path stands for more than one.
-    pub pattern: bool,
-    /// Estimated number of paths it stands for; 0 where that is not told.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub distinct: u64,
-    /// Some of them.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub exemplars: Vec<String>,
-    /// Components that are learned patterns although no exemplar shows it, numbered from 0.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub learned: Vec<u32>,
-    /// When.
-    #[serde(deserialize_with = "unique")]
-    pub seen: Seen,
+/// What is done with the lists of two processes that are the same.
+pub(crate) trait LookAtPairs {
+    /// Looks at both lists of one kind.
+    fn list<'a, E: Entry + 'a>(&mut self, lists: [impl Iterator<Item = &'a E>; 2]);
 }
 
-/// A name that was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DnsDoc {
-    /// The name, in lower case and without the trailing dot.
-    pub name: String,
-    /// Types of the questions, as mnemonics or numbers.
-    pub qtypes: Vec<String>,
-    /// The name stands for more than one.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub pattern: bool,
-    /// Estimated number of names it stands for; 0 where that is not told.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub distinct: u64,
-    /// Some of them.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub exemplars: Vec<String>,
-    /// Labels that are learned patterns although no exemplar shows it, numbered from 0 at the right.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub learned: Vec<u32>,
-    /// When.
-    #[serde(deserialize_with = "unique")]
-    pub seen: Seen,
+/// Behaviours of one kind in a tree, in the order in which they are written. What is written of each is made when it is.
+pub(super) struct Leaves<'a, E> {
+    tree: &'a Tree,
+    ids: Vec<NodeId>,
+    entry: PhantomData<E>,
 }
 
-/// A socket that was bound or connected.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SocketDoc {
-    /// `bind` or `connect`.
-    pub op: String,
-    /// `inet`, `inet6` or `unix`.
-    pub family: String,
-    /// `tcp` or `udp`, where it is known.
-    pub proto: Option<String>,
-    /// Address, network (`10.0.3.0/24`), `*`, or path.
-    pub addr: String,
-    /// Port; 0 for unix sockets and for a bind to any ephemeral port.
-    pub port: u16,
-    /// The address stands for more than one.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub pattern: bool,
-    /// Estimated number of addresses it stands for; 0 where that is not told.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub distinct: u64,
-    /// Some of them.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub exemplars: Vec<String>,
-    /// Components that are learned patterns although no exemplar shows it, numbered from 0.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub learned: Vec<u32>,
-    /// When.
-    #[serde(deserialize_with = "unique")]
-    pub seen: Seen,
+impl<'a, E: Entry> Leaves<'a, E> {
+    fn new(tree: &'a Tree, ids: Option<Vec<NodeId>>) -> Self {
+        let mut ids = ids.unwrap_or_default();
+        // Files are, by the tree.
+        if !E::SORTED_BY_PATH {
+            ids.sort_by_cached_key(|id| E::order(&tree.leaf(*id)));
+        }
+        Self { tree, ids, entry: PhantomData }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = E> {
+        self.ids.iter().map(|id| E::of(&self.tree.leaf(*id)))
+    }
 }
 
-/// A system call that was made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SyscallDoc {
-    /// Its name.
-    pub name: String,
-    /// Its x86-64 number.
-    pub nr: u32,
-    /// When.
-    #[serde(deserialize_with = "unique")]
-    pub seen: Seen,
-}
-
-/// A capability that was checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CapabilityDoc {
-    /// Its name (`CAP_…`).
-    pub name: String,
-    /// Whether the process had it.
-    pub used: bool,
-    /// When.
-    #[serde(deserialize_with = "unique")]
-    pub seen: Seen,
+impl<E: Entry> Serialize for Leaves<'_, E> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(self.iter())
+    }
 }
 
 impl ProfileDoc {
-    /// Every process, parents before children, in the order of the lists. Needs no stack, however deep they nest.
-    pub fn walk(&self) -> impl Iterator<Item = &ProcessDoc> {
-        let mut rest = vec![self.processes.iter()];
-        std::iter::from_fn(move || {
-            while let Some(list) = rest.last_mut() {
-                match list.next() {
-                    Some(process) => {
-                        rest.push(process.children.iter());
-                        return Some(process);
-                    }
-                    None => drop(rest.pop()),
-                }
-            }
-            None
-        })
-    }
-
     /// Counts the lists' entries.
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats::default();
-        for process in self.walk() {
-            stats.process_nodes += 1;
-            stats.file_nodes += process.files.len() as u64;
-            stats.dns_nodes += process.dns.len() as u64;
-            stats.socket_nodes += process.sockets.len() as u64;
-            stats.syscalls += process.syscalls.len() as u64;
-            stats.capabilities += process.capabilities.len() as u64;
-        }
+        let mut stats = Stats { process_nodes: self.processes.len() as u64, ..Stats::default() };
+        self.processes.iter().for_each(|process| process.count(&mut stats));
         stats
     }
 
@@ -273,6 +262,19 @@ impl ProfileDoc {
             sum.add(ledger);
             sum
         })
+    }
+
+    /// For each process those that it started; in front of them all the roots.
+    pub(crate) fn children(&self) -> Vec<Vec<usize>> {
+        let mut children = vec![Vec::new(); self.processes.len() + 1];
+        for (index, process) in self.processes.iter().enumerate() {
+            // One that names no earlier process is shown as a root.
+            let parent = process.parent.map(|parent| parent as usize).filter(|parent| *parent < index);
+            if let Some(list) = children.get_mut(parent.map_or(0, |parent| parent + 1)) {
+                list.push(index);
+            }
+        }
+        children
     }
 }
 
@@ -288,43 +290,35 @@ impl ProcessDoc {
     }
 }
 
-impl SocketDoc {
-    /// What tells the socket from others, as in `connect tcp 10.0.3.0/24:443`. Not escaped for terminals.
-    pub fn name(&self) -> String {
-        let Self { op, family, addr, port, .. } = self;
-        let proto = self.proto.as_ref().unwrap_or(family);
-        match family.as_str() {
-            "unix" => format!("{op} unix {addr}"),
-            "inet6" => format!("{op} {proto} [{addr}]:{port}"),
-            _ => format!("{op} {proto} {addr}:{port}"),
-        }
+/// A list, or the one text in it.
+fn one_or_more<S: Serializer>(texts: &[String], s: S) -> Result<S::Ok, S::Error> {
+    match texts {
+        [one] => one.serialize(s),
+        more => more.serialize(s),
     }
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
+pub(super) fn read_one_or_more<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
+    struct OneOrMore;
 
-/// Reads a map, refusing the same key twice.
-pub(super) fn unique<'de, D: Deserializer<'de>, V: Deserialize<'de>>(d: D) -> Result<BTreeMap<String, V>, D::Error> {
-    struct Unique<V>(std::marker::PhantomData<V>);
+    impl<'de> Visitor<'de> for OneOrMore {
+        type Value = Vec<String>;
 
-    impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
-        type Value = BTreeMap<String, V>;
-
-        fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a string or a list of them")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut map = BTreeMap::new();
-            while let Some((key, value)) = entries.next_entry::<String, V>()? {
-                if map.insert(key, value).is_some() {
-                    return Err(A::Error::custom("the same key twice"));
-                }
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(vec![text.to_owned()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut list = Vec::new();
+            while let Some(text) = seq.next_element()? {
+                list.push(text);
             }
-            Ok(map)
+            Ok(list)
         }
     }
-    d.deserialize_map(Unique(std::marker::PhantomData))
+    d.deserialize_any(OneOrMore)
 }

@@ -15,8 +15,9 @@ mod what;
 pub use checker::Checker;
 
 use super::Lineage;
-use crate::tree::{Flags, Tree};
-use serde::Serialize;
+use crate::behaviour::Value;
+use crate::tree::Tree;
+use serde::{Serialize, Serializer};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub struct Finding {
     pub image: String,
     /// Image tag.
     pub tag: String,
-    /// `exec`, `uid`, `interpreter`, `open`, `connect`, `bind`, `dns`, `syscall` or `capability`.
+    /// `exec`, `uid`, `interpreter`, or what the kind of behaviour calls it ([`Entry::CLASSES`](crate::behaviour::Entry::CLASSES)).
     pub kind: &'static str,
     /// Why it is reported.
     pub reason: Reason,
@@ -45,31 +46,28 @@ pub struct Finding {
     pub lineage: Lineage,
     /// Path, name, `address:port`, or the name of the system call or capability.
     pub subject: String,
-    /// Of an open: `r`, `w` or `rw`. Of a connect or bind: the transport. Of a DNS question: its type.
+    /// What else is told, such as how a file was opened.
     #[serde(flatten)]
-    pub detail: Detail,
+    pub details: Detail,
     /// How often.
     pub count: u64,
 }
 
-/// What a finding says beside its subject.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Detail {
-    /// How a file was opened.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub access: Option<&'static str>,
-    /// Transport of a socket.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub proto: Option<&'static str>,
-    /// Type of a DNS question.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub qtype: Option<String>,
-    /// The name that a multi-call binary was called by.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub argv0: Option<String>,
-    /// The arguments, where they are identity.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub argv: Option<Vec<String>>,
+/// What a finding says beside its subject, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Detail(pub Vec<(&'static str, Value)>);
+
+impl Detail {
+    /// The value of this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+}
+
+impl Serialize for Detail {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 /// Why a behaviour is reported.
@@ -91,7 +89,7 @@ impl Finding {
     /// same in everything.
     pub fn cmp_order(&self, other: &Self) -> Ordering {
         fn key(f: &Finding) -> impl Ord + '_ {
-            let what = (f.ts, &f.container, f.kind, &f.subject, &f.detail, &f.lineage, f.reason);
+            let what = (f.ts, &f.container, f.kind, &f.subject, &f.details, &f.lineage, f.reason);
             (what, &f.image, &f.tag, f.pid, f.count)
         }
         key(self).cmp(&key(other))
@@ -104,18 +102,9 @@ impl Finding {
 
     /// Bytes of memory it takes, about, and no more if it shares its lineage with others.
     pub(crate) fn bytes(&self) -> usize {
-        let detail = self.detail.argv.iter().flatten().chain(&self.detail.argv0).chain(&self.detail.qtype);
+        let details: usize = self.details.0.iter().map(|(_, value)| value.bytes()).sum();
         let texts = [&self.container, &self.image, &self.tag, &self.subject];
-        let texts = texts.into_iter().chain(detail).map(String::as_str).chain(self.lineage.from_within());
-        size_of::<Self>() + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
-    }
-}
-
-/// As profiles write how a file was opened.
-pub fn access_name(access: Flags) -> &'static str {
-    match (access.has(Flags::READ), access.has(Flags::WRITE)) {
-        (true, true) => "rw",
-        (false, true) => "w",
-        _ => "r",
+        let texts = texts.into_iter().map(String::as_str).chain(self.lineage.from_within());
+        size_of::<Self>() + details + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
     }
 }

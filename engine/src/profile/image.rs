@@ -1,16 +1,14 @@
 //! A profile: all that is known of one image, mergeable with what else is known of it.
 
 use super::convert::TakeError;
-use super::doc::{ProfileDoc, State, TagDoc};
-use super::time::Time;
+use super::doc::{ProfileDoc, State, StateDoc, TagDoc};
+use crate::behaviour::classes;
 use crate::intern::Interner;
 use crate::ledger::Ledger;
+use crate::time::Time;
 use crate::tree::{Rules, Tree, TreeFull};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The kinds of behaviour that learning is told apart by.
-pub const CLASSES: [&str; 7] = ["bind", "capability", "connect", "dns", "exec", "open", "syscall"];
 
 /// How far learning is with each tag, by kind of behaviour.
 type States = BTreeMap<String, BTreeMap<String, State>>;
@@ -117,7 +115,8 @@ impl Profile {
                 .states
                 .get(&tag)
                 .cloned()
-                .unwrap_or_else(|| CLASSES.iter().map(|class| ((*class).to_owned(), State::Learning)).collect());
+                .unwrap_or_else(|| classes().into_iter().map(|class| (class.to_owned(), State::Learning)).collect());
+            let state = state.into_iter().map(|(class, state)| (class, StateDoc { state })).collect();
             (tag, TagDoc { first_seen: Time(span.first), last_seen: Time(span.last), state })
         });
         tags.collect()
@@ -129,10 +128,11 @@ impl Profile {
     /// A value that no profile has, with its place in the document; or too many tags.
     pub fn from_doc(doc: &ProfileDoc, rules: Arc<Rules>, interner: &Interner) -> Result<Self, TakeError> {
         let mut tree = Tree::new(rules);
-        for (i, process) in doc.processes.iter().enumerate() {
-            tree.take_doc(process, &format!("processes[{i}]"), interner)?;
-        }
-        let states = doc.tags.iter().map(|(tag, about)| (tag.clone(), about.state.clone())).collect();
+        tree.take_docs(&doc.processes, interner)?;
+        let states = doc.tags.iter().map(|(tag, about)| {
+            (tag.clone(), about.state.iter().map(|(class, about)| (class.clone(), about.state)).collect())
+        });
+        let states = states.collect();
         Ok(Self {
             image: doc.image.clone(),
             partial: doc.partial,

@@ -5,7 +5,6 @@
 //! image's file is called, [`diff()`] tells two apart, and [`drift`] compares what a container does now.
 
 mod convert;
-mod cursor;
 mod decode;
 mod diff;
 mod doc;
@@ -15,7 +14,8 @@ mod image;
 mod lineage;
 mod name;
 mod store;
-mod time;
+mod version_1;
+mod weigh;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -25,14 +25,14 @@ mod tests;
 
 pub use convert::TakeError;
 pub use decode::{DecodeError, decode, decode_within};
-pub use diff::{Difference, Kind, Side, diff, diff_tags};
-pub use doc::{
-    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, Stats,
-    SyscallDoc, TagDoc, VERSION,
-};
+pub use diff::{Difference, Side, diff, diff_tags};
+pub use doc::*;
+pub(crate) use doc::Look;
 pub use encode::{Encode, encode};
-pub use image::{CLASSES, Profile};
+pub use image::Profile;
 pub use lineage::Lineage;
 pub use name::file_name;
 pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_file, read_within, write, write_into};
-pub use time::{Time, TimeError};
+
+pub use crate::behaviour::{Seen, Stats};
+pub use crate::time::{Time, TimeError};

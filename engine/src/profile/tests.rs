@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::fixtures::{arbitrary, chain, full, full_text};
-use super::{DecodeError, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, Stats, Time, decode, encode};
+use super::fixtures::{arbitrary, chain, full, full_text, version_1_text};
+use super::{DecodeError, FileDoc, ProcessDoc, ProfileDoc, Seen, Stats, Time, decode, encode};
 
 fn encoded(doc: &ProfileDoc) -> String {
     let mut bytes = Vec::new();
@@ -19,8 +19,16 @@ fn a_profile_with_everything_comes_back_byte_for_byte() {
 
 #[test]
 fn stats_count_the_lists() {
-    let counted =
-        Stats { process_nodes: 3, file_nodes: 4, dns_nodes: 2, socket_nodes: 4, syscalls: 3, capabilities: 2 };
+    let counted = Stats {
+        process_nodes: 3,
+        file_nodes: 5,
+        dns_nodes: 2,
+        socket_nodes: 5,
+        syscalls: 3,
+        capabilities: 2,
+        mounts: 1,
+        imds: 1,
+    };
     assert_eq!(full().stats(), counted);
 }
 
@@ -33,14 +41,14 @@ fn stats_in_a_file_are_not_believed() {
 #[test]
 fn order_blanks_escapes_and_unknown_fields_do_not_matter() {
     let text = r#"
-      { "processes" : [ { "children" : [ ] , "later":[{"x":[1,2,{}]}], "capabilities":[], "syscalls":[], "sockets":[],
+      { "processes" : [ { "mounts" : [ ] , "later":[{"x":[1,2,{}]}], "capabilities":[], "syscalls":[], "sockets":[],
         "dns":[], "files":[ {"seen":{"t":["1970-01-01T00:00:00Z","1970-01-01T01:00:00+01:00"]}, "new":null,
         "pattern":false, "access":"r", "p\u0061th":"/\u00e9\ud83d\ude00"} ],
         "seen":{"t":["1970-01-01T00:00:00Z","1970-01-01T00:00:00Z"]}, "uids":[], "exec_chain":false,
-        "\u0070ath":"/p" } ],
-        "ledgers":{}, "tags":{}, "image":"i", "version":1, "format":"grove-profile" }"#;
-    let seen = Seen::from([("t".to_owned(), [Time(0), Time(0)])]);
-    let file = FileDoc { path: "/é😀".into(), access: "r".into(), seen: seen.clone(), ..FileDoc::default() };
+        "parent":null, "\u0070ath":"/p" } ],
+        "ledgers":{}, "tags":{}, "image":"i", "version":2, "format":"grove-profile" }"#;
+    let seen = Seen::from_iter([("t", [Time(0), Time(0)])]);
+    let file = FileDoc { path: "/é😀".into(), access: Some("r".into()), seen: seen.clone(), ..FileDoc::default() };
     let process = ProcessDoc { path: "/p".into(), seen, files: vec![file], ..ProcessDoc::default() };
     let expected = ProfileDoc { image: "i".into(), processes: vec![process], ..ProfileDoc::default() };
     assert_eq!(decode(text.as_bytes()).unwrap(), expected);
@@ -58,8 +66,8 @@ fn any_character_is_written_as_valid_json() {
     ] {
         let text = encoded(&ProfileDoc { image: image.into(), ..ProfileDoc::default() });
         let expected = format!(
-            "{{\"format\":\"grove-profile\",\"version\":1,\"image\":{json},\"tags\":{{}},\"stats\":{{\"process_nodes\":0,\
-             \"file_nodes\":0,\"dns_nodes\":0,\"socket_nodes\":0,\"syscalls\":0,\"capabilities\":0}},\"ledgers\":{{}},\
+            "{{\"format\":\"grove-profile\",\"version\":2,\"image\":{json},\"tags\":{{}},\"stats\":{{\"process_nodes\":0,\
+             \"file_nodes\":0,\"dns_nodes\":0,\"socket_nodes\":0,\"syscalls\":0,\"capabilities\":0,\"mounts\":0,\"imds\":0}},\"ledgers\":{{}},\
              \"processes\":[]}}\n"
         );
         assert_eq!(text, expected);
@@ -106,34 +114,71 @@ fn every_cut_is_refused() {
 }
 
 #[test]
-fn the_deepest_profile_is_read_on_a_small_stack() {
+fn a_lineage_of_any_depth_is_read_on_a_small_stack() {
     let deepest = || {
-        let doc = chain(MAX_DEPTH);
+        let doc = chain(100_000);
         let text = encoded(&doc);
         assert_eq!(encoded(&decode(text.as_bytes()).unwrap()), text);
-        assert_eq!(doc.stats().process_nodes, MAX_DEPTH as u64);
+        assert_eq!(doc.stats().process_nodes, 100_000);
     };
     std::thread::Builder::new().stack_size(512 << 10).spawn(deepest).unwrap().join().unwrap();
 }
 
 #[test]
-fn a_deeper_profile_is_neither_written_nor_read() {
-    let deeper = chain(MAX_DEPTH + 1);
-    let error = encode(&deeper, std::io::sink()).unwrap_err();
-    assert_eq!(error.to_string(), "processes nest deeper than 1024");
+fn a_profile_of_version_1_is_read_as_what_it_says() {
+    let old = decode(version_1_text().as_bytes()).unwrap();
+    let mut new = full();
+    // What version 1 has no words for.
+    for process in &mut new.processes {
+        process.mounts.clear();
+        process.imds.clear();
+        process.files.retain(|file| file.access.is_some());
+        process.files.iter_mut().for_each(|file| file.mapped = false);
+        process.sockets.retain(|socket| socket.op != "accept");
+    }
+    assert_eq!(old, new);
+}
 
-    let text = encoded(&chain(MAX_DEPTH));
-    let (head, tail) = text.split_once("\"processes\":[").unwrap();
-    let inner = tail.trim_end().strip_suffix("]}").unwrap();
-    let outer = encoded(&chain(1));
-    let wrapped =
-        outer.split_once("\"processes\":[").unwrap().1.replace("\"children\":[]", &format!("\"children\":[{inner}]"));
-    let Err(DecodeError::Invalid { path, detail, .. }) = decode(format!("{head}\"processes\":[{wrapped}").as_bytes())
-    else {
-        panic!("was read")
+/// A profile of version 1 with `depth` processes, each in the list of the one before.
+fn nested(depth: usize) -> String {
+    let seen = r#"{"t":["1970-01-01T00:00:00.000000001Z","1970-01-01T00:00:00.000000002Z"]}"#;
+    let head = format!(
+        r#"{{"path":"/p","argv0":null,"argv":null,"exec_chain":false,"uids":[],"seen":{seen},"files":[{{"path":"/f","access":"r","pattern":false,"seen":{seen}}}],"dns":[],"sockets":[],"syscalls":[],"capabilities":[],"children":["#
+    );
+    let processes = head.repeat(depth) + &"]}".repeat(depth);
+    format!(r#"{{"format":"grove-profile","version":1,"image":"deep","tags":{{}},"ledgers":{{}},"processes":[{processes}]}}"#)
+}
+
+#[test]
+fn the_deepest_profile_of_version_1_is_read_on_a_small_stack() {
+    let deepest = || {
+        for depth in [1, 40, 400, 1024] {
+            assert_eq!(decode(nested(depth).as_bytes()).unwrap(), chain(depth));
+        }
+        for depth in [1026, 100_000] {
+            let Err(DecodeError::Invalid { detail, .. }) = decode(nested(depth).as_bytes()) else { panic!("was read") };
+            assert_eq!(detail, "nested too deep");
+        }
     };
-    assert!(path.ends_with(".children[0].children"), "{path}");
-    assert_eq!(detail, "nested too deep");
+    std::thread::Builder::new().stack_size(512 << 10).spawn(deepest).unwrap().join().unwrap();
+}
+
+#[test]
+fn what_is_wrong_with_a_profile_of_version_1_is_told_where_it_is() {
+    for (old, new, expected) in [
+        (
+            "\"exec_chain\":true",
+            "\"exec_chain\":1",
+            "field `processes[0].children[0].exec_chain`: byte 3841: invalid type: integer `1`, expected a boolean",
+        ),
+        ("\"state\":{}", "\"state\":{\"exec\":\"done\"}", "field `tags[\"1.27.1\"].state.exec`"),
+        ("\"access\":\"rw\"", "\"access\":\"x\"", "field `processes[0].files[1].access`: \"x\" is not one of r, w, rw"),
+    ] {
+        let text = version_1_text();
+        assert!(text.contains(old));
+        let said = decode(text.replacen(old, new, 1).as_bytes()).unwrap_err().to_string();
+        assert!(said.starts_with(expected), "{said}");
+    }
 }
 
 #[test]

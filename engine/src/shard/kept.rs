@@ -63,7 +63,7 @@ mod tests {
             pid: 1,
             lineage: Lineage::default().with("/bin/app".into()),
             subject: "x".repeat(subject_bytes),
-            detail: Detail::default(),
+            details: Detail::default(),
             count: 1,
         };
         (0..n).map(finding).collect()

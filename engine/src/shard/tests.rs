@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use crate::event::{Body, EventRef};
+use crate::event::{Body, EventRef, Open};
 use crate::ledger::Dropped;
 
 /// The path that makes a worker panic.
@@ -11,7 +11,7 @@ const FAULT: &[u8] = b"/grove-test/fault";
 
 /// Called for every event that is applied to a container.
 pub(super) fn fault(event: &EventRef<'_>) {
-    assert!(!matches!(event.body, Body::Open { path: FAULT, .. }), "injected fault");
+    assert!(!matches!(event.body, Body::Open(Open { path: FAULT, .. })), "injected fault");
 }
 
 fn event(container: &str, ts: u64, body: Body<&'static [u8]>) -> (String, u64, Body<&'static [u8]>) {
@@ -19,7 +19,7 @@ fn event(container: &str, ts: u64, body: Body<&'static [u8]>) -> (String, u64, B
 }
 
 fn open(path: &'static [u8]) -> Body<&'static [u8]> {
-    Body::Open { path, flags: 0, ret: 0 }
+    Body::Open(Open { path, flags: 0, ret: 0, map: false })
 }
 
 fn start(image: &'static str) -> Body<&'static [u8]> {

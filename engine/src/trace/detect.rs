@@ -9,7 +9,7 @@ use std::str::FromStr;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use super::input::{Framing, Records};
-use super::nesting;
+use crate::nesting;
 
 /// A format that events are read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

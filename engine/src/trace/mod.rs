@@ -5,7 +5,6 @@
 //! panic and keep bounded state, whatever the bytes.
 
 mod bounded;
-pub mod capability;
 pub mod detect;
 mod feed;
 mod format;
@@ -14,27 +13,22 @@ pub mod input;
 mod json;
 mod name;
 pub mod native;
-pub mod nesting;
-mod open_flags;
-pub mod qtype;
 pub mod strace;
-pub mod syscalls;
 pub mod sysdig;
 pub mod tetragon;
 pub mod tracee;
 mod watch;
 pub mod write;
 
-pub use capability::{capability_name, capability_number};
 pub use detect::{Format, detect, detect_records};
 pub use feed::{Fed, Feed, FeedError};
 pub use name::LineHash;
-pub use qtype::{qtype_name, qtype_number};
-pub use syscalls::{syscall_name, syscall_number};
 pub use watch::Workloads;
 
+pub use crate::behaviour::Reject;
+
 use crate::event::Sink;
-use crate::ledger::{Ignored, Rejected};
+use crate::ledger::Ignored;
 
 /// Turns the records of one format into events.
 pub trait Decoder: Send {
@@ -75,16 +69,4 @@ pub enum Line {
     Ignored(Ignored),
     /// The header: not an event and not counted.
     Header,
-}
-
-/// Why a record is not an event.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{detail}", .field.map(|f| format!("field `{f}`: ")).unwrap_or_default())]
-pub struct Reject {
-    /// The reason it is counted under.
-    pub reason: Rejected,
-    /// The field at fault.
-    pub field: Option<&'static str>,
-    /// What was found and what was expected.
-    pub detail: String,
 }

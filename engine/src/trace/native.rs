@@ -3,24 +3,11 @@
 //! One pass takes the fields of a line; only a line at fault is looked at again, to say what is wrong with it.
 //! Cutting an input into lines is the business of [`input`](super::input), writing that of [`write`](super::write).
 
-mod explain;
-mod fields;
-mod kind;
-mod values;
-
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use explain::{quoted, reject};
-use fields::{Field, Fields, Lists, Raw};
-use kind::Kind;
-use values::{UintOrName, decode_base64};
-
-use crate::event::{Body, Event, Exec, Peer, Proto, Sink, SocketOp};
+use crate::behaviour::record::{Buffers, Field, Fields, Raw, Shape, not_empty, not_json, plain, quoted, reject};
+use crate::behaviour::{Report, events};
+use crate::event::{Body, Event, Exec, Sink};
 use crate::ledger::{Ignored, Rejected};
-use crate::trace::capability::{CAPABILITY_MAX, capability_number};
-use crate::trace::nesting;
-use crate::trace::qtype::qtype_number;
-use crate::trace::syscalls::Arch;
+use crate::nesting;
 use crate::trace::{Decoder, Line, Reject};
 
 /// The name of the format in a trace's header.
@@ -42,17 +29,45 @@ pub struct NativeDecoder {
     buffers: Buffers,
 }
 
-/// Memory that is used again for every line.
-#[derive(Debug, Default)]
-struct Buffers {
-    lists: Lists,
-    /// What `path_b64` or `addr_b64` decodes to.
-    path: Vec<u8>,
-    /// What `cwd_b64` decodes to.
-    cwd: Vec<u8>,
-    /// What `interpreter_b64` decodes to.
-    interpreter: Vec<u8>,
-}
+/// What every event must have.
+const EVENT: Fields = Fields::of(&[Field::Type, Field::Ts, Field::Container]);
+/// What every event of a process must have.
+const PROCESS: Fields = EVENT.union(Fields::of(&[Field::Pid]));
+/// What every event may have.
+const ANY: Fields = Fields::of(&[Field::Start]);
+
+const HEADER: Shape = Shape::new(
+    &[Field::Type, Field::Format, Field::Version],
+    &[Field::Source, Field::Recording, Field::Clock, Field::Completeness],
+);
+const CONTAINER_START: Shape = Shape::new(
+    &[Field::Image, Field::Tag],
+    &[Field::Labels, Field::CgroupId, Field::Runtime, Field::Pod, Field::Namespace],
+);
+const FORK: Shape = Shape::new(&[Field::Ppid], &[Field::Uid, Field::NsPid]);
+const EXEC: Shape = Shape::new(
+    &[Field::Ppid, Field::Path],
+    &[
+        Field::PathB64,
+        Field::Argv,
+        Field::ArgvB64,
+        Field::Uid,
+        Field::Gid,
+        Field::Cwd,
+        Field::CwdB64,
+        Field::Interpreter,
+        Field::InterpreterB64,
+        Field::Inode,
+        Field::Fileless,
+        Field::ArgvTruncated,
+        Field::UpperLayer,
+        Field::ByRuntime,
+        Field::NsPid,
+    ],
+);
+const EXIT: Shape = Shape::new(&[], &[Field::Code, Field::Signal]);
+const MISSED: Shape = Shape::new(&[Field::Cause, Field::N], &[]);
+const NOTHING: Shape = Shape::new(&[], &[]);
 
 impl NativeDecoder {
     /// A decoder for one trace, from its first line on.
@@ -61,7 +76,7 @@ impl NativeDecoder {
     }
 
     fn header(&mut self, raw: &Raw<'_>, record: &str) -> Result<Line, Reject> {
-        raw.check(Kind::HEADER_KNOWN, Kind::HEADER_REQUIRED, record)?;
+        raw.check(HEADER.required.union(HEADER.optional), HEADER.required, record)?;
         if raw.format != FORMAT {
             let detail = format!("found {}, expected {FORMAT:?}", quoted(&raw.format));
             return Err(reject(Rejected::InvalidValue, Field::Format, detail));
@@ -90,7 +105,7 @@ impl Decoder for NativeDecoder {
         let text = str::from_utf8(record).map_err(|e| malformed(format!("byte {} is not UTF-8", e.valid_up_to())))?;
         let text = nesting::bounded(text).map_err(|e| malformed(e.to_string()))?;
         let mut raw = Raw::default();
-        raw.parse(&text, &mut self.buffers.lists).map_err(|e| malformed(explain::not_json(&text, &e)))?;
+        raw.parse(&text, &mut self.buffers.lists).map_err(|e| malformed(not_json(&text, &e)))?;
         if raw.unknown && text.contains('\\') {
             // The library does not look into the escapes of a text that it skips.
             nesting::validate(&text).map_err(|e| malformed(e.to_string()))?;
@@ -102,18 +117,15 @@ impl Decoder for NativeDecoder {
             self.header_error = header.is_err();
             return header;
         }
-        let Some(kind) = Kind::from_name(&raw.kind) else {
+        let Some(body) = body(&raw, &text, &mut self.buffers)? else {
             return Ok(Line::Ignored(Ignored::UnknownType));
         };
-        raw.check(kind.known(), kind.required(), &text)?;
-
         let container = plain(Field::Container, &raw.container)?;
-        let body = body(kind, &raw, &mut self.buffers)?;
         sink.event(Event {
             ts: raw.ts,
             container,
             pid: raw.pid as u32,
-            start: raw.present.contains(Field::Start).then_some(raw.start),
+            start: raw.has(Field::Start).then_some(raw.start),
             body,
         });
         Ok(Line::Event)
@@ -128,115 +140,63 @@ impl Decoder for NativeDecoder {
     }
 }
 
-impl Raw<'_> {
-    /// Looks for faults of the `known` fields of this type, and for the `required` ones.
-    fn check(&self, known: Fields, required: Fields, record: &str) -> Result<(), Reject> {
-        let faulty = self.again.union(self.wrong).union(self.invalid).within(known);
-        let missing = required.without(self.present);
-        if faulty == Fields::default() && missing == Fields::default() {
-            return Ok(());
-        }
-        self.fault(known, missing, record)
-    }
-
-    #[cold]
-    fn fault(&self, known: Fields, missing: Fields, record: &str) -> Result<(), Reject> {
-        if let Some(field) = self.again.within(known).first() {
-            return Err(reject(Rejected::DuplicateField, field, "given more than once"));
-        }
-        if let Some(field) = self.wrong.within(known).first() {
-            return Err(explain::wrong(field, record));
-        }
-        if let Some(field) = self.invalid.within(known).first() {
-            let detail = match field {
-                Field::ArgvB64 => "an argument is not base64, or holds a NUL byte",
-                _ => "an argument holds a NUL byte",
-            };
-            return Err(reject(Rejected::InvalidValue, field, detail));
-        }
-        for (field, substitute) in [(Field::Path, Field::PathB64), (Field::Addr, Field::AddrB64)] {
-            if missing == Fields::of(&[field]) && self.present.within(known).contains(substitute) {
-                return Ok(());
-            }
-        }
-        match missing.first() {
-            Some(field) if self.kind.is_empty() => {
-                Err(reject(Rejected::MissingField, field, "every line says what it is"))
-            }
-            Some(field) => Err(reject(Rejected::MissingField, field, format!("required for `{}`", self.kind))),
-            None => Ok(()),
-        }
-    }
-
-    /// The bytes of a field that has a base64 substitute; empty if neither is given.
-    fn bytes<'s>(
-        &'s self,
-        (field, text): (Field, &'s str),
-        (substitute, base64): (Field, &str),
-        buffer: &'s mut Vec<u8>,
-    ) -> Result<&'s [u8], Reject> {
-        if !self.present.contains(substitute) {
-            return plain(field, text);
-        }
-        if self.present.contains(field) {
-            let detail = format!("`{}` is given as well", field.name());
-            return Err(reject(Rejected::DuplicateField, substitute, detail));
-        }
-        buffer.clear();
-        if !decode_base64(base64, buffer) {
-            return Err(reject(Rejected::InvalidValue, substitute, "it is not base64, or holds a NUL byte"));
-        }
-        Ok(buffer)
-    }
-
-    fn path<'s>(&'s self, buffer: &'s mut Vec<u8>) -> Result<&'s [u8], Reject> {
-        self.bytes((Field::Path, &self.path), (Field::PathB64, &self.path_b64), buffer)
-    }
+/// Looks for faults of the fields that a type of event knows, and for the ones that it requires.
+fn check(raw: &Raw<'_>, base: Fields, shape: &Shape, record: &str) -> Result<(), Reject> {
+    let required = base.union(shape.required);
+    raw.check(required.union(shape.optional).union(ANY), required, record)
 }
 
-/// A text that can hold no NUL byte, as bytes.
-fn plain(field: Field, text: &str) -> Result<&[u8], Reject> {
-    if memchr::memchr(0, text.as_bytes()).is_some() {
-        return Err(reject(Rejected::InvalidValue, field, "it holds a NUL byte"));
-    }
-    Ok(text.as_bytes())
+/// How a record holds its texts.
+macro_rules! text {
+    ($B:ident) => { &[u8] };
 }
 
-fn not_empty(field: Field, bytes: &[u8]) -> Result<&[u8], Reject> {
-    if bytes.is_empty() {
-        return Err(reject(Rejected::InvalidValue, field, "it is empty"));
-    }
-    Ok(bytes)
-}
-
-fn body<'s>(kind: Kind, raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Body<&'s [u8]>, Reject> {
-    Ok(match kind {
-        Kind::ContainerStart => Body::ContainerStart {
-            image: not_empty(Field::Image, plain(Field::Image, &raw.image)?)?,
-            tag: not_empty(Field::Tag, plain(Field::Tag, &raw.tag)?)?,
-        },
-        Kind::ContainerStop => Body::ContainerStop,
-        Kind::Fork => Body::Fork { ppid: raw.ppid as u32 },
-        Kind::Exec => Body::Exec(exec(raw, buffers)?),
-        Kind::Exit => Body::Exit,
-        Kind::Open => {
-            let path = raw.path(&mut buffers.path)?;
-            // Opening nothing fails, and may be tried all the same.
-            let path = if raw.ret < 0 { path } else { not_empty(Field::Path, path)? };
-            Body::Open { path, flags: raw.flags as u32, ret: raw.ret }
+macro_rules! body {
+    ($(($Event:ident $(<$B:ident>)?, $file:ident, $($name:literal)|+)),* $(,)?) => {
+        /// What a record of a type that is known tells.
+        fn body<'s>(raw: &'s Raw<'_>, record: &str, buffers: &'s mut Buffers) -> Result<Option<Body<&'s [u8]>>, Reject> {
+            Ok(Some(match &*raw.kind {
+                $($($name)|+ => {
+                    check(raw, PROCESS, &<crate::event::$Event$(::<text!($B)>)? as Report<'_>>::SHAPE, record)?;
+                    Body::$Event(<crate::event::$Event$(::<text!($B)>)? as Report<'_>>::read(raw, buffers)?)
+                })*
+                "fork" => {
+                    check(raw, PROCESS, &FORK, record)?;
+                    Body::Fork { ppid: raw.ppid as u32 }
+                }
+                "exec" => {
+                    check(raw, PROCESS, &EXEC, record)?;
+                    Body::Exec(exec(raw, buffers)?)
+                }
+                "exit" => {
+                    check(raw, PROCESS, &EXIT, record)?;
+                    Body::Exit
+                }
+                "container_start" => {
+                    check(raw, EVENT, &CONTAINER_START, record)?;
+                    Body::ContainerStart {
+                        image: not_empty(Field::Image, plain(Field::Image, &raw.image)?)?,
+                        tag: not_empty(Field::Tag, plain(Field::Tag, &raw.tag)?)?,
+                    }
+                }
+                "container_stop" => {
+                    check(raw, EVENT, &NOTHING, record)?;
+                    Body::ContainerStop
+                }
+                "missed" => {
+                    check(raw, EVENT, &MISSED, record)?;
+                    Body::Missed { cause: not_empty(Field::Cause, plain(Field::Cause, &raw.cause)?)?, n: raw.n }
+                }
+                _ => return Ok(None),
+            }))
         }
-        Kind::Connect => socket(SocketOp::Connect, raw, buffers)?,
-        Kind::Bind => socket(SocketOp::Bind, raw, buffers)?,
-        Kind::Dns => Body::Dns { name: plain(Field::Name, &raw.name)?, qtype: qtype(raw)? },
-        Kind::Syscalls => Body::Syscalls { nrs: syscalls(raw, &mut buffers.lists.nrs)? },
-        Kind::Capability => Body::Capability { cap: cap(raw)?, used: raw.used || !raw.present.contains(Field::Used) },
-        Kind::Missed => Body::Missed { cause: not_empty(Field::Cause, plain(Field::Cause, &raw.cause)?)?, n: raw.n },
-    })
+    };
 }
+events!(body);
 
 fn exec<'s>(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Exec<&'s [u8]>, Reject> {
     let Buffers { lists, path, cwd, interpreter } = buffers;
-    let given = |field| raw.present.contains(field);
+    let given = |field| raw.has(field);
     if given(Field::Argv) && given(Field::ArgvB64) {
         return Err(reject(Rejected::DuplicateField, Field::ArgvB64, "`argv` is given as well"));
     }
@@ -256,89 +216,6 @@ fn exec<'s>(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Exec<&'s [u8]>
         upper_layer: raw.upper_layer,
         runtime: given(Field::ByRuntime).then_some(raw.by_runtime),
     })
-}
-
-fn socket<'s>(op: SocketOp, raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Body<&'s [u8]>, Reject> {
-    let misfit = |expected| {
-        let detail = format!("found {}, expected {expected}", quoted(&raw.addr));
-        reject(Rejected::InvalidValue, Field::Addr, detail)
-    };
-    let peer = match &*raw.family {
-        "inet" => Peer::Ip(IpAddr::V4(raw.addr.parse::<Ipv4Addr>().map_err(|_| misfit("an IPv4 address"))?)),
-        "inet6" => {
-            // The scope tells an interface, which is another one on the next host.
-            let addr = raw.addr.split_once('%').map_or(&*raw.addr, |(addr, _)| addr);
-            Peer::Ip(IpAddr::V6(addr.parse::<Ipv6Addr>().map_err(|_| misfit("an IPv6 address"))?))
-        }
-        "unix" => {
-            let addr = raw.bytes((Field::Addr, &raw.addr), (Field::AddrB64, &raw.addr_b64), &mut buffers.path)?;
-            Peer::Unix(not_empty(Field::Addr, addr)?)
-        }
-        other => {
-            let detail = format!("found {}, expected `inet`, `inet6` or `unix`", quoted(other));
-            return Err(reject(Rejected::InvalidValue, Field::Family, detail));
-        }
-    };
-    let proto = match &*raw.proto {
-        _ if !raw.present.contains(Field::Proto) => None,
-        "tcp" => Some(Proto::Tcp),
-        "udp" => Some(Proto::Udp),
-        other => {
-            let detail = format!("found {}, expected `tcp` or `udp`", quoted(other));
-            return Err(reject(Rejected::InvalidValue, Field::Proto, detail));
-        }
-    };
-    Ok(match peer {
-        Peer::Ip(_) if !raw.present.contains(Field::Port) => {
-            let detail = format!("required for `{}` of family `{}`", raw.kind, raw.family);
-            return Err(reject(Rejected::MissingField, Field::Port, detail));
-        }
-        Peer::Ip(_) => Body::Socket { op, peer, port: raw.port as u16, proto, ret: raw.ret },
-        // There is nothing that a port or a transport could say of a unix socket.
-        Peer::Unix(_) => Body::Socket { op, peer, port: 0, proto: None, ret: raw.ret },
-    })
-}
-
-fn qtype(raw: &Raw<'_>) -> Result<u16, Reject> {
-    match &raw.qtype {
-        UintOrName::Uint(n) => Ok(*n as u16),
-        UintOrName::Name(name) => qtype_number(name).ok_or_else(|| {
-            let detail = format!("found {}, expected a DNS type such as `AAAA` or `TYPE28`", quoted(name));
-            reject(Rejected::InvalidValue, Field::Qtype, detail)
-        }),
-    }
-}
-
-fn cap(raw: &Raw<'_>) -> Result<u8, Reject> {
-    match &raw.cap {
-        UintOrName::Uint(n) => Ok(*n as u8),
-        UintOrName::Name(name) => capability_number(name).ok_or_else(|| {
-            let detail = format!(
-                "found {}, expected a capability such as `CAP_NET_RAW` or `CAP_{CAPABILITY_MAX}`",
-                quoted(name)
-            );
-            reject(Rejected::InvalidValue, Field::Cap, detail)
-        }),
-    }
-}
-
-/// The x86-64 numbers of the calls, four bytes each.
-fn syscalls<'s>(raw: &Raw<'_>, nrs: &'s mut [u8]) -> Result<&'s [u8], Reject> {
-    if !raw.present.contains(Field::Arch) {
-        return Ok(nrs);
-    }
-    let arch: Arch = raw
-        .arch
-        .parse()
-        .map_err(|e| reject(Rejected::InvalidValue, Field::Arch, format!("found {}, {e}", quoted(&raw.arch))))?;
-    for bytes in nrs.as_chunks_mut::<4>().0 {
-        let nr = u32::from_le_bytes(*bytes);
-        let translated = arch
-            .to_x86_64(nr)
-            .ok_or_else(|| reject(Rejected::InvalidValue, Field::Nrs, format!("{} has no call {nr}", raw.arch)))?;
-        *bytes = translated.to_le_bytes();
-    }
-    Ok(nrs)
 }
 
 #[cfg(test)]

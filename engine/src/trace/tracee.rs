@@ -18,9 +18,10 @@ use sonic_rs::LazyValue;
 
 use super::bounded::Bounded;
 use super::json::{self, Int, Text};
-use super::qtype::question_type;
-use super::{Decoder, Line, Reject, image, open_flags};
-use crate::event::{Body, Event, Exec, Peer, Proto, Sink, SocketOp};
+use crate::names::question_type;
+use super::{Decoder, Line, Reject, image};
+use crate::names::open_flags;
+use crate::event::{Body, Dns, Event, Exec, Open, Peer, Proto, Sink, Socket, SocketOp};
 use crate::ledger::Ignored;
 
 /// How many containers are remembered to have started.
@@ -166,21 +167,21 @@ impl Decoder for TraceeDecoder {
             Meaning::Fork { pid, ppid } => sink.event(event(*pid, None, Body::Fork { ppid: *ppid })),
             Meaning::Exit => sink.event(event(pid, start, Body::Exit)),
             Meaning::Open { path, flags, ret } => {
-                sink.event(event(pid, start, Body::Open { path: path.as_bytes(), flags: *flags, ret: *ret }));
+                sink.event(event(pid, start, Body::Open(Open { path: path.as_bytes(), flags: *flags, ret: *ret, map: false })));
             }
             Meaning::Socket { op, peer, port, proto, ret } => {
                 let peer = match peer {
                     Peer::Ip(ip) => Peer::Ip(*ip),
                     Peer::Unix(path) => Peer::Unix(path.as_bytes()),
                 };
-                let body = Body::Socket { op: *op, peer, port: *port, proto: *proto, ret: *ret };
+                let body = Body::Socket(Socket { op: *op, peer, port: *port, proto: *proto, ret: *ret });
                 sink.event(event(pid, start, body));
             }
             Meaning::Dns(questions) => {
                 for (at, (name, qtype)) in questions.iter().enumerate() {
                     // The root's name is empty in Tracee, and a dot everywhere else.
                     let name = if name.is_empty() { b"." } else { name.as_bytes() };
-                    let event = event(pid, start, Body::Dns { name, qtype: *qtype });
+                    let event = event(pid, start, Body::Dns(Dns { name, qtype: *qtype }));
                     if at == 0 { sink.event(event) } else { sink.implied(event) }
                 }
             }

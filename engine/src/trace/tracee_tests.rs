@@ -1,5 +1,6 @@
 //! Events as Tracee writes them, raw and with parsed arguments, and what they become.
 use super::*;
+use crate::event::{Dns, Open, Peer, Socket};
 use crate::ledger::Rejected;
 
 #[derive(Default)]
@@ -18,15 +19,15 @@ fn line(event: Event<&[u8]>) -> String {
             format!("exec {} [{}] ppid {} uid {:?}", text(e.path), argv.trim_end(), e.ppid, e.uid)
         }
         Body::Exit => "exit".into(),
-        Body::Open { path, flags, ret } => format!("open {} {flags:#o} {ret}", text(path)),
-        Body::Socket { op, peer, port, proto, ret } => {
+        Body::Open(Open { path, flags, ret, map: false }) => format!("open {} {flags:#o} {ret}", text(path)),
+        Body::Socket(Socket { op, peer, port, proto, ret }) => {
             let peer = match peer {
                 Peer::Ip(ip) => ip.to_string(),
                 Peer::Unix(path) => text(path),
             };
             format!("{op:?} {peer} {port} {proto:?} {ret}")
         }
-        Body::Dns { name, qtype } => format!("dns {} {qtype}", text(name)),
+        Body::Dns(Dns { name, qtype }) => format!("dns {} {qtype}", text(name)),
         other => format!("{other:?}"),
     };
     let start = event.start.map_or(String::new(), |start| format!("@{start}"));

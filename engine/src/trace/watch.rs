@@ -5,12 +5,11 @@
 
 use super::Reject;
 use super::bounded::Bounded;
-use crate::event::{Body, EventRef, Peer, Sink};
+use crate::behaviour::{Bounded as Limit, PATH_BYTES_MAX};
+use crate::event::{Body, EventRef, Sink};
 use crate::hash::fingerprint;
 use crate::intern::TEXT_MAX;
 use crate::ledger::Rejected;
-use crate::path::DNS_NAME_BYTES_MAX;
-use crate::tree::PATH_BYTES_MAX;
 
 /// How many containers are remembered. A second workload of one that was forgotten is counted and not reported.
 const CONTAINERS_MAX: usize = 1 << 18;
@@ -82,22 +81,18 @@ impl Sink for Watch<'_> {
 
 /// Why there can be no such event.
 fn impossible(event: &EventRef<'_>) -> Option<Reject> {
-    let (field, len, max, reason) = match event.body {
-        // A failed attempt may have been with any text.
-        Body::Open { path, ret, .. } if ret >= 0 => ("path", path.len(), PATH_BYTES_MAX, Rejected::TooLong),
-        Body::Exec(exec) => ("path", exec.path.len(), PATH_BYTES_MAX, Rejected::TooLong),
-        Body::Socket { peer: Peer::Unix(path), ret, .. } if ret >= 0 => {
-            ("addr", path.len(), PATH_BYTES_MAX, Rejected::TooLong)
+    let text = |field, bytes, max| Some(Limit { field, bytes, max, reason: Rejected::InvalidValue });
+    let bounded = match &event.body {
+        Body::Exec(exec) => {
+            let reason = Rejected::TooLong;
+            Some(Limit { field: "path", bytes: exec.path, max: PATH_BYTES_MAX, reason })
         }
-        Body::Dns { name, .. } => ("name", name.len(), DNS_NAME_BYTES_MAX, Rejected::InvalidValue),
-        Body::ContainerStart { image, .. } if image.len() > TEXT_MAX => {
-            ("image", image.len(), TEXT_MAX, Rejected::InvalidValue)
-        }
-        Body::ContainerStart { tag, .. } if tag.len() > TEXT_MAX => {
-            ("tag", tag.len(), TEXT_MAX, Rejected::InvalidValue)
-        }
-        _ => return None,
+        Body::ContainerStart { image, .. } if image.len() > TEXT_MAX => text("image", image, TEXT_MAX),
+        Body::ContainerStart { tag, .. } if tag.len() > TEXT_MAX => text("tag", tag, TEXT_MAX),
+        body => body.bounded(),
     };
+    let Limit { field, bytes, max, reason } = bounded?;
+    let len = bytes.len();
     let detail = match len {
         0 => "it is empty".to_owned(),
         len if len > max => format!("{len} bytes, longer than any can be; the limit is {max}"),
@@ -110,7 +105,7 @@ fn impossible(event: &EventRef<'_>) -> Option<Reject> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, EventBuf};
+    use crate::event::{Event, EventBuf, Open};
 
     #[test]
     fn the_first_workload_stands() {
@@ -169,7 +164,7 @@ mod tests {
                 container: b"c",
                 pid: 1,
                 start: None,
-                body: Body::Open { path: &path, flags: 0, ret },
+                body: Body::Open(Open { path: &path, flags: 0, ret, map: false }),
             });
             assert_eq!(watch.held_back.map(|reject| reject.reason), reason, "{len} {ret}");
             assert_eq!(sent.is_empty(), reason.is_some());

@@ -13,11 +13,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
-use super::capability::capability_name;
 use super::input::Compression;
 use super::native::{FORMAT, PARTIAL, VERSION};
-use super::qtype::qtype_name;
-use crate::event::{Body, EventRef, Exec, Peer, Proto, SocketOp, syscall_numbers};
+use crate::behaviour::record::{Field, write_bytes, write_some, write_text};
+use crate::behaviour::{Report, events};
+use crate::event::{Body, EventRef, Exec};
 
 /// How many bytes of lines are gathered for a block before it is written: 1 MiB.
 pub const BLOCK_BYTES: usize = 1 << 20;
@@ -84,19 +84,10 @@ impl<W: Write> Writer<W> {
     /// Writes one event.
     ///
     /// # Errors
-    /// Those of the output. `InvalidInput`, and nothing is written, for an event that the format has no words for: a
-    /// container id, image, tag or DNS name that is not UTF-8.
+    /// Those of the output. `InvalidInput`, and nothing is written, for an event that the format has no words for: one with
+    /// a text that is not UTF-8 where the format has no other form, such as a container id, image, tag or DNS name.
     pub fn event(&mut self, event: EventRef<'_>) -> io::Result<()> {
         let container = text("container", event.container)?;
-        if let Body::ContainerStart { image, tag } = event.body {
-            text("image", image).and(text("tag", tag))?;
-        }
-        if let Body::Dns { name, .. } = event.body {
-            text("name", name)?;
-        }
-        if let Body::Missed { cause, .. } = event.body {
-            text("cause", cause)?;
-        }
         self.write_line(&EventLine { event, container })
     }
 
@@ -159,7 +150,7 @@ impl<W: Write> Writer<W> {
         let before = self.block.len();
         if let Err(error) = sonic_rs::to_writer(&mut self.block, line) {
             self.block.truncate(before);
-            return Err(io::Error::other(error));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error.to_string()));
         }
         self.block.push(b'\n');
         if self.block.len() >= BLOCK_BYTES { self.flush() } else { Ok(()) }
@@ -191,12 +182,12 @@ impl Serialize for EventLine<'_> {
         let event = &self.event;
         let mut map = s.serialize_map(None)?;
         map.serialize_entry("ts", &event.ts)?;
-        map.serialize_entry("type", kind(&event.body))?;
+        map.serialize_entry("type", type_name(&event.body))?;
         map.serialize_entry("container", self.container)?;
         if !matches!(event.body, Body::ContainerStart { .. } | Body::ContainerStop | Body::Missed { .. }) {
             map.serialize_entry("pid", &event.pid)?;
         }
-        entry(&mut map, "start", event.start)?;
+        write_some(&mut map, Field::Start, event.start)?;
         body(&mut map, &event.body)?;
         map.end()
     }
@@ -208,106 +199,61 @@ fn text<'a>(field: &str, bytes: &'a [u8]) -> io::Result<&'a str> {
     })
 }
 
-fn kind(body: &Body<&[u8]>) -> &'static str {
-    match body {
-        Body::ContainerStart { .. } => "container_start",
-        Body::ContainerStop => "container_stop",
-        Body::Fork { .. } => "fork",
-        Body::Exec(_) => "exec",
-        Body::Exit => "exit",
-        Body::Open { .. } => "open",
-        Body::Socket { op: SocketOp::Connect, .. } => "connect",
-        Body::Socket { op: SocketOp::Bind, .. } => "bind",
-        Body::Dns { .. } => "dns",
-        Body::Syscalls { .. } => "syscalls",
-        Body::Capability { .. } => "capability",
-        Body::Missed { .. } => "missed",
-    }
-}
-
-fn body<M: SerializeMap>(map: &mut M, body: &Body<&[u8]>) -> Result<(), M::Error> {
-    match body {
-        Body::ContainerStart { image, tag } => {
-            bytes(map, "image", "", image)?;
-            bytes(map, "tag", "", tag)
-        }
-        Body::ContainerStop | Body::Exit => Ok(()),
-        Body::Fork { ppid } => map.serialize_entry("ppid", ppid),
-        Body::Exec(e) => exec(map, e),
-        Body::Open { path, flags, ret } => {
-            bytes(map, "path", "path_b64", path)?;
-            map.serialize_entry("flags", flags)?;
-            map.serialize_entry("ret", ret)
-        }
-        Body::Socket { op: _, peer, port, proto, ret } => {
-            match peer {
-                Peer::Ip(ip) => {
-                    map.serialize_entry("family", if ip.is_ipv4() { "inet" } else { "inet6" })?;
-                    map.serialize_entry("addr", ip)?;
-                }
-                Peer::Unix(path) => {
-                    map.serialize_entry("family", "unix")?;
-                    bytes(map, "addr", "addr_b64", path)?;
-                }
+macro_rules! body {
+    ($(($Event:ident $(<$B:ident>)?, $file:ident, $($name:literal)|+)),* $(,)?) => {
+        fn type_name(body: &Body<&[u8]>) -> &'static str {
+            match body {
+                Body::ContainerStart { .. } => "container_start",
+                Body::ContainerStop => "container_stop",
+                Body::Fork { .. } => "fork",
+                Body::Exec(_) => "exec",
+                Body::Exit => "exit",
+                Body::Missed { .. } => "missed",
+                $(Body::$Event(event) => event.type_name(),)*
             }
-            map.serialize_entry("port", port)?;
-            let proto = proto.map(|p| match p {
-                Proto::Tcp => "tcp",
-                Proto::Udp => "udp",
-            });
-            entry(map, "proto", proto)?;
-            map.serialize_entry("ret", ret)
         }
-        Body::Dns { name, qtype } => {
-            bytes(map, "name", "", name)?;
-            map.serialize_entry("qtype", &qtype_name(*qtype))
+
+        fn body<M: SerializeMap>(map: &mut M, body: &Body<&[u8]>) -> Result<(), M::Error> {
+            match body {
+                Body::ContainerStart { image, tag } => {
+                    write_text(map, Field::Image, image)?;
+                    write_text(map, Field::Tag, tag)
+                }
+                Body::ContainerStop | Body::Exit => Ok(()),
+                Body::Fork { ppid } => map.serialize_entry("ppid", ppid),
+                Body::Exec(e) => exec(map, e),
+                Body::Missed { cause, n } => {
+                    write_text(map, Field::Cause, cause)?;
+                    map.serialize_entry("n", n)
+                }
+                $(Body::$Event(event) => event.write(map),)*
+            }
         }
-        Body::Syscalls { nrs } => map.serialize_entry("nrs", &Numbers(nrs)),
-        Body::Capability { cap, used } => {
-            map.serialize_entry("cap", &capability_name(*cap))?;
-            map.serialize_entry("used", used)
-        }
-        Body::Missed { cause, n } => {
-            bytes(map, "cause", "", cause)?;
-            map.serialize_entry("n", n)
-        }
-    }
+    };
 }
+events!(body);
 
 fn exec<M: SerializeMap>(map: &mut M, e: &Exec<&[u8]>) -> Result<(), M::Error> {
     map.serialize_entry("ppid", &e.ppid)?;
-    bytes(map, "path", "path_b64", e.path)?;
+    write_bytes(map, (Field::Path, Field::PathB64), e.path)?;
     if let Some(argv) = e.argv {
         match str::from_utf8(argv) {
             Ok(_) => map.serialize_entry("argv", &Arguments(argv, false))?,
             Err(_) => map.serialize_entry("argv_b64", &Arguments(argv, true))?,
         }
     }
-    entry(map, "argv_truncated", e.argv_truncated.then_some(true))?;
+    write_some(map, Field::ArgvTruncated, e.argv_truncated.then_some(true))?;
     if let Some(interpreter) = e.interpreter {
-        bytes(map, "interpreter", "interpreter_b64", interpreter)?;
+        write_bytes(map, (Field::Interpreter, Field::InterpreterB64), interpreter)?;
     }
     if let Some(cwd) = e.cwd {
-        bytes(map, "cwd", "cwd_b64", cwd)?;
+        write_bytes(map, (Field::Cwd, Field::CwdB64), cwd)?;
     }
-    entry(map, "uid", e.uid)?;
-    entry(map, "gid", e.gid)?;
-    entry(map, "fileless", e.fileless.then_some(true))?;
-    entry(map, "upper_layer", e.upper_layer.then_some(true))?;
-    entry(map, "runtime", e.runtime)
-}
-
-/// Writes a field unless it is absent.
-fn entry<M: SerializeMap>(map: &mut M, key: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
-    value.map_or(Ok(()), |value| map.serialize_entry(key, &value))
-}
-
-/// Writes a text under `key`, or in base64 under `key_b64` if it is not UTF-8.
-fn bytes<M: SerializeMap>(map: &mut M, key: &str, key_b64: &str, bytes: &[u8]) -> Result<(), M::Error> {
-    match str::from_utf8(bytes) {
-        Ok(text) => map.serialize_entry(key, text),
-        Err(_) => map.serialize_entry(key_b64, &BASE64.encode(bytes)),
-    }
+    write_some(map, Field::Uid, e.uid)?;
+    write_some(map, Field::Gid, e.gid)?;
+    write_some(map, Field::Fileless, e.fileless.then_some(true))?;
+    write_some(map, Field::UpperLayer, e.upper_layer.then_some(true))?;
+    write_some(map, Field::ByRuntime, e.runtime)
 }
 
 /// Arguments, each followed by a NUL byte; in base64 if so told.
@@ -324,14 +270,6 @@ impl Serialize for Arguments<'_> {
             }
         }
         list.end()
-    }
-}
-
-struct Numbers<'a>(&'a [u8]);
-
-impl Serialize for Numbers<'_> {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(syscall_numbers(self.0))
     }
 }
 

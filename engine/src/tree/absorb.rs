@@ -10,8 +10,8 @@
 use super::Tree;
 use super::arena::{Hashed, ROOM, ShapeKey};
 use super::grow::socket_level;
-use super::node::{Flags, Kind, NONE, Node, NodeId};
-use super::socket::Address;
+use super::node::{Flags, Role, NONE, Node, NodeId};
+use crate::behaviour::Address;
 use std::collections::{HashMap, VecDeque};
 
 /// A node whose records and children still have to go to another one.
@@ -48,18 +48,18 @@ impl Tree {
     }
 
     fn absorb_shape(&mut self, key: ShapeKey, moves: &mut VecDeque<Move>) {
-        let (parent, kind, pattern) = key;
+        let (parent, role, pattern) = key;
         let parent = self.arena.hashed(parent);
-        let run = self.arena.step_stored(parent, kind, pattern);
-        let found = self.arena.child(parent.0, run, kind, self.arena.names.get(pattern));
+        let run = self.arena.step_stored(parent, role, pattern);
+        let found = self.arena.child(parent.0, run, role, self.arena.names.get(pattern));
         let members = self.take_members(key);
         if members.is_empty() && found.is_none() {
             return;
         }
-        let into = found.unwrap_or_else(|| self.arena.add(parent.0, run, kind, pattern));
+        let into = found.unwrap_or_else(|| self.arena.add(parent.0, run, role, pattern));
         self.learn(into);
         for member in members.into_iter().filter(|id| *id != into) {
-            let from = (member, self.arena.step_stored(parent, kind, self.arena.node(member).name));
+            let from = (member, self.arena.step_stored(parent, role, self.arena.node(member).name));
             moves.push_front(Move { from, into: (into, run) });
         }
     }
@@ -74,15 +74,15 @@ impl Tree {
     }
 
     /// The names of one shape in a directory that its pattern is to take in, not counted from now on.
-    fn take_members(&mut self, (parent, kind, pattern): ShapeKey) -> Vec<NodeId> {
+    fn take_members(&mut self, (parent, role, pattern): ShapeKey) -> Vec<NodeId> {
         let pattern = self.arena.names.get(pattern).to_owned();
         if self.arena.node(parent).has(Flags::SHAPED) {
-            return self.arena.take_shape(parent, kind, &pattern);
+            return self.arena.take_shape(parent, role, &pattern);
         }
         let mut shelter = None;
         let is_member = |id: &NodeId| {
-            self.arena.has_shape(*id, parent, kind, &pattern)
-                && !self.exempt(parent, kind, self.arena.text(*id), &mut shelter)
+            self.arena.has_shape(*id, parent, role, &pattern)
+                && !self.exempt(parent, role, self.arena.text(*id), &mut shelter)
         };
         self.arena.children(parent).filter(is_member).collect()
     }
@@ -96,7 +96,7 @@ impl Tree {
                 let text = self.path_text(id);
                 self.sketch(id, &text);
             }
-            if self.arena.node(id).kind() != Kind::Process {
+            if self.arena.node(id).role() != Role::Process {
                 stack.extend(self.arena.children(id));
             }
         }
@@ -105,7 +105,7 @@ impl Tree {
     /// Moves what is known of one node to another, and has its children follow.
     fn absorb(&mut self, from: Hashed, into: Hashed, moves: &mut VecDeque<Move>) {
         self.absorb_node(from.0, into.0);
-        if self.arena.node(from.0).kind() == Kind::Process {
+        if self.arena.node(from.0).role() == Role::Process {
             self.arena.moved.push((from.0, into.0));
             if self.arena.node(from.0).has(Flags::VISIBLE) {
                 self.arena.show(into.0);
@@ -114,17 +114,17 @@ impl Tree {
         let children: Vec<NodeId> = self.arena.children(from.0).collect();
         for child in children {
             let node = self.arena.node(child);
-            let (kind, name) = (node.kind(), node.name);
-            let child = (child, self.arena.step_stored(from, kind, name));
-            if kind == Kind::Interpreter {
-                let interpreter = self.arena.text(child.0).to_owned();
-                self.keep_interpreter(into.0, &interpreter);
+            let (role, name) = (node.role(), node.name);
+            let child = (child, self.arena.step_stored(from, role, name));
+            if role.gathers() {
+                let text = if role == Role::Text { self.arena.text(child.0).to_owned() } else { String::new() };
+                self.take_detail(into.0, role, name, &text);
                 self.arena.kill(child);
                 continue;
             }
             let target = self.counterpart(child.0, into);
-            if kind.is_path() || matches!(kind, Kind::Process | Kind::Sockets) {
-                let run = self.arena.step_stored(into, kind, self.arena.node(target).name);
+            if role.is_path() || matches!(role, Role::Process | Role::Sockets | Role::Group) {
+                let run = self.arena.step_stored(into, role, self.arena.node(target).name);
                 moves.push_back(Move { from: child, into: (target, run) });
             } else {
                 self.absorb_leaf(child, target);
@@ -141,9 +141,9 @@ impl Tree {
 
     /// Whether a learned pattern is part of the name of a leaf or a process.
     fn is_general(&self, id: NodeId) -> bool {
-        let mut at = if self.arena.node(id).kind() == Kind::Process { self.arena.node(id).parent } else { id };
-        let kind = self.arena.node(at).kind();
-        while at != NONE && self.arena.node(at).kind() == kind {
+        let mut at = if self.arena.node(id).role() == Role::Process { self.arena.node(id).parent } else { id };
+        let role = self.arena.node(at).role();
+        while at != NONE && self.arena.node(at).role() == role {
             if self.arena.node(at).has(Flags::LEARNED) {
                 return true;
             }
@@ -155,24 +155,24 @@ impl Tree {
     /// The node below `parent` that is the same behaviour as `child`, a node of this tree below another parent.
     fn counterpart(&mut self, child: NodeId, parent: Hashed) -> NodeId {
         let node = self.arena.node(child);
-        let (kind, name, learned) = (node.kind(), node.name, node.has(Flags::LEARNED));
-        match kind {
-            Kind::Peer => {
+        let (role, name, learned) = (node.role(), node.name, node.has(Flags::LEARNED));
+        match role {
+            Role::Peer => {
                 let address = Address::from_bytes(self.arena.names.get(name));
                 let Ok((id, _)) = self.grow_peer(parent.0, address, ROOM);
                 id
             }
-            _ if kind.is_path() => {
+            _ if role.is_path() => {
                 let text = self.arena.text(child).to_owned();
-                let Ok(((id, _), _)) = self.grow_child(parent, kind, (&text, learned), false, &mut None, ROOM);
+                let Ok(((id, _), _)) = self.grow_child(parent, role, (&text, learned), false, &mut None, ROOM);
                 id
             }
             _ => {
-                let run = self.arena.step_stored(parent, kind, name);
+                let run = self.arena.step_stored(parent, role, name);
                 let parent = parent.0;
-                let is_it = |_, n: &Node| n.parent == parent && n.kind() == kind && n.name == name;
-                let id = self.arena.find(run, is_it).unwrap_or_else(|| self.arena.add(parent, run, kind, name));
-                if kind == Kind::Sockets {
+                let is_it = |_, n: &Node| n.parent == parent && n.role() == role && n.name == name;
+                let id = self.arena.find(run, is_it).unwrap_or_else(|| self.arena.add(parent, run, role, name));
+                if role == Role::Sockets {
                     self.widen_to(id, socket_level(self.arena.node(child).flags()));
                 }
                 id
@@ -204,5 +204,5 @@ impl Tree {
 /// Whether a pattern keeps the name of such a node. A process has one also where all that is left of it is what it did:
 /// the records of its own execs may be gone with their tag.
 fn bears_name(node: &Node) -> bool {
-    node.is_seen() || node.kind() == Kind::Process
+    node.is_seen() || node.role() == Role::Process
 }

@@ -1,18 +1,16 @@
 //! One container's tree together with its process table: events go in, fates come out.
 
 use super::arena::ROOT;
-use super::behaviour::{Behaviour, access, behaviour, exec_flags};
-use super::grow::{Dir, Plain, socket_level};
+use super::grow::Plain;
 use super::lineage::{Decided, ExecPlace, Lineage, Pid, Place, Runs};
 use super::merge::follow;
-use super::node::{Kind, NodeId, Span};
-use super::program::{Program, literal};
-use super::socket::SocketKey;
+use super::node::{Flags, NodeId, Role, Span};
+use super::program::{Program, exec_flags, literal};
 use super::{Rules, Stats, Tree, TreeFull};
-use crate::event::{Body, EventRef, Exec, syscall_numbers};
+use crate::behaviour::{Behaviours, Place as Where, Scope, Texts};
+use crate::event::{Body, EventRef, Exec, Open};
 use crate::intern::TagRef;
 use crate::ledger::{Dropped, Fate, Ignored};
-use crate::path::labels;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,140 +18,10 @@ use std::sync::Arc;
 const UNKNOWN: &str = "<unknown>";
 
 impl Tree {
-    /// The node of a behaviour below a process, and whether a learned pattern is part of its name.
-    fn find_behaviour(&self, process: NodeId, what: &Behaviour<'_>) -> Option<(NodeId, bool)> {
-        let group = |key: &SocketKey| self.arena.numbered_child(process, Kind::Sockets, key.pack());
-        match what {
-            Behaviour::File { path, .. } => self.find_path(process, Kind::FilePath, crate::path::components(path)),
-            Behaviour::Dns { name, .. } => self.find_path(process, Kind::DnsLabel, labels(name)),
-            Behaviour::Unix { key, path } => self.find_path(group(key)?, Kind::UnixPath, crate::path::components(path)),
-            Behaviour::Internet { key, address } => {
-                let group = group(key)?;
-                let address = address.widen(socket_level(self.arena.node(group).flags()));
-                Some((self.arena.first_child(group, Kind::Peer, address.to_bytes(&mut [0; 17]))?, false))
-            }
-            Behaviour::Capability(cap) => Some((self.arena.numbered_child(process, Kind::Capability, *cap)?, false)),
-            Behaviour::Syscalls(_) => None,
-        }
-    }
-
-    /// Whether a process of this tree is known to do `what`. Changes nothing.
-    pub fn knows(&self, process: NodeId, what: &Behaviour<'_>) -> bool {
-        if let Behaviour::Syscalls(nrs) = what {
-            let seen = |nr| self.arena.numbered_child(process, Kind::Syscall, nr);
-            return syscall_numbers(nrs).all(|nr| seen(nr).is_some_and(|id| self.arena.node(id).is_seen()));
-        }
-        let Some((id, _)) = self.find_behaviour(process, what) else { return false };
-        let node = self.arena.node(id);
-        node.is_seen()
-            && match what {
-                Behaviour::File { access, .. } => node.has(*access),
-                Behaviour::Dns { qtype, .. } => self.arena.numbered_child(id, Kind::Qtype, u32::from(*qtype)).is_some(),
-                _ => true,
-            }
-    }
-
-    /// Records that a process did `what`. Returns whether the tree knows more than before, times apart.
-    ///
-    /// # Errors
-    /// [`TreeFull`]; the tree is as it was.
-    pub fn observe(&mut self, process: NodeId, what: &Behaviour<'_>, tag: u16, span: Span) -> Result<bool, TreeFull> {
-        self.observe_below(process, None, what, tag, span)
-    }
-
-    /// As [`observe`](Self::observe), if it is known of a file in which directory it is.
-    fn observe_below(
-        &mut self,
-        process: NodeId,
-        dir: Option<Dir>,
-        what: &Behaviour<'_>,
-        tag: u16,
-        span: Span,
-    ) -> Result<bool, TreeFull> {
-        if let Behaviour::Syscalls(nrs) = what {
-            return self.observe_syscalls(process, nrs, tag, span);
-        }
-        let room = self.has_room();
-        let (id, mut new, general) = match (what, dir) {
-            (Behaviour::File { path, .. }, Some(dir)) => self.grow_file(process, dir, path, room)?,
-            _ => self.grow_behaviour(process, what, room)?,
-        };
-        let name = match what {
-            Behaviour::File { path, access } => {
-                new |= self.arena.node_mut(id).set(*access);
-                *path
-            }
-            Behaviour::Unix { path, .. } => *path,
-            Behaviour::Dns { name, qtype } => {
-                new |= self.arena.numbered_within(id, Kind::Qtype, u32::from(*qtype), room)?.1;
-                name
-            }
-            _ => "",
-        };
-        new |= self.stamp_leaf(process, id, tag, span);
-        // A sample of names is the first thing that a full tree does without.
-        if general && room.is_ok() {
-            self.sketch(id, name);
-        }
-        Ok(new)
-    }
-
-    /// The node of a behaviour, made if need be and there is room; whether it was; and whether a learned pattern is part
-    /// of its name. One walk for what is known and for what is not; an error comes before the first change.
-    fn grow_behaviour(
-        &mut self,
-        process: NodeId,
-        what: &Behaviour<'_>,
-        room: Result<(), TreeFull>,
-    ) -> Result<(NodeId, bool, bool), TreeFull> {
-        let (id, new) = match what {
-            Behaviour::File { path, .. } => return self.grow_path(process, Kind::FilePath, literal(path), room),
-            Behaviour::Dns { name, .. } => {
-                return self.grow_path(process, Kind::DnsLabel, labels(name).map(|label| (label, false)), room);
-            }
-            Behaviour::Unix { key, path } => {
-                let (group, _) = self.arena.numbered_within(process, Kind::Sockets, key.pack(), room)?;
-                return self.grow_path(group, Kind::UnixPath, literal(path), room);
-            }
-            Behaviour::Internet { key, address } => {
-                let (group, _) = self.arena.numbered_within(process, Kind::Sockets, key.pack(), room)?;
-                self.grow_peer(group, *address, room)?
-            }
-            Behaviour::Capability(cap) => self.arena.numbered_within(process, Kind::Capability, *cap, room)?,
-            Behaviour::Syscalls(_) => (process, false),
-        };
-        Ok((id, new, false))
-    }
-
-    fn observe_syscalls(&mut self, process: NodeId, nrs: &[u8], tag: u16, span: Span) -> Result<bool, TreeFull> {
-        if let Err(full) = self.has_room() {
-            // All of them or none.
-            let known = |nr| self.arena.numbered_child(process, Kind::Syscall, nr).is_some();
-            if !syscall_numbers(nrs).all(known) {
-                return Err(full);
-            }
-        }
-        let mut new = false;
-        for nr in syscall_numbers(nrs) {
-            let (id, _) = self.arena.numbered(process, Kind::Syscall, nr);
-            new |= self.stamp_leaf(process, id, tag, span);
-        }
-        Ok(new)
-    }
-
-    /// Stamps a leaf of a process; true if the tag had not been seen on it.
-    pub(crate) fn stamp_leaf(&mut self, process: NodeId, leaf: NodeId, tag: u16, span: Span) -> bool {
-        if !self.arena.stamp(leaf, tag, span) {
-            return false;
-        }
-        self.arena.show(process);
-        true
-    }
-
     /// The process node of a program below another process (or [`ROOT`]).
     pub fn find_program(&self, parent: NodeId, program: &Program) -> Option<(NodeId, bool)> {
-        let (leaf, general) = self.find_path(parent, Kind::ExecPath, crate::path::components(&program.path))?;
-        Some((self.arena.first_child(leaf, Kind::Process, program.key.as_bytes())?, general))
+        let (leaf, general) = self.find_path(parent, Role::ExecPath, crate::path::components(&program.path))?;
+        Some((self.arena.first_child(leaf, Role::Process, program.key.as_bytes())?, general))
     }
 
     fn grow_program(
@@ -163,7 +31,7 @@ impl Tree {
         room: Result<(), TreeFull>,
     ) -> Result<(NodeId, bool, bool), TreeFull> {
         // The name that makes a shape a pattern is new, although the pattern's program may be there by then.
-        let (leaf, made, general) = self.grow_path(parent, Kind::ExecPath, literal(&program.path), room)?;
+        let (leaf, made, general) = self.grow_path(parent, Role::ExecPath, literal(&program.path), room)?;
         let (id, new) = self.process_below(leaf, &program.key, room)?;
         Ok((id, made || new, general))
     }
@@ -174,13 +42,13 @@ impl Tree {
         key: &str,
         room: Result<(), E>,
     ) -> Result<(NodeId, bool), E> {
-        self.arena.named_within(leaf, Kind::Process, key.as_bytes(), room)
+        self.arena.named_within(leaf, Role::Process, key.as_bytes(), room)
     }
 
     /// The process above a process: [`ROOT`] for a root process.
     pub fn parent_process(&self, process: NodeId) -> NodeId {
         let mut at = self.arena.node(process).parent;
-        while self.arena.node(at).kind() == Kind::ExecPath {
+        while self.arena.node(at).role() == Role::ExecPath {
             at = self.arena.node(at).parent;
         }
         at
@@ -204,7 +72,7 @@ pub struct ActivityTree {
     tree: Tree,
     lineage: Lineage<NodeId>,
     tag: u16,
-    text: String,
+    texts: Texts,
 }
 
 impl ActivityTree {
@@ -214,7 +82,7 @@ impl ActivityTree {
         let mut tree = Tree::new(rules);
         // The first tag of a new tree always fits.
         let tag = tree.local_tag(tag).unwrap_or_default();
-        Self { tree, lineage, tag, text: String::new() }
+        Self { tree, lineage, tag, texts: Texts::default() }
     }
 
     /// The tree.
@@ -234,7 +102,7 @@ impl ActivityTree {
 
     /// Bytes of heap owned by tree and process table.
     pub fn heap_bytes(&self) -> usize {
-        self.tree.heap_bytes() + self.lineage.heap_bytes() + self.text.capacity()
+        self.tree.heap_bytes() + self.lineage.heap_bytes() + self.texts.heap_bytes()
     }
 
     /// How many processes were forgotten because the table was full, or which directory they were in.
@@ -256,7 +124,7 @@ impl ActivityTree {
     pub fn forget_processes(&mut self) {
         self.lineage.clear();
         self.tree.shrink();
-        self.text = String::new();
+        self.texts = Texts::default();
     }
 
     /// Applies one event of this container. Container events are not for here and count as life cycle.
@@ -285,10 +153,10 @@ impl ActivityTree {
             Some(Place::Setup) => return Fate::Ignored(Ignored::RuntimeSetup),
             // Most events are files that are known: they need neither normalising nor any other table.
             Some(Place::At(node)) => {
-                if let Body::Open { path, flags, ret: 0.. } = event.body {
-                    match self.tree.find_plain(node, Kind::FilePath, path) {
+                if let Body::Open(open @ Open { path, ret: 0.., .. }) = event.body {
+                    match self.tree.find_plain(node, Role::FilePath, path) {
                         Plain::Node(leaf) => {
-                            let new = self.tree.arena.node_mut(leaf).set(access(flags));
+                            let new = self.tree.arena.node_mut(leaf).set(Flags::of_marks(open.marks()));
                             let new = self.tree.stamp_leaf(node, leaf, self.tag, span) || new;
                             return if new { Fate::New } else { Fate::Known };
                         }
@@ -300,7 +168,7 @@ impl ActivityTree {
             _ => {}
         }
         let cwd = process.and_then(|p| p.cwd.as_deref());
-        let what = match behaviour(event, cwd, &mut self.text) {
+        let what = match event.behaviours(cwd, &mut self.texts) {
             Ok(what) => what,
             Err(fate) => return fate,
         };
@@ -315,16 +183,32 @@ impl ActivityTree {
         };
         // A directory of the path as it was given is one of the path as it is normalised only if that is the same.
         let dir = match (&what, dir) {
-            (Behaviour::File { path, .. }, Some((dir, raw))) if path.as_bytes() == raw => Some(dir),
+            (Behaviours::One(one), Some((dir, raw))) => match one.place {
+                Where::Name(Scope::Files, path) if path.as_bytes() == raw => Some(dir),
+                _ => None,
+            },
             _ => None,
         };
-        let fate = match self.tree.observe_below(node, dir, &what, self.tag, span) {
-            Ok(true) => Fate::New,
-            Ok(false) => Fate::Known,
-            Err(TreeFull) => Fate::Dropped(Dropped::TreeFull),
-        };
+        let tree = &mut self.tree;
+        // Of an event that tells of several behaviours all are kept, or none.
+        let several = !matches!(what, Behaviours::One(_));
+        if several && tree.has_room().is_err() && !what.all(|one| tree.knows(node, one)) {
+            return Fate::Dropped(Dropped::TreeFull);
+        }
+        let mut new = false;
+        let kept = what.all(|one| match tree.observe_below(node, dir, one, self.tag, span) {
+            Ok(is_new) => {
+                new |= is_new;
+                true
+            }
+            Err(TreeFull) => false,
+        });
         self.settle();
-        fate
+        match (kept, new) {
+            (false, _) => Fate::Dropped(Dropped::TreeFull),
+            (true, true) => Fate::New,
+            (true, false) => Fate::Known,
+        }
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
@@ -369,8 +253,8 @@ impl ActivityTree {
             self.lineage.exec(id, exec.ppid, Place::Lost, Runs::Program(&identity), exec.cwd);
             return Fate::Dropped(Dropped::TreeFull);
         };
-        let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Kind::Uid, *uid).is_none());
-        let new_interpreter = interpreter.filter(|path| !tree.has_interpreter(node, path));
+        let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Role::Uid, *uid).is_none());
+        let new_interpreter = interpreter.filter(|path| !tree.has_text(node, path));
         let no_room = new_uid.is_some() && !room || new_interpreter.is_some() && room_for_programs.is_err();
         if !new && no_room {
             // The program is known, so its process can be followed; as which user, or by what, it ran is not kept.
@@ -380,10 +264,10 @@ impl ActivityTree {
         new |= tree.stamp_leaf(node, node, self.tag, Span::at(event.ts));
         new |= tree.arena.node_mut(node).set(exec_flags(exec, chain));
         if let Some(uid) = new_uid {
-            new |= tree.arena.numbered(node, Kind::Uid, uid).1;
+            new |= tree.arena.numbered(node, Role::Uid, uid).1;
         }
         if let Some(interpreter) = new_interpreter {
-            new |= tree.keep_interpreter(node, &interpreter);
+            new |= tree.keep_text(node, &interpreter);
         }
         if general && room {
             tree.sketch(node, &program.path);
@@ -413,8 +297,8 @@ impl ActivityTree {
                 ExecPlace::Same(_) | ExecPlace::Child { .. } => return false,
             };
             let uid_known =
-                |node| exec.uid.is_none_or(|uid| self.tree.arena.numbered_child(node, Kind::Uid, uid).is_some());
-            let interpreter_known = |node| interpreter.is_none_or(|path| self.tree.has_interpreter(node, &path));
+                |node| exec.uid.is_none_or(|uid| self.tree.arena.numbered_child(node, Role::Uid, uid).is_some());
+            let interpreter_known = |node| interpreter.is_none_or(|path| self.tree.has_text(node, &path));
             return found.is_some_and(|(node, _)| {
                 self.tree.node(node).is_seen()
                     && self.tree.node(node).has(exec_flags(exec, chain))
@@ -423,16 +307,16 @@ impl ActivityTree {
             });
         }
         let process = self.lineage.find(id);
-        let mut text = String::new();
+        let mut texts = Texts::default();
         let cwd = process.and_then(|p| p.cwd.as_deref());
-        let Ok(what) = behaviour(event, cwd, &mut text) else { return true };
+        let Ok(what) = event.behaviours(cwd, &mut texts) else { return true };
         match process.map(|p| p.place) {
             Some(Place::Setup) => true,
             Some(Place::Lost) => false,
-            Some(Place::At(node)) => self.tree.knows(node, &what),
+            Some(Place::At(node)) => what.all(|one| self.tree.knows(node, one)),
             Some(Place::Unknown) | None => {
                 let unknown = self.tree.find_program(ROOT, &unknown_program());
-                unknown.is_some_and(|(node, _)| self.tree.knows(node, &what))
+                unknown.is_some_and(|(node, _)| what.all(|one| self.tree.knows(node, one)))
             }
         }
     }

@@ -3,11 +3,11 @@
 //! Everything that changes a tree goes through here, so counts and bytes are kept in one place. What a path,
 //! a socket or a program means is for the files beside this one.
 
-use super::Stats;
 use super::names::{Names, reserve_tight, trim};
-use super::node::{Flags, Kind, NO_TAG, NONE, Node, NodeId, Span};
+use super::node::{Flags, Role, NO_TAG, NONE, Node, NodeId, Span};
 use super::shapes::Shapes;
 use super::tags::LocalTags;
+use crate::behaviour::{Kind as BehaviourKind, Stats};
 use crate::hash::{Keyed, NumberMap, Run};
 use crate::path::{Sketch, shape_bytes, shape_into};
 use hashbrown::HashTable;
@@ -28,9 +28,9 @@ struct More {
     tag: u16,
 }
 
-/// A shape: the directory, the kind of names (what a process runs and what it opens may be called alike), and the
+/// A shape: the directory, the role of names (what a process runs and what it opens may be called alike), and the
 /// pattern's name.
-pub(super) type ShapeKey = (NodeId, Kind, u32);
+pub(super) type ShapeKey = (NodeId, Role, u32);
 
 /// A node and what its hash in the index is made of, which that of a longer path goes on from.
 pub(super) type Hashed = (NodeId, Run);
@@ -78,7 +78,7 @@ const PROGRAM_NODE_BYTES: usize = 80;
 impl Arena {
     pub fn new() -> Self {
         Self {
-            nodes: vec![Node::new(Kind::Root, NONE, NONE)],
+            nodes: vec![Node::new(Role::Root, NONE, NONE)],
             index: HashTable::new(),
             more: Vec::new(),
             names: Names::default(),
@@ -165,46 +165,46 @@ impl Arena {
     }
 
     // Hashes. That of a path is of its whole text, and of the node that it begins below; so it is known without
-    // visiting the nodes on the way, and the text is hashed once. A path goes on as long as its nodes are of one kind:
-    // what is of another kind than its parent begins anew. Names of one kind have no separator in them, so no two
+    // visiting the nodes on the way, and the text is hashed once. A path goes on as long as its nodes are of one role:
+    // what is of another role than its parent begins anew. Names of one role have no separator in them, so no two
     // nodes have one text.
 
-    /// The path of nothing, of this kind below `scope`, which is of another kind.
-    fn begin(&self, scope: NodeId, kind: Kind) -> Run {
-        self.hasher.begin(u64::from(scope) | (kind as u64) << 32)
+    /// The path of nothing, of this role below `scope`, which is of another role.
+    fn begin(&self, scope: NodeId, role: Role) -> Run {
+        self.hasher.begin(u64::from(scope) | (role as u64) << 32)
     }
 
-    /// The path of one name below a node of another kind.
-    pub(super) fn first(&self, scope: NodeId, kind: Kind, name: &[u8]) -> Run {
-        self.hasher.append(self.begin(scope, kind), name)
+    /// The path of one name below a node of another role.
+    pub(super) fn first(&self, scope: NodeId, role: Role, name: &[u8]) -> Run {
+        self.hasher.append(self.begin(scope, role), name)
     }
 
-    /// The path of a number below a node of another kind.
-    fn first_number(&self, scope: NodeId, kind: Kind, name: u32) -> Run {
-        self.hasher.number(self.begin(scope, kind), name.into())
+    /// The path of a number below a node of another role.
+    fn first_number(&self, scope: NodeId, role: Role, name: u32) -> Run {
+        self.hasher.number(self.begin(scope, role), name.into())
     }
 
     /// The path of a child of a node.
-    pub(super) fn step(&self, (parent, run): Hashed, kind: Kind, name: &[u8]) -> Run {
-        if self.node(parent).kind() != kind {
-            return self.first(parent, kind, name);
+    pub(super) fn step(&self, (parent, run): Hashed, role: Role, name: &[u8]) -> Run {
+        if self.node(parent).role() != role {
+            return self.first(parent, role, name);
         }
-        let separator = if kind == Kind::DnsLabel { b'.' } else { b'/' };
+        let separator = if role == Role::DnsLabel { b'.' } else { b'/' };
         self.hasher.append(self.hasher.push(run, separator), name)
     }
 
     /// As [`step`](Self::step), of a name that is stored, or a number.
-    pub(super) fn step_stored(&self, parent: Hashed, kind: Kind, name: u32) -> Run {
-        if kind.is_numeric() {
-            self.first_number(parent.0, kind, name)
+    pub(super) fn step_stored(&self, parent: Hashed, role: Role, name: u32) -> Run {
+        if role.is_numeric() {
+            self.first_number(parent.0, role, name)
         } else {
-            self.step(parent, kind, self.names.get(name))
+            self.step(parent, role, self.names.get(name))
         }
     }
 
-    /// A node that paths of another kind begin below: of such a one only the number counts.
+    /// A node that paths of another role begin below: of such a one only the number counts.
     pub(super) fn scope(&self, id: NodeId) -> Hashed {
-        (id, self.begin(id, Kind::Root))
+        (id, self.begin(id, Role::Root))
     }
 
     /// A node that others are looked for below, when nothing on the way to it is known: up to where its path begins,
@@ -215,7 +215,7 @@ impl Arena {
         while self.node(at).parent != NONE {
             chain.push(at);
             let parent = self.node(at).parent;
-            let goes_on = self.node(parent).kind() == self.node(at).kind();
+            let goes_on = self.node(parent).role() == self.node(at).role();
             at = parent;
             if !goes_on {
                 break;
@@ -223,7 +223,7 @@ impl Arena {
         }
         chain.iter().rev().fold(self.scope(at), |above, id| {
             let node = self.node(*id);
-            (*id, self.step_stored(above, node.kind(), node.name))
+            (*id, self.step_stored(above, node.role(), node.name))
         })
     }
 
@@ -240,7 +240,7 @@ impl Arena {
             }
             let node = self.node(id);
             *next = node.next;
-            let run = self.step_stored(above, node.kind(), node.name);
+            let run = self.step_stored(above, node.role(), node.name);
             if let Some(hash) = hashes.get_mut(id as usize) {
                 *hash = self.hasher.finish(run);
             }
@@ -257,29 +257,53 @@ impl Arena {
     }
 
     /// The child of `parent` with this name, whose path is `run`.
-    pub(super) fn child(&self, parent: NodeId, run: Run, kind: Kind, name: &[u8]) -> Option<NodeId> {
-        self.find(run, |_, n| n.parent == parent && n.kind() == kind && self.names.get(n.name) == name)
+    pub(super) fn child(&self, parent: NodeId, run: Run, role: Role, name: &[u8]) -> Option<NodeId> {
+        self.find(run, |_, n| n.parent == parent && n.role() == role && self.names.get(n.name) == name)
     }
 
-    /// The child of another kind than `parent` with this name.
-    pub(super) fn first_child(&self, parent: NodeId, kind: Kind, name: &[u8]) -> Option<NodeId> {
-        self.child(parent, self.first(parent, kind, name), kind, name)
+    /// The child of another role than `parent` with this name.
+    pub(super) fn first_child(&self, parent: NodeId, role: Role, name: &[u8]) -> Option<NodeId> {
+        self.child(parent, self.first(parent, role, name), role, name)
     }
 
-    pub(super) fn numbered_child(&self, parent: NodeId, kind: Kind, name: u32) -> Option<NodeId> {
-        let run = self.first_number(parent, kind, name);
-        self.find(run, |_, n| n.parent == parent && n.kind() == kind && n.name == name)
+    pub(super) fn numbered_child(&self, parent: NodeId, role: Role, name: u32) -> Option<NodeId> {
+        let run = self.first_number(parent, role, name);
+        self.find(run, |_, n| n.parent == parent && n.role() == role && n.name == name)
+    }
+
+    /// The kind of behaviour that a leaf stands for.
+    pub(super) fn kind_of(&self, leaf: NodeId) -> Option<BehaviourKind> {
+        let mut at = leaf;
+        // A path below a group has its kind from that.
+        while self.node(at).role() == Role::Component {
+            at = self.node(at).parent;
+        }
+        match self.node(at).role() {
+            Role::FilePath => Some(BehaviourKind::File),
+            Role::DnsLabel => Some(BehaviourKind::Dns),
+            Role::Peer | Role::Sockets => Some(BehaviourKind::Socket),
+            Role::Syscall => Some(BehaviourKind::Syscall),
+            Role::Capability => Some(BehaviourKind::Capability),
+            Role::Group => self.bytes(at).first().and_then(|kind| BehaviourKind::ALL.get(usize::from(*kind))).copied(),
+            Role::Root
+            | Role::Process
+            | Role::ExecPath
+            | Role::Component
+            | Role::Uid
+            | Role::Detail
+            | Role::Text => None,
+        }
     }
 
     // Growth.
 
     /// Adds a node whose path this is.
-    pub(super) fn add(&mut self, parent: NodeId, run: Run, kind: Kind, name: u32) -> NodeId {
+    pub(super) fn add(&mut self, parent: NodeId, run: Run, role: Role, name: u32) -> NodeId {
         let id = self.nodes.len() as NodeId;
-        if matches!(kind, Kind::Process | Kind::ExecPath | Kind::Interpreter) {
+        if matches!(role, Role::Process | Role::ExecPath) || role == Role::Text && self.node(parent).role() == Role::Process {
             self.program_bytes += PROGRAM_NODE_BYTES + self.names.get(name).len();
         }
-        let mut node = Node::new(kind, parent, name);
+        let mut node = Node::new(role, parent, name);
         node.next = self.node(parent).child;
         self.node_mut(parent).child = id;
         reserve_tight(&mut self.nodes, 1);
@@ -293,23 +317,23 @@ impl Arena {
         id
     }
 
-    pub(super) fn add_named(&mut self, parent: NodeId, run: Run, kind: Kind, name: &[u8]) -> NodeId {
+    pub(super) fn add_named(&mut self, parent: NodeId, run: Run, role: Role, name: &[u8]) -> NodeId {
         let name = self.names.intern(name);
-        self.add(parent, run, kind, name)
+        self.add(parent, run, role, name)
     }
 
-    /// The child of another kind with this name, added if need be and `room` allows it; and whether it was.
+    /// The child of another role with this name, added if need be and `room` allows it; and whether it was.
     pub(super) fn named_within<E>(
         &mut self,
         parent: NodeId,
-        kind: Kind,
+        role: Role,
         name: &[u8],
         room: Result<(), E>,
     ) -> Result<(NodeId, bool), E> {
-        let run = self.first(parent, kind, name);
-        match self.child(parent, run, kind, name) {
+        let run = self.first(parent, role, name);
+        match self.child(parent, run, role, name) {
             Some(id) => Ok((id, false)),
-            None => room.map(|()| (self.add_named(parent, run, kind, name), true)),
+            None => room.map(|()| (self.add_named(parent, run, role, name), true)),
         }
     }
 
@@ -317,18 +341,18 @@ impl Arena {
     pub(super) fn numbered_within<E>(
         &mut self,
         parent: NodeId,
-        kind: Kind,
+        role: Role,
         name: u32,
         room: Result<(), E>,
     ) -> Result<(NodeId, bool), E> {
-        match self.numbered_child(parent, kind, name) {
+        match self.numbered_child(parent, role, name) {
             Some(id) => Ok((id, false)),
-            None => room.map(|()| (self.add(parent, self.first_number(parent, kind, name), kind, name), true)),
+            None => room.map(|()| (self.add(parent, self.first_number(parent, role, name), role, name), true)),
         }
     }
 
-    pub(super) fn numbered(&mut self, parent: NodeId, kind: Kind, name: u32) -> (NodeId, bool) {
-        let Ok(found) = self.numbered_within(parent, kind, name, ROOM);
+    pub(super) fn numbered(&mut self, parent: NodeId, role: Role, name: u32) -> (NodeId, bool) {
+        let Ok(found) = self.numbered_within(parent, role, name, ROOM);
         found
     }
 
@@ -341,7 +365,7 @@ impl Arena {
         if let Some(sketch) = self.sketches.remove(&id) {
             self.sketch_bytes -= sketch.heap_bytes();
         }
-        if self.node(id).kind() == Kind::Process && self.node(id).has(Flags::VISIBLE) {
+        if self.node(id).role() == Role::Process && self.node(id).has(Flags::VISIBLE) {
             self.stats.process_nodes -= 1;
         }
         self.node_mut(id).set(Flags::DEAD);
@@ -354,7 +378,7 @@ impl Arena {
         while at != NONE {
             let node = self.node_mut(at);
             let parent = node.parent;
-            if node.kind() == Kind::Process {
+            if node.role() == Role::Process {
                 if !node.set(Flags::VISIBLE) {
                     return;
                 }
@@ -366,33 +390,33 @@ impl Arena {
 
     // Shapes.
 
-    fn shape_hash(&self, parent: NodeId, kind: Kind, pattern: &[u8]) -> u64 {
-        self.hasher.finish(self.first(parent, kind, pattern))
+    fn shape_hash(&self, parent: NodeId, role: Role, pattern: &[u8]) -> u64 {
+        self.hasher.finish(self.first(parent, role, pattern))
     }
 
     /// The hash of another node's shape. Many are asked for in a row, when a table grows.
     fn hash_of_shape(&self, id: NodeId, pattern: &RefCell<Vec<u8>>) -> u64 {
         let Ok(mut pattern) = pattern.try_borrow_mut() else { return 0 };
         shape_into(self.bytes(id), &mut pattern);
-        self.shape_hash(self.node(id).parent, self.node(id).kind(), &pattern)
+        self.shape_hash(self.node(id).parent, self.node(id).role(), &pattern)
     }
 
-    /// Whether a node is a name below `parent` of this kind and shape.
-    pub(super) fn has_shape(&self, id: NodeId, parent: NodeId, kind: Kind, pattern: &[u8]) -> bool {
+    /// Whether a node is a name below `parent` of this role and shape.
+    pub(super) fn has_shape(&self, id: NodeId, parent: NodeId, role: Role, pattern: &[u8]) -> bool {
         let node = self.node(id);
-        node.parent == parent && node.kind() == kind && shape_bytes(self.bytes(id)).is_some_and(|own| own == pattern)
+        node.parent == parent && node.role() == role && shape_bytes(self.bytes(id)).is_some_and(|own| own == pattern)
     }
 
     /// Counts a name among those of its shape, `pattern`, beside it; returns how many they are.
     pub(super) fn join_shape(&mut self, id: NodeId, pattern: &[u8]) -> usize {
-        let (parent, kind) = (self.node(id).parent, self.node(id).kind());
-        let hash = self.shape_hash(parent, kind, pattern);
+        let (parent, role) = (self.node(id).parent, self.node(id).role());
+        let hash = self.shape_hash(parent, role, pattern);
         let buffer = RefCell::default();
         let mut shapes = std::mem::take(&mut self.shapes);
         let count = shapes.join(
             id,
             hash,
-            |other| self.has_shape(other, parent, kind, pattern),
+            |other| self.has_shape(other, parent, role, pattern),
             |other| self.hash_of_shape(other, &buffer),
         );
         self.shapes = shapes;
@@ -400,10 +424,10 @@ impl Arena {
     }
 
     /// The names counted for a shape, which are not counted any more then.
-    pub(super) fn take_shape(&mut self, parent: NodeId, kind: Kind, pattern: &[u8]) -> Vec<NodeId> {
-        let hash = self.shape_hash(parent, kind, pattern);
+    pub(super) fn take_shape(&mut self, parent: NodeId, role: Role, pattern: &[u8]) -> Vec<NodeId> {
+        let hash = self.shape_hash(parent, role, pattern);
         let mut shapes = std::mem::take(&mut self.shapes);
-        let taken = shapes.take(hash, |other| self.has_shape(other, parent, kind, pattern));
+        let taken = shapes.take(hash, |other| self.has_shape(other, parent, role, pattern));
         self.shapes = shapes;
         taken
     }
@@ -426,7 +450,7 @@ impl Arena {
     pub fn seen(&self, id: NodeId) -> impl Iterator<Item = (u16, Span)> {
         let node = self.node(id);
         let first = node.is_seen().then_some((node.tag, node.span));
-        // A group of sockets counts in `more`, and is never seen.
+        // The node of a socket's peers counts in `more`, and is never seen.
         let mut next = if node.is_seen() { node.more } else { NONE };
         let more = std::iter::from_fn(move || {
             let record = self.more.get(next as usize)?;
@@ -446,9 +470,8 @@ impl Arena {
         if node.tag == NO_TAG {
             node.tag = tag;
             node.span = span;
-            let kind = node.kind();
-            if let Some(count) = self.stats.leaf_mut(kind) {
-                *count += 1;
+            if let Some(kind) = self.kind_of(id) {
+                *self.stats.of_mut(kind) += 1;
             }
         } else {
             let head = node.more;
@@ -478,9 +501,8 @@ impl Arena {
         let node = self.node_mut(id);
         node.tag = NO_TAG;
         node.more = NONE;
-        let kind = node.kind();
-        if let (Some(count), false) = (self.stats.leaf_mut(kind), tags.is_empty()) {
-            *count -= 1;
+        if let (Some(kind), false) = (self.kind_of(id), tags.is_empty()) {
+            *self.stats.of_mut(kind) -= 1;
         }
     }
 

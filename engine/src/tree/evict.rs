@@ -6,7 +6,7 @@
 use super::Tree;
 use super::arena::{Arena, ROOT};
 use super::merge::Filter;
-use super::node::{Kind, NodeId, Span};
+use super::node::{Role, NodeId, Span};
 use std::collections::{HashMap, HashSet};
 
 impl Tree {
@@ -54,7 +54,7 @@ impl Tree {
         let mut hulls: HashMap<NodeId, Vec<(u16, Span)>> = HashMap::new();
         // A node's id is higher than its parent's: backwards, children come before their parents.
         for id in (1..self.arena.len() as NodeId).rev() {
-            let is_process = self.node(id).kind() == Kind::Process;
+            let is_process = self.node(id).role() == Role::Process;
             let mut records: Vec<(u16, Span)> = self.arena.seen(id).collect();
             if is_process {
                 for (tag, span) in &records {
@@ -66,7 +66,7 @@ impl Tree {
                 continue;
             }
             let mut at = self.node(id).parent;
-            while !matches!(self.node(at).kind(), Kind::Process | Kind::Root) {
+            while !matches!(self.node(at).role(), Role::Process | Role::Root) {
                 at = self.node(at).parent;
             }
             let hull = hulls.entry(at).or_default();

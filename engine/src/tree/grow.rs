@@ -6,9 +6,9 @@
 
 use super::Tree;
 use super::arena::{Hashed, ROOM};
-use super::node::{Flags, Kind, NONE, NodeId};
+use super::node::{Flags, Role, NONE, NodeId};
 use super::program::literal;
-use super::socket::{Address, SocketKey};
+use crate::behaviour::Address;
 use crate::path::{Sketch, push_component, shape_bytes, shape_into};
 
 /// Whether everything in a directory and below it is protected, once that no longer depends on names.
@@ -41,8 +41,8 @@ const SHAPED_ABOVE: usize = 16;
 impl Tree {
     /// Whether a name must never generalise where it is. `shelter` is what is known of the directories on the way from
     /// the scope down, so that a path costs no more than its length.
-    pub(super) fn exempt(&self, parent: NodeId, kind: Kind, name: &str, shelter: &mut Shelter) -> bool {
-        if kind == Kind::DnsLabel {
+    pub(super) fn exempt(&self, parent: NodeId, role: Role, name: &str, shelter: &mut Shelter) -> bool {
+        if role == Role::DnsLabel {
             return false;
         }
         if let Some(settled) = *shelter {
@@ -50,7 +50,7 @@ impl Tree {
         }
         let above = |id: NodeId| Some(self.arena.node(id).parent);
         let dirs = std::iter::successors(Some(parent), |id| above(*id));
-        let dirs = dirs.take_while(|id| self.arena.node(*id).kind() == kind);
+        let dirs = dirs.take_while(|id| self.arena.node(*id).role() == role);
         let top = dirs.clone().last().map_or(name.as_bytes(), |top| self.arena.bytes(top));
         if !self.rules.protect.reaches(top) {
             *shelter = dirs.clone().next().map(|_| false);
@@ -69,7 +69,7 @@ impl Tree {
     fn absorbing(
         &self,
         parent: Hashed,
-        kind: Kind,
+        role: Role,
         name: &str,
         pattern: &[u8],
         shelter: &mut Shelter,
@@ -77,32 +77,32 @@ impl Tree {
         if pattern == name.as_bytes() {
             return None;
         }
-        let run = self.arena.step(parent, kind, pattern);
-        let id = self.arena.child(parent.0, run, kind, pattern)?;
-        let absorbs = self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent.0, kind, name, shelter);
+        let run = self.arena.step(parent, role, pattern);
+        let id = self.arena.child(parent.0, run, role, pattern)?;
+        let absorbs = self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent.0, role, name, shelter);
         absorbs.then_some((id, run))
     }
 
-    fn find_child(&self, at: Hashed, kind: Kind, name: &str, shelter: &mut Shelter) -> Option<Hashed> {
-        let run = self.arena.step(at, kind, name.as_bytes());
-        if let Some(id) = self.arena.child(at.0, run, kind, name.as_bytes()) {
+    fn find_child(&self, at: Hashed, role: Role, name: &str, shelter: &mut Shelter) -> Option<Hashed> {
+        let run = self.arena.step(at, role, name.as_bytes());
+        if let Some(id) = self.arena.child(at.0, run, role, name.as_bytes()) {
             return Some((id, run));
         }
-        self.absorbing(at, kind, name, &shape_bytes(name.as_bytes())?, shelter)
+        self.absorbing(at, role, name, &shape_bytes(name.as_bytes())?, shelter)
     }
 
     /// The node that stands for a path below `scope`, and whether a learned pattern is part of it.
     pub(super) fn find_path<'a>(
         &self,
         scope: NodeId,
-        kind: Kind,
+        role: Role,
         names: impl Iterator<Item = &'a str>,
     ) -> Option<(NodeId, bool)> {
         let mut at = self.arena.scope(scope);
         let mut general = false;
         let mut shelter = None;
         for name in names {
-            at = self.find_child(at, kind, name, &mut shelter)?;
+            at = self.find_child(at, role, name, &mut shelter)?;
             general |= self.arena.node(at.0).has(Flags::LEARNED);
         }
         Some((at.0, general))
@@ -111,11 +111,11 @@ impl Tree {
     /// As [`find_path`](Self::find_path), for a path as the kernel gives it: no allocation, one probe, and another one
     /// for the directory if that finds nothing. It finds only what is stored just as it was given; so no wildcard and
     /// no escape can stand for anything else.
-    pub(super) fn find_plain(&self, scope: NodeId, kind: Kind, raw: &[u8]) -> Plain {
-        self.probe_plain(scope, kind, raw).unwrap_or(Plain::Unknown)
+    pub(super) fn find_plain(&self, scope: NodeId, role: Role, raw: &[u8]) -> Plain {
+        self.probe_plain(scope, role, raw).unwrap_or(Plain::Unknown)
     }
 
-    fn probe_plain(&self, scope: NodeId, kind: Kind, raw: &[u8]) -> Option<Plain> {
+    fn probe_plain(&self, scope: NodeId, role: Role, raw: &[u8]) -> Option<Plain> {
         if raw.first() != Some(&b'/') || raw.len() < 2 {
             return None;
         }
@@ -123,8 +123,8 @@ impl Tree {
             return None;
         }
         let find = |path: &[u8]| {
-            let run = self.arena.first(scope, kind, path);
-            self.arena.find(run, |id, _| self.is_path(id, scope, kind, path)).map(|id| (id, run))
+            let run = self.arena.first(scope, role, path);
+            self.arena.find(run, |id, _| self.is_path(id, scope, role, path)).map(|id| (id, run))
         };
         if let Some((id, _)) = find(raw) {
             return Some(Plain::Node(id));
@@ -135,12 +135,12 @@ impl Tree {
     }
 
     /// Whether the names from `scope` down to `id`, joined by slashes, are `raw`.
-    fn is_path(&self, id: NodeId, scope: NodeId, kind: Kind, raw: &[u8]) -> bool {
+    fn is_path(&self, id: NodeId, scope: NodeId, role: Role, raw: &[u8]) -> bool {
         let mut rest = raw;
         let mut at = id;
         loop {
             let node = self.arena.node(at);
-            if node.kind() != kind {
+            if node.role() != role {
                 return false;
             }
             let Some(head) = rest.strip_suffix(self.arena.names.get(node.name)) else { return false };
@@ -160,12 +160,12 @@ impl Tree {
     pub(super) fn grow_path<'a, E: Copy>(
         &mut self,
         scope: NodeId,
-        kind: Kind,
+        role: Role,
         names: impl Iterator<Item = Component<'a>> + Clone,
         room: Result<(), E>,
     ) -> Result<(NodeId, bool, bool), E> {
         let start = self.arena.scope(scope);
-        self.grow_from(start, names.clone(), scope, kind, names, room)
+        self.grow_from(start, names.clone(), scope, role, names, room)
     }
 
     /// As [`grow_path`](Self::grow_path) of a file whose directory is known, and is no pattern's doing.
@@ -177,7 +177,7 @@ impl Tree {
         room: Result<(), E>,
     ) -> Result<(NodeId, bool, bool), E> {
         let name = path.get(dir.len + 1..).unwrap_or(path);
-        self.grow_from(dir.at, std::iter::once((name, false)), process, Kind::FilePath, literal(path), room)
+        self.grow_from(dir.at, std::iter::once((name, false)), process, Role::FilePath, literal(path), room)
     }
 
     /// Grows `rest`, the end of the path `names` below `scope`, from `start` on.
@@ -186,7 +186,7 @@ impl Tree {
         start: Hashed,
         rest: impl Iterator<Item = Component<'a>>,
         scope: NodeId,
-        kind: Kind,
+        role: Role,
         names: impl Iterator<Item = Component<'a>>,
         room: Result<(), E>,
     ) -> Result<(NodeId, bool, bool), E> {
@@ -194,7 +194,7 @@ impl Tree {
         let (mut general, mut made) = (false, false);
         let mut shelter = None;
         for name in rest {
-            let (child, new) = self.grow_child(at, kind, name, made, &mut shelter, room)?;
+            let (child, new) = self.grow_child(at, role, name, made, &mut shelter, room)?;
             at = child;
             made |= new;
             general |= self.arena.node(at.0).has(Flags::LEARNED);
@@ -203,7 +203,7 @@ impl Tree {
             return Ok((at.0, made, general));
         }
         self.absorb_pending();
-        let found = self.find_path(scope, kind, names.map(|(name, _)| name));
+        let found = self.find_path(scope, role, names.map(|(name, _)| name));
         let (id, general) = found.unwrap_or((at.0, general));
         Ok((id, made, general))
     }
@@ -213,22 +213,22 @@ impl Tree {
     pub(super) fn grow_child<E>(
         &mut self,
         parent: Hashed,
-        kind: Kind,
+        role: Role,
         (name, learned): Component<'_>,
         fresh: bool,
         shelter: &mut Shelter,
         room: Result<(), E>,
     ) -> Result<(Hashed, bool), E> {
-        let run = self.arena.step(parent, kind, name.as_bytes());
-        let found = if fresh { None } else { self.arena.child(parent.0, run, kind, name.as_bytes()) };
+        let run = self.arena.step(parent, role, name.as_bytes());
+        let found = if fresh { None } else { self.arena.child(parent.0, run, role, name.as_bytes()) };
         if learned {
             let id = match found {
                 Some(id) => id,
-                None => room.map(|()| self.arena.add_named(parent.0, run, kind, name.as_bytes()))?,
+                None => room.map(|()| self.arena.add_named(parent.0, run, role, name.as_bytes()))?,
             };
             // A pattern at once, so that sketches moved below it are kept; what it absorbs has to wait.
             if self.learn(id) {
-                self.pending.push((parent.0, kind, self.arena.node(id).name));
+                self.pending.push((parent.0, role, self.arena.node(id).name));
             }
             return Ok(((id, run), found.is_none()));
         }
@@ -237,14 +237,14 @@ impl Tree {
         }
         let pattern = shape_bytes(name.as_bytes());
         if let (Some(pattern), false) = (&pattern, fresh)
-            && let Some(absorbing) = self.absorbing(parent, kind, name, pattern, shelter)
+            && let Some(absorbing) = self.absorbing(parent, role, name, pattern, shelter)
         {
             return Ok((absorbing, false));
         }
         room?;
-        let id = self.arena.add_named(parent.0, run, kind, name.as_bytes());
+        let id = self.arena.add_named(parent.0, run, role, name.as_bytes());
         if let Some(pattern) = pattern
-            && !self.exempt(parent.0, kind, name, shelter)
+            && !self.exempt(parent.0, role, name, shelter)
         {
             self.count_shape(parent.0, id, &pattern);
         }
@@ -267,12 +267,12 @@ impl Tree {
         let children: Vec<NodeId> = self.arena.children(parent).collect();
         let (mut shelter, mut pattern) = (None, Vec::new());
         for child in children {
-            let kind = self.arena.node(child).kind();
+            let role = self.arena.node(child).role();
             let learned = self.arena.node(child).has(Flags::LEARNED);
-            if !kind.is_path() || learned || !shape_into(self.arena.bytes(child), &mut pattern) {
+            if !role.is_path() || learned || !shape_into(self.arena.bytes(child), &mut pattern) {
                 continue;
             }
-            if !shelter.unwrap_or_else(|| self.exempt(parent, kind, self.arena.text(child), &mut shelter)) {
+            if !shelter.unwrap_or_else(|| self.exempt(parent, role, self.arena.text(child), &mut shelter)) {
                 self.join_shape(child, &pattern);
             }
         }
@@ -281,9 +281,9 @@ impl Tree {
     fn join_shape(&mut self, id: NodeId, pattern: &[u8]) {
         // Noted once: until the shape is absorbed more names only join it.
         if self.arena.join_shape(id, pattern) == self.rules.path_fanout + 1 {
-            let (parent, kind) = (self.arena.node(id).parent, self.arena.node(id).kind());
+            let (parent, role) = (self.arena.node(id).parent, self.arena.node(id).role());
             let pattern = self.arena.names.intern(pattern);
-            self.pending.push((parent, kind, pattern));
+            self.pending.push((parent, role, pattern));
         }
     }
 
@@ -307,15 +307,15 @@ impl Tree {
 
     /// The path, name or address that a leaf stands for, from its scope down.
     pub(super) fn path_text(&self, leaf: NodeId) -> String {
-        let mut at = if self.arena.node(leaf).kind() == Kind::Process { self.arena.node(leaf).parent } else { leaf };
-        let kind = self.arena.node(at).kind();
+        let mut at = if self.arena.node(leaf).role() == Role::Process { self.arena.node(leaf).parent } else { leaf };
+        let role = self.arena.node(at).role();
         let mut names = Vec::with_capacity(16);
-        while at != NONE && self.arena.node(at).kind() == kind && kind.is_path() {
+        while at != NONE && self.arena.node(at).role() == role && role.is_path() {
             names.push(self.arena.text(at));
             at = self.arena.node(at).parent;
         }
         let mut text = String::new();
-        if kind == Kind::DnsLabel {
+        if role == Role::DnsLabel {
             // From the leaf upwards is how a domain name is written.
             for (i, name) in names.into_iter().enumerate() {
                 if i > 0 {
@@ -333,13 +333,6 @@ impl Tree {
 
     // Peers: addresses become networks and networks become one, by count.
 
-    /// The group of a socket's peers.
-    pub(super) fn grow_sockets(&mut self, process: NodeId, key: SocketKey, level: u8) -> NodeId {
-        let (group, _) = self.arena.numbered(process, Kind::Sockets, key.pack());
-        self.widen_to(group, level);
-        group
-    }
-
     /// The node of a peer, made if need be and `room` allows it, and whether it was.
     pub(super) fn grow_peer<E>(
         &mut self,
@@ -349,7 +342,7 @@ impl Tree {
     ) -> Result<(NodeId, bool), E> {
         self.widen_to(group, address.level());
         let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let (id, made) = self.arena.named_within(group, Kind::Peer, address.to_bytes(&mut [0; 17]), room)?;
+        let (id, made) = self.arena.named_within(group, Role::Peer, address.to_bytes(&mut [0; 17]), room)?;
         if !made || address.stays() {
             return Ok((id, made));
         }
@@ -363,7 +356,7 @@ impl Tree {
         }
         self.widen_to(group, level + 1);
         let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let widened = self.arena.first_child(group, Kind::Peer, address.to_bytes(&mut [0; 17]));
+        let widened = self.arena.first_child(group, Role::Peer, address.to_bytes(&mut [0; 17]));
         Ok((widened.unwrap_or(id), true))
     }
 
@@ -383,7 +376,7 @@ impl Tree {
         let peers: Vec<NodeId> = self.arena.children(group).collect();
         for peer in peers {
             // Widening one peer may have made the whole group wider still, and this peer part of that.
-            if self.arena.node(peer).kind() != Kind::Peer || self.arena.node(peer).has(Flags::DEAD) {
+            if self.arena.node(peer).role() != Role::Peer || self.arena.node(peer).has(Flags::DEAD) {
                 continue;
             }
             let address = Address::from_bytes(self.arena.names.get(self.arena.node(peer).name));

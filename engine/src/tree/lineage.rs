@@ -4,9 +4,8 @@
 //! It knows nothing of nodes: `N` is whatever stands for a program, a node of the tree being learned or of a
 //! profile being compared with. [`Lineage::place`] only decides: learning, a dry run and a check all ask there.
 
-use super::behaviour::{exec_interpreter, exec_program};
 use super::cwds::Cwds;
-use super::program::Program;
+use super::program::{Program, exec_interpreter, exec_program};
 use super::{Rules, runtime};
 use crate::event::{EventRef, Exec};
 use crate::hash::{NumberMap, fingerprint};
@@ -120,7 +119,7 @@ const OLDER_MAX: usize = 64;
 
 /// A working directory, unless nothing can be resolved against it: tables of processes keep no long texts.
 pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
-    (cwd.starts_with(b"/") && cwd.len() <= super::PATH_BYTES_MAX).then_some(cwd)
+    (cwd.starts_with(b"/") && cwd.len() <= crate::behaviour::PATH_BYTES_MAX).then_some(cwd)
 }
 
 impl<N: Copy + PartialEq> Lineage<N> {

@@ -5,8 +5,7 @@
 
 use super::arena::{ROOM, ROOT};
 use super::grow::Component;
-use super::node::{Flags, Kind, NodeId, Span};
-use super::socket::SocketKey;
+use super::node::{Flags, Role, NodeId, Span};
 use super::{Tree, TreeFull};
 use crate::intern::TagRef;
 use std::collections::{HashMap, HashSet};
@@ -123,17 +122,11 @@ impl Tree {
                 continue;
             }
             let names = other.names_of(other.node(from).parent);
-            let Ok((leaf, _, general)) = self.grow_path(into, Kind::ExecPath, names.iter().copied(), ROOM);
+            let Ok((leaf, _, general)) = self.grow_path(into, Role::ExecPath, names.iter().copied(), ROOM);
             let Ok((process, _)) = self.process_below(leaf, other.arena.text(from), ROOM);
             went.insert(from, process);
             self.take_leaf(other, from, process, process, retag(seen), general);
-            for child in other.children(from) {
-                match other.node(child).kind() {
-                    Kind::Uid => drop(self.arena.numbered(process, Kind::Uid, other.node(child).name)),
-                    Kind::Interpreter => drop(self.keep_interpreter(process, other.component(child))),
-                    _ => {}
-                }
-            }
+            self.take_details(other, from, process);
             self.take_leaves(other, from, process, &|id| retag(selection.leaf(other, id)));
             stack.push((from, process, other.programs_of(from)));
         }
@@ -150,9 +143,9 @@ impl Tree {
         let mut found = Vec::new();
         let mut stack: Vec<NodeId> = self.children(process).collect();
         while let Some(id) = stack.pop() {
-            match self.node(id).kind() {
-                Kind::Process => found.push(id),
-                Kind::ExecPath => stack.extend(self.children(id)),
+            match self.node(id).role() {
+                Role::Process => found.push(id),
+                Role::ExecPath => stack.extend(self.children(id)),
                 _ => {}
             }
         }
@@ -161,10 +154,10 @@ impl Tree {
 
     /// The components of the path that ends at `leaf`, from the scope down.
     pub(crate) fn names_of(&self, leaf: NodeId) -> Vec<Component<'_>> {
-        let kind = self.node(leaf).kind();
+        let role = self.node(leaf).role();
         let mut names = Vec::with_capacity(16);
         let mut at = leaf;
-        while self.node(at).kind() == kind && kind.is_path() {
+        while self.node(at).role() == role && role.is_path() {
             names.push((self.arena.text(at), self.node(at).has(Flags::LEARNED)));
             at = self.node(at).parent;
         }
@@ -177,8 +170,8 @@ impl Tree {
         let mut found = Vec::new();
         let mut stack: Vec<NodeId> = self.children(process).collect();
         while let Some(id) = stack.pop() {
-            let kind = self.node(id).kind();
-            if matches!(kind, Kind::Process | Kind::ExecPath) {
+            let role = self.node(id).role();
+            if matches!(role, Role::Process | Role::ExecPath) {
                 continue;
             }
             if self.node(id).is_seen() {
@@ -187,15 +180,6 @@ impl Tree {
             stack.extend(self.children(id));
         }
         found
-    }
-
-    /// The group that a socket's leaf is in.
-    pub fn socket_key(&self, leaf: NodeId) -> SocketKey {
-        let mut at = leaf;
-        while matches!(self.node(at).kind(), Kind::UnixPath | Kind::Peer) {
-            at = self.node(at).parent;
-        }
-        SocketKey::unpack(self.node(at).name)
     }
 
     fn take_leaves(
@@ -210,32 +194,8 @@ impl Tree {
             if seen.is_empty() {
                 continue;
             }
-            let node = other.node(leaf);
-            let (id, general) = match node.kind() {
-                kind @ (Kind::FilePath | Kind::DnsLabel) => {
-                    let names = other.names_of(leaf);
-                    let Ok((id, _, general)) = self.grow_path(process, kind, names.iter().copied(), ROOM);
-                    (id, general)
-                }
-                Kind::UnixPath => {
-                    let group = self.grow_sockets(process, other.socket_key(leaf), 0);
-                    let names = other.names_of(leaf);
-                    let Ok((id, _, general)) = self.grow_path(group, Kind::UnixPath, names.iter().copied(), ROOM);
-                    (id, general)
-                }
-                Kind::Peer => {
-                    let level = super::grow::socket_level(other.node(node.parent).flags());
-                    let group = self.grow_sockets(process, other.socket_key(leaf), level);
-                    let Ok((id, _)) = self.grow_peer(group, other.address(leaf), ROOM);
-                    (id, false)
-                }
-                kind => (self.arena.numbered(process, kind, node.name).0, false),
-            };
-            for child in other.children(leaf) {
-                if other.node(child).kind() == Kind::Qtype {
-                    self.arena.numbered(id, Kind::Qtype, other.node(child).name);
-                }
-            }
+            let Ok((id, _, general)) = self.grow_spot(process, &other.spot(leaf), ROOM);
+            self.take_details(other, leaf, id);
             self.take_leaf(other, leaf, process, id, seen, general);
         }
     }
@@ -307,7 +267,7 @@ impl<F: Fn(&str, Span) -> bool> Selection for Filter<'_, F> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::event::{Body, EventRef};
+    use crate::event::{Body, EventRef, Open};
     use crate::intern::Interner;
     use crate::tree::ActivityTree;
     use std::sync::Arc;
@@ -319,7 +279,7 @@ mod tests {
             let mut tree = ActivityTree::new(Arc::default(), &interner.intern(tag).unwrap());
             for n in 0..600 {
                 let path = format!("/{}", with.to_string().repeat(1000 + n));
-                let body = Body::Open { path: path.as_bytes(), flags: 0, ret: 0 };
+                let body = Body::Open(Open { path: path.as_bytes(), flags: 0, ret: 0, map: false });
                 tree.insert(&EventRef { ts: 1, container: b"c", pid: 1, start: None, body });
             }
             tree.tree().clone()

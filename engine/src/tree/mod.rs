@@ -15,11 +15,9 @@
 mod absorb;
 mod activity;
 mod arena;
-mod behaviour;
 mod cwds;
 mod evict;
 mod grow;
-mod interpreters;
 mod lineage;
 mod merge;
 mod names;
@@ -29,23 +27,26 @@ mod refresh;
 mod room;
 mod runtime;
 mod shapes;
-mod socket;
+mod place;
 mod tags;
 mod take;
+mod texts;
 
 pub use activity::{ActivityTree, unknown_program};
 pub(crate) use arena::Sizes;
 pub use arena::{Children, ROOT};
-pub use behaviour::{Behaviour, PATH_BYTES_MAX, behaviour};
-pub use interpreters::INTERPRETERS_MAX;
 pub use lineage::{Decided, ExecPlace, Lineage, Pid, Place, Process, Runs};
-pub use node::{Flags, Kind, Node, NodeId, Span};
+pub use node::{Flags, Node, NodeId, Role, Span};
 pub use program::{Program, ProgramKey};
 pub(crate) use room::Level;
 pub use room::Room;
-pub use socket::{Address, Family, SocketKey};
 pub use tags::LocalTags;
+pub(crate) use take::{fixed_prefix, learned};
+pub use texts::TEXTS_MAX;
 
+pub use crate::behaviour::Stats;
+
+use crate::behaviour::Address;
 use crate::intern::TagRef;
 use crate::path::Protect;
 use arena::{Arena, ShapeKey};
@@ -57,7 +58,7 @@ use std::sync::Arc;
 pub struct Rules {
     /// More names than this of one shape in one directory become a pattern.
     pub path_fanout: usize,
-    /// More addresses than this of one kind of socket become networks, and more networks than this become one.
+    /// More addresses than this of one role of socket become networks, and more networks than this become one.
     pub peer_fanout: usize,
     /// What never generalises.
     pub protect: Protect,
@@ -88,36 +89,6 @@ impl Default for Rules {
     }
 }
 
-/// How many entries a tree's lists have, as profiles state it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Stats {
-    /// Programs.
-    pub process_nodes: u64,
-    /// Files opened.
-    pub file_nodes: u64,
-    /// DNS names asked for.
-    pub dns_nodes: u64,
-    /// Sockets connected or bound.
-    pub socket_nodes: u64,
-    /// System calls, counted per program.
-    pub syscalls: u64,
-    /// Capabilities, counted per program.
-    pub capabilities: u64,
-}
-
-impl Stats {
-    fn leaf_mut(&mut self, kind: Kind) -> Option<&mut u64> {
-        match kind {
-            Kind::FilePath => Some(&mut self.file_nodes),
-            Kind::DnsLabel => Some(&mut self.dns_nodes),
-            Kind::Peer | Kind::UnixPath => Some(&mut self.socket_nodes),
-            Kind::Syscall => Some(&mut self.syscalls),
-            Kind::Capability => Some(&mut self.capabilities),
-            _ => None,
-        }
-    }
-}
-
 /// The tree has reached its byte budget and takes nothing new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the tree has reached its byte budget")]
@@ -128,7 +99,7 @@ pub struct TreeFull;
 pub struct Tree {
     arena: Arena,
     rules: Arc<Rules>,
-    /// Shapes that have become patterns and still have to absorb their names: directory, kind, pattern's name.
+    /// Shapes that have become patterns and still have to absorb their names: directory, role, pattern's name.
     pending: Vec<ShapeKey>,
 }
 
@@ -154,10 +125,10 @@ impl Tree {
         let mut stack = vec![ROOT];
         while let Some(id) = stack.pop() {
             let node = self.arena.node(id);
-            if let (Some(count), true) = (stats.leaf_mut(node.kind()), node.is_seen()) {
-                *count += 1;
+            if let (Some(kind), true) = (self.arena.kind_of(id), node.is_seen()) {
+                *stats.of_mut(kind) += 1;
             }
-            if node.kind() == Kind::Process && self.is_active(id) {
+            if node.role() == Role::Process && self.is_active(id) {
                 stats.process_nodes += 1;
             }
             stack.extend(self.arena.children(id));
@@ -193,7 +164,7 @@ impl Tree {
         self.heap_bytes() - self.arena.sketch_bytes + sketches
     }
 
-    /// Nodes of every kind, directories included.
+    /// Nodes of every role, directories included.
     pub fn node_count(&self) -> usize {
         self.arena.len()
     }
@@ -281,7 +252,7 @@ impl Tree {
 
     /// Whether a program is known to have run under a user id. O(1).
     pub fn has_uid(&self, process: NodeId, uid: u32) -> bool {
-        self.arena.numbered_child(process, Kind::Uid, uid).is_some()
+        self.arena.numbered_child(process, Role::Uid, uid).is_some()
     }
 
     // Walking.
@@ -303,8 +274,8 @@ impl Tree {
 
     /// The full path, name or address of a leaf or a process.
     pub fn leaf_text(&self, id: NodeId) -> String {
-        match self.arena.node(id).kind() {
-            Kind::Peer => self.address(id).to_string(),
+        match self.arena.node(id).role() {
+            Role::Peer => self.address(id).to_string(),
             _ => self.path_text(id),
         }
     }
@@ -337,14 +308,14 @@ impl Tree {
         let mut stack = vec![(ROOT, 0_u64)];
         while let Some((id, above)) = stack.pop() {
             let node = self.arena.node(id);
-            let kind = node.kind();
-            let name: &[u8] = if kind.is_numeric() || kind == Kind::Root {
+            let role = node.role();
+            let name: &[u8] = if role.is_numeric() || role == Role::Root {
                 &node.name.to_le_bytes()
             } else {
                 self.arena.names.get(node.name)
             };
             let bits = node.flags().and(Flags::PAYLOAD.or(Flags::LEARNED).or(Flags::VISIBLE));
-            let own = hasher.hash_one((above, kind as u8, name, format!("{bits:?}")));
+            let own = hasher.hash_one((above, role as u8, name, format!("{bits:?}")));
             for (tag, span) in self.seen(id) {
                 sum = sum.wrapping_add(hasher.hash_one((own, tag.text(), span.first, span.last)));
             }

@@ -1,6 +1,8 @@
 //! One node of a tree: 40 bytes, linked by indices.
 //!
-//! What a node means depends on its [`Kind`]; this file only packs and unpacks.
+//! What a node means depends on its [`Role`]; this file only packs and unpacks.
+
+use crate::behaviour::Marks;
 
 /// Index of a node in its tree's arena.
 pub type NodeId = u32;
@@ -11,40 +13,45 @@ pub const NONE: u32 = u32::MAX;
 /// No tag: the node bears no seen record.
 pub const NO_TAG: u16 = u16::MAX;
 
-/// What a node stands for. A node's `name` is an index into the tree's names unless said otherwise.
+/// What a node stands for, as far as a tree has to know. A node's `name` is an index into the tree's names unless said
+/// otherwise. Kinds of behaviour are made of these: see [`Place`](crate::behaviour::Place).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub enum Kind {
+pub enum Role {
     /// The one parent of all root processes.
     Root,
     /// A program that ran. Its parent is the last component of its path; the name is its argv0 and argv, if they matter.
     Process,
     /// A component of the path of a program that the process above it ran.
     ExecPath,
-    /// A component of the path of a file; with a seen record, a file that was opened.
+    /// A component of the path of a file; with a seen record, a file.
     FilePath,
     /// A label of a DNS name, from the right; with a seen record, a name that was asked for.
     DnsLabel,
-    /// The sockets of one operation, family, transport and port; name: [`SocketKey`](super::socket::SocketKey) as a number.
+    /// The sockets of one operation, family, transport and port; name: [`SocketKey`](crate::behaviour::SocketKey) as a
+    /// number.
     Sockets,
-    /// An address or a network below [`Kind::Sockets`]; the name's bytes are those of [`Address`](super::socket::Address).
+    /// An address or a network below [`Role::Sockets`]; the name's bytes are those of
+    /// [`Address`](crate::behaviour::Address).
     Peer,
-    /// A component of a unix socket's path below [`Kind::Sockets`].
-    UnixPath,
+    /// Behaviours of one kind that something else than their name tells from others of the kind; the name is both.
+    Group,
+    /// A component of a path below [`Role::Sockets`] or [`Role::Group`].
+    Component,
     /// A system call; name: its number.
     Syscall,
     /// A capability; name: twice its number, plus 1 if it was used.
     Capability,
     /// A user id that the process above ran under; name: the id. Lives as long as its process.
     Uid,
-    /// A query type of the DNS name above; name: its number. Lives as long as its name.
-    Qtype,
-    /// What ran the program above, which is a script; the name is its path. Lives as long as its process.
-    Interpreter,
+    /// A number that gathers on the node above; name: [`Detail`](crate::behaviour::Detail). Lives as long as that.
+    Detail,
+    /// A text that gathers on the node above: what ran a script, what was mounted. Lives as long as that.
+    Text,
 }
 
-impl Kind {
-    const ALL: [Self; 13] = [
+impl Role {
+    const ALL: [Self; 14] = [
         Self::Root,
         Self::Process,
         Self::ExecPath,
@@ -52,26 +59,32 @@ impl Kind {
         Self::DnsLabel,
         Self::Sockets,
         Self::Peer,
-        Self::UnixPath,
+        Self::Group,
+        Self::Component,
         Self::Syscall,
         Self::Capability,
         Self::Uid,
-        Self::Qtype,
-        Self::Interpreter,
+        Self::Detail,
+        Self::Text,
     ];
 
     /// Whether the name is a number and not an index into the tree's names.
     pub fn is_numeric(self) -> bool {
-        matches!(self, Self::Sockets | Self::Syscall | Self::Capability | Self::Uid | Self::Qtype)
+        matches!(self, Self::Sockets | Self::Syscall | Self::Capability | Self::Uid | Self::Detail)
     }
 
     /// Whether it is a component of a name that generalises.
     pub fn is_path(self) -> bool {
-        matches!(self, Self::ExecPath | Self::FilePath | Self::DnsLabel | Self::UnixPath)
+        matches!(self, Self::ExecPath | Self::FilePath | Self::DnsLabel | Self::Component)
+    }
+
+    /// Whether it gathers on the node above, and says nothing by itself.
+    pub fn gathers(self) -> bool {
+        matches!(self, Self::Uid | Self::Detail | Self::Text)
     }
 }
 
-/// Bits of a node beside its kind.
+/// Bits of a node beside its role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flags(u16);
 
@@ -84,10 +97,6 @@ impl Flags {
     pub const VISIBLE: Self = Self(1 << 6);
     /// The shapes of its children are counted in the tree's table of shapes.
     pub const SHAPED: Self = Self(1 << 7);
-    /// File: opened for reading.
-    pub const READ: Self = Self(1 << 8);
-    /// File: opened for writing.
-    pub const WRITE: Self = Self(1 << 9);
     /// Process: entered by an exec without a fork before it.
     pub const EXEC_CHAIN: Self = Self(1 << 8);
     /// Process: a program without a file.
@@ -101,8 +110,18 @@ impl Flags {
 
     const VARIABLE_SHIFT: u16 = 11;
 
-    /// The bits whose meaning depends on the kind; they are merged by OR.
+    /// The bits whose meaning depends on the role; they are merged by OR.
     pub const PAYLOAD: Self = Self(0b111 << 8);
+
+    /// The bits of what gathers on a leaf.
+    pub(crate) const fn of_marks(marks: Marks) -> Self {
+        Self((marks.0 as u16) << 8 & Self::PAYLOAD.0)
+    }
+
+    /// What gathers on a leaf that has these bits.
+    pub(crate) const fn marks(self) -> Marks {
+        Marks(((self.0 & Self::PAYLOAD.0) >> 8) as u8)
+    }
 
     /// No bits.
     pub const fn empty() -> Self {
@@ -158,7 +177,7 @@ pub struct Node {
     pub child: NodeId,
     /// The next node below the same parent.
     pub next: NodeId,
-    /// See [`Kind`].
+    /// See [`Role`].
     pub name: u32,
     /// The rest of the seen records.
     pub(super) more: u32,
@@ -170,7 +189,7 @@ pub struct Node {
 const _: () = assert!(size_of::<Node>() == 40);
 
 impl Node {
-    pub(super) fn new(kind: Kind, parent: NodeId, name: u32) -> Self {
+    pub(super) fn new(role: Role, parent: NodeId, name: u32) -> Self {
         Self {
             span: Span { first: 0, last: 0 },
             parent,
@@ -179,13 +198,13 @@ impl Node {
             name,
             more: NONE,
             tag: NO_TAG,
-            meta: kind as u16,
+            meta: role as u16,
         }
     }
 
     /// What it stands for.
-    pub fn kind(&self) -> Kind {
-        Kind::ALL.get((self.meta & 0xf) as usize).copied().unwrap_or(Kind::Root)
+    pub fn role(&self) -> Role {
+        Role::ALL.get((self.meta & 0xf) as usize).copied().unwrap_or(Role::Root)
     }
 
     /// Its bits.

@@ -1,8 +1,13 @@
 //! What makes two programs of one parent the same: the path, and what else tells programs of one path apart.
 
+use super::Rules;
 use super::grow::Component;
-use crate::event::Exec;
-use crate::path::{components, escape};
+use super::lineage::usable_cwd;
+use super::node::Flags;
+use crate::behaviour::{By, PATH_BYTES_MAX, normal_path};
+use crate::event::{EventRef, Exec};
+use crate::ledger::{Fate, Rejected};
+use crate::path::{components, escape, normalise};
 
 /// A program as an exec names it: its normalised path, and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -137,6 +142,45 @@ impl ProgramKey {
 /// The components of a path, none of them a learned pattern.
 pub(super) fn literal(path: &str) -> impl Iterator<Item = Component<'_>> + Clone {
     components(path).map(|name| (name, false))
+}
+
+/// The normalised program of an exec.
+///
+/// # Errors
+/// The path is relative and the working directory not known, or it is empty.
+pub fn exec_program(
+    event: &EventRef<'_>,
+    exec: &Exec<&[u8]>,
+    cwd: Option<&[u8]>,
+    rules: &Rules,
+) -> Result<Program, Fate> {
+    let mut path = String::new();
+    if exec.path.len() > PATH_BYTES_MAX {
+        return Err(Fate::Rejected(Rejected::TooLong));
+    }
+    if exec.fileless && exec.path.first() != Some(&b'/') && !exec.path.is_empty() {
+        escape(exec.path, &mut path);
+    } else {
+        let cwd = exec.cwd.map_or(cwd, usable_cwd);
+        normal_path(exec.path, By { pid: event.pid, cwd }, &mut path)?;
+    }
+    Ok(Program::new(&path, exec, rules.differentiate_args))
+}
+
+/// What runs the program of an exec, if that is a script: its path, normalised, or as it was given if that cannot be
+/// resolved. A path longer than the kernel takes is none.
+pub(super) fn exec_interpreter(event: &EventRef<'_>, exec: &Exec<&[u8]>, cwd: Option<&[u8]>) -> Option<String> {
+    let given = exec.interpreter.filter(|path| !path.is_empty() && path.len() <= PATH_BYTES_MAX)?;
+    let mut text = String::new();
+    if normalise(given, exec.cwd.map_or(cwd, usable_cwd), event.pid, &mut text).is_err() {
+        escape(given, &mut text);
+    }
+    Some(text)
+}
+
+pub(super) fn exec_flags(exec: &Exec<&[u8]>, chain: bool) -> Flags {
+    let bits = [(chain, Flags::EXEC_CHAIN), (exec.fileless, Flags::FILELESS), (exec.upper_layer, Flags::UPPER_LAYER)];
+    bits.iter().filter(|(on, _)| *on).fold(Flags::empty(), |all, (_, bit)| all.or(*bit))
 }
 
 #[cfg(test)]

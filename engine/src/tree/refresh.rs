@@ -2,8 +2,7 @@
 
 use super::Tree;
 use super::arena::ROOT;
-use super::grow::socket_level;
-use super::node::{Flags, Kind, NodeId};
+use super::node::{Flags, Role, NodeId};
 
 impl Tree {
     /// Widens the seen records that `other` has too. Takes no node, no name and no record; returns whether `other`
@@ -17,9 +16,9 @@ impl Tree {
                     continue;
                 }
                 let names = other.names_of(other.node(from).parent);
-                let leaf = self.find_path(into, Kind::ExecPath, names.iter().map(|(name, _)| *name));
+                let leaf = self.find_path(into, Role::ExecPath, names.iter().map(|(name, _)| *name));
                 let found = leaf.and_then(|(leaf, _)| {
-                    self.arena.first_child(leaf, Kind::Process, other.component(from).as_bytes())
+                    self.arena.first_child(leaf, Role::Process, other.component(from).as_bytes())
                 });
                 let Some(process) = found else {
                     more = true;
@@ -27,7 +26,7 @@ impl Tree {
                 };
                 more |= self.refresh_node(other, from, process);
                 for leaf in other.leaves_of(from) {
-                    more |= match self.find_leaf(other, leaf, process) {
+                    more |= match self.find_spot(process, &other.spot(leaf)) {
                         Some(id) => self.refresh_node(other, leaf, id),
                         None => true,
                     };
@@ -36,27 +35,6 @@ impl Tree {
             }
         }
         more
-    }
-
-    /// The node below a process that is the same behaviour as a leaf of another tree.
-    fn find_leaf(&self, other: &Self, leaf: NodeId, process: NodeId) -> Option<NodeId> {
-        let node = other.node(leaf);
-        let names = || other.names_of(leaf);
-        let path = |scope, kind| {
-            let names = names();
-            self.find_path(scope, kind, names.iter().map(|(name, _)| *name)).map(|(id, _)| id)
-        };
-        let group = || self.arena.numbered_child(process, Kind::Sockets, other.socket_key(leaf).pack());
-        match node.kind() {
-            kind @ (Kind::FilePath | Kind::DnsLabel) => path(process, kind),
-            Kind::UnixPath => path(group()?, Kind::UnixPath),
-            Kind::Peer => {
-                let group = group()?;
-                let address = other.address(leaf).widen(socket_level(self.node(group).flags()));
-                self.arena.first_child(group, Kind::Peer, address.to_bytes(&mut [0; 17]))
-            }
-            kind => self.arena.numbered_child(process, kind, node.name),
-        }
     }
 
     fn refresh_node(&mut self, other: &Self, from: NodeId, into: NodeId) -> bool {
@@ -69,14 +47,6 @@ impl Tree {
                 None => more = true,
             }
         }
-        let known = |id: NodeId| {
-            let detail = other.node(id);
-            match detail.kind() {
-                Kind::Uid | Kind::Qtype => self.arena.numbered_child(into, detail.kind(), detail.name).is_some(),
-                Kind::Interpreter => self.has_interpreter(into, other.component(id)),
-                _ => true,
-            }
-        };
-        more | !other.children(from).all(known)
+        more | !self.has_details(other, from, into)
     }
 }

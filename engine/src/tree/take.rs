@@ -1,14 +1,17 @@
-//! Growing a tree from what is written: the same nodes as events make, with patterns and sketches as they are told.
+//! Growing a tree from what is written: the same nodes as events make, with patterns and sketches as they are told; and
+//! what is written of a pattern.
 
 use super::Tree;
-use super::arena::ROOM;
+use super::arena::{ROOM, ROOT};
 use super::grow::Component;
-use super::node::{Flags, Kind, NodeId};
+use super::node::{Flags, NodeId, Role};
 use super::program::ProgramKey;
-use super::socket::{Address, SocketKey};
-use crate::path::Sketch;
+use crate::behaviour::Learned;
+use crate::path::{Sketch, components, is_pattern, labels};
+use std::collections::{HashMap, HashSet};
 
 impl Tree {
+    /// Adds a program below another one, or below the [root](ROOT).
     pub(crate) fn take_process(
         &mut self,
         parent: NodeId,
@@ -16,44 +19,21 @@ impl Tree {
         key: &ProgramKey,
         sketch: Option<&Sketch>,
     ) -> NodeId {
-        let Ok((leaf, _, general)) = self.grow_path(parent, Kind::ExecPath, names.iter().copied(), ROOM);
+        let Ok((leaf, _, general)) = self.grow_path(parent, Role::ExecPath, names.iter().copied(), ROOM);
         let Ok((process, _)) = self.process_below(leaf, &key.encode(), ROOM);
-        self.take_sketch(process, names, general, sketch);
-        self.arena.moved.clear();
+        if general {
+            self.take_sketch(process, names, sketch);
+        }
         process
     }
 
-    pub(crate) fn take_path(
-        &mut self,
-        scope: NodeId,
-        kind: Kind,
-        names: &[Component<'_>],
-        sketch: Option<&Sketch>,
-    ) -> NodeId {
-        let Ok((leaf, _, general)) = self.grow_path(scope, kind, names.iter().copied(), ROOM);
-        self.take_sketch(leaf, names, general, sketch);
-        leaf
+    /// Where processes went that were merged into others since this was last asked.
+    pub(crate) fn take_moved(&mut self) -> HashMap<NodeId, NodeId> {
+        self.arena.moved.drain(..).collect()
     }
 
-    pub(crate) fn take_unix(
-        &mut self,
-        process: NodeId,
-        key: SocketKey,
-        names: &[Component<'_>],
-        sketch: Option<&Sketch>,
-    ) -> NodeId {
-        let group = self.grow_sockets(process, key, 0);
-        self.take_path(group, Kind::UnixPath, names, sketch)
-    }
-
-    pub(crate) fn take_peer(&mut self, process: NodeId, key: SocketKey, address: Address) -> NodeId {
-        let group = self.grow_sockets(process, key, 0);
-        let Ok((id, _)) = self.grow_peer(group, address, ROOM);
-        id
-    }
-
-    pub(crate) fn take_number(&mut self, parent: NodeId, kind: Kind, number: u32) -> NodeId {
-        self.arena.numbered(parent, kind, number).0
+    pub(crate) fn take_uid(&mut self, process: NodeId, uid: u32) {
+        self.arena.numbered(process, Role::Uid, uid);
     }
 
     pub(crate) fn take_flags(&mut self, id: NodeId, flags: impl IntoIterator<Item = (bool, Flags)>) {
@@ -73,23 +53,106 @@ impl Tree {
     }
 
     /// A name below a pattern is one of those the pattern stands for; a pattern brings its own.
-    fn take_sketch(&mut self, leaf: NodeId, names: &[Component<'_>], general: bool, sketch: Option<&Sketch>) {
+    pub(super) fn take_sketch(&mut self, leaf: NodeId, names: &[Component<'_>], sketch: Option<&Sketch>) {
         match sketch {
-            Some(sketch) if general => self.merge_sketch(leaf, sketch),
-            None if general => {
-                let kind = self.arena.node(leaf).kind();
-                let text = joined(kind, names);
+            Some(sketch) => self.merge_sketch(leaf, sketch),
+            None => {
+                let text = joined(self.node(leaf).role(), names);
                 self.sketch(leaf, &text);
             }
-            _ => {}
         }
+    }
+
+    /// How many names a pattern stands for, and some of them: what comes below the directory where it begins.
+    pub(crate) fn pattern_of(&self, id: NodeId, path: &str) -> Learned {
+        let mut told = Learned::default();
+        let role = match self.node(id).role() {
+            Role::Process => Role::ExecPath,
+            role => role,
+        };
+        if !role.is_path() || !is_pattern(path) {
+            return told;
+        }
+        let dns = role == Role::DnsLabel;
+        if let Some(sketch) = self.sketch_of(id) {
+            let prefix = fixed_prefix(dns, path);
+            let names = sketch.exemplars().into_iter();
+            told.distinct = sketch.distinct();
+            told.exemplars = names.map(|name| name.strip_prefix(prefix).unwrap_or(name).to_owned()).collect();
+        }
+        let leaf = if role == Role::ExecPath { self.node(id).parent } else { id };
+        let shown = learned(dns, path, &told.exemplars, &[]);
+        let names = self.names_of(leaf).into_iter().zip(shown).enumerate();
+        told.learned = names.filter(|(_, ((_, own), (_, shown)))| *own && !shown).map(|(i, _)| i as u32).collect();
+        told
+    }
+
+    /// The programs that are written, each before those it started, with the index of the one that started it. Those of
+    /// one program are in the order of `key`.
+    pub(crate) fn written_programs(&self) -> Vec<(NodeId, Option<u32>)> {
+        let mut written = Vec::new();
+        let mut open = vec![(ROOT, None)];
+        while let Some((id, parent)) = open.pop() {
+            let index = if id == ROOT {
+                None
+            } else {
+                written.push((id, parent));
+                Some((written.len() - 1) as u32)
+            };
+            let mut below = self.programs_of(id);
+            below.retain(|id| self.node(*id).has(Flags::VISIBLE));
+            below.sort_by_cached_key(|id| {
+                let ProgramKey { argv0, argv } = self.program_key(*id);
+                (self.leaf_text(*id), argv0, argv)
+            });
+            open.extend(below.into_iter().rev().map(|id| (id, index)));
+        }
+        written
     }
 }
 
-fn joined(kind: Kind, names: &[Component<'_>]) -> String {
+/// What a path and all its exemplars have in common: up to the directory in which generalising begins.
+pub(crate) fn fixed_prefix(dns: bool, path: &str) -> &str {
+    if dns {
+        return "";
+    }
+    let mut end = 0;
+    for part in path.split_inclusive('/') {
+        if is_pattern(part) {
+            break;
+        }
+        end += part.len();
+    }
+    path.get(..end).unwrap_or_default()
+}
+
+/// The components of a written path, and which of them are learned patterns: those that an exemplar spells out, and
+/// those that are `told`. A wildcard that all exemplars have as it is was put there by normalising, unless it is told:
+/// a pattern that stands for `*` and for other names is a learned one, and its exemplars may all be of the former.
+pub(crate) fn learned<'a>(dns: bool, path: &'a str, exemplars: &[String], told: &[u32]) -> Vec<(&'a str, bool)> {
+    let prefix = fixed_prefix(dns, path);
+    let told: HashSet<u32> = told.iter().copied().collect();
+    let is_told = |i: usize| u32::try_from(i).is_ok_and(|i| told.contains(&i));
+    let mut names: Vec<_> =
+        split(dns, path).enumerate().map(|(i, name)| (name, is_pattern(name) && is_told(i))).collect();
+    // One after the other: a long path may have many.
+    for exemplar in exemplars {
+        let full = format!("{prefix}{exemplar}");
+        for ((name, is_learned), part) in names.iter_mut().zip(split(dns, &full)) {
+            *is_learned |= is_pattern(name) && part != *name;
+        }
+    }
+    names
+}
+
+fn split(dns: bool, text: &str) -> Box<dyn Iterator<Item = &str> + '_> {
+    if dns { Box::new(labels(text)) } else { Box::new(components(text)) }
+}
+
+fn joined(role: Role, names: &[Component<'_>]) -> String {
     let mut text = String::new();
     for (name, _) in names {
-        if kind == Kind::DnsLabel {
+        if role == Role::DnsLabel {
             crate::path::push_label(&mut text, name);
         } else {
             crate::path::push_component(&mut text, name);

@@ -5,7 +5,9 @@
 //! open 2 /etc/passwd rw         open 2 /x r fail       connect 2 10.0.0.1 443 tcp
 //! bind 2 unix /run/x.sock       dns 2 example.com A    syscalls 2 0,1,59
 //! capability 2 10               exit 2                 stop
-//! missed ring_full_open 7
+//! missed ring_full_open 7       mount 2 /mnt/a tmpfs --source=tmpfs --flags=2
+//! change 2 rename /new /old     accept 2 10.0.0.1 80 tcp      imds 2 aws v2 /latest/meta-data
+//! flow 2 connect 10.0.0.1 443 tcp --sent=100
 //! ```
 //!
 //! A process is `PID` or `PID@START`; `c2: ` before a line names the container (default `c1`), `host: ` the host.
@@ -14,11 +16,15 @@
 
 pub mod script;
 
-use grove::event::{Body, EventBuf, EventRef, Exec, Peer, Proto, Sink, SocketOp};
+use grove::behaviour::{ChangeOp, Token};
+use grove::event::{
+    Body, Capability, Change, Dns, EventBuf, EventRef, Exec, Flow, Imds, Mount, Open, Peer, Proto, Sink, Socket, SocketOp,
+    Syscalls,
+};
 use grove::intern::Interner;
 use grove::ledger::{Fate, Ledger};
 use grove::profile::{ProcessDoc, Profile, ProfileDoc};
-use grove::trace::qtype_number;
+use grove::names::qtype_number;
 use grove::tree::{ActivityTree, Rules, Tree};
 use std::sync::Arc;
 
@@ -59,6 +65,17 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
     } else {
         0
     };
+    let option = |name: &str| words.iter().find_map(|w| w.strip_prefix(name));
+    let proto = if has("tcp") { Some(Proto::Tcp) } else { has("udp").then_some(Proto::Udp) };
+    let peer = |at: usize| match word(at) {
+        "unix" => (Peer::Unix(word(at + 1).as_bytes()), 0),
+        addr => (Peer::Ip(addr.parse().unwrap()), word(at + 1).parse().unwrap()),
+    };
+    let socket_op = |op: &str| match op {
+        "bind" => SocketOp::Bind,
+        "accept" => SocketOp::Accept,
+        _ => SocketOp::Connect,
+    };
     let body = match word(0) {
         "start" => Body::ContainerStart { image: word(1).as_bytes(), tag: word(2).as_bytes() },
         "stop" => Body::ContainerStop,
@@ -66,7 +83,6 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
         "fork" => Body::Fork { ppid },
         "exit" => Body::Exit,
         "exec" => {
-            let option = |name: &str| words.iter().find_map(|w| w.strip_prefix(name));
             for arg in words[3..].iter().filter(|w| !w.starts_with("--")) {
                 argv.extend_from_slice(arg.as_bytes());
                 argv.push(0);
@@ -86,23 +102,41 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
         }
         "open" => {
             let flags = if has("rw") { 2 } else { u32::from(has("w")) };
-            Body::Open { path: word(2).as_bytes(), flags, ret }
+            Body::Open(Open { path: word(2).as_bytes(), flags, ret, map: false })
         }
-        op @ ("connect" | "bind") => {
-            let op = if op == "bind" { SocketOp::Bind } else { SocketOp::Connect };
-            let (peer, port) = match word(2) {
-                "unix" => (Peer::Unix(word(3).as_bytes()), 0),
-                addr => (Peer::Ip(addr.parse().unwrap()), word(3).parse().unwrap()),
-            };
-            let proto = if has("tcp") { Some(Proto::Tcp) } else { has("udp").then_some(Proto::Udp) };
-            Body::Socket { op, peer, port, proto, ret }
+        op @ ("connect" | "bind" | "accept") => {
+            let (peer, port) = peer(2);
+            Body::Socket(Socket { op: socket_op(op), peer, port, proto, ret })
         }
-        "dns" => Body::Dns { name: word(2).as_bytes(), qtype: qtype_number(word(3)).unwrap() },
+        "flow" => {
+            let (peer, port) = peer(3);
+            let bytes = |name| option(name).map(|n| n.parse().unwrap());
+            let (sent, received) = (bytes("--sent="), bytes("--received="));
+            Body::Flow(Flow { op: socket_op(word(2)), peer, port, proto, sent, received })
+        }
+        "change" => {
+            let from = words.get(4).filter(|word| !word.starts_with("--") && **word != "fail");
+            let from = from.map(|word| word.as_bytes());
+            Body::Change(Change { op: ChangeOp::from_name(word(2)).unwrap(), path: word(3).as_bytes(), from, ret })
+        }
+        "mount" => Body::Mount(Mount {
+            path: word(2).as_bytes(),
+            fstype: word(3).as_bytes(),
+            source: option("--source=").map(str::as_bytes),
+            flags: option("--flags=").map_or(0, |n| n.parse().unwrap()),
+            ret,
+        }),
+        "imds" => Body::Imds(Imds {
+            path: word(4).as_bytes(),
+            provider: Some(word(2).as_bytes()),
+            token: Some(if word(3) == "v1" { Token::V1 } else { Token::V2 }),
+        }),
+        "dns" => Body::Dns(Dns { name: word(2).as_bytes(), qtype: qtype_number(word(3)).unwrap() }),
         "syscalls" => {
             nrs.extend(word(2).split(',').flat_map(|n| n.parse::<u32>().unwrap().to_le_bytes()));
-            Body::Syscalls { nrs: nrs.as_slice() }
+            Body::Syscalls(Syscalls { nrs: nrs.as_slice() })
         }
-        "capability" => Body::Capability { cap: word(2).parse().unwrap(), used: !has("refused") },
+        "capability" => Body::Capability(Capability { cap: word(2).parse().unwrap(), used: !has("refused") }),
         other => panic!("unknown event `{other}`"),
     };
     buf.event(EventRef { ts, container: container.as_bytes(), pid, start, body });
@@ -166,7 +200,12 @@ pub fn unindent(text: &str) -> String {
 /// A profile as a picture: one line an entry, indented by lineage.
 pub fn picture(doc: &ProfileDoc) -> String {
     let mut out = String::new();
-    doc.processes.iter().for_each(|p| draw(p, 0, &mut out));
+    let mut depths: Vec<usize> = Vec::new();
+    for process in &doc.processes {
+        let depth = process.parent.map_or(0, |parent| depths[parent as usize] + 1);
+        draw(process, depth, &mut out);
+        depths.push(depth);
+    }
     out
 }
 
@@ -189,14 +228,16 @@ fn draw(p: &ProcessDoc, depth: usize, out: &mut String) {
     }
     out.push('\n');
     for f in &p.files {
-        out.push_str(&format!("{pad}  - {} {}\n", f.access, f.path));
+        let marks = f.access.iter().chain(&f.changes).cloned().chain(f.mapped.then(|| "mapped".to_owned()));
+        out.push_str(&format!("{pad}  - {} {}\n", marks.collect::<Vec<_>>().join(","), f.path));
     }
     for d in &p.dns {
         out.push_str(&format!("{pad}  - dns {} {}\n", d.name, d.qtypes.join(",")));
     }
     for s in &p.sockets {
         let proto = s.proto.as_deref().unwrap_or("?");
-        out.push_str(&format!("{pad}  - {} {} {proto} {} {}\n", s.op, s.family, s.addr, s.port));
+        let volume = s.volume.map(|v| format!(" {:?}/{:?}", v.sent, v.received)).unwrap_or_default();
+        out.push_str(&format!("{pad}  - {} {} {proto} {} {}{volume}\n", s.op, s.family, s.addr, s.port));
     }
     for c in &p.syscalls {
         out.push_str(&format!("{pad}  - syscall {}\n", c.name));
@@ -204,5 +245,11 @@ fn draw(p: &ProcessDoc, depth: usize, out: &mut String) {
     for c in &p.capabilities {
         out.push_str(&format!("{pad}  - capability {}{}\n", c.name, if c.used { "" } else { " refused" }));
     }
-    p.children.iter().for_each(|c| draw(c, depth + 1, out));
+    for m in &p.mounts {
+        out.push_str(&format!("{pad}  - mount {} {} {} {}\n", m.path, m.fstype, m.flags.join("|"), m.sources.join(",")));
+    }
+    for i in &p.imds {
+        let [provider, token] = [&i.provider, &i.token].map(|text| text.as_deref().unwrap_or("?"));
+        out.push_str(&format!("{pad}  - imds {provider} {token} {}\n", i.path));
+    }
 }

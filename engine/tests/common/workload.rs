@@ -4,7 +4,7 @@
 //! For measuring. What tests of behaviour need is better said in the test language.
 #![allow(dead_code)]
 
-use grove::event::{Body, EventBuf, EventRef, Exec, Peer, Proto, Sink, SocketOp};
+use grove::event::{Body, Capability, Dns, EventBuf, EventRef, Exec, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The one container.
@@ -71,7 +71,7 @@ impl Workload {
     }
 
     fn open(&mut self, pid: u32, path: &str, flags: u32) {
-        self.push(pid, Body::Open { path: path.as_bytes(), flags, ret: 3 });
+        self.push(pid, Body::Open(Open { path: path.as_bytes(), flags, ret: 3, map: false }));
     }
 
     /// Everything that the programs `from..to` do in their lives; none of them exits.
@@ -91,14 +91,14 @@ impl Workload {
             }
             for n in 0..2 {
                 let name = format!("{}.internal.example", word(program + n));
-                self.push(pid, Body::Dns { name: name.as_bytes(), qtype: 1 });
+                self.push(pid, Body::Dns(Dns { name: name.as_bytes(), qtype: 1 }));
                 let peer = Peer::Ip(IpAddr::V4(Ipv4Addr::new(10, 1, n as u8, program as u8)));
                 let op = SocketOp::Connect;
-                self.push(pid, Body::Socket { op, peer, port: 443, proto: Some(Proto::Tcp), ret: 0 });
+                self.push(pid, Body::Socket(Socket { op, peer, port: 443, proto: Some(Proto::Tcp), ret: 0 }));
             }
             let nrs: Vec<u8> = (0..SYSCALLS).flat_map(|nr| (nr * 7 % 330).to_le_bytes()).collect();
-            self.push(pid, Body::Syscalls { nrs: &nrs });
-            self.push(pid, Body::Capability { cap: 10, used: true });
+            self.push(pid, Body::Syscalls(Syscalls { nrs: &nrs }));
+            self.push(pid, Body::Capability(Capability { cap: 10, used: true }));
         }
         self
     }
@@ -122,19 +122,19 @@ impl Workload {
                 }
                 1 => {
                     let name = format!("{}.internal.example", word(program));
-                    self.push(pid, Body::Dns { name: name.as_bytes(), qtype: 1 });
+                    self.push(pid, Body::Dns(Dns { name: name.as_bytes(), qtype: 1 }));
                 }
                 2 => {
                     let peer = Peer::Ip(IpAddr::V4(Ipv4Addr::new(10, 1, 0, program as u8)));
                     let (op, proto) = (SocketOp::Connect, Some(Proto::Tcp));
-                    self.push(pid, Body::Socket { op, peer, port: 443, proto, ret: 0 });
+                    self.push(pid, Body::Socket(Socket { op, peer, port: 443, proto, ret: 0 }));
                 }
                 3 => {
                     let nrs: Vec<u8> = (0..4_u32).flat_map(|nr| (nr * 7).to_le_bytes()).collect();
-                    self.push(pid, Body::Syscalls { nrs: &nrs });
+                    self.push(pid, Body::Syscalls(Syscalls { nrs: &nrs }));
                 }
                 4..12 => {
-                    self.push(pid, Body::Open { path: b"/usr/lib/absent.so", flags: 0, ret: -2 });
+                    self.push(pid, Body::Open(Open { path: b"/usr/lib/absent.so", flags: 0, ret: -2, map: false }));
                 }
                 // A tenth of the names is most of the traffic.
                 n => {

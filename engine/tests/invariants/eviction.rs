@@ -4,7 +4,7 @@ use crate::common::script::{Script, Settings, container_script, settings};
 use crate::{cases, grow, profile_of, tag, written, written_tree};
 use grove::intern::Interner;
 use grove::ledger::Fate;
-use grove::profile::ProcessDoc;
+use grove::profile::{ProcessDoc, ProfileDoc};
 use grove::tree::Tree;
 use proptest::prelude::*;
 
@@ -21,12 +21,12 @@ fn references(interner: &Interner, tag: &str) -> u64 {
 }
 
 /// Every parent was last seen no earlier than its children, and first seen no later.
-fn spans_nest(process: &ProcessDoc) -> bool {
-    process.children.iter().all(|child| {
-        let within = child.seen.iter().all(|(tag, [first, last])| {
+fn spans_nest(doc: &ProfileDoc) -> bool {
+    doc.processes.iter().all(|child| {
+        let Some(process) = child.parent.map(|parent| &doc.processes[parent as usize]) else { return true };
+        child.seen.iter().all(|(tag, [first, last])| {
             process.seen.get(tag).is_some_and(|[above_first, above_last]| above_first <= first && last <= above_last)
-        });
-        within && spans_nest(child)
+        })
     })
 }
 
@@ -71,8 +71,8 @@ proptest! {
         prop_assert_eq!(tree.stats(), tree.recount());
         prop_assert_eq!(tree.heap_bytes(), tree.recount_bytes());
         let doc = profile_of(&tree).to_doc();
-        prop_assert!(doc.walk().all(|p| !p.seen.contains_key("old") && !p.seen.is_empty()));
-        prop_assert!(doc.walk().flat_map(|p| &p.files).all(|f| !f.seen.contains_key("old") && !f.seen.is_empty()));
+        prop_assert!(doc.processes.iter().all(|p| p.seen.get("old").is_none() && !p.seen.is_empty()));
+        prop_assert!(doc.processes.iter().flat_map(|p| &p.files).all(|f| f.seen.get("old").is_none() && !f.seen.is_empty()));
     }
 
     #[test]
@@ -113,21 +113,21 @@ proptest! {
         let interner = Interner::new();
         let mut tree = two_tags(&scripts, settings, &interner);
         let full = profile_of(&tree).to_doc();
-        prop_assert!(full.processes.iter().all(spans_nest));
+        prop_assert!(spans_nest(&full));
         tree.evict_before(ts);
         prop_assert_eq!(tree.stats(), tree.recount());
         let doc = profile_of(&tree).to_doc();
-        prop_assert!(doc.processes.iter().all(spans_nest));
+        prop_assert!(spans_nest(&doc));
         // Exactly the records of before that are young enough.
-        let young = |p: &&ProcessDoc| p.seen.values().any(|[_, last]| last.0 >= ts);
+        let young = |p: &&ProcessDoc| p.seen.iter().any(|(_, [_, last])| last.0 >= ts);
         let lineages = |doc: &grove::profile::ProfileDoc| -> Vec<String> {
-            doc.walk().filter(young).map(ProcessDoc::name).collect()
+            doc.processes.iter().filter(young).map(ProcessDoc::name).collect()
         };
         prop_assert_eq!(lineages(&doc), lineages(&full));
-        prop_assert_eq!(doc.walk().count(), lineages(&doc).len());
+        prop_assert_eq!(doc.processes.iter().count(), lineages(&doc).len());
         let files = |doc: &grove::profile::ProfileDoc| -> Vec<String> {
-            let young = |f: &&grove::profile::FileDoc| f.seen.values().any(|[_, last]| last.0 >= ts);
-            doc.walk().flat_map(|p| &p.files).filter(young).map(|f| f.path.clone()).collect()
+            let young = |f: &&grove::profile::FileDoc| f.seen.iter().any(|(_, [_, last])| last.0 >= ts);
+            doc.processes.iter().flat_map(|p| &p.files).filter(young).map(|f| f.path.clone()).collect()
         };
         prop_assert_eq!(files(&doc), files(&full));
         prop_assert_eq!(doc.stats().file_nodes as usize, files(&doc).len());

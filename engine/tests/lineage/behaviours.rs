@@ -3,7 +3,7 @@
 //! Not here: what generalises (`generalise`).
 
 use crate::common::{check, check_with};
-use grove::event::{Body, EventRef};
+use grove::event::{Body, Dns, EventRef, Open};
 use grove::intern::Interner;
 use grove::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use grove::tree::{ActivityTree, Rules};
@@ -98,7 +98,7 @@ fn opens(pid: u32, paths: &[&[u8]]) -> (String, Ledger) {
     let mut tree = ActivityTree::new(Arc::new(Rules::default()), &Interner::new().intern("1").unwrap());
     let mut ledger = Ledger::default();
     for path in paths {
-        let body = Body::Open { path: *path, flags: 0, ret: 0 };
+        let body = Body::Open(Open { path: *path, flags: 0, ret: 0, map: false });
         ledger.count(tree.insert(&EventRef { ts: 1, container: b"c", pid, start: None, body }));
     }
     (crate::common::picture_of(tree.tree()), ledger)
@@ -121,7 +121,7 @@ fn impossible_paths_and_names_are_rejected_and_leave_no_trace() {
     assert_eq!((ledger.rejected(Rejected::InvalidValue), ledger.rejected(Rejected::TooLong)), (1, 1));
     assert_eq!(picture.lines().count(), 3);
     let mut tree = ActivityTree::new(Arc::new(Rules::default()), &Interner::new().intern("1").unwrap());
-    let body = Body::Dns { name: b"a\0b".as_slice(), qtype: 1 };
+    let body = Body::Dns(Dns { name: b"a\0b".as_slice(), qtype: 1 });
     let fate = tree.insert(&EventRef { ts: 1, container: b"c", pid: 1, start: None, body });
     assert_eq!((fate, tree.processes()), (Fate::Rejected(Rejected::InvalidValue), 0));
 }

@@ -3,7 +3,7 @@
 //! Not here: what makes two programs one (`programs`).
 
 use crate::common::{check, check_with};
-use grove::event::{Body, EventRef, Exec};
+use grove::event::{Body, EventRef, Exec, Open};
 use grove::intern::Interner;
 use grove::tree::{ActivityTree, Rules};
 use std::sync::Arc;
@@ -393,7 +393,7 @@ fn a_full_process_table_forgets_those_that_did_nothing_for_longest() {
     // The supervisor does nothing but fork; its children's exits are lost.
     for pid in 2..10_000 {
         insert(pid, Body::Fork { ppid: 1 });
-        insert(pid, Body::Open { path: b"/by-a-child", flags: 0, ret: 0 });
+        insert(pid, Body::Open(Open { path: b"/by-a-child", flags: 0, ret: 0, map: false }));
     }
     assert_eq!(crate::common::picture_of(tree.tree()), "/bin/supervisor\n  - r /by-a-child\n");
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 
-use grove::event::{Body, Stored};
+use grove::event::{Body, Open, Stored};
 use grove::trace::strace::{StraceDecoder, StraceOptions};
 
 use crate::{Decoded, capture, lines, read, text};
@@ -138,7 +138,7 @@ fn every_path_that_was_opened_is_in_the_events() {
     }
     let mut opens: BTreeSet<(u32, String)> = BTreeSet::new();
     for Stored { event, .. } in decoded.iter() {
-        if let Body::Open { path, ret: 0.., .. } = event.body {
+        if let Body::Open(Open { path, ret: 0.., .. }) = event.body {
             opens.insert((event.pid, text(path)));
         }
     }

@@ -1,6 +1,6 @@
 //! Records of two intrusions into Kubernetes pods: lines in one file, pretty-printed objects in the others.
 
-use grove::event::{Body, Peer};
+use grove::event::{Body, Peer, Socket};
 use grove::trace::tetragon::TetragonDecoder;
 
 use crate::{Decoded, capture, jq, lines, read, text};
@@ -34,7 +34,7 @@ fn what_is_counted_is_what_jq_finds() {
                     format!("{container} exec {pid} {} {} {cwd}", text(e.path), e.ppid)
                 }
                 Body::Exit => format!("{container} exit {pid}"),
-                Body::Socket { peer: Peer::Ip(ip), port, .. } => format!("{container} connect {pid} {ip} {port}"),
+                Body::Socket(Socket { peer: Peer::Ip(ip), port, .. }) => format!("{container} connect {pid} {ip} {port}"),
                 Body::ContainerStart { image, tag } => format!("{container} start {} {}", text(image), text(tag)),
                 other => format!("{other:?}"),
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use grove::event::Body;
+use grove::event::{Body, Dns};
 use grove::trace::tracee::TraceeDecoder;
 
 use crate::{Decoded, capture, jq, lines, read, text};
@@ -16,7 +16,7 @@ fn every_question_is_an_event_and_no_answer_is() {
 
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for stored in decoded.iter() {
-        let Body::Dns { name, .. } = stored.event.body else { panic!("{stored:?}") };
+        let Body::Dns(Dns { name, .. }) = stored.event.body else { panic!("{stored:?}") };
         *names.entry(format!("{} {}", stored.event.pid, text(name))).or_default() += 1;
     }
     let filter = r#"

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use grove::event::{Body, Event, Exec, Peer, Proto, SocketOp};
+use grove::event::{Body, Capability, Dns, Event, Exec, Open, Peer, Proto, Socket, SocketOp, Syscalls};
 
 use self::Fault::{Malformed, NoQuestion};
 use super::record::{Facts, Maker, PathFacts, Record, What};
@@ -140,7 +140,7 @@ impl Decoder {
             kind::OPEN => {
                 facts.io_uring = marks & mark::URING != 0;
                 let ret = rest.i64()?;
-                Body::Open { path: rest.take(text_bytes)?, flags: low(spare)?, ret }
+                Body::Open(Open { path: rest.take(text_bytes)?, flags: low(spare)?, ret, map: false })
             }
             kind::SOCKET => {
                 facts.io_uring = marks & mark::URING != 0;
@@ -150,7 +150,7 @@ impl Decoder {
             kind::SYSCALLS => self.syscalls(&mut rest)?,
             kind::CAPABILITY => {
                 let cap = u8::try_from(spare).ok().filter(|c| *c < 64).ok_or(Malformed)?;
-                Body::Capability { cap, used: marks & mark::REFUSED == 0 }
+                Body::Capability(Capability { cap, used: marks & mark::REFUSED == 0 })
             }
             kind::CGROUP_NEW => {
                 let (path, by) = maker(&mut rest, text_bytes)?;
@@ -178,7 +178,7 @@ impl Decoder {
         self.text.clear();
         let after = write_name(question, &mut self.text).ok_or(NoQuestion)?;
         let qtype = after.first_chunk().map(|b| u16::from_be_bytes(*b)).ok_or(NoQuestion)?;
-        Ok(Body::Dns { name: &self.text, qtype })
+        Ok(Body::Dns(Dns { name: &self.text, qtype }))
     }
 
     fn syscalls<'a>(&'a mut self, rest: &mut Rest<'a>) -> Result<Body<&'a [u8]>> {
@@ -192,7 +192,7 @@ impl Decoder {
                 word &= word - 1;
             }
         }
-        Ok(Body::Syscalls { nrs: &self.text })
+        Ok(Body::Syscalls(Syscalls { nrs: &self.text }))
     }
 }
 
@@ -275,7 +275,7 @@ fn socket<'a>(rest: &mut Rest<'a>, text_bytes: usize, base_bytes: u32) -> Result
         _ => None,
     };
     let op = if connect != 0 { SocketOp::Connect } else { SocketOp::Bind };
-    Ok(Body::Socket { op, peer, port, proto, ret })
+    Ok(Body::Socket(Socket { op, peer, port, proto, ret }))
 }
 
 /// A unix address as it was given. A path ends at its first zero byte; an abstract name, in which the kernel side has

@@ -40,12 +40,12 @@ fn every_kind() {
     check(&record(kind::FORK, 0, b"", b"", 7), Body::Fork { ppid: 7 });
     check(&record(kind::EXIT, 0, b"", b"", 256), Body::Exit);
     let failed = (-2i64).to_le_bytes();
-    check(&record(kind::OPEN, 0, b"/x", &failed, 1), Body::Open { path: b"/x", flags: 1, ret: -2 });
-    check(&record(kind::CAPABILITY, mark::REFUSED, b"", b"", 21), Body::Capability { cap: 21, used: false });
+    check(&record(kind::OPEN, 0, b"/x", &failed, 1), Body::Open(Open { path: b"/x", flags: 1, ret: -2, map: false }));
+    check(&record(kind::CAPABILITY, mark::REFUSED, b"", b"", 21), Body::Capability(Capability { cap: 21, used: false }));
     let mut sets = [0u8; 64];
     (sets[0], sets[40]) = (0b101, 1);
     let nrs: Vec<u8> = [0u32, 2, 320].into_iter().flat_map(u32::to_le_bytes).collect();
-    check(&record(kind::SYSCALLS, 0, b"", &sets, 0), Body::Syscalls { nrs: &nrs });
+    check(&record(kind::SYSCALLS, 0, b"", &sets, 0), Body::Syscalls(Syscalls { nrs: &nrs }));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_name_is_text_whatever_its_bytes() {
         let mut decoder = Decoder::new(OFFSET);
         match (decoder.decode(&bytes), name) {
             (Ok(record), Some(expected)) => {
-                let What::Event(Event { body: Body::Dns { name, .. }, .. }) = record.what else { panic!("{record:?}") };
+                let What::Event(Event { body: Body::Dns(Dns { name, .. }), .. }) = record.what else { panic!("{record:?}") };
                 assert_eq!(name, expected);
                 assert_eq!(record.facts.server, [127, 0, 0, 53]);
             }

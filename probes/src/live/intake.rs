@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use grove::event::{Body, EventRef, Exec, Sink};
+use grove::event::{Body, EventRef, Exec, Open, Sink};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::{Containers, Index, Owner, Processes};
@@ -481,7 +481,7 @@ pub(super) fn no_runtime(event: EventRef<'_>) -> EventRef<'_> {
 fn whole_paths<'a>(body: Body<&'a [u8]>, facts: Facts<'_>, buffers: &'a mut [Vec<u8>; 2]) -> Body<&'a [u8]> {
     let [first, second] = buffers;
     match body {
-        Body::Open { path, flags, ret } => Body::Open { path: whole(path, facts.path, first), flags, ret },
+        Body::Open(Open { path, flags, ret, .. }) => Body::Open(Open { path: whole(path, facts.path, first), flags, ret, map: false }),
         Body::Exec(exec) => {
             let path = if exec.fileless { exec.path } else { whole(exec.path, facts.path, first) };
             let interpreter = exec.interpreter.map(|path| whole(path, facts.interpreter, second));

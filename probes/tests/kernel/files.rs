@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use grove::event::Body;
+use grove::event::{Body, Open};
 
 use crate::support::*;
 
@@ -149,7 +149,7 @@ fn flags_and_results() {
     for (args, flags) in [(["open", "file", "1"], 1), (["openat2", "file", ""], 2), (["creat", "file", ""], 0o1101)] {
         let seen = w.run(child(&args).current_dir(dir.path()));
         let open = seen.iter().find_map(|s| match &s.event.body {
-            Body::Open { path, flags, ret } if path.ends_with(b"/file") => Some((*flags, *ret)),
+            Body::Open(Open { path, flags, ret, map: false }) if path.ends_with(b"/file") => Some((*flags, *ret)),
             _ => None,
         });
         assert!(matches!(open, Some((f, r)) if f == flags && r >= 3), "{args:?}: {open:?}");
@@ -168,7 +168,7 @@ fn a_deep_path_is_told_whole_and_a_too_deep_one_is_marked() {
         fs::write(at.join("leaf"), "x").unwrap();
         let seen = w.run(&mut child(&["open", at.join("leaf").to_str().unwrap()]));
         let open = seen.iter().find(|s| line(s).ends_with("/leaf")).unwrap();
-        let Body::Open { path, .. } = &open.event.body else { panic!() };
+        let Body::Open(Open { path, .. }) = &open.event.body else { panic!() };
         assert_eq!(open.cut, !whole, "{depth}");
         if whole {
             assert_eq!(text(path), at.join("leaf").to_str().unwrap());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use grove::event::Body;
+use grove::event::{Body, Dns, Open, Socket, Syscalls};
 use grove_probes::kernel::{AttachError, Cause, Class, Classes, Options, Probes, Scope};
 
 use crate::support::*;
@@ -54,9 +54,9 @@ fn with_a_small_ring_loss_is_exact_and_processes_are_lost_last() {
     // The ring is as full of opens as it gets; these find room all the same.
     run_unread(&mut w, &["fork", &FORKS.to_string()]);
     w.drain();
-    let absent = |b: &Body<Vec<u8>>| matches!(b, Body::Open { path, .. } if text(path).starts_with("/nowhere/"));
+    let absent = |b: &Body<Vec<u8>>| matches!(b, Body::Open(Open { path, .. }) if text(path).starts_with("/nowhere/"));
     let told = delivered(&w, absent);
-    let other_opens = delivered(&w, |b| matches!(b, Body::Open { .. })) - told;
+    let other_opens = delivered(&w, |b| matches!(b, Body::Open(Open { .. }))) - told;
     let lost = w.counted(Class::Open, Cause::Shed) + w.counted(Class::Open, Cause::RingFull);
     assert!(told > 0 && told < FILES, "{told}");
     // Opens of the loader are among the lost ones once the ring is full: its own and the second program's.
@@ -74,7 +74,7 @@ fn opens_of_the_loader(w: &mut Watch) -> u64 {
     run_unread(w, &["fork", "1"]);
     w.drain();
     assert!(w.counts.iter().all(|c| c.n == 0), "{:?}", w.counts);
-    delivered(w, |b| matches!(b, Body::Open { .. }))
+    delivered(w, |b| matches!(b, Body::Open(Open { .. })))
 }
 
 #[test]
@@ -88,11 +88,11 @@ fn every_class_is_told_or_counted_when_several_are_lost_at_once() {
     let begin = format!("exec {}", static_child_path().display());
     w.seen.drain(..w.seen.iter().position(|s| line(s) == begin).unwrap());
     for (class, told, done, is_lost) in [
-        (Class::Open, delivered(&w, |b| matches!(b, Body::Open { .. })), ROUNDS, true),
+        (Class::Open, delivered(&w, |b| matches!(b, Body::Open(Open { .. }))), ROUNDS, true),
         // Each connects, and sends to an address.
-        (Class::Socket, delivered(&w, |b| matches!(b, Body::Socket { .. })), 2 * ROUNDS, true),
-        (Class::Dns, delivered(&w, |b| matches!(b, Body::Dns { .. })), ROUNDS, true),
-        (Class::Syscalls, delivered(&w, |b| matches!(b, Body::Syscalls { .. })), FORKS + 1, true),
+        (Class::Socket, delivered(&w, |b| matches!(b, Body::Socket(Socket { .. }))), 2 * ROUNDS, true),
+        (Class::Dns, delivered(&w, |b| matches!(b, Body::Dns(Dns { .. }))), ROUNDS, true),
+        (Class::Syscalls, delivered(&w, |b| matches!(b, Body::Syscalls(Syscalls { .. }))), FORKS + 1, true),
         (Class::Exec, delivered(&w, |b| matches!(b, Body::Exec(_))), 1, false),
         (Class::Fork, delivered(&w, |b| matches!(b, Body::Fork { .. })), FORKS, false),
         (Class::Exit, delivered(&w, |b| matches!(b, Body::Exit)), FORKS + 1, false),
@@ -131,7 +131,7 @@ fn repeats_are_left_out_and_counted_but_never_the_first() {
     let file = dir.path().canonicalize().unwrap().join("file");
     std::fs::write(&file, "x").unwrap();
     let file = file.to_str().unwrap();
-    let of_file = |b: &Body<Vec<u8>>| matches!(b, Body::Open { path, .. } if text(path) == file);
+    let of_file = |b: &Body<Vec<u8>>| matches!(b, Body::Open(Open { path, .. }) if text(path) == file);
     let loops = LOOPS.to_string();
 
     let options = only_followed(Options { dedup: Some(Duration::from_secs(3600)), ..Options::default() });
@@ -148,7 +148,7 @@ fn repeats_are_left_out_and_counted_but_never_the_first() {
         .seen
         .iter()
         .filter_map(|s| {
-            if let Body::Open { flags, .. } = s.event.body { of_file(&s.event.body).then_some(flags) } else { None }
+            if let Body::Open(Open { flags, .. }) = s.event.body { of_file(&s.event.body).then_some(flags) } else { None }
         })
         .collect();
     assert_eq!(modes.iter().filter(|f| **f & 3 == 2).count(), 1, "{modes:?}");
@@ -173,7 +173,7 @@ fn calls_of_a_set_that_is_lost_are_told_with_the_next() {
     w.drain();
     let told = |w: &Watch| {
         let of = w.of(running.id()).into_iter();
-        let sets = of.filter_map(|s| if let Body::Syscalls { nrs } = s.event.body { Some(nrs) } else { None });
+        let sets = of.filter_map(|s| if let Body::Syscalls(Syscalls { nrs }) = s.event.body { Some(nrs) } else { None });
         sets.flat_map(|nrs| grove::event::syscall_numbers(&nrs).collect::<Vec<_>>()).collect::<Vec<u32>>()
     };
     assert!(w.counted(Class::Syscalls, Cause::Shed) > 0 && told(&w).is_empty(), "{:?}", w.counts);
@@ -201,7 +201,7 @@ fn programs_that_differ_in_the_end_of_their_name_do_not_repeat_each_other() {
         run_program_unread(&mut w, &program, &["open", "/etc/hostname"]);
     }
     w.drain();
-    let of_file = |b: &Body<Vec<u8>>| matches!(b, Body::Open { path, .. } if text(path) == "/etc/hostname");
+    let of_file = |b: &Body<Vec<u8>>| matches!(b, Body::Open(Open { path, .. }) if text(path) == "/etc/hostname");
     assert_eq!(delivered(&w, of_file), 2);
 }
 
@@ -223,7 +223,7 @@ fn below_a_directory_or_mount_that_was_moved_nothing_is_a_repeat() {
     w.drain();
     for name in ["app.new/etc/config", "app/etc/config", "app.old/etc/config", "here/file", "there/file"] {
         let told =
-            delivered(&w, |b| matches!(b, Body::Open { path, flags, .. } if text(path) == at(name) && flags & 3 == 0));
+            delivered(&w, |b| matches!(b, Body::Open(Open { path, flags, .. }) if text(path) == at(name) && flags & 3 == 0));
         assert_eq!(told, 1, "{name}: {:?}", lines(&w.seen));
     }
 }
@@ -242,7 +242,7 @@ fn another_name_of_the_same_file_is_no_repeat() {
     w.drain();
     for name in ["one", "two"] {
         assert!(
-            delivered(&w, |b| matches!(b, Body::Open { path, .. } if text(path) == dir.join(name).to_str().unwrap()))
+            delivered(&w, |b| matches!(b, Body::Open(Open { path, .. }) if text(path) == dir.join(name).to_str().unwrap()))
                 >= 1
         );
     }
@@ -262,7 +262,7 @@ fn arguments_make_another_program_only_if_asked() {
             run_unread(&mut w, &["loop", n, file]);
         }
         w.drain();
-        let of_file = |b: &Body<Vec<u8>>| matches!(b, Body::Open { path, .. } if text(path) == file);
+        let of_file = |b: &Body<Vec<u8>>| matches!(b, Body::Open(Open { path, .. }) if text(path) == file);
         assert_eq!(delivered(&w, of_file), times, "{arguments}");
     }
 }
@@ -291,7 +291,7 @@ fn only_descendants_questions_are_told_though_all_are_of_one_cgroup() {
     ask();
     w.drain();
     let asked: Vec<u32> =
-        w.seen.iter().filter(|s| matches!(s.event.body, Body::Dns { .. })).map(|s| s.event.pid).collect();
+        w.seen.iter().filter(|s| matches!(s.event.body, Body::Dns(Dns { .. }))).map(|s| s.event.pid).collect();
     let child = w.seen.iter().find(|s| s.event.body == Body::Fork { ppid: pid }).unwrap().event.pid;
     assert_eq!(asked, [child; ASKED]);
 }

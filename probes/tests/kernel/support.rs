@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use grove::event::{Body, Event, Peer};
+use grove::event::{Body, Dns, Event, Open, Peer, Socket};
 use grove_probes::kernel::{Cause, Class, Count, Options, Probes, What};
 
 #[path = "../common/child.rs"]
@@ -135,16 +135,16 @@ pub fn line(seen: &Seen) -> String {
         Body::Fork { .. } => "fork".into(),
         Body::Exec(e) => format!("exec {}", text(&e.path)),
         Body::Exit => format!("exit {}", seen.status),
-        Body::Open { path, ret, .. } if *ret < 0 => format!("open {} {ret}", text(path)),
-        Body::Open { path, .. } => format!("open {}", text(path)),
-        Body::Socket { op, peer, port, proto, ret } => {
+        Body::Open(Open { path, ret, .. }) if *ret < 0 => format!("open {} {ret}", text(path)),
+        Body::Open(Open { path, .. }) => format!("open {}", text(path)),
+        Body::Socket(Socket { op, peer, port, proto, ret }) => {
             let peer = match peer {
                 Peer::Ip(ip) => format!("Ip({ip})"),
                 Peer::Unix(name) => format!("Unix({})", text(name)),
             };
             format!("{} {peer} {port} {} {ret}", op.name(), proto.map_or("-", |p| p.name()))
         }
-        Body::Dns { name, qtype } => format!("dns {} {qtype}", text(name)),
+        Body::Dns(Dns { name, qtype }) => format!("dns {} {qtype}", text(name)),
         other => format!("{other:?}"),
     }
 }

@@ -6,14 +6,14 @@
 
 use super::programs::{Novel, Programs, Ran};
 use super::what::What;
-use super::{Finding, Reason};
-use crate::event::{Body, EventRef, Exec, syscall_numbers};
+use super::{Detail, Finding, Reason};
+use crate::behaviour::{Behaviour, Texts, Told};
+use crate::event::{Body, EventRef, Exec};
 use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::profile;
 use crate::tree::{
-    Behaviour, Decided, ExecPlace, Flags, Kind, Lineage, NodeId, Pid, Place, Program, ROOT, Room, Rules, Runs, Tree,
-    behaviour, unknown_program,
+    Decided, ExecPlace, Flags, Lineage, NodeId, Pid, Place, Program, ROOT, Role, Room, Rules, Runs, Tree, unknown_program,
 };
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ pub struct Checker {
     container: String,
     image: Arc<str>,
     tag: Arc<str>,
-    text: String,
+    texts: Texts,
 }
 
 impl Checker {
@@ -111,7 +111,7 @@ impl Checker {
             container: String::from_utf8_lossy(container).into_owned(),
             image: image.clone(),
             tag: tag.clone(),
-            text: String::new(),
+            texts: Texts::default(),
         }
     }
 
@@ -148,7 +148,7 @@ impl Checker {
             container: self.container,
             image: image.clone(),
             tag: tag.clone(),
-            text: self.text,
+            texts: self.texts,
         };
         // Parents come before their children.
         let mut went: Vec<Ran> = Vec::new();
@@ -186,7 +186,7 @@ impl Checker {
     pub fn findings(&self) -> Vec<Finding> {
         let mut lineages = Map::default();
         let findings = self.noted.iter().filter(|_| self.compares).filter_map(|((ran, what), noted)| {
-            let (kind, subject, detail) = what.told();
+            let Told { kind, subject, details } = what.told();
             let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
             Some(Finding {
                 ts: noted.ts,
@@ -198,7 +198,7 @@ impl Checker {
                 pid: noted.pid,
                 lineage: by.map(|by| self.lineage_of(by, &mut lineages)).unwrap_or_default(),
                 subject,
-                detail,
+                details: Detail(details),
                 count: noted.count,
             })
         });
@@ -229,7 +229,7 @@ impl Checker {
     pub fn forget_processes(&mut self) {
         self.lineage.clear();
         self.noted.shrink_to_fit();
-        self.text = String::new();
+        self.texts = Texts::default();
     }
 
     /// Compares one event. [`Fate::New`] is drift, [`Fate::Known`] none.
@@ -279,8 +279,8 @@ impl Checker {
             return Fate::Ignored(Ignored::RuntimeSetup);
         }
         let cwd = process.and_then(|p| p.cwd.as_deref());
-        let mut text = std::mem::take(&mut self.text);
-        let fate = match behaviour(event, cwd, &mut text) {
+        let mut texts = std::mem::take(&mut self.texts);
+        let fate = match event.behaviours(cwd, &mut texts) {
             Ok(what) => {
                 let ran = match place {
                     Some(Place::At(ran)) => ran,
@@ -290,29 +290,26 @@ impl Checker {
                         unknown
                     }
                 };
-                self.compare(event, ran, &what)
+                let mut known = true;
+                what.all(|what| {
+                    known &= self.compare(event, ran, what);
+                    true
+                });
+                if known { Fate::Known } else { Fate::New }
             }
             Err(fate) => fate,
         };
-        self.text = text;
+        self.texts = texts;
         fate
     }
 
-    fn compare(&mut self, event: &EventRef<'_>, ran: Ran, what: &Behaviour<'_>) -> Fate {
+    /// Whether the profile has a behaviour; one that it has not is noted.
+    fn compare(&mut self, event: &EventRef<'_>, ran: Ran, what: &Behaviour<'_>) -> bool {
         let known = self.node(ran).is_some_and(|node| self.baseline.knows(node, what));
-        if known && !self.provisional {
-            return Fate::Known;
+        if !known || self.provisional {
+            self.tell(event, ran, What::of(what));
         }
-        match (what, What::of(what)) {
-            (Behaviour::Syscalls(nrs), _) => {
-                for nr in syscall_numbers(nrs) {
-                    self.tell(event, ran, What::Syscall(nr));
-                }
-            }
-            (_, Some(what)) => self.tell(event, ran, what),
-            _ => {}
-        }
-        if known { Fate::Known } else { Fate::New }
+        known
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
@@ -395,13 +392,13 @@ impl Checker {
 
     /// Whether a program of the profile ran under a user id. Where no ids were learned, any is as good.
     fn runs_as(&self, node: NodeId, uid: u32) -> bool {
-        let is_uid = |id| self.baseline.node(id).kind() == Kind::Uid;
+        let is_uid = |id| self.baseline.node(id).role() == Role::Uid;
         self.baseline.has_uid(node, uid) || !self.baseline.children(node).any(is_uid)
     }
 
     /// Whether a script of the profile was run by an interpreter. Where none was learned, any is as good.
     fn is_run_by(&self, node: NodeId, interpreter: &str) -> bool {
-        self.baseline.has_interpreter(node, interpreter) || self.baseline.interpreters(node).next().is_none()
+        self.baseline.has_text(node, interpreter) || self.baseline.texts(node).next().is_none()
     }
 
     fn below(&mut self, parent: Option<Ran>, program: &Program) -> Ran {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::{Checker, Finding, Reason};
-use crate::event::{Body, EventRef, Exec, Peer, SocketOp};
+use crate::event::{Body, EventRef, Exec, Open, Peer, Socket, SocketOp};
 use crate::intern::Interner;
 use crate::ledger::{Fate, Ignored};
 use crate::tree::{ActivityTree, Level, Rules, Tree};
@@ -15,7 +15,7 @@ fn exec(ts: u64, pid: u32, path: &str) -> EventRef<'_> {
 }
 
 fn open(ts: u64, pid: u32, path: &str) -> EventRef<'_> {
-    EventRef { ts, container: b"c", pid, start: None, body: Body::Open { path: path.as_bytes(), flags: 0, ret: 0 } }
+    EventRef { ts, container: b"c", pid, start: None, body: Body::Open(Open { path: path.as_bytes(), flags: 0, ret: 0, map: false }) }
 }
 
 fn provisional() -> Checker {
@@ -62,7 +62,7 @@ fn what_may_become_a_finding_is_bounded_and_the_rest_is_counted() {
 
 fn connect(ts: u64, pid: u32, n: u32) -> EventRef<'static> {
     let ip = std::net::Ipv4Addr::from(0xcb00_0000 + n).into();
-    let body = Body::Socket { op: SocketOp::Connect, peer: Peer::Ip(ip), port: 443, proto: None, ret: 0 };
+    let body = Body::Socket(Socket { op: SocketOp::Connect, peer: Peer::Ip(ip), port: 443, proto: None, ret: 0 });
     EventRef { ts, container: b"c", pid, start: None, body }
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::event::Exec;
+use crate::event::{Exec, Open};
 use crate::shard::memory::Memory;
 use proptest::prelude::*;
 
@@ -74,7 +74,7 @@ fn run(config: &Config, steps: &[Step], mut after: impl FnMut(&Worker)) -> Worke
             }
             Step::Open(c, n) => {
                 let path = format!("/srv/{}/{}", word(*n), "name".repeat(usize::from(*n) % 20));
-                push(*c, Body::Open { path: path.as_bytes(), flags: 0, ret: 0 });
+                push(*c, Body::Open(Open { path: path.as_bytes(), flags: 0, ret: 0, map: false }));
             }
             Step::Fork(c) => push(*c, Body::Fork { ppid: 5 }),
             Step::Batch(seconds) => {

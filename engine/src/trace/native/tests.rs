@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::event::{EventBuf, syscall_numbers};
+use crate::event::{Capability, Change, Dns, EventBuf, Flow, Imds, Mount, Open, Peer, Socket, Syscalls, syscall_numbers};
 
 /// What one line decodes to, in a few words. The decoder has read a header.
 fn decode(line: impl AsRef<[u8]>) -> String {
@@ -61,17 +61,31 @@ fn show(event: Event<&[u8]>) -> String {
             }
         ),
         Body::Exit => write!(out, "exit"),
-        Body::Open { path, flags, ret } => write!(out, "open {} {flags} {ret}", s(path)),
-        Body::Socket { op, peer, port, proto, ret } => {
+        Body::Open(Open { path, flags, ret, map }) => {
+            write!(out, "open {} {flags} {ret}{}", s(path), if map { " mapped" } else { "" })
+        }
+        Body::Change(Change { op, path, from, ret }) => {
+            write!(out, "{} {} {:?} {ret}", op.name(), s(path), from.map(s))
+        }
+        Body::Mount(Mount { path, fstype, source, flags, ret }) => {
+            write!(out, "mount {} {} {:?} {flags} {ret}", s(path), s(fstype), source.map(s))
+        }
+        Body::Imds(Imds { path, provider, token }) => {
+            write!(out, "imds {} {:?} {token:?}", s(path), provider.map(s))
+        }
+        Body::Flow(Flow { op, peer, port, proto, sent, received }) => {
+            write!(out, "flow {op:?} {peer:?} {port} {proto:?} {sent:?} {received:?}")
+        }
+        Body::Socket(Socket { op, peer, port, proto, ret }) => {
             let peer = match peer {
                 Peer::Ip(ip) => ip.to_string(),
                 Peer::Unix(path) => s(path),
             };
             write!(out, "{op:?} {peer} {port} {proto:?} {ret}")
         }
-        Body::Dns { name, qtype } => write!(out, "dns {} {qtype}", s(name)),
-        Body::Syscalls { nrs } => write!(out, "syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
-        Body::Capability { cap, used } => write!(out, "cap {cap} {used}"),
+        Body::Dns(Dns { name, qtype }) => write!(out, "dns {} {qtype}", s(name)),
+        Body::Syscalls(Syscalls { nrs }) => write!(out, "syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
+        Body::Capability(Capability { cap, used }) => write!(out, "cap {cap} {used}"),
     }
     .unwrap();
     out

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::event::{Body, EINPROGRESS, Exec, Peer, Proto, Sink, SocketOp};
-use crate::trace::{Line, open_flags, syscall_number};
+use crate::event::{Body, EINPROGRESS, Exec, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls};
+use crate::names::{open_flags, syscall_number};
+use crate::trace::Line;
 
 use super::line::{Call, Outcome};
 use super::process::{File, Process};
@@ -39,7 +40,7 @@ impl StraceDecoder {
         let Some(number) = number(name) else { return NOTHING };
         let first = self.table.process_mut(pid).tell(number);
         let nrs = number.to_le_bytes();
-        let event = event(pid, ts, Body::Syscalls { nrs: &nrs });
+        let event = event(pid, ts, Body::Syscalls(Syscalls { nrs: &nrs }));
         match told {
             Told::Counted => sink.event(event),
             Told::Beside if first => sink.implied(event),
@@ -105,7 +106,7 @@ impl StraceDecoder {
             let bytes = process.open(fd, file, flags & open_flags::O_CLOEXEC != 0);
             self.table.remember(bytes);
         }
-        self.tell(caller, call, Body::Open { path: &path, flags, ret: ret(&call.outcome)? }, sink)
+        self.tell(caller, call, Body::Open(Open { path: &path, flags, ret: ret(&call.outcome)?, map: false }), sink)
     }
 
     fn socket(&mut self, caller: Caller, op: SocketOp, call: &Call<'_>, sink: &mut dyn Sink) -> Option<Line> {
@@ -122,7 +123,7 @@ impl StraceDecoder {
                 (Peer::Unix(path.as_ref()), 0, None)
             }
         };
-        self.tell(caller, call, Body::Socket { op, peer, port, proto, ret }, sink)
+        self.tell(caller, call, Body::Socket(Socket { op, peer, port, proto, ret }), sink)
     }
 
     /// A thread, or with exit_group a process, is about to end.

@@ -1,7 +1,7 @@
 //! Short logs and the events that they become.
 
 use super::*;
-use crate::event::{Peer, syscall_numbers};
+use crate::event::{Open, Peer, Socket, Syscalls, syscall_numbers};
 use proptest::prelude::*;
 
 /// Writes events down, one a line; those that are not counted in parentheses.
@@ -26,15 +26,15 @@ impl Written {
                 format!("exec {} [{}] ppid {}{fileless}", text(e.path), argv.trim_end(), e.ppid)
             }
             What::Exit => "exit".into(),
-            What::Open { path, flags, ret } => format!("open {} {flags:#o} {ret}", text(path)),
-            What::Socket { op, peer, port, proto, ret } => {
+            What::Open(Open { path, flags, ret, .. }) => format!("open {} {flags:#o} {ret}", text(path)),
+            What::Socket(Socket { op, peer, port, proto, ret }) => {
                 let peer = match peer {
                     Peer::Ip(ip) => ip.to_string(),
                     Peer::Unix(path) => text(path),
                 };
                 format!("{op:?} {peer} {port} {proto:?} {ret}")
             }
-            What::Syscalls { nrs } => format!("syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
+            What::Syscalls(Syscalls { nrs }) => format!("syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
             other => format!("{other:?}"),
         };
         format!("{} {what}", event.pid)

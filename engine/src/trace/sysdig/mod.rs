@@ -39,7 +39,7 @@ use self::container::{Container, image_and_tag};
 use self::record::{Record, invalid};
 use self::state::Bounded;
 use super::{Decoder, Line, Reject};
-use crate::event::{Body, Event, EventRef, Exec, Peer, Proto, Sink, SocketOp};
+use crate::event::{Body, Event, EventRef, Exec, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls};
 use crate::hash::fingerprint;
 use crate::ledger::Ignored;
 
@@ -171,7 +171,7 @@ impl SysdigDecoder {
         }
         let Some(nr) = names::number(&r.kind, &r.args) else { return NOTHING };
         self.observe(r, actor, sink);
-        sink.event(actor.event(Body::Syscalls { nrs: &nr.to_le_bytes() }));
+        sink.event(actor.event(Body::Syscalls(Syscalls { nrs: &nr.to_le_bytes() })));
         Line::Event
     }
 
@@ -236,7 +236,7 @@ impl SysdigDecoder {
         let path = absolute(asked, &r.cwd);
         let flags = args::open_flags(&r.kind, &r.args);
         self.observe(r, actor, sink);
-        sink.event(actor.event(Body::Open { path: path.as_bytes(), flags, ret }));
+        sink.event(actor.event(Body::Open(Open { path: path.as_bytes(), flags, ret, map: false })));
         Line::Event
     }
 
@@ -244,6 +244,8 @@ impl SysdigDecoder {
         let address = match op {
             SocketOp::Connect => args::connect_peer(&r.args, &r.fd_name, &r.fd_type),
             SocketOp::Bind => args::bind_addr(&r.args, &r.fd_name, &r.fd_type),
+            // Not told of yet.
+            SocketOp::Accept => return Ok(NOTHING),
         };
         let address = address.map_err(|_| invalid("evt.args", "an address that is not numeric (record without -R)"))?;
         let (Some((peer, port)), Some(ret)) = (address, args::result(&r.args)) else { return Ok(NOTHING) };
@@ -262,7 +264,7 @@ impl SysdigDecoder {
             _ => None,
         };
         self.observe(r, actor, sink);
-        sink.event(actor.event(Body::Socket { op, peer, port, proto, ret }));
+        sink.event(actor.event(Body::Socket(Socket { op, peer, port, proto, ret })));
         Ok(Line::Event)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Not here: the kernel's own names (`trace::syscalls`).
 
-use crate::trace::syscall_number;
+use crate::names::syscall_number;
 
 /// Where sysdig's name is not the kernel's for x86-64: its own shortenings, and 32-bit names of the same call.
 const OWN: &[(&str, u32)] = &[

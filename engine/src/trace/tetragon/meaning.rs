@@ -5,11 +5,11 @@
 use std::net::IpAddr;
 
 use super::record::{Argument, Happening, Record};
-use crate::event::{Body, Peer, Proto, SocketOp};
+use crate::event::{Body, Open, Peer, Proto, Socket, SocketOp};
 use crate::ledger::Ignored;
 use crate::trace::Reject;
 use crate::trace::json::{Int, Text};
-use crate::trace::qtype::question_type;
+use crate::names::question_type;
 
 /// What a record tells of.
 #[derive(Debug)]
@@ -96,6 +96,7 @@ fn peer<'a>(op: SocketOp, args: &'a [Argument<'_>], ret: i64) -> Result<Meaning<
     let (addr, port) = match op {
         SocketOp::Connect => (&sock.daddr, sock.dport),
         SocketOp::Bind => (&sock.saddr, sock.sport),
+        SocketOp::Accept => (&sock.daddr, sock.sport),
     };
     socket(op, "", addr.as_deref().unwrap_or_default(), port, proto, ret)
 }
@@ -109,10 +110,10 @@ fn socket<'a>(
     ret: i64,
 ) -> Result<Meaning<'a>, Reject> {
     if family == "AF_UNIX" && !addr.is_empty() {
-        return Ok(Meaning::Body(Body::Socket { op, peer: Peer::Unix(addr.as_bytes()), port: 0, proto: None, ret }));
+        return Ok(Meaning::Body(Body::Socket(Socket { op, peer: Peer::Unix(addr.as_bytes()), port: 0, proto: None, ret })));
     }
     let (Ok(addr), Some(port)) = (addr.parse::<IpAddr>(), port) else { return Ok(NOTHING) };
-    Ok(Meaning::Body(Body::Socket { op, peer: Peer::Ip(addr), port: port.to("port")?, proto, ret }))
+    Ok(Meaning::Body(Body::Socket(Socket { op, peer: Peer::Ip(addr), port: port.to("port")?, proto, ret })))
 }
 
 fn proto(text: &str) -> Option<Proto> {
@@ -127,7 +128,7 @@ fn opened<'a>(args: &'a [Argument<'_>], ret: i64) -> Result<Meaning<'a>, Reject>
     let file = args.iter().find_map(|arg| arg.file_arg.as_ref().or(arg.path_arg.as_ref()));
     if let Some(path) = file.and_then(|file| file.path.as_deref()) {
         // Sockets and pipes are files too, and have names such as `socket:[4711]`.
-        let body = Body::Open { path: path.as_bytes(), flags: 0, ret };
+        let body = Body::Open(Open { path: path.as_bytes(), flags: 0, ret, map: false });
         return Ok(if path.starts_with('/') { Meaning::Body(body) } else { NOTHING });
     }
     let Some(at) = args.iter().position(|arg| arg.string_arg.is_some()) else { return Ok(NOTHING) };
@@ -144,7 +145,7 @@ fn opened<'a>(args: &'a [Argument<'_>], ret: i64) -> Result<Meaning<'a>, Reject>
         Some(Int(flags)) => flags as u32,
         None => 0,
     };
-    Ok(Meaning::Body(Body::Open { path: path.as_bytes(), flags, ret }))
+    Ok(Meaning::Body(Body::Open(Open { path: path.as_bytes(), flags, ret, map: false })))
 }
 
 /// The `dirfd` that stands for the working directory.

@@ -25,7 +25,7 @@ use self::record::{Process, Record};
 use super::bounded::Bounded;
 use super::json::{self, Text};
 use super::{Decoder, Line, Reject, image};
-use crate::event::{Body, Event, Exec, Sink};
+use crate::event::{Body, Dns, Event, Exec, Sink};
 use crate::hash::fingerprint;
 use crate::ledger::Ignored;
 
@@ -128,7 +128,7 @@ impl Decoder for TetragonDecoder {
             Meaning::Body(body) => sink.event(scene.event(pid, start, body)),
             Meaning::Dns(questions) => {
                 for (at, (name, qtype)) in questions.into_iter().enumerate() {
-                    let event = scene.event(pid, start, Body::Dns { name: name.as_bytes(), qtype });
+                    let event = scene.event(pid, start, Body::Dns(Dns { name: name.as_bytes(), qtype }));
                     if at == 0 { sink.event(event) } else { sink.implied(event) }
                 }
             }

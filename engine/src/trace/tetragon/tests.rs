@@ -1,6 +1,6 @@
 //! Records as Tetragon writes them, and what they become.
 use super::*;
-use crate::event::Peer;
+use crate::event::{Dns, Open, Peer, Socket};
 use crate::ledger::Rejected;
 
 #[derive(Default)]
@@ -20,15 +20,15 @@ fn line(event: Event<&[u8]>) -> String {
             format!("exec {} [{argv}] ppid {}{fileless}", text(e.path), e.ppid)
         }
         Body::Exit => "exit".into(),
-        Body::Open { path, flags, ret } => format!("open {} {flags:#o} {ret}", text(path)),
-        Body::Socket { op, peer, port, proto, ret } => {
+        Body::Open(Open { path, flags, ret, .. }) => format!("open {} {flags:#o} {ret}", text(path)),
+        Body::Socket(Socket { op, peer, port, proto, ret }) => {
             let peer = match peer {
                 Peer::Ip(ip) => ip.to_string(),
                 Peer::Unix(path) => text(path),
             };
             format!("{op:?} {peer} {port} {proto:?} {ret}")
         }
-        Body::Dns { name, qtype } => format!("dns {} {qtype}", text(name)),
+        Body::Dns(Dns { name, qtype }) => format!("dns {} {qtype}", text(name)),
         other => format!("{other:?}"),
     };
     let start = event.start.map_or(String::new(), |start| format!("@{start}"));

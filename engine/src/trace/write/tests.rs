@@ -6,47 +6,19 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Event, EventBuf};
+use crate::event::{
+    Capability, Change, Dns, Event, EventBuf, Flow, Imds, Mount, Open, Peer, Proto, Socket, SocketOp, Syscalls,
+};
+use crate::behaviour::{ChangeOp, Token};
 use crate::trace::input::{Framing, RECORD_MAX, Records};
 use crate::trace::native::NativeDecoder;
 use crate::trace::{Decoder, Line};
 
 type Owned = Event<Vec<u8>>;
 
-fn borrow(event: &Owned) -> EventRef<'_> {
-    let Event { ts, container, pid, start, body } = event;
-    let body = match body {
-        Body::ContainerStart { image, tag } => Body::ContainerStart { image: &image[..], tag: &tag[..] },
-        Body::ContainerStop => Body::ContainerStop,
-        Body::Fork { ppid } => Body::Fork { ppid: *ppid },
-        Body::Exec(e) => Body::Exec(Exec {
-            ppid: e.ppid,
-            path: &e.path[..],
-            argv: e.argv.as_deref(),
-            cwd: e.cwd.as_deref(),
-            uid: e.uid,
-            fileless: e.fileless,
-            upper_layer: e.upper_layer,
-            argv_truncated: e.argv_truncated,
-            interpreter: e.interpreter.as_deref(),
-            gid: e.gid,
-            runtime: e.runtime,
-        }),
-        Body::Exit => Body::Exit,
-        Body::Open { path, flags, ret } => Body::Open { path: &path[..], flags: *flags, ret: *ret },
-        Body::Socket { op, peer, port, proto, ret } => {
-            let peer = match peer {
-                Peer::Ip(ip) => Peer::Ip(*ip),
-                Peer::Unix(path) => Peer::Unix(&path[..]),
-            };
-            Body::Socket { op: *op, peer, port: *port, proto: *proto, ret: *ret }
-        }
-        Body::Dns { name, qtype } => Body::Dns { name: &name[..], qtype: *qtype },
-        Body::Syscalls { nrs } => Body::Syscalls { nrs: &nrs[..] },
-        Body::Capability { cap, used } => Body::Capability { cap: *cap, used: *used },
-        Body::Missed { cause, n } => Body::Missed { cause: &cause[..], n: *n },
-    };
-    Event { ts: *ts, container, pid: *pid, start: *start, body }
+/// The event with its texts borrowed; for as long as the test runs.
+fn borrow(event: &Owned) -> EventRef<'static> {
+    event.clone().map(|bytes| &*bytes.leak())
 }
 
 /// Bytes without NUL, often UTF-8.
@@ -93,7 +65,7 @@ fn any_exec() -> impl Strategy<Value = Exec<Vec<u8>>> {
 }
 
 fn any_socket() -> impl Strategy<Value = Body<Vec<u8>>> {
-    let op = prop_oneof![Just(SocketOp::Bind), Just(SocketOp::Connect)];
+    let op = prop_oneof![Just(SocketOp::Bind), Just(SocketOp::Connect), Just(SocketOp::Accept)];
     let proto = prop::option::of(prop_oneof![Just(Proto::Tcp), Just(Proto::Udp)]);
     let peer = prop_oneof![
         any::<Ipv4Addr>().prop_map(|ip| Peer::Ip(ip.into())),
@@ -101,8 +73,21 @@ fn any_socket() -> impl Strategy<Value = Body<Vec<u8>>> {
         raw().prop_map(Peer::Unix),
     ];
     (op, peer, any::<u16>(), proto, any::<i64>()).prop_map(|(op, peer, port, proto, ret)| match peer {
-        Peer::Ip(_) => Body::Socket { op, peer, port, proto, ret },
-        Peer::Unix(_) => Body::Socket { op, peer, port: 0, proto: None, ret },
+        Peer::Ip(_) => Body::Socket(Socket { op, peer, port, proto, ret }),
+        Peer::Unix(_) => Body::Socket(Socket { op, peer, port: 0, proto: None, ret }),
+    })
+}
+
+fn any_change() -> impl Strategy<Value = Body<Vec<u8>>> {
+    let op = prop::sample::select(vec![ChangeOp::Create, ChangeOp::Rename, ChangeOp::Symlink, ChangeOp::Chmod]);
+    (op, raw(), prop::option::of(raw()), any::<i64>())
+        .prop_map(|(op, path, from, ret)| Body::Change(Change { op, path, from, ret }))
+}
+
+fn any_flow() -> impl Strategy<Value = Body<Vec<u8>>> {
+    let op = prop_oneof![Just(SocketOp::Accept), Just(SocketOp::Connect)];
+    (op, any::<Ipv6Addr>(), any::<u16>(), any::<[Option<u64>; 2]>()).prop_map(|(op, ip, port, [sent, received])| {
+        Body::Flow(Flow { op, peer: Peer::Ip(ip.into()), port, proto: Some(Proto::Tcp), sent, received })
     })
 }
 
@@ -113,12 +98,20 @@ fn any_body() -> impl Strategy<Value = Body<Vec<u8>>> {
         any::<u32>().prop_map(|ppid| Body::Fork { ppid }),
         any_exec().prop_map(Body::Exec),
         Just(Body::Exit),
-        (raw(), any::<u32>(), any::<i64>()).prop_map(|(path, flags, ret)| Body::Open { path, flags, ret }),
+        (raw(), any::<u32>(), any::<i64>(), any::<bool>())
+            .prop_map(|(path, flags, ret, map)| Body::Open(Open { path, flags, ret, map })),
+        any_change(),
         any_socket(),
-        (utf8("[^\0]{0,20}"), any::<u16>()).prop_map(|(name, qtype)| Body::Dns { name, qtype }),
+        any_flow(),
+        (raw(), utf8("[^\0]{0,8}"), prop::option::of(raw()), any::<u32>(), any::<i64>()).prop_map(
+            |(path, fstype, source, flags, ret)| Body::Mount(Mount { path, fstype, source, flags, ret })
+        ),
+        (raw(), prop::option::of(utf8("[a-z]{1,8}")), prop_oneof![Just(None), Just(Some(Token::V1)), Just(Some(Token::V2))])
+            .prop_map(|(path, provider, token)| Body::Imds(Imds { path, provider, token })),
+        (utf8("[^\0]{0,20}"), any::<u16>()).prop_map(|(name, qtype)| Body::Dns(Dns { name, qtype })),
         prop::collection::vec(any::<u32>(), 0..5)
-            .prop_map(|nrs| Body::Syscalls { nrs: nrs.iter().flat_map(|n| n.to_le_bytes()).collect() }),
-        (0u8..64, any::<bool>()).prop_map(|(cap, used)| Body::Capability { cap, used }),
+            .prop_map(|nrs| Body::Syscalls(Syscalls { nrs: nrs.iter().flat_map(|n| n.to_le_bytes()).collect() })),
+        (0u8..64, any::<bool>()).prop_map(|(cap, used)| Body::Capability(Capability { cap, used })),
         (utf8("[a-z_]{1,20}"), any::<u32>()).prop_map(|(cause, n)| Body::Missed { cause, n: n.into() }),
     ]
 }
@@ -172,7 +165,7 @@ proptest! {
 }
 
 fn open(path: &[u8]) -> Owned {
-    let body = Body::Open { path: path.to_vec(), flags: 0, ret: 3 };
+    let body = Body::Open(Open { path: path.to_vec(), flags: 0, ret: 3, map: false });
     Event { ts: 5, container: b"c".to_vec(), pid: 7, start: None, body }
 }
 
@@ -206,7 +199,7 @@ fn the_lines_are_those_of_the_format() {
 #[test]
 fn an_event_without_words_is_refused_and_the_trace_stays_whole() {
     let mut writer = Writer::new(Vec::new(), Compression::Plain, Header::default()).unwrap();
-    let dns = Event { body: Body::Dns { name: b"\xff".to_vec(), qtype: 1 }, ..open(b"/a") };
+    let dns = Event { body: Body::Dns(Dns { name: b"\xff".to_vec(), qtype: 1 }), ..open(b"/a") };
     let elsewhere = Event { container: b"\xff".to_vec(), ..open(b"/a") };
     for event in [dns, elsewhere] {
         let error = writer.event(borrow(&event)).unwrap_err();

@@ -6,7 +6,7 @@ mod hostile;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::event::syscall_numbers;
+use crate::event::{Open, Peer, Socket, Syscalls, syscall_numbers};
 
 /// Events as text: `event …` for counted ones, `implied …` for the others.
 #[derive(Default)]
@@ -32,16 +32,21 @@ impl Told {
                 if x.upper_layer { " upper" } else { "" },
             ),
             Body::Exit => "exit".to_owned(),
-            Body::Open { path, flags, ret } => format!("open {} {flags:o} ret={ret}", text(path)),
-            Body::Socket { op, peer, port, proto, ret } => {
+            Body::Open(Open { path, flags, ret, .. }) => format!("open {} {flags:o} ret={ret}", text(path)),
+            Body::Socket(Socket { op, peer, port, proto, ret }) => {
                 let peer = match peer {
                     Peer::Ip(ip) => ip.to_string(),
                     Peer::Unix(path) => text(path),
                 };
                 format!("{op:?} {peer} {port} {proto:?} ret={ret}")
             }
-            Body::Syscalls { nrs } => format!("syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
-            Body::Dns { .. } | Body::Capability { .. } => panic!("not a thing sysdig tells"),
+            Body::Syscalls(Syscalls { nrs }) => format!("syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
+            Body::Dns(_)
+            | Body::Capability(_)
+            | Body::Change(_)
+            | Body::Flow(_)
+            | Body::Mount(_)
+            | Body::Imds(_) => panic!("not a thing sysdig tells"),
         };
         self.0.push(format!("{how} {}/{} {what}", text(e.container), e.pid));
     }

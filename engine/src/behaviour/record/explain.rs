@@ -4,17 +4,17 @@ use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 use super::fields::{Field, Shape};
 use crate::ledger::Rejected;
-use crate::trace::Reject;
+use super::Reject;
 
 /// How much of a value that was found is shown.
 const SHOWN_MAX: usize = 64;
 
-pub(super) fn reject(reason: Rejected, field: Field, detail: impl Into<String>) -> Reject {
+pub(crate) fn reject(reason: Rejected, field: Field, detail: impl Into<String>) -> Reject {
     Reject { reason, field: Some(field.name()), detail: detail.into() }
 }
 
 /// `text` as found in a record: quoted, escaped, and shortened.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         None => format!("{text:?}"),
         Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
@@ -22,7 +22,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// Why the value of `field` in `record` does not have the field's shape.
-pub(super) fn wrong(field: Field, record: &str) -> Reject {
+pub(crate) fn wrong(field: Field, record: &str) -> Reject {
     let expected = expected(field.shape());
     let Ok(value) = sonic_rs::get(record, [field.name()]) else {
         return reject(Rejected::WrongType, field, format!("expected {expected}"));
@@ -92,8 +92,8 @@ fn expected(shape: Shape) -> String {
 }
 
 /// Why the JSON library did not take `record`.
-pub(super) fn not_json(record: &str, error: &sonic_rs::Error) -> String {
-    match crate::trace::nesting::validate(record) {
+pub(crate) fn not_json(record: &str, error: &sonic_rs::Error) -> String {
+    match crate::nesting::validate(record) {
         Err(error) => error.to_string(),
         Ok(()) if !record.trim_ascii_start().starts_with('{') => "not an object".into(),
         // The library's own words, without the excerpt on the lines below them.

@@ -72,7 +72,7 @@ pub fn qtype_number(name: &str) -> Option<u16> {
 }
 
 /// As [`qtype_number`]; other tools also write plain numbers.
-pub(super) fn question_type(text: &str) -> Option<u16> {
+pub(crate) fn question_type(text: &str) -> Option<u16> {
     qtype_number(text).or_else(|| text.parse().ok())
 }
 

@@ -1,6 +1,8 @@
 //! What makes two sockets the same: operation, family, transport, port and, below those, the address.
+//!
+//! Not here: what happens at them (`socket`).
 
-use crate::event::{Proto, SocketOp};
+use super::socket::{Proto, SocketOp};
 use crate::path::{Network, keeps_address, network};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -33,25 +35,25 @@ impl Family {
 /// All of a socket's identity but its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketKey {
-    /// Connected or bound.
+    /// Connected, bound or let somebody in.
     pub op: SocketOp,
     /// Address family.
     pub family: Family,
     /// Transport, where known.
     pub proto: Option<Proto>,
-    /// Port; 0 for unix sockets and for a bind to an ephemeral port.
+    /// Port, the own one but for a connect; 0 for unix sockets, and for an ephemeral port that is the own one.
     pub port: u16,
 }
 
 impl SocketKey {
-    /// The key of an event's socket, ephemeral ports of a bind folded into 0.
+    /// The key of an event's socket, own ports that are ephemeral folded into 0.
     pub fn new(op: SocketOp, family: Family, proto: Option<Proto>, port: u16) -> Self {
-        let ephemeral = op == SocketOp::Bind && port >= EPHEMERAL_PORT;
+        let ephemeral = op != SocketOp::Connect && port >= EPHEMERAL_PORT;
         let port = if ephemeral || family == Family::Unix { 0 } else { port };
         Self { op, family, proto, port }
     }
 
-    pub(super) fn pack(self) -> u32 {
+    pub(crate) fn pack(self) -> u32 {
         let proto = match self.proto {
             None => 0,
             Some(Proto::Tcp) => 1,
@@ -60,9 +62,13 @@ impl SocketKey {
         u32::from(self.port) | proto << 16 | (self.family as u32) << 18 | (self.op as u32) << 20
     }
 
-    pub(super) fn unpack(bits: u32) -> Self {
+    pub(crate) fn unpack(bits: u32) -> Self {
         Self {
-            op: if bits >> 20 & 1 == 0 { SocketOp::Bind } else { SocketOp::Connect },
+            op: match bits >> 20 & 3 {
+                0 => SocketOp::Bind,
+                1 => SocketOp::Connect,
+                _ => SocketOp::Accept,
+            },
             family: match bits >> 18 & 3 {
                 0 => Family::Inet,
                 1 => Family::Inet6,
@@ -100,7 +106,7 @@ impl Address {
     }
 
     /// How wide it is: 0 for an address, 1 for a network, 2 for all.
-    pub(super) fn level(self) -> u8 {
+    pub(crate) fn level(self) -> u8 {
         match self {
             Self::Host(_) => 0,
             Self::Network(_) => 1,
@@ -110,7 +116,7 @@ impl Address {
 
     /// The same peer seen from `level`.
     #[must_use]
-    pub(super) fn widen(self, level: u8) -> Self {
+    pub(crate) fn widen(self, level: u8) -> Self {
         match (self, level) {
             (Self::Host(ip), _) if keeps_address(ip) => self,
             (Self::Host(ip), 1) => Self::Network(network(ip)),
@@ -120,11 +126,11 @@ impl Address {
     }
 
     /// Whether it is one of those that never become a network.
-    pub(super) fn stays(self) -> bool {
+    pub(crate) fn stays(self) -> bool {
         matches!(self, Self::Host(ip) if keeps_address(ip))
     }
 
-    pub(super) fn to_bytes(self, buf: &mut [u8; 17]) -> &[u8] {
+    pub(crate) fn to_bytes(self, buf: &mut [u8; 17]) -> &[u8] {
         let ip = match self {
             Self::Host(ip) => ip,
             Self::Network(net) => net.base(),
@@ -144,7 +150,7 @@ impl Address {
         buf.get(..len).unwrap_or_default()
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let Some((level, octets)) = bytes.split_first() else { return Self::Any };
         let ip = if let Ok(v4) = <[u8; 4]>::try_from(octets) {
             IpAddr::V4(Ipv4Addr::from(v4))
@@ -164,5 +170,16 @@ impl fmt::Display for Address {
             Self::Network(net) => net.fmt(f),
             Self::Any => f.write_str("*"),
         }
+    }
+}
+
+impl std::str::FromStr for Address {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        text.parse().map(Self::Host).or_else(|_| text.parse().map(Self::Network).map_err(|_| ()))
     }
 }

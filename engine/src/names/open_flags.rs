@@ -2,11 +2,11 @@
 
 /// `O_DIRECTORY`.
 #[cfg(test)]
-pub(super) const O_DIRECTORY: u32 = 0o200_000;
+pub(crate) const O_DIRECTORY: u32 = 0o200_000;
 /// `O_CLOEXEC`.
-pub(super) const O_CLOEXEC: u32 = 0o2_000_000;
+pub(crate) const O_CLOEXEC: u32 = 0o2_000_000;
 /// What creat(2) opens with: `O_CREAT|O_WRONLY|O_TRUNC`.
-pub(super) const CREAT: u32 = 0o1101;
+pub(crate) const CREAT: u32 = 0o1101;
 
 /// The flags' names and their numbers on x86-64.
 const NAMES: &[(&[u8], u32)] = &[
@@ -39,7 +39,7 @@ const NAMES: &[(&[u8], u32)] = &[
 ];
 
 /// The number of flags written as `O_WRONLY|O_CREAT|0x8000`; names that are not known count as 0.
-pub(super) fn parse(text: &[u8]) -> u32 {
+pub(crate) fn parse(text: &[u8]) -> u32 {
     text.split(|b| *b == b'|').fold(0, |flags, part| {
         let part = part.trim_ascii();
         flags | NAMES.iter().find(|(name, _)| *name == part).map_or_else(|| number(part).unwrap_or(0), |(_, n)| *n)

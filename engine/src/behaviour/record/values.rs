@@ -20,13 +20,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Appends what `text` decodes to. False if it is not base64 or there is a NUL byte in it, which no path or argument
 /// can hold.
-pub(super) fn decode_base64(text: &str, into: &mut Vec<u8>) -> bool {
+pub(crate) fn decode_base64(text: &str, into: &mut Vec<u8>) -> bool {
     let from = into.len();
     BASE64.decode_vec(text, into).is_ok() && !into.get(from..).unwrap_or_default().contains(&0)
 }
 
 /// What was there for a value.
-pub(super) enum Got<T> {
+pub(crate) enum Got<T> {
     Value(T),
     Null,
     /// A value of another type, or out of range.
@@ -36,7 +36,7 @@ pub(super) enum Got<T> {
 }
 
 /// What a field would have. Whatever it does not take is [`Got::Wrong`].
-pub(super) trait Want<'de>: Sized {
+pub(crate) trait Want<'de>: Sized {
     type Out;
 
     fn bool(self, _: bool) -> Got<Self::Out> {
@@ -67,7 +67,7 @@ pub(super) trait Want<'de>: Sized {
 }
 
 /// Takes a value for a [`Want`].
-pub(super) struct Seed<W>(pub(super) W);
+pub(crate) struct Seed<W>(pub(crate) W);
 
 impl<'de, W: Want<'de>> DeserializeSeed<'de> for Seed<W> {
     type Value = Got<W::Out>;
@@ -130,7 +130,7 @@ impl<'de, W: Want<'de>> Visitor<'de> for Seed<W> {
 }
 
 /// A text; borrowed unless it has escapes.
-pub(super) struct Text;
+pub(crate) struct Text;
 
 impl<'de> Want<'de> for Text {
     type Out = Cow<'de, str>;
@@ -145,7 +145,7 @@ impl<'de> Want<'de> for Text {
 }
 
 /// An integer from 0 to this.
-pub(super) struct Uint(pub(super) u64);
+pub(crate) struct Uint(pub(crate) u64);
 
 impl Want<'_> for Uint {
     type Out = u64;
@@ -156,7 +156,7 @@ impl Want<'_> for Uint {
 }
 
 /// An integer of 64 bits with sign.
-pub(super) struct Int;
+pub(crate) struct Int;
 
 impl Want<'_> for Int {
     type Out = i64;
@@ -171,7 +171,7 @@ impl Want<'_> for Int {
 }
 
 /// True or false.
-pub(super) struct Bool;
+pub(crate) struct Bool;
 
 impl Want<'_> for Bool {
     type Out = bool;
@@ -182,7 +182,7 @@ impl Want<'_> for Bool {
 }
 
 /// True or false, or a text, of which it only matters that it is one.
-pub(super) struct BoolOrText;
+pub(crate) struct BoolOrText;
 
 impl Want<'_> for BoolOrText {
     type Out = Option<bool>;
@@ -198,7 +198,7 @@ impl Want<'_> for BoolOrText {
 
 /// A number or a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum UintOrName<'a> {
+pub(crate) enum UintOrName<'a> {
     Uint(u64),
     Name(Cow<'a, str>),
 }
@@ -210,7 +210,7 @@ impl Default for UintOrName<'_> {
 }
 
 /// An integer from 0 to this, or a name.
-pub(super) struct UintOr(pub(super) u64);
+pub(crate) struct UintOr(pub(crate) u64);
 
 impl<'de> Want<'de> for UintOr {
     type Out = UintOrName<'de>;
@@ -231,7 +231,7 @@ impl<'de> Want<'de> for UintOr {
 macro_rules! wants_list {
     ($(#[$doc:meta])* $list:ident of $element:ident: $method:ident($value:ident: $type:ty, $into:ident) $body:block) => {
         $(#[$doc])*
-        pub(super) struct $list<'s>(pub(super) &'s mut Vec<u8>);
+        pub(crate) struct $list<'s>(pub(crate) &'s mut Vec<u8>);
 
         struct $element<'s>(&'s mut Vec<u8>);
 
@@ -294,7 +294,7 @@ wants_list! {
 }
 
 /// An object whose values are texts. They are looked at and not kept.
-pub(super) struct TextMap;
+pub(crate) struct TextMap;
 
 struct AnyText;
 

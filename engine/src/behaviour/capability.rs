@@ -1,0 +1,145 @@
+//! Capabilities that were checked.
+
+use super::entry::{Edge, Entry, Flaw, Leaf, Pattern, Seen, Shown, Told};
+use super::record::{Buffers, Field, Raw, Reject, Shape, UintOrName, quoted, reject};
+use super::{Behaviour, Behaviours, Bounded, By, Details, Kind, Numbered, Place, Report, Texts};
+use crate::ledger::{Fate, Rejected};
+use crate::names::{CAPABILITY_MAX, capability_name, capability_number};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize};
+
+/// A capability was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// The capability's number.
+    pub cap: u8,
+    /// Whether the check succeeded, that is, the capability was used.
+    pub used: bool,
+}
+
+impl Capability {
+    pub(crate) fn map<B, C>(self, _: impl FnMut(B) -> C) -> Self {
+        self
+    }
+}
+
+impl<'s> Report<'s> for Capability {
+    const SHAPE: Shape = Shape::new(&[Field::Cap], &[Field::Used]);
+
+    fn read(raw: &'s Raw<'_>, _: &'s mut Buffers) -> Result<Self, Reject> {
+        let cap = match &raw.cap {
+            UintOrName::Uint(n) => *n as u8,
+            UintOrName::Name(name) => capability_number(name).ok_or_else(|| {
+                let detail = format!(
+                    "found {}, expected a capability such as `CAP_NET_RAW` or `CAP_{CAPABILITY_MAX}`",
+                    quoted(name)
+                );
+                reject(Rejected::InvalidValue, Field::Cap, detail)
+            })?,
+        };
+        Ok(Self { cap, used: raw.used || !raw.has(Field::Used) })
+    }
+
+    fn type_name(&self) -> &'static str {
+        "capability"
+    }
+
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("cap", &capability_name(self.cap))?;
+        map.serialize_entry("used", &self.used)
+    }
+
+    fn bounded(&self) -> Option<Bounded<'s>> {
+        None
+    }
+
+    fn behaviours<'t>(&self, _: By<'_>, _: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
+    where
+        's: 't,
+    {
+        Ok(Behaviours::One(check(self.cap, self.used)))
+    }
+}
+
+fn check<'a>(cap: u8, used: bool) -> Behaviour<'a> {
+    let place = Place::Number(Numbered::Capability, u32::from(cap) * 2 + u32::from(used));
+    Behaviour { kind: Kind::Capability, place, details: Details::none() }
+}
+
+/// A capability in a profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapabilityDoc {
+    /// Its name (`CAP_…`).
+    pub name: String,
+    /// Whether the process had it.
+    pub used: bool,
+    /// When.
+    pub seen: Seen,
+}
+
+impl Entry for CapabilityDoc {
+    const KIND: Kind = Kind::Capability;
+    const NAME: &'static str = "capability";
+    const COUNTED: [&'static str; 2] = ["capability", "capabilities"];
+    const CLASSES: &'static [&'static str] = &["capability"];
+    const LABELS: &'static [&'static str] = &["uses", "denied"];
+    const NONE_SEEN: Option<&'static str> = None;
+    const SORTED_BY_PATH: bool = false;
+
+    type Id<'a> = (&'a str, bool);
+    type Order = (String, bool);
+
+    fn id(&self) -> (&str, bool) {
+        (&self.name, self.used)
+    }
+
+    fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    fn pattern(&self) -> Option<Pattern<'_>> {
+        None
+    }
+
+    fn order(leaf: &impl Leaf) -> (String, bool) {
+        let number = leaf.number();
+        (capability_name((number / 2) as u8).into_owned(), number % 2 == 1)
+    }
+
+    fn of(leaf: &impl Leaf) -> Self {
+        let (name, used) = Self::order(leaf);
+        Self { name, used, seen: leaf.seen() }
+    }
+
+    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, Flaw> {
+        let cap = capability_number(&self.name)
+            .ok_or_else(|| Flaw::new("name", format!("unknown capability `{}`", crate::text::Visible(&self.name))))?;
+        Ok(check(cap, self.used))
+    }
+
+    fn finding(what: &Behaviour<'_>) -> Told {
+        let Place::Number(_, number) = what.place else { return Told::default() };
+        Told {
+            kind: "capability",
+            subject: capability_name((number / 2) as u8).into_owned(),
+            details: Vec::new(),
+        }
+    }
+
+    fn subject(&self) -> String {
+        self.name.clone()
+    }
+
+    fn gathered(same: &[&Self]) -> String {
+        if same.iter().any(|cap| cap.used) { "used" } else { "denied" }.to_owned()
+    }
+
+    fn shown(&self) -> Shown<'_> {
+        let label = if self.used { "uses" } else { "denied" };
+        Shown { label, name: self.name.clone(), note: String::new(), pattern: None, is_word: true }
+    }
+
+    fn edge(&self) -> Option<Edge> {
+        None
+    }
+}

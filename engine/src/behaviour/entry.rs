@@ -1,0 +1,314 @@
+//! How a kind of behaviour is written in a profile, told to people and compared.
+
+use super::place::{Class, Marks};
+use super::{Address, Behaviour, Kind, SocketKey};
+use crate::time::Time;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Formatter};
+
+/// When each tag did something: first and last time, by tag, in order of the tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen(Vec<(String, [Time; 2])>);
+
+impl Seen {
+    /// Tags and times, in order of the tags.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, [Time; 2])> {
+        self.0.iter().map(|(tag, times)| (tag.as_str(), *times))
+    }
+
+    /// The tags, in order.
+    pub fn tags(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(|(tag, _)| tag.as_str())
+    }
+
+    /// Whether no tag did it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// When a tag did it.
+    pub fn get(&self, tag: &str) -> Option<[Time; 2]> {
+        self.0.iter().find(|(known, _)| known == tag).map(|(_, times)| *times)
+    }
+}
+
+impl<T: Into<String>> FromIterator<(T, [Time; 2])> for Seen {
+    /// Of a tag that comes more than once the hull is taken.
+    fn from_iter<I: IntoIterator<Item = (T, [Time; 2])>>(seen: I) -> Self {
+        let mut list: Vec<(String, [Time; 2])> = seen.into_iter().map(|(tag, times)| (tag.into(), times)).collect();
+        list.sort();
+        list.dedup_by(|(tag, [_, last]), (kept, [_, kept_last])| {
+            let same = tag == kept;
+            if same {
+                *kept_last = (*kept_last).max(*last);
+            }
+            same
+        });
+        Self(list)
+    }
+}
+
+impl Serialize for Seen {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Tags;
+
+        impl<'de> Visitor<'de> for Tags {
+            type Value = Seen;
+
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Seen, A::Error> {
+                let mut list: Vec<(String, [Time; 2])> = Vec::new();
+                while let Some((tag, times)) = entries.next_entry()? {
+                    list.push((tag, times));
+                }
+                let is_sorted = list.is_sorted_by(|(a, _), (b, _)| a < b);
+                if !is_sorted {
+                    list.sort_by(|(a, _), (b, _)| a.cmp(b));
+                    if !list.is_sorted_by(|(a, _), (b, _)| a < b) {
+                        return Err(A::Error::custom("the same tag twice"));
+                    }
+                }
+                Ok(Seen(list))
+            }
+        }
+        d.deserialize_map(Tags)
+    }
+}
+
+/// An entry of a profile's list of one kind of behaviour. Whatever is done with all kinds is done through this, so a kind
+/// that lacks any of it does not compile.
+pub trait Entry: Clone + Debug + Default + PartialEq + Eq + Serialize + DeserializeOwned {
+    /// Its kind.
+    const KIND: Kind;
+    /// What one is called where profiles are compared.
+    const NAME: &'static str;
+    /// What one and several are called where they are counted.
+    const COUNTED: [&'static str; 2];
+    /// What findings of this kind are called; learning is told apart by these.
+    const CLASSES: &'static [&'static str];
+    /// The groups that they are shown in, in order.
+    const LABELS: &'static [&'static str];
+    /// What is shown where none was seen although others were watched.
+    const NONE_SEEN: Option<&'static str>;
+
+    /// Whether a list is sorted by its entries' names alone, as paths: then a tree can do it without spelling them out.
+    const SORTED_BY_PATH: bool;
+
+    /// What makes two entries of one list the same, and what lists are sorted by.
+    type Id<'a>: Ord
+    where
+        Self: 'a;
+    /// [`Id`](Self::Id) of a leaf of a tree.
+    type Order: Ord;
+
+    /// What makes two entries of one list the same.
+    fn id(&self) -> Self::Id<'_>;
+    /// When.
+    fn seen(&self) -> &Seen;
+    /// What is told of its name if that is a pattern; `None` if it has no name that could be.
+    fn pattern(&self) -> Option<Pattern<'_>>;
+
+    /// The order of a leaf among those of its kind: as that of the ids of the entries they are written as.
+    fn order(leaf: &impl Leaf) -> Self::Order;
+    /// What is written of a leaf.
+    fn of(leaf: &impl Leaf) -> Self;
+    /// The behaviour that it stands for. `text` is for a name that has to be put together.
+    ///
+    /// # Errors
+    /// The field that has a value which none can have.
+    fn behaviour<'a>(&'a self, text: &'a mut String) -> Result<Behaviour<'a>, Flaw>;
+
+    /// What a finding says of such a behaviour.
+    fn finding(what: &Behaviour<'_>) -> Told;
+    /// What a difference is about. Not escaped for terminals.
+    fn subject(&self) -> String;
+    /// What entries that are the same have that is not identity, in words.
+    fn gathered(same: &[&Self]) -> String;
+    /// How it is shown among others of its program.
+    fn shown(&self) -> Shown<'_>;
+    /// Whom it ties the program to, if it is to be drawn.
+    fn edge(&self) -> Option<Edge>;
+}
+
+/// What is known of a leaf of a tree.
+pub trait Leaf {
+    /// Its full path, name or address.
+    fn text(&self) -> String;
+    /// The text of the [`Group`](super::Scope::Group) that it is in, if it is in one.
+    fn group(&self) -> &str;
+    /// All of its socket but the address.
+    fn socket(&self) -> SocketKey;
+    /// Its address, where it is one.
+    fn address(&self) -> Option<Address>;
+    /// Its number.
+    fn number(&self) -> u32;
+    /// Its bits.
+    fn marks(&self) -> Marks;
+    /// Its numbers of one class, sorted.
+    fn numbers(&self, class: Class) -> Vec<u32>;
+    /// Its texts, sorted.
+    fn texts(&self) -> Vec<String>;
+    /// What is told of its name, `text`, if that is a pattern.
+    fn learned(&self, text: &str) -> Learned;
+    /// When.
+    fn seen(&self) -> Seen;
+}
+
+/// What is told of a name that is a pattern, owned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// Estimated number of names it stands for; 0 where that is not told.
+    pub distinct: u64,
+    /// Some of them.
+    pub exemplars: Vec<String>,
+    /// Components that are learned patterns although no exemplar shows it, numbered from 0.
+    pub learned: Vec<u32>,
+}
+
+/// What is told of a name that is a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pattern<'a> {
+    /// The name stands for more than one.
+    pub pattern: bool,
+    /// Estimated number of names it stands for; 0 where that is not told.
+    pub distinct: u64,
+    /// Some of them.
+    pub exemplars: &'a [String],
+    /// Components that are learned patterns although no exemplar shows it, numbered from 0.
+    pub learned: &'a [u32],
+}
+
+/// What is wrong with an entry: in which field, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// The field.
+    pub field: &'static str,
+    /// What was found and what is allowed.
+    pub detail: String,
+}
+
+impl Flaw {
+    pub(crate) fn new(field: &'static str, detail: impl Into<String>) -> Self {
+        Self { field, detail: detail.into() }
+    }
+
+    /// A value that is none of those there are.
+    pub(crate) fn none_of(field: &'static str, value: &str, known: &[&str]) -> Self {
+        let value = crate::text::Visible(value);
+        Self::new(field, format!("\"{value}\" is not one of {}", known.join(", ")))
+    }
+}
+
+/// What a finding says: kind, subject, and what it says beside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// One of [`CLASSES`](Entry::CLASSES), or the name of a further kind of finding.
+    pub kind: &'static str,
+    /// Path, name, `address:port`, or the name of the system call or capability.
+    pub subject: String,
+    /// What else, by its name in the finding.
+    pub details: Vec<(&'static str, Value)>,
+}
+
+/// A value of a finding's detail.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(u64),
+    /// A list of texts.
+    List(Vec<String>),
+}
+
+impl Value {
+    /// Bytes of memory it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = match self {
+            Self::Text(text) => text.len(),
+            Self::Number(_) => 0,
+            Self::List(list) => list.iter().map(|text| size_of::<String>() + text.len()).sum(),
+        };
+        size_of::<(&str, Self)>() + texts
+    }
+}
+
+/// How an entry is shown.
+#[derive(Clone, Debug)]
+pub struct Shown<'a> {
+    /// One of [`LABELS`](Entry::LABELS).
+    pub label: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What is told beside it; empty if nothing is.
+    pub note: String,
+    /// What the name stands for, if it is a pattern.
+    pub pattern: Option<Pattern<'a>>,
+    /// It is a word among words, many of which stand in one line.
+    pub is_word: bool,
+}
+
+/// Whom a program is tied to, where profiles are drawn.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// The shape of the other one.
+    pub shape: &'static str,
+    /// What it is called.
+    pub name: String,
+    /// How they are tied.
+    pub label: String,
+}
+
+/// Joins words for people.
+pub(crate) fn joined<T: AsRef<str>>(words: impl IntoIterator<Item = T>) -> String {
+    let mut out = String::new();
+    for word in words {
+        if !out.is_empty() {
+            out.push_str(", ");
+        }
+        out.push_str(word.as_ref());
+    }
+    out
+}
+
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Reads a map, refusing the same key twice.
+pub(crate) fn read_unique<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+    d: D,
+) -> Result<BTreeMap<String, V>, D::Error> {
+    struct Unique<V>(std::marker::PhantomData<V>);
+
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
+        type Value = BTreeMap<String, V>;
+
+        fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((key, value)) = entries.next_entry::<String, V>()? {
+                if map.insert(key, value).is_some() {
+                    return Err(A::Error::custom("the same key twice"));
+                }
+            }
+            Ok(map)
+        }
+    }
+    d.deserialize_map(Unique(std::marker::PhantomData))
+}

@@ -1,0 +1,224 @@
+//! Where a behaviour stands below its program, and what gathers on it there.
+//!
+//! A tree knows nothing of kinds: it knows the few forms that a place can have, and that what gathers on one is united.
+
+use super::Kind;
+use super::address::{Address, SocketKey};
+
+/// What makes two behaviours of a program the same. `T` is how texts are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place<T> {
+    /// A name or path, normalised; its components generalise.
+    Name(Scope<T>, T),
+    /// An address; addresses generalise to networks.
+    Address(SocketKey, Address),
+    /// A number of a small set.
+    Number(Numbered, u32),
+}
+
+/// What a name is a name of. Names of different scopes are never the same, and do not generalise together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope<T> {
+    /// Of a file.
+    Files,
+    /// Of a host, in the domain name system.
+    Dns,
+    /// Of a unix socket; all of the socket but its path.
+    Sockets(SocketKey),
+    /// Of something else, by its kind and whatever else tells such names apart.
+    Group(Kind, T),
+}
+
+/// What a number is a number of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Numbered {
+    /// Of a system call, on x86-64.
+    Syscall,
+    /// Of a capability: twice its number, plus 1 if the process had it.
+    Capability,
+}
+
+impl<T> Place<T> {
+    /// The same place with every text passed through `f`.
+    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Place<U> {
+        match self {
+            Self::Name(scope, name) => {
+                let scope = match scope {
+                    Scope::Files => Scope::Files,
+                    Scope::Dns => Scope::Dns,
+                    Scope::Sockets(key) => Scope::Sockets(key),
+                    Scope::Group(kind, text) => Scope::Group(kind, f(text)),
+                };
+                Place::Name(scope, f(name))
+            }
+            Self::Address(key, address) => Place::Address(key, address),
+            Self::Number(of, number) => Place::Number(of, number),
+        }
+    }
+
+    /// The same place, its texts borrowed.
+    pub fn as_deref(&self) -> Place<&T::Target>
+    where
+        T: std::ops::Deref,
+    {
+        match self {
+            Self::Name(scope, name) => {
+                let scope = match scope {
+                    Scope::Files => Scope::Files,
+                    Scope::Dns => Scope::Dns,
+                    Scope::Sockets(key) => Scope::Sockets(*key),
+                    Scope::Group(kind, text) => Scope::Group(*kind, &**text),
+                };
+                Place::Name(scope, name)
+            }
+            Self::Address(key, address) => Place::Address(*key, *address),
+            Self::Number(of, number) => Place::Number(*of, *number),
+        }
+    }
+}
+
+/// Up to three bits that gather on a place; what they mean is for its kind. Merged by OR.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Marks(pub(crate) u8);
+
+impl Marks {
+    /// One of the three bits, 0 to 2.
+    pub(crate) const fn bit(n: u8) -> Self {
+        Self(1 << n)
+    }
+
+    /// Whether all of `marks` are set.
+    pub const fn has(self, marks: Self) -> bool {
+        self.0 & marks.0 == marks.0
+    }
+
+    /// The marks that either has.
+    #[must_use]
+    pub const fn or(self, marks: Self) -> Self {
+        Self(self.0 | marks.0)
+    }
+
+    /// `self` if `on`, else none.
+    #[must_use]
+    pub const fn only_if(self, on: bool) -> Self {
+        if on { self } else { Self(0) }
+    }
+}
+
+/// A number that gathers on a place: one of a set, or the largest of those that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Detail(pub(crate) u32);
+
+/// What a [`Detail`] is about; what that means is for its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Class(u8);
+
+impl Class {
+    /// Numbers that are a set: class 0 to 127.
+    pub(crate) const fn set(class: u8) -> Self {
+        Self(class & 0x7f)
+    }
+
+    /// Numbers of which only the largest is kept: class 0 to 127.
+    pub(crate) const fn largest(class: u8) -> Self {
+        Self(class | 0x80)
+    }
+
+    /// Whether only the largest is kept.
+    pub const fn keeps_largest(self) -> bool {
+        self.0 & 0x80 != 0
+    }
+
+    /// The detail with this number, below 2^24.
+    pub const fn detail(self, number: u32) -> Detail {
+        Detail((self.0 as u32) << 24 | number & 0xff_ffff)
+    }
+}
+
+impl Detail {
+    /// What it is about.
+    pub const fn class(self) -> Class {
+        Class((self.0 >> 24) as u8)
+    }
+
+    /// The number.
+    pub const fn number(self) -> u32 {
+        self.0 & 0xff_ffff
+    }
+}
+
+/// What gathers on a place and is no part of its identity. All of it is united when trees are merged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Details<T> {
+    /// Bits.
+    pub marks: Marks,
+    /// Numbers.
+    pub numbers: Numbers,
+    /// Texts, of which a place tells a bounded number apart.
+    pub texts: Vec<T>,
+}
+
+impl<T> Details<T> {
+    /// Nothing but bits.
+    pub fn marks(marks: Marks) -> Self {
+        Self { marks, numbers: Numbers::default(), texts: Vec::new() }
+    }
+
+    /// Nothing but one number.
+    pub fn number(detail: Detail) -> Self {
+        Self { numbers: std::iter::once(detail).collect(), ..Self::marks(Marks::default()) }
+    }
+
+    /// Nothing.
+    pub fn none() -> Self {
+        Self::marks(Marks::default())
+    }
+
+    /// The same details with every text passed through `f`.
+    pub fn map<U>(self, f: impl FnMut(T) -> U) -> Details<U> {
+        Details { marks: self.marks, numbers: self.numbers, texts: self.texts.into_iter().map(f).collect() }
+    }
+}
+
+/// A few numbers, of which two need no memory of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Numbers {
+    first: Option<Detail>,
+    second: Option<Detail>,
+    more: Vec<Detail>,
+}
+
+impl Numbers {
+    /// All of them, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = Detail> {
+        self.first.into_iter().chain(self.second).chain(self.more.iter().copied())
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, detail: Detail) {
+        match (self.first, self.second) {
+            (None, _) => self.first = Some(detail),
+            (_, None) => self.second = Some(detail),
+            _ => self.more.push(detail),
+        }
+    }
+
+    /// The numbers of one class.
+    pub fn of(&self, class: Class) -> impl Iterator<Item = u32> {
+        self.iter().filter(move |detail| detail.class() == class).map(Detail::number)
+    }
+}
+
+impl FromIterator<Detail> for Numbers {
+    fn from_iter<I: IntoIterator<Item = Detail>>(details: I) -> Self {
+        let mut numbers = Self::default();
+        numbers.extend(details);
+        numbers
+    }
+}
+
+impl Extend<Detail> for Numbers {
+    fn extend<I: IntoIterator<Item = Detail>>(&mut self, details: I) {
+        details.into_iter().for_each(|detail| self.push(detail));
+    }
+}
