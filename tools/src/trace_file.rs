@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use grove::event::{Body, EventRef, Open, Sink};
+use grove::event::{Body, EventRef, Sink};
 use grove::ledger::{Dropped, Fate, Ledger};
 use grove::trace::input::Compression;
 use grove::trace::write::{Header, Writer};

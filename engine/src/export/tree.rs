@@ -306,16 +306,18 @@ mod tests {
 docker.io/library/nginx
   tag      1.27.0  2024-05-01T10:00:00Z to 2024-05-02T10:00:00Z  dns learning, exec stable
   tag      1.27.1  2024-06-01T10:00:00Z to 2024-06-01T11:30:00Z
-  holds    3 processes, 4 files, 2 DNS names, 4 sockets, 3 system calls, 2 capabilities
+  holds    3 processes, 5 files, 2 DNS names, 5 sockets, 3 system calls, 2 capabilities, 1 mount, 1 metadata request
   learned  from 1,000 events of 1 recording; 12 lost (queue_full 12); 2 rejected (malformed 1, missing_field 1)
 
 /usr/sbin/nginx  uid 0, 101
-├─ reads     /etc/nginx/nginx.conf
+├─ reads     /etc/nginx/nginx.conf  mapped
 ├─ writes    /var/cache/nginx/*/*.tmp  ~412: 0a/17.tmp, 1b/3.tmp, 3/9.tmp, …
 ├─ updates   /tmp/odd \x1b\\\u{1b}[31m\*  [1.27.1]
+├─ changes   /srv/gone  delete, rename  [1.27.1]
 ├─ asks for  *.backend.internal  A  ~30: w1.backend.internal  [1.27.0]
 │            example.com  A, AAAA
 ├─ binds     tcp 0.0.0.0:80
+├─ accepts   tcp 10.0.3.4:80  sent < 1 MiB, received < 16 KiB  [1.27.1]
 ├─ connects  tcp 10.0.3.0/24:8080  ~31: 10.0.3.4, 10.0.3.9
 │            udp [2001:db8::35]:53  [1.27.0]
 │            unix /run/php.sock
@@ -323,6 +325,8 @@ docker.io/library/nginx
 │            io_uring_setup  [1.27.1]
 ├─ uses      CAP_NET_BIND_SERVICE
 ├─ denied    CAP_SYS_ADMIN  [1.27.1]
+├─ mounts    /mnt/a  tmpfs, of tmpfs, MS_NODEV, MS_NOSUID  [1.27.1]
+├─ metadata  /latest/meta-data/*  aws, v2  [1.27.1]
 └─ /bin/busybox (sh -c "date > '/tmp/x y'")  run by /bin/env  uid 101  exec chain  [1.27.1]
    ├─ writes    /tmp/x y
    └─ calls     not seen: it ran before watching began, or they were lost
@@ -335,7 +339,7 @@ docker.io/library/nginx
 
     #[test]
     fn nothing_learned() {
-        let expected = "\u{3c}empty>\n  holds    0 processes, 0 files, 0 DNS names, 0 sockets, 0 system calls, 0 capabilities\n  \
+        let expected = "\u{3c}empty>\n  holds    0 processes\n  \
                         learned  from 0 events of 0 recordings; none lost\n";
         let empty = ProfileDoc { image: "<empty>".into(), ..ProfileDoc::default() };
         assert_eq!(drawn(&empty, &Palette::plain()), expected);

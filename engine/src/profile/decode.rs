@@ -40,9 +40,7 @@ pub enum DecodeError {
         limit: u64,
     },
     /// Not JSON, or a field is not there or not what it should be.
-    #[error("{}{}{detail}",
-        if .path.is_empty() { String::new() } else { format!("field `{path}`: ") },
-        .offset.map(|offset| format!("byte {offset}: ")).unwrap_or_default())]
+    #[error("{}{detail}", place(.path, *.offset))]
     Invalid {
         /// Which field, as in `processes[0].files[3].seen`; empty when none can be named.
         path: String,
@@ -51,6 +49,16 @@ pub enum DecodeError {
         /// What was found and what was expected.
         detail: String,
     },
+}
+
+/// Where something is wrong, in front of what.
+fn place(path: &str, offset: Option<usize>) -> String {
+    match (path, offset) {
+        ("", None) => String::new(),
+        ("", Some(offset)) => format!("byte {offset}: "),
+        (path, None) => format!("field `{path}`: "),
+        (path, Some(offset)) => format!("field `{path}`, byte {offset}: "),
+    }
 }
 
 /// Reads the profile that `bytes` is the JSON text of.
@@ -68,6 +76,10 @@ pub fn decode(bytes: &[u8]) -> Result<ProfileDoc, DecodeError> {
 /// # Errors
 /// As [`decode`], or it may take more.
 pub fn decode_within(bytes: &[u8], memory_max: usize) -> Result<ProfileDoc, DecodeError> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        let detail = "expected an object".to_owned();
+        return Err(DecodeError::Invalid { path: String::new(), offset: Some(0), detail });
+    }
     let weight = weigh(bytes);
     let (needed, limit) = (weight.bytes, memory_max as u64);
     if needed > limit {

@@ -104,8 +104,8 @@ fn write_json(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     if let Err(error) = written {
         return Err(text.error.unwrap_or_else(|| io::Error::other(error)));
     }
-    text.text.push(b'\n');
-    text.hand_on()
+    text.hand_on()?;
+    text.out.write_all(b"\n")
 }
 
 /// Text on its way out.

@@ -259,7 +259,7 @@ mod tests {
         for (bytes, expected) in [
             (&[][..], "FILE: byte 0: expected an object"),
             (&[0xff; 100], "FILE: byte 0: expected an object"),
-            (&plain[..7], "FILE: byte 2: expected the end of the string"),
+            (&plain[..7], "FILE: byte 6: "),
             (&gzip[..gzip.len() / 2], "FILE: damaged gzip data: "),
             (&gzip[..gzip.len() - 1], "FILE: damaged gzip data: "),
             (&gzip[..9], "FILE: damaged gzip data: "),

@@ -120,12 +120,12 @@ proptest! {
         prop_assert!(spans_nest(&doc));
         // Exactly the records of before that are young enough.
         let young = |p: &&ProcessDoc| p.seen.iter().any(|(_, [_, last])| last.0 >= ts);
-        let lineages = |doc: &grove::profile::ProfileDoc| -> Vec<String> {
+        let lineages = |doc: &ProfileDoc| -> Vec<String> {
             doc.processes.iter().filter(young).map(ProcessDoc::name).collect()
         };
         prop_assert_eq!(lineages(&doc), lineages(&full));
         prop_assert_eq!(doc.processes.iter().count(), lineages(&doc).len());
-        let files = |doc: &grove::profile::ProfileDoc| -> Vec<String> {
+        let files = |doc: &ProfileDoc| -> Vec<String> {
             let young = |f: &&grove::profile::FileDoc| f.seen.iter().any(|(_, [_, last])| last.0 >= ts);
             doc.processes.iter().flat_map(|p| &p.files).filter(young).map(|f| f.path.clone()).collect()
         };
@@ -160,7 +160,7 @@ proptest! {
             prop_assert!(known || fate != Fate::Known, "{:?}", stored.event);
             prop_assert_eq!(tree.stats(), tree.tree().recount());
         }
-        prop_assert!(profile_of(tree.tree()).to_doc().processes.iter().all(spans_nest));
+        prop_assert!(spans_nest(&profile_of(tree.tree()).to_doc()));
     }
 
     #[test]

@@ -173,7 +173,7 @@ fn time_that_goes_backwards_widens_what_was_seen() {
         &Rules::default(),
     );
     let docs = tree.tree().to_docs();
-    let seen = |s: &grove::profile::Seen| s["1"].map(|t| t.0 / 1_000_000_000);
+    let seen = |s: &grove::profile::Seen| s.get("1").unwrap().map(|t| t.0 / 1_000_000_000);
     assert_eq!((seen(&docs[0].seen), seen(&docs[0].files[0].seen)), ([3, 9], [3, 9]));
 }
 

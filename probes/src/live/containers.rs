@@ -394,7 +394,7 @@ mod tests {
         let path = [b'x'; 4000];
         for n in 0..2000u64 {
             let (index, _) = all.is_container(n, who(&n.to_string()));
-            let body = Body::Open(Open { path: &path[..], flags: 0, ret: 0 });
+            let body = Body::Open(Open { path: &path[..], flags: 0, ret: 0, map: false });
             for _ in 0..20 {
                 all.hold(index, EventRef { ts: n, container: b"", pid: 1, start: None, body }, true);
             }

@@ -481,7 +481,7 @@ pub(super) fn no_runtime(event: EventRef<'_>) -> EventRef<'_> {
 fn whole_paths<'a>(body: Body<&'a [u8]>, facts: Facts<'_>, buffers: &'a mut [Vec<u8>; 2]) -> Body<&'a [u8]> {
     let [first, second] = buffers;
     match body {
-        Body::Open(Open { path, flags, ret, .. }) => Body::Open(Open { path: whole(path, facts.path, first), flags, ret, map: false }),
+        Body::Open(open) => Body::Open(Open { path: whole(open.path, facts.path, first), ..open }),
         Body::Exec(exec) => {
             let path = if exec.fileless { exec.path } else { whole(exec.path, facts.path, first) };
             let interpreter = exec.interpreter.map(|path| whole(path, facts.interpreter, second));
