@@ -17,6 +17,7 @@ mod activity;
 mod arena;
 mod behaviour;
 mod cwds;
+mod ended;
 mod evict;
 mod grow;
 mod interpreters;

@@ -320,7 +320,7 @@ impl Checker {
             Ok(found) => found,
             Err(fate) => {
                 if fate == Fate::Ignored(Ignored::RelativePath) {
-                    self.lineage.exec(id, exec.ppid, Place::Unknown, Runs::Unknown, exec.cwd);
+                    self.lineage.exec(id, exec, Place::Unknown, Runs::Unknown);
                 }
                 return fate;
             }
@@ -328,7 +328,7 @@ impl Checker {
         let identity = program.identity();
         let ran = match place {
             ExecPlace::Setup => {
-                self.lineage.exec(id, exec.ppid, Place::Setup, Runs::Runtime, exec.cwd);
+                self.lineage.exec(id, exec, Place::Setup, Runs::Runtime);
                 return Fate::Ignored(Ignored::RuntimeSetup);
             }
             ExecPlace::Same(Place::At(ran)) => ran,
@@ -339,7 +339,7 @@ impl Checker {
             }
             _ => self.below(None, &program),
         };
-        self.lineage.exec(id, exec.ppid, Place::At(ran), Runs::Program(&identity), exec.cwd);
+        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(&identity));
 
         let told = [(exec.fileless, Reason::FilelessExec), (exec.upper_layer, Reason::UpperLayerExec)];
         let plain = !exec.fileless && !exec.upper_layer;
