@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests of live events on other kernels than this machine's, in virtual machines without hardware support:
 # run.sh [verifier|doctor|inside|command|loss|kernel...]: but for the last, all of them. Needs root, apt for the kernels,
-# qemu-system-x86, cpio, busybox-static, libbpf-dev, libelf-dev, and what the tests need: runc and strace.
+# qemu-system-x86, cpio, busybox-static, libbpf-dev, libelf-dev, and what the tests need: runc, strace, bpftool.
 #
 # The same steps (steps.sh) run on Debian's 6.1 and 6.12 and on this machine's own kernel. What one workload was seen to
 # do has to be the same on each. Ends with the first failure; all that was said is in target/vm/KERNEL.log.
@@ -75,8 +75,8 @@ root=$work/root
 rm -rf "$root"
 mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,run,root,var/tmp,usr/bin,usr/sbin,sbin} "$PWD/target/tmp" "$root$PWD/target/tmp"
 chmod 1777 "$root/tmp"
-for program in "$grove" "$live" "$kernel_tests" "$work/verifier" /usr/bin/strace /usr/bin/bash "$(command -v runc)" \
-    "$(command -v setpriv)"; do
+for program in "$grove" "$live" "$kernel_tests" "$work/verifier" /usr/bin/strace /usr/bin/bash /usr/bin/unshare \
+    "$(command -v runc)" "$(command -v setpriv)" "$(command -v bpftool)"; do
     put "$program"
 done
 cp "$work"/{child,grove.bpf.o,steps.sh,settings.sh} "$root$work/"
