@@ -231,8 +231,10 @@ fn earlier_name(image: &str) -> String {
 pub(crate) fn describe(path: &Path, profile: &Profile) -> String {
     let stats = profile.tree().stats();
     let tags: Vec<_> = profile.tree().tags().into_iter().map(|tag| escape(tag).into_owned()).collect();
+    let did = stats.file_nodes + stats.dns_nodes + stats.socket_nodes + stats.syscalls + stats.capabilities;
+    let idle = if stats.process_nodes > 0 && did == 0 { "; what they do was not seen" } else { "" };
     format!(
-        "{}: {} ({}): {} processes, {} files, {} names, {} sockets, {} system calls, {} capabilities",
+        "{}: {} ({}): {} processes, {} files, {} names, {} sockets, {} system calls, {} capabilities{idle}",
         escape(&path.display().to_string()),
         escape(profile.image()),
         tags.join(", "),
