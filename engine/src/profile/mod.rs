@@ -26,6 +26,7 @@ mod tests;
 pub use convert::TakeError;
 pub use decode::{DecodeError, decode, decode_within};
 pub use diff::{Difference, Kind, Side, diff, diff_tags};
+pub(crate) use doc::interpreter_name;
 pub use doc::{
     CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, Stats,
     SyscallDoc, TagDoc, VERSION,

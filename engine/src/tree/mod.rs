@@ -16,6 +16,8 @@ mod absorb;
 mod activity;
 mod arena;
 mod behaviour;
+#[cfg(test)]
+mod crafted;
 mod cwds;
 mod ended;
 mod evict;

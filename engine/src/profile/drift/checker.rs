@@ -358,11 +358,9 @@ impl Checker {
                 self.tell(event, ran, what);
             }
         }
-        if let Some(interpreter) = interpreter {
-            let what = What::Interpreter(interpreter.into());
-            drift |= self.judge(ran, &what).is_some();
-            self.tell(event, ran, what);
-        }
+        let what = What::Interpreter(interpreter.into());
+        drift |= self.judge(ran, &what).is_some();
+        self.tell(event, ran, what);
         if drift { Fate::New } else { Fate::Known }
     }
 
@@ -372,7 +370,9 @@ impl Checker {
         match what {
             What::Exec { reason, .. } => self.judge_exec(ran, *reason),
             What::Uid(uid) => node.filter(|node| !self.runs_as(*node, *uid)).map(|_| Reason::NewBehaviour),
-            What::Interpreter(path) => node.filter(|node| !self.is_run_by(*node, path)).map(|_| Reason::NewBehaviour),
+            What::Interpreter(by) => {
+                node.filter(|node| !self.baseline.knows_interpreter(*node, by)).map(|_| Reason::NewBehaviour)
+            }
             what => match node {
                 None => Some(Reason::NewProcess),
                 Some(node) => {
@@ -397,11 +397,6 @@ impl Checker {
     fn runs_as(&self, node: NodeId, uid: u32) -> bool {
         let is_uid = |id| self.baseline.node(id).kind() == Kind::Uid;
         self.baseline.has_uid(node, uid) || !self.baseline.children(node).any(is_uid)
-    }
-
-    /// Whether a script of the profile was run by an interpreter. Where none was learned, any is as good.
-    fn is_run_by(&self, node: NodeId, interpreter: &str) -> bool {
-        self.baseline.has_interpreter(node, interpreter) || self.baseline.interpreters(node).next().is_none()
     }
 
     fn below(&mut self, parent: Option<Ran>, program: &Program) -> Ran {
