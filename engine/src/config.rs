@@ -100,6 +100,9 @@ macro_rules! variables {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Config {
             $(#[doc = concat!($meaning, " (`", $name, "`).")] pub $field: $type,)*
+            /// The process is Grove's alone, so that what all of it takes is held against `resident_max`. Not a
+            /// variable: an embedder's memory is no business of the engine's.
+            pub own_process: bool,
             /// Where the values are from.
             pub origins: Origins,
         }
@@ -108,7 +111,7 @@ macro_rules! variables {
             /// The defaults for a given host.
             pub fn for_host(host: Host) -> Self {
                 $(let $field: fn(Host) -> $type = $default;)*
-                Self { $($field: $field(host),)* origins: Origins::new(host) }
+                Self { $($field: $field(host),)* own_process: false, origins: Origins::new(host) }
             }
         }
 
@@ -174,6 +177,9 @@ variables! {
 
     /// Memory for all that is known and held; near it only programs are new, and what is lost is counted
     memory_max: usize = "GROVE_MEMORY_MAX", bytes(1 << 20, 1 << 46), memory_max, "1/8 of memory, at least 2Mi";
+
+    /// Memory that the command may take in all, as measured; near it is as near GROVE_MEMORY_MAX. Not for embedders
+    resident_max: usize = "GROVE_RESIDENT_MAX", bytes(1 << 20, 1 << 46), resident_max, "3/4 of memory, at least 16Mi";
 
     /// Memory for one container's activity tree; beyond it new behaviour is dropped and counted
     tree_bytes: usize = "GROVE_TREE_BYTES", bytes(64 << 10, 64 << 30), tree_bytes,
@@ -288,6 +294,13 @@ fn share(host: Host, part: u64, min: u64, max: u64, step: u64) -> usize {
 /// grow, what the allocator has not given back yet, buffers of whatever is read and written, and the program itself.
 fn memory_max(host: Host) -> usize {
     share(host, 8, 2 << 20, 1 << 46, 1 << 20)
+}
+
+/// Three quarters of memory. The rest is for what the kernel needs for the process, what is taken between two looks, and
+/// what is made of all that is known at the end.
+fn resident_max(host: Host) -> usize {
+    let share = host.memory_bytes.unwrap_or(MEMORY_ASSUMED) / 4 * 3;
+    (share.clamp(16 << 20, 1 << 46) >> 20 << 20) as usize
 }
 
 fn tree_bytes(host: Host) -> usize {

@@ -17,9 +17,10 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::cursor::{Cursor, Fault, locate, push_index, push_key};
 use super::doc::{
-    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, PARTIAL, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc,
-    TagDoc, VERSION, unique,
+    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, PARTIAL, ProcessDoc, ProfileDoc, SocketDoc, SyscallDoc, TagDoc,
+    VERSION, unique,
 };
+use super::seen::Seen;
 use super::time::Time;
 use crate::text::Visible;
 
@@ -351,9 +352,8 @@ fn read_field(process: &mut ProcessDoc, name: &str, text: &[u8]) -> Result<(), F
         "upper_layer" => process.upper_layer = typed(text)?,
         "uids" => process.uids = typed(text)?,
         "seen" => {
-            let Map(seen) = typed(text)?;
-            check_seen("", &seen)?;
-            process.seen = seen;
+            process.seen = typed(text)?;
+            check_seen("", &process.seen)?;
         }
         "files" => {
             process.files =
