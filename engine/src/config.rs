@@ -201,7 +201,7 @@ variables! {
 
     /// Memory that reading one profile may take; a larger one is refused
     profile_read_bytes: usize = "GROVE_PROFILE_READ_BYTES", bytes(1 << 20, 1 << 40), profile_read_bytes,
-        "1/2 of memory, at least 64Mi";
+        "3/4 of memory, at least 16Mi";
 
     /// Whether the host itself is profiled, as the container with the empty name
     host: bool = "GROVE_HOST", (), |_| false;
@@ -316,10 +316,11 @@ fn record_bytes(host: Host) -> usize {
     share(host, 64, 256 << 10, 4 << 20, 64 << 10)
 }
 
-/// 1/2 of memory in whole MiB: what reading a profile may take is reckoned high, so that it takes less.
+/// 3/4 of memory in whole MiB: what reading a profile may take is reckoned high, so that it takes less. What was
+/// learned within an eighth of memory can be read within this.
 fn profile_read_bytes(host: Host) -> usize {
-    let share = host.memory_bytes.map_or(1 << 30, |memory| memory / 2);
-    (share.clamp(64 << 20, 1 << 40) >> 20 << 20) as usize
+    let share = host.memory_bytes.map_or(1 << 30, |memory| memory / 4 * 3);
+    (share.clamp(16 << 20, 1 << 40) >> 20 << 20) as usize
 }
 
 /// Whether a variable is a setting: one that begins like one may also be the tests'.

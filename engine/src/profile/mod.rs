@@ -38,5 +38,5 @@ pub use lineage::Lineage;
 pub use name::file_name;
 pub use seen::Seen;
 pub use states::States;
-pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_file, read_within, write, write_into};
+pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_both, read_file, read_within, write, write_into};
 pub use time::{Time, TimeError};

@@ -2,6 +2,7 @@
 //! kinds of behaviour: those take a byte each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize, Serializer};
@@ -14,8 +15,8 @@ use super::image::CLASSES;
 pub struct States {
     /// Of [`CLASSES`].
     known: [Option<State>; CLASSES.len()],
-    /// Of kinds that this version does not know.
-    others: Option<Box<BTreeMap<String, State>>>,
+    /// Of kinds that this version does not know; a document and its profile have them in common.
+    others: Option<Arc<BTreeMap<String, State>>>,
 }
 
 impl States {
@@ -36,7 +37,7 @@ impl States {
     pub fn insert(&mut self, class: &str, state: State) {
         match CLASSES.iter().position(|known| *known == class).and_then(|at| self.known.get_mut(at)) {
             Some(known) => *known = Some(state),
-            None => drop(self.others.get_or_insert_default().insert(class.to_owned(), state)),
+            None => drop(Arc::make_mut(self.others.get_or_insert_default()).insert(class.to_owned(), state)),
         }
     }
 
