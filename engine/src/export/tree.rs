@@ -57,7 +57,7 @@ fn header(profile: &ProfileDoc, palette: &Palette, out: &mut impl Write) -> io::
     writeln!(out, "{}", paint(palette.heading, Visible(&profile.image)))?;
     let mut field = |label: &str, text: &str| writeln!(out, "  {} {text}", paint(palette.label, format!("{label:<8}")));
     for (tag, doc) in &profile.tags {
-        let mut states: Vec<_> = doc.state.values().collect();
+        let mut states: Vec<_> = doc.state.iter().map(|(_, state)| state).collect();
         states.sort_unstable();
         states.dedup();
         // Where all kinds are as far as each other there is only one thing to say.

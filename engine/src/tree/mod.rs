@@ -206,6 +206,11 @@ impl Tree {
         self.arena.tags.iter().filter(|(_, _, uses)| *uses > 0).map(|(_, tag, _)| tag.text()).collect()
     }
 
+    /// How many tags there are numbers for. O(1).
+    pub(crate) fn tag_count(&self) -> usize {
+        self.arena.tags.count()
+    }
+
     /// How many seen records bear the tag.
     pub fn tag_uses(&self, tag: &str) -> u64 {
         self.arena.tags.iter().filter(|(_, t, _)| t.text() == tag).map(|(_, _, uses)| u64::from(uses)).sum()

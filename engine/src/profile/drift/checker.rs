@@ -184,8 +184,15 @@ impl Checker {
 
     /// What was found, in order.
     pub fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self.found().collect();
+        findings.sort_unstable_by(Finding::cmp_order);
+        findings
+    }
+
+    /// What was found, in no order. Each is made when it is asked for: it takes four times what is noted of it.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Finding> {
         let mut lineages = Map::default();
-        let findings = self.noted.iter().filter(|_| self.compares).filter_map(|((ran, what), noted)| {
+        self.noted.iter().filter(|_| self.compares).filter_map(move |((ran, what), noted)| {
             let (kind, subject, detail) = what.told();
             let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
             Some(Finding {
@@ -201,10 +208,7 @@ impl Checker {
                 detail,
                 count: noted.count,
             })
-        });
-        let mut findings: Vec<Finding> = findings.collect();
-        findings.sort_by(Finding::cmp_order);
-        findings
+        })
     }
 
     /// Distinct findings that were not kept, because a container has 65,536 of each sort at most, or there was no memory
