@@ -60,7 +60,7 @@
 //! let mut json = Vec::new();
 //! grove::profile::encode(&snapshot.profiles.get("shop").unwrap().to_doc(), &mut json)?;
 //! let json = String::from_utf8(json)?;
-//! assert!(json.starts_with(r#"{"format":"grove-profile","version":1,"image":"shop","tags":{"1.0":"#));
+//! assert!(json.starts_with(r#"{"format":"grove-profile","version":2,"image":"shop","tags":{"1.0":"#));
 //! assert!(json.contains(r#""files":[{"path":"/etc/nginx/nginx.conf","access":"r","pattern":false"#));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Formatter};
 
-/// When each tag did something: first and last time, by tag, in order of the tags.
+/// When each tag did something: first and last time, by tag, in order of the tags. A profile has one for every entry of its
+/// lists, mostly of one tag, so it takes what its entries take and no more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen(Vec<(String, [Time; 2])>);
+pub struct Seen(Box<[(String, [Time; 2])]>);
 
 impl Seen {
     /// Tags and times, in order of the tags.
@@ -46,7 +47,7 @@ impl<T: Into<String>> FromIterator<(T, [Time; 2])> for Seen {
             }
             same
         });
-        Self(list)
+        Self(list.into_boxed_slice())
     }
 }
 
@@ -68,7 +69,8 @@ impl<'de> Deserialize<'de> for Seen {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Seen, A::Error> {
-                let mut list: Vec<(String, [Time; 2])> = Vec::new();
+                // Most have one, and a list that grows begins with four.
+                let mut list: Vec<(String, [Time; 2])> = Vec::with_capacity(1);
                 while let Some((tag, times)) = entries.next_entry()? {
                     list.push((tag, times));
                 }
@@ -79,7 +81,7 @@ impl<'de> Deserialize<'de> for Seen {
                         return Err(A::Error::custom("the same tag twice"));
                     }
                 }
-                Ok(Seen(list))
+                Ok(Seen(list.into_boxed_slice()))
             }
         }
         d.deserialize_map(Tags)

@@ -136,13 +136,34 @@ macro_rules! reports {
 }
 events!(reports);
 
-/// The kinds of findings that learning is told apart by, sorted: every kind's own, and that of programs being run.
-pub fn classes() -> Vec<&'static str> {
-    let mut classes: Vec<&str> = Kind::ALL.iter().flat_map(|kind| kind.classes()).copied().collect();
-    classes.push("exec");
-    classes.sort_unstable();
-    classes
-}
+/// How many [`CLASSES`] there are: those of every kind, and `exec`.
+const CLASSES_LEN: usize = {
+    let mut len = 1;
+    let mut rest = Kind::ALL;
+    while let [kind, more @ ..] = rest {
+        len += kind.classes().len();
+        rest = more;
+    }
+    len
+};
+
+/// The kinds of findings that learning is told apart by: every kind's own, and that of programs being run. In the order of
+/// the kinds, `exec` last.
+pub const CLASSES: [&str; CLASSES_LEN] = {
+    let mut all = ["exec"; CLASSES_LEN];
+    let mut at = 0;
+    let mut rest = Kind::ALL;
+    while let [kind, more @ ..] = rest {
+        let mut classes = kind.classes();
+        while let [class, others @ ..] = classes {
+            all[at] = class;
+            at += 1;
+            classes = others;
+        }
+        rest = more;
+    }
+    all
+};
 
 /// What a program did, in the form that identity is decided on: normalised, apart from times and tags.
 #[derive(Clone, Debug, PartialEq, Eq)]

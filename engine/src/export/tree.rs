@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use super::style::{Palette, count, number, paint, second, tag_mark};
 use crate::behaviour::{Entry, Kind, Shown, Stats};
 use crate::ledger::{Dropped, Ledger, Rejected};
-use crate::profile::{Look, ProcessDoc, ProfileDoc};
+use crate::profile::{Look, ProcessDoc, ProfileDoc, interpreter_name};
 use crate::text::Visible;
 
 /// How far a process can be indented, in levels. Deeper ones are told by their number, so that the output stays
@@ -61,13 +61,13 @@ fn header(profile: &ProfileDoc, palette: &Palette, out: &mut impl Write) -> io::
     writeln!(out, "{}", paint(palette.heading, Visible(&profile.image)))?;
     let mut field = |label: &str, text: &str| writeln!(out, "  {} {text}", paint(palette.label, format!("{label:<8}")));
     for (tag, doc) in &profile.tags {
-        let mut states: Vec<_> = doc.state.values().map(|about| about.state).collect();
+        let mut states: Vec<_> = doc.state.iter().map(|(_, state)| state).collect();
         states.sort_unstable();
         states.dedup();
         // Where all kinds are as far as each other there is only one thing to say.
         let state: Vec<String> = match states.as_slice() {
             [one] => vec![one.name().to_owned()],
-            _ => doc.state.iter().map(|(kind, about)| format!("{} {}", Visible(kind), about.state.name())).collect(),
+            _ => doc.state.iter().map(|(kind, state)| format!("{} {}", Visible(kind), state.name())).collect(),
         };
         let name = paint(palette.tag, Visible(tag));
         let times = format!("{} to {}", second(doc.first_seen), second(doc.last_seen));
@@ -146,7 +146,8 @@ impl<W: Write> Painter<'_, W> {
         let name = Visible(&process.name()).to_string();
         let mut line = format!("{lead}{}", paint(self.palette.process, name));
         if !process.interpreters.is_empty() {
-            let interpreters = Visible(&process.interpreters.join(", ")).to_string();
+            let by: Vec<&str> = process.interpreters.iter().map(|by| interpreter_name(by)).collect();
+            let interpreters = Visible(&by.join(", ")).to_string();
             line.push_str(&format!("  run by {interpreters}"));
         }
         if !process.uids.is_empty() {
@@ -183,7 +184,8 @@ impl<W: Write> Painter<'_, W> {
     /// What a process did, by kind: a label and its lines.
     fn groups(&self, process: &ProcessDoc, wrap_columns: usize) -> Vec<(&'static str, Vec<String>)> {
         let around: Vec<&str> = process.seen.tags().collect();
-        let mut groups = Groups { painter: self, around, wrap_columns, groups: Vec::new() };
+        let idle = process.is_idle();
+        let mut groups = Groups { painter: self, around, wrap_columns, idle, groups: Vec::new() };
         let Ok(()) = process.look(&mut groups);
         groups.groups
     }
@@ -252,6 +254,8 @@ struct Groups<'a, W> {
     painter: &'a Painter<'a, W>,
     around: Vec<&'a str>,
     wrap_columns: usize,
+    /// Nothing at all is known to have been done.
+    idle: bool,
     groups: Vec<(&'static str, Vec<String>)>,
 }
 
@@ -268,8 +272,14 @@ impl<W: Write> Look for Groups<'_, W> {
             let mut lines: Vec<String> = names.into_iter().map(|(shown, mark)| painter.line(shown, mark.clone())).collect();
             let words = words.into_iter().map(|(shown, mark)| (shown.name.as_str(), mark.clone()));
             lines.extend(painter.words(words, self.wrap_columns));
-            if let (true, Some(none), true) = (list.is_empty(), E::NONE_SEEN, painter.watched.of(E::KIND) > 0) {
-                lines.push(none.to_owned());
+            // What every program does was not seen where there is none of it. Where there is none of any program, it may
+            // not have been watched; but a program of which nothing at all is known was not seen at work.
+            if let (true, Some(none)) = (list.is_empty(), E::NONE_SEEN) {
+                if painter.watched.of(E::KIND) > 0 {
+                    lines.push(none.to_owned());
+                } else if self.idle {
+                    lines.push(format!("{none} or not watched"));
+                }
             }
             if !lines.is_empty() {
                 self.groups.push((label, lines));
@@ -343,6 +353,19 @@ docker.io/library/nginx
                         learned  from 0 events of 0 recordings; none lost\n";
         let empty = ProfileDoc { image: "<empty>".into(), ..ProfileDoc::default() };
         assert_eq!(drawn(&empty, &Palette::plain()), expected);
+    }
+
+    #[test]
+    fn a_program_of_which_nothing_is_known_is_not_one_that_does_nothing() {
+        let mut profile = full();
+        let idle = profile.processes[2].clone();
+        profile.processes = vec![idle];
+        let text = drawn(&profile, &Palette::plain());
+        let told = "└─ calls     not seen: it ran before watching began, or they were lost or not watched\n";
+        assert!(text.ends_with(told), "{text}");
+        // Of one that is known to do something, this only means that calls were not watched.
+        profile.processes[0].files = full().processes[0].files.clone();
+        assert!(!drawn(&profile, &Palette::plain()).contains("calls  "));
     }
 
     #[test]

@@ -13,11 +13,10 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
-use super::doc::{FORMAT, Look, PARTIAL, ProcessDoc, ProfileDoc, TagDoc, VERSION};
+use super::doc::{FORMAT, Ledgers, Look, PARTIAL, ProcessDoc, ProfileDoc, TagDoc, VERSION};
 use super::version_1;
 use super::weigh::weigh;
 use crate::behaviour::{Entry, Flaw, Seen, read_unique};
-use crate::ledger::Ledger;
 use crate::text::Visible;
 use crate::time::Time;
 
@@ -69,19 +68,24 @@ pub fn decode(bytes: &[u8]) -> Result<ProfileDoc, DecodeError> {
     decode_within(bytes, usize::MAX)
 }
 
-/// As [`decode`], if the text, the document and the tree that is made of it take no more than `memory_max` bytes
-/// together. That is judged by the text, before anything is made of it, so that many an honest profile would do with
-/// half of what is reckoned.
+/// As [`decode`], if the text and the document, and then the document and the tree that is made of it, take no more than
+/// `memory_max` bytes together. That is judged by the text, before anything is made of it, so that many an honest profile
+/// would do with half of what is reckoned.
 ///
 /// # Errors
 /// As [`decode`], or it may take more.
 pub fn decode_within(bytes: &[u8], memory_max: usize) -> Result<ProfileDoc, DecodeError> {
+    decode_weighed(bytes, memory_max).map(|(doc, _)| doc)
+}
+
+/// As [`decode_within`], and what the document takes at most.
+pub(super) fn decode_weighed(bytes: &[u8], memory_max: usize) -> Result<(ProfileDoc, u64), DecodeError> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         let detail = "expected an object".to_owned();
         return Err(DecodeError::Invalid { path: String::new(), offset: Some(0), detail });
     }
     let weight = weigh(bytes);
-    let (needed, limit) = (weight.bytes, memory_max as u64);
+    let (needed, limit) = (weight.with_text(bytes.len()), memory_max as u64);
     if needed > limit {
         return Err(DecodeError::TooLarge { needed, limit });
     }
@@ -98,7 +102,7 @@ pub fn decode_within(bytes: &[u8], memory_max: usize) -> Result<ProfileDoc, Deco
         }
     };
     check(&doc)?;
-    Ok(doc)
+    Ok((doc, weight.doc))
 }
 
 /// How deep a profile may nest. One that is written has 6.
@@ -116,7 +120,7 @@ struct Profile {
     #[serde(deserialize_with = "read_unique")]
     tags: BTreeMap<String, TagDoc>,
     #[serde(deserialize_with = "read_unique")]
-    ledgers: BTreeMap<String, Ledger>,
+    ledgers: Ledgers,
     processes: Vec<ProcessDoc>,
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::doc::{LookAtPairs, ProcessDoc, ProfileDoc, look_at_pairs};
+use super::doc::{LookAtPairs, ProcessDoc, ProfileDoc, interpreter_name, look_at_pairs};
 use super::lineage::Lineage;
 use crate::behaviour::{Entry, Seen, joined};
 
@@ -144,7 +144,8 @@ fn report_process(
 fn process_details(same: &[&ProcessDoc]) -> String {
     let uids: BTreeSet<u32> = same.iter().flat_map(|process| &process.uids).copied().collect();
     let uids: Vec<String> = uids.iter().map(u32::to_string).collect();
-    let interpreters: BTreeSet<&String> = same.iter().flat_map(|process| &process.interpreters).collect();
+    let interpreters = same.iter().flat_map(|process| &process.interpreters);
+    let interpreters: BTreeSet<&str> = interpreters.map(|by| interpreter_name(by)).collect();
     let flag = |name: &str, is: fn(&ProcessDoc) -> bool| same.iter().any(|process| is(process)).then(|| name.to_owned());
     let details = [
         (!interpreters.is_empty()).then(|| format!("run by {}", joined(interpreters))),

@@ -12,7 +12,8 @@ use std::marker::PhantomData;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::behaviour::{Entry, Seen, Stats, is_default, kinds, read_unique};
+use super::states::States;
+use crate::behaviour::{Entry, Seen, Stats, is_default, kinds};
 use crate::ledger::Ledger;
 use crate::text::Words;
 use crate::time::Time;
@@ -25,6 +26,9 @@ pub const VERSION: u32 = 2;
 /// The value of `completeness` of a profile that is [partial](ProfileDoc::partial).
 pub const PARTIAL: &str = "partial";
 
+/// Where the events of each recording went, by its name. A map has room for eleven, and a ledger is large.
+pub type Ledgers = BTreeMap<String, Box<Ledger>>;
+
 /// All that is known of one image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProfileDoc {
@@ -35,7 +39,7 @@ pub struct ProfileDoc {
     /// The image's versions.
     pub tags: BTreeMap<String, TagDoc>,
     /// Where the events of each recording went.
-    pub ledgers: BTreeMap<String, Ledger>,
+    pub ledgers: Ledgers,
     /// All programs that ran, each before those it started.
     pub processes: Vec<ProcessDoc>,
 }
@@ -48,15 +52,7 @@ pub struct TagDoc {
     /// Latest time of anything it did.
     pub last_seen: Time,
     /// How far learning is, by kind of behaviour.
-    #[serde(deserialize_with = "read_unique")]
-    pub state: BTreeMap<String, StateDoc>,
-}
-
-/// How far learning is with one kind of behaviour of one tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct StateDoc {
-    /// Whether it is done.
-    pub state: State,
+    pub state: States,
 }
 
 /// Whether new behaviour is still learned or already drift.
@@ -152,6 +148,11 @@ macro_rules! define {
             /// Adds its lists to a count.
             fn count(&self, stats: &mut Stats) {
                 $(stats.$count += self.$list.len() as u64;)*
+            }
+
+            /// Whether nothing is known to have been done by it.
+            pub(crate) fn is_idle(&self) -> bool {
+                $(self.$list.is_empty() &&)* true
             }
 
             /// Shows each of its lists to `look`, until that fails.
@@ -288,6 +289,11 @@ impl ProcessDoc {
             (None, None) => self.path.clone(),
         }
     }
+}
+
+/// An interpreter of a program as it is shown: an empty one stands for none.
+pub(crate) fn interpreter_name(interpreter: &str) -> &str {
+    if interpreter.is_empty() { "(none)" } else { interpreter }
 }
 
 /// A list, or the one text in it.

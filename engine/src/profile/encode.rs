@@ -14,9 +14,8 @@ use serde::{Serialize, Serializer};
 
 use super::Profile;
 use super::convert::Hulls;
-use super::doc::{FORMAT, PARTIAL, ProcessDoc, ProfileDoc, TagDoc, VERSION};
+use super::doc::{FORMAT, Ledgers, PARTIAL, ProcessDoc, ProfileDoc, TagDoc, VERSION};
 use crate::behaviour::Stats;
-use crate::ledger::Ledger;
 use crate::text::make_visible;
 use crate::tree::Tree;
 
@@ -30,7 +29,7 @@ struct Written<'a, P> {
     completeness: Option<&'static str>,
     tags: &'a BTreeMap<String, TagDoc>,
     stats: Stats,
-    ledgers: &'a BTreeMap<String, Ledger>,
+    ledgers: &'a Ledgers,
     processes: P,
 }
 

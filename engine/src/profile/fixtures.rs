@@ -5,7 +5,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::{
-    CapabilityDoc, DnsDoc, FileDoc, ImdsDoc, MountDoc, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, StateDoc, SyscallDoc,
+    CapabilityDoc, DnsDoc, FileDoc, ImdsDoc, MountDoc, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, SyscallDoc,
     TagDoc, Time, decode,
 };
 use crate::behaviour::{ChangeOp, Volume};
@@ -390,13 +390,12 @@ fn ledger() -> impl Strategy<Value = Ledger> {
 /// Any profile that can be written, with any text that Unicode has.
 pub(crate) fn arbitrary() -> impl Strategy<Value = ProfileDoc> {
     let state = prop::sample::select(vec![State::Learning, State::Stable]);
-    let state = state.prop_map(|state| StateDoc { state });
     let tag = (span(), btree_map(text(), state, 0..3)).prop_map(|([first_seen, last_seen], state)| TagDoc {
         first_seen,
         last_seen,
-        state,
+        state: state.into_iter().collect(),
     });
-    let ledgers = btree_map(text(), ledger(), 0..3);
+    let ledgers = btree_map(text(), ledger().prop_map(Box::new), 0..3);
     (text(), any::<bool>(), btree_map(name(), tag, 0..3), ledgers, processes())
         .prop_map(|(image, partial, tags, ledgers, processes)| ProfileDoc { image, partial, tags, ledgers, processes })
 }

@@ -1,8 +1,8 @@
 //! A profile: all that is known of one image, mergeable with what else is known of it.
 
 use super::convert::TakeError;
-use super::doc::{ProfileDoc, State, StateDoc, TagDoc};
-use crate::behaviour::classes;
+use super::doc::{Ledgers, ProfileDoc, TagDoc};
+use super::states::States;
 use crate::intern::Interner;
 use crate::ledger::Ledger;
 use crate::time::Time;
@@ -10,17 +10,15 @@ use crate::tree::{Rules, Tree, TreeFull};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How far learning is with each tag, by kind of behaviour.
-type States = BTreeMap<String, BTreeMap<String, State>>;
-
 /// All that is known of one image.
 #[derive(Clone, Debug)]
 pub struct Profile {
     image: String,
     partial: bool,
     tree: Arc<Tree>,
-    ledgers: BTreeMap<String, Ledger>,
-    states: States,
+    ledgers: Ledgers,
+    /// How far learning is with each tag.
+    states: BTreeMap<String, States>,
 }
 
 impl Profile {
@@ -61,7 +59,7 @@ impl Profile {
     }
 
     /// Where the events of each recording went.
-    pub fn ledgers(&self) -> &BTreeMap<String, Ledger> {
+    pub fn ledgers(&self) -> &Ledgers {
         &self.ledgers
     }
 
@@ -90,10 +88,7 @@ impl Profile {
             self.ledgers.entry(recording.clone()).or_default().max(ledger);
         }
         for (tag, states) in &other.states {
-            let known = self.states.entry(tag.clone()).or_insert_with(|| states.clone());
-            for (class, state) in states {
-                known.entry(class.clone()).and_modify(|s| *s = (*s).min(*state)).or_insert(*state);
-            }
+            self.states.entry(tag.clone()).or_insert_with(|| states.clone()).merge(states);
         }
         Ok(())
     }
@@ -111,12 +106,7 @@ impl Profile {
 
     pub(super) fn tag_docs(&self) -> BTreeMap<String, TagDoc> {
         let tags = self.tree.tag_spans().into_iter().map(|(tag, span)| {
-            let state = self
-                .states
-                .get(&tag)
-                .cloned()
-                .unwrap_or_else(|| classes().into_iter().map(|class| (class.to_owned(), State::Learning)).collect());
-            let state = state.into_iter().map(|(class, state)| (class, StateDoc { state })).collect();
+            let state = self.states.get(&tag).cloned().unwrap_or_else(States::learning);
             (tag, TagDoc { first_seen: Time(span.first), last_seen: Time(span.last), state })
         });
         tags.collect()
@@ -129,10 +119,7 @@ impl Profile {
     pub fn from_doc(doc: &ProfileDoc, rules: Arc<Rules>, interner: &Interner) -> Result<Self, TakeError> {
         let mut tree = Tree::new(rules);
         tree.take_docs(&doc.processes, interner)?;
-        let states = doc.tags.iter().map(|(tag, about)| {
-            (tag.clone(), about.state.iter().map(|(class, about)| (class.clone(), about.state)).collect())
-        });
-        let states = states.collect();
+        let states = doc.tags.iter().map(|(tag, about)| (tag.clone(), about.state.clone())).collect();
         Ok(Self {
             image: doc.image.clone(),
             partial: doc.partial,

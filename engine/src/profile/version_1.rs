@@ -5,9 +5,8 @@
 //! read on a thread that has enough.
 
 use super::decode::{DecodeError, explain, invalid};
-use super::doc::{PARTIAL, ProcessDoc, ProfileDoc, State, StateDoc, TagDoc};
+use super::doc::{Ledgers, PARTIAL, ProcessDoc, ProfileDoc, State, TagDoc};
 use crate::behaviour::{CapabilityDoc, DnsDoc, FileDoc, Seen, SocketDoc, SyscallDoc, read_unique};
-use crate::ledger::Ledger;
 use crate::time::Time;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -32,7 +31,7 @@ struct Profile {
     #[serde(deserialize_with = "read_unique")]
     tags: BTreeMap<String, Tag>,
     #[serde(deserialize_with = "read_unique")]
-    ledgers: BTreeMap<String, Ledger>,
+    ledgers: Ledgers,
     processes: Vec<Process>,
 }
 
@@ -107,8 +106,7 @@ fn read_here(bytes: &[u8]) -> Result<ProfileDoc, DecodeError> {
         return Err(invalid("", "nested too deep"));
     }
     let tags = tags.into_iter().map(|(tag, Tag { first_seen, last_seen, state })| {
-        let state = state.into_iter().map(|(kind, state)| (kind, StateDoc { state })).collect();
-        (tag, TagDoc { first_seen, last_seen, state })
+        (tag, TagDoc { first_seen, last_seen, state: state.into_iter().collect() })
     });
     Ok(ProfileDoc {
         image,

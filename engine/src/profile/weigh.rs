@@ -3,69 +3,167 @@
 //!
 //! Not here: whether it is JSON. Text that is not weighs something or other.
 
+use std::ops::Range;
+
 use memchr::{memchr2, memchr2_iter};
 
-/// What text comes to.
+/// What values take at most when they are understood, in bytes: as a document, and then as a tree. With the room of lists
+/// that grow and of what is taken for a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// Memory that its values take at most, in bytes.
-    pub bytes: u64,
+    pub doc: u64,
+    pub tree: u64,
     /// How deep arrays and objects nest.
     pub depth: usize,
 }
 
-// What a part of the text takes at most, as a document and then as a tree, in bytes, with the room of lists that grow and
-// of what is taken for a moment. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
+impl Weight {
+    fn add(&mut self, doc: u64, tree: u64) {
+        self.doc += doc;
+        self.tree += tree;
+    }
 
-/// The text itself, and the copy of it in a document.
-const BYTE: u64 = 2;
-/// A process, a file, a ledger; or when tags did something.
-const OBJECT: u64 = 440;
+    /// What the document takes beside the text that it is made from, or beside the tree that is made of it, whichever
+    /// is more.
+    pub fn with_text(self, len: usize) -> u64 {
+        self.doc + self.tree.max(len as u64)
+    }
+}
+
+// What parts of the text take. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
+
+/// An element of a list: a process, a file.
+const ELEMENT: u64 = 200;
 const ARRAY: u64 = 48;
-/// Times in a list: those of a tag, which the process remembers too.
-const TAG: u64 = 160;
-/// A text that is a value.
+/// Times of a tag: an entry of a list, beside the tag's name; and a further record of a node.
+const TIMES: u64 = 56;
+const RECORD: u64 = 40;
+/// A tag that was not met before, which the process remembers.
+const TAG: u64 = 320;
+/// A text in a list.
 const TEXT: u64 = 64;
+/// A text that is a field: its place is counted with the element.
+const FIELD: u64 = 24;
 /// A component of a path or label of a name: a node of the tree.
-const COMPONENT: u64 = 64;
+const COMPONENT: u64 = 80;
 /// A number in a list: a node of the tree.
-const NUMBER: u64 = 96;
+const NUMBER: u64 = 16;
+const NUMBER_NODE: u64 = 96;
 /// A byte of the longest text: it is cut into components while it is at hand.
 const LONGEST: u64 = 56;
+/// An object in an object in the profile itself: a ledger, a tag. However little is written of one, it has all its fields,
+/// in the document and in the profile.
+const ROW: u64 = 1400;
+
+/// So many tags are told from others. Further ones count as new each time.
+const TAGS_KNOWN: usize = 8;
+
+/// The longest text that can be a time, with its quotes.
+const TIME_BYTES: usize = 32;
 
 /// Weighs JSON text. O(its length).
 pub(super) fn weigh(json: &[u8]) -> Weight {
-    let mut weight = Weight { bytes: BYTE * json.len() as u64, depth: 0 };
-    let (mut depth, mut longest, mut at) = (0_usize, 0, 0);
+    let mut scales = Scales { json, weight: Weight::default(), longest: 0, last: 0..0, tags: Vec::new(), counted: 0 };
+    let (mut depth, mut at) = (0_usize, 0);
     while let Some(byte) = json.get(at) {
         at += 1;
         match byte {
             b'"' => {
                 let end = string_end(json, at);
-                if json.get(end) != Some(&b':') {
-                    let text = json.get(at..end).unwrap_or_default();
-                    weight.bytes += TEXT + COMPONENT * memchr2_iter(b'/', b'.', text).count() as u64;
-                    longest = longest.max(text.len());
-                }
+                scales.text(at - 1..end);
                 at = end;
             }
-            b'{' | b'[' => {
+            b'{' => {
                 depth += 1;
-                weight.depth = weight.depth.max(depth);
-                let begins_with_text = json.get(at) == Some(&b'"');
-                weight.bytes += match byte {
-                    b'{' => OBJECT,
-                    _ if begins_with_text => ARRAY + TAG,
-                    _ => ARRAY,
+                // What is a field itself is counted with what is in it.
+                let is_field = at > 1 && json.get(at - 2) == Some(&b':');
+                scales.weight.doc += match (is_field, depth) {
+                    (true, 3) => ROW,
+                    (true, _) => 0,
+                    (false, _) => ELEMENT,
                 };
             }
+            b'[' => {
+                depth += 1;
+                scales.counted = 0;
+                match json.get(at) {
+                    Some(b'"') => scales.texts(at),
+                    _ => scales.weight.doc += ARRAY,
+                }
+            }
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' if at > 1 && json.get(at - 2).is_some_and(u8::is_ascii_digit) => weight.bytes += NUMBER,
+            b',' if at > 1 && json.get(at - 2).is_some_and(u8::is_ascii_digit) => {
+                scales.weight.add(NUMBER, NUMBER_NODE);
+            }
             _ => {}
         }
+        scales.weight.depth = scales.weight.depth.max(depth);
     }
-    weight.bytes += LONGEST * longest as u64;
-    weight
+    scales.weight.tree += LONGEST * scales.longest as u64;
+    scales.weight
+}
+
+/// Text that is being weighed.
+struct Scales<'a> {
+    json: &'a [u8],
+    weight: Weight,
+    /// The length of the longest text so far.
+    longest: usize,
+    /// Where the last key or text is.
+    last: Range<usize>,
+    /// The first tags that were met, each once.
+    tags: Vec<Range<usize>>,
+    /// Texts that are counted with the list that they are in.
+    counted: u8,
+}
+
+impl Scales<'_> {
+    fn bytes(&self, range: &Range<usize>) -> &[u8] {
+        self.json.get(range.clone()).unwrap_or_default()
+    }
+
+    /// The byte in front of one.
+    fn before(&self, at: usize) -> Option<u8> {
+        self.json.get(at.checked_sub(1)?).copied()
+    }
+
+    /// Counts a text unless it is a key.
+    fn text(&mut self, text: Range<usize>) {
+        self.last = text.clone();
+        if self.json.get(text.end) == Some(&b':') {
+            return;
+        }
+        self.longest = self.longest.max(text.len());
+        if self.counted > 0 && text.len() <= TIME_BYTES {
+            self.counted -= 1;
+            return;
+        }
+        let components = memchr2_iter(b'/', b'.', self.bytes(&text)).count() as u64;
+        let own = if self.before(text.start) == Some(b':') { FIELD } else { TEXT };
+        let len = text.len() as u64;
+        self.weight.add(len + own, len + COMPONENT * components);
+    }
+
+    /// Counts a list of texts that begins in front of `at`: the times of the tag whose name came last, or any others. Two
+    /// of its texts are counted with it.
+    fn texts(&mut self, at: usize) {
+        self.counted = 2;
+        let name = self.last.len() as u64;
+        if self.json.get(self.last.end..at) != Some(b":[") {
+            self.weight.add(ARRAY + 2 * TEXT + name, TAG);
+            return;
+        }
+        // The first record of a node is in the node.
+        let is_first = self.before(self.last.start) == Some(b'{');
+        self.weight.add(TIMES + name, if is_first { 0 } else { RECORD });
+        if self.tags.iter().any(|known| self.bytes(known) == self.bytes(&self.last)) {
+            return;
+        }
+        self.weight.add(0, TAG + name);
+        if self.tags.len() < TAGS_KNOWN {
+            self.tags.push(self.last.clone());
+        }
+    }
 }
 
 /// Behind the quote that ends the string whose text begins at `from`.

@@ -104,6 +104,10 @@ impl Tree {
 
     /// Moves what is known of one node to another, and has its children follow.
     fn absorb(&mut self, from: Hashed, into: Hashed, moves: &mut VecDeque<Move>) {
+        if self.arena.node(from.0).role() == Role::Process {
+            let interpreters: Vec<String> = self.texts(from.0).map(str::to_owned).collect();
+            self.run_as(into.0, &interpreters, self.arena.node(from.0).is_seen());
+        }
         self.absorb_node(from.0, into.0);
         if self.arena.node(from.0).role() == Role::Process {
             self.arena.moved.push((from.0, into.0));

@@ -125,6 +125,8 @@ impl Tree {
             let Ok((leaf, _, general)) = self.grow_path(into, Role::ExecPath, names.iter().copied(), ROOM);
             let Ok((process, _)) = self.process_below(leaf, other.arena.text(from), ROOM);
             went.insert(from, process);
+            let interpreters: Vec<String> = other.texts(from).map(str::to_owned).collect();
+            self.run_as(process, &interpreters, other.node(from).is_seen());
             self.take_leaf(other, from, process, process, retag(seen), general);
             self.take_details(other, from, process);
             self.take_leaves(other, from, process, &|id| retag(selection.leaf(other, id)));

@@ -2,6 +2,7 @@
 
 use super::Rules;
 use super::grow::Component;
+use super::interpreters::ITSELF;
 use super::lineage::usable_cwd;
 use super::node::Flags;
 use crate::behaviour::{By, PATH_BYTES_MAX, normal_path};
@@ -63,6 +64,18 @@ fn applet<'a>(own: &str, args: impl Iterator<Item = &'a [u8]>) -> Option<String>
         text.clear();
     }
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// Which of its programs an interpreter is that is many. The arguments tell, if they are those that the kernel gives to
+/// the interpreter: `busybox sh /srv/job` for a script that begins with `#!/bin/busybox sh`. Those that the script was
+/// executed with begin with the script's own name.
+pub(super) fn interpreter_applet(interpreter: &str, exec: &Exec<&[u8]>) -> Option<String> {
+    let last = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next().map(<[u8]>::to_vec);
+    let own = interpreter.rsplit('/').next().filter(|name| is_multi_call(name))?;
+    let argv = exec.argv?;
+    let args = argv.strip_suffix(b"\0").unwrap_or(argv).split(|byte| *byte == 0);
+    let given = args.clone().next().and_then(last);
+    if given == last(exec.path) { None } else { applet(own, args) }
 }
 
 impl Program {
@@ -167,15 +180,22 @@ pub fn exec_program(
     Ok(Program::new(&path, exec, rules.differentiate_args))
 }
 
-/// What runs the program of an exec, if that is a script: its path, normalised, or as it was given if that cannot be
-/// resolved. A path longer than the kernel takes is none.
-pub(super) fn exec_interpreter(event: &EventRef<'_>, exec: &Exec<&[u8]>, cwd: Option<&[u8]>) -> Option<String> {
-    let given = exec.interpreter.filter(|path| !path.is_empty() && path.len() <= PATH_BYTES_MAX)?;
-    let mut text = String::new();
+/// What runs the program of an exec: [`ITSELF`], or if it is a script its interpreter's path, normalised, or as it was
+/// given if that cannot be resolved. Of one that is many programs, such as busybox, the applet follows behind `//`, which
+/// no normalised path has. A path longer than the kernel takes is none.
+pub(super) fn exec_interpreter(event: &EventRef<'_>, exec: &Exec<&[u8]>, cwd: Option<&[u8]>) -> String {
+    let mut text = String::from(ITSELF);
+    let Some(given) = exec.interpreter.filter(|path| !path.is_empty() && path.len() <= PATH_BYTES_MAX) else {
+        return text;
+    };
     if normalise(given, exec.cwd.map_or(cwd, usable_cwd), event.pid, &mut text).is_err() {
+        text.clear();
         escape(given, &mut text);
     }
-    Some(text)
+    if let Some(applet) = interpreter_applet(&text, exec) {
+        text.extend(["//", &applet]);
+    }
+    text
 }
 
 pub(super) fn exec_flags(exec: &Exec<&[u8]>, chain: bool) -> Flags {

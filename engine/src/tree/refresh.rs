@@ -2,6 +2,7 @@
 
 use super::Tree;
 use super::arena::ROOT;
+use super::interpreters::ITSELF;
 use super::node::{Flags, Role, NodeId};
 
 impl Tree {
@@ -47,6 +48,10 @@ impl Tree {
                 None => more = true,
             }
         }
-        more | !self.has_details(other, from, into)
+        let ran_itself = other.node(from).role() == Role::Process
+            && other.node(from).is_seen()
+            && other.texts(from).next().is_none();
+        let known_to = !ran_itself || self.knows_interpreter(into, ITSELF);
+        more | !known_to | !self.has_details(other, from, into)
     }
 }

@@ -48,25 +48,25 @@ fn every_type_of_event_becomes_exactly_this() {
     );
     assert_eq!(ledger.0, format!(r#"{{"received":23,{}"#, counters.replace("UNKNOWN", "1")));
 
-    let learning = ["bind", "capability", "connect", "dns", "exec", "open", "syscall"];
-    let learning = learning.map(|kind| format!(r#""{kind}":"learning""#)).join(",");
+    let learning = [
+        "accept", "bind", "capability", "change", "connect", "dns", "exec", "imds", "mount", "open", "syscall",
+    ];
+    let learning = learning.map(|kind| format!(r#""{kind}":{{"state":"learning"}}"#)).join(",");
     let leaf = |fields: &str, first, last| format!("{{{fields},{}}}", seen(first, last));
-    let process = |fields: &str, first, last, rest: &str, children: &str| {
-        format!(r#"{{{fields},{},{rest},"children":[{children}]}}"#, seen(first, last))
+    let process = |fields: &str, first, last, rest: &str| {
+        format!(r#"{{{fields},{},{rest},"mounts":[],"imds":[]}}"#, seen(first, last))
     };
     let exec_true = process(
-        r#""path":"/bin/true","argv0":null,"argv":null,"exec_chain":true,"fileless":true,"upper_layer":true,"uids":[]"#,
+        r#""parent":1,"path":"/bin/true","argv0":null,"argv":null,"exec_chain":true,"fileless":true,"upper_layer":true,"uids":[]"#,
         "19",
         "19",
         NOTHING,
-        "",
     );
     let exec_ls = process(
-        r#""path":"/bin/busybox","argv0":"ls","argv":null,"exec_chain":false,"uids":[]"#,
+        r#""parent":0,"path":"/bin/busybox","argv0":"ls","argv":null,"exec_chain":false,"uids":[]"#,
         "18",
         "19",
         NOTHING,
-        &exec_true,
     );
     let rest = format!(
         r#""files":[{}],"dns":[{}],"sockets":[{}],"syscalls":[{}],"capabilities":[{}]"#,
@@ -90,23 +90,22 @@ fn every_type_of_event_becomes_exactly_this() {
         .join(","),
     );
     let web = process(
-        r#""path":"/usr/sbin/web","argv0":null,"argv":null,"exec_chain":false,"interpreter":"/lib/ld","uids":[33]"#,
+        r#""parent":null,"path":"/usr/sbin/web","argv0":null,"argv":null,"exec_chain":false,"interpreter":"/lib/ld","uids":[33]"#,
         "03",
         "19",
         &rest,
-        &exec_ls,
     );
     let expected = format!(
         concat!(
-            r#"{{"format":"grove-profile","version":1,"image":"docker.io/lib:5/web","#,
+            r#"{{"format":"grove-profile","version":2,"image":"docker.io/lib:5/web","#,
             r#""tags":{{"1":{{"first_seen":"{0}03Z","last_seen":"{0}19Z","state":{{{1}}}}}}},"#,
-            r#""stats":{{"process_nodes":3,"file_nodes":2,"dns_nodes":1,"socket_nodes":3,"syscalls":2,"capabilities":2}},"#,
+            r#""stats":{{"process_nodes":3,"file_nodes":2,"dns_nodes":1,"socket_nodes":3,"syscalls":2,"capabilities":2,"mounts":0,"imds":0}},"#,
             r#""ledgers":{{"rec":{{"received":22,{2}}},"processes":[{3}]}}"#,
         ),
         TIME,
         learning,
         counters.replace("UNKNOWN", "0"),
-        web,
+        [web, exec_ls, exec_true].join(","),
     );
     assert_eq!(lab.names("profiles"), ["docker.io_lib_5_web~1e596d79.profile.json"]);
     assert_eq!(lab.profile_text("docker.io_lib_5_web~1e596d79").trim_end(), expected);

@@ -192,12 +192,14 @@ fn total(value: &Value) -> u64 {
 
 /// A process of a profile, and where it is.
 pub(crate) fn processes(profile: &Value) -> Vec<(String, Value)> {
-    let mut all = Vec::new();
-    let mut open: Vec<_> = list(profile, "processes").into_iter().rev().map(|p| (String::new(), p)).collect();
-    while let Some((above, process)) = open.pop() {
-        let here = format!("{above}>{}", process["path"].as_str().unwrap());
-        open.extend(list(&process, "children").into_iter().rev().map(|child| (here.clone(), child)));
-        all.push((here.trim_start_matches('>').to_owned(), process));
+    let mut all: Vec<(String, Value)> = Vec::new();
+    for process in list(profile, "processes") {
+        let path = process["path"].as_str().unwrap();
+        let place = match process["parent"].as_u64() {
+            Some(parent) => format!("{}>{path}", all[parent as usize].0),
+            None => path.to_owned(),
+        };
+        all.push((place, process));
     }
     all
 }

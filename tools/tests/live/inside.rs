@@ -191,9 +191,10 @@ fn shows(of: &Observed, what: &Shows) -> bool {
             all.iter().all(|process| process["files"].as_array().unwrap().iter().all(|file| file["path"] != path))
         }
         Missed(path) => told(&|did| *did == Did::Missed(path.to_owned())),
-        Program { path, by, chain, fileless } => some(by, "children", &|child| {
+        Program { path, by, chain, fileless } => all.iter().any(|child| {
             let fileless_there = child["fileless"].as_bool().unwrap_or(false);
-            is(child, path) && child["exec_chain"] == chain && fileless_there == fileless
+            let is_below = child["parent"].as_u64().is_some_and(|parent| is(all[parent as usize], by));
+            is_below && is(child, path) && child["exec_chain"] == chain && fileless_there == fileless
         }),
         Question(who, name, types) => some(who, "dns", &|dns| dns["name"] == name && dns["qtypes"] == json!(types)),
         Socket(who, op, family, proto, addr, port) => some(who, "sockets", &|socket| {

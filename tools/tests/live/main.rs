@@ -10,6 +10,7 @@ mod call_by_call;
 mod command;
 mod docker;
 mod doctor;
+mod full_disk;
 mod hide;
 mod hostile;
 mod inside;
@@ -135,15 +136,9 @@ fn profile(path: &Path) -> serde_json::Value {
     serde_json::from_slice(&bytes).unwrap()
 }
 
-/// Every process of a profile, at any depth.
+/// Every process of a profile.
 fn processes(profile: &serde_json::Value) -> Vec<&serde_json::Value> {
-    let mut all = Vec::new();
-    let mut open: Vec<_> = profile["processes"].as_array().unwrap().iter().collect();
-    while let Some(process) = open.pop() {
-        open.extend(process["children"].as_array().unwrap());
-        all.push(process);
-    }
-    all
+    profile["processes"].as_array().unwrap().iter().collect()
 }
 
 /// A path of this host with its links followed, as the kernel has it.

@@ -2,6 +2,7 @@
 
 use super::Reason;
 use crate::behaviour::{Behaviour, Details, Kind, Place, Told, Value};
+use crate::profile::interpreter_name;
 use crate::tree::Program;
 
 /// What a program did.
@@ -14,7 +15,7 @@ pub(super) enum What {
     },
     /// It was run under this user id.
     Uid(u32),
-    /// It is a script and was run by this.
+    /// It is a script and was run by this; or none, and was run itself.
     Interpreter(Box<str>),
     /// It did something.
     Did(Kind, Place<Box<str>>, Details<Box<str>>),
@@ -50,7 +51,7 @@ impl What {
                 Told { kind: "exec", subject: program.path.clone(), details }
             }
             Self::Uid(uid) => Told { kind: "uid", subject: uid.to_string(), details: Vec::new() },
-            Self::Interpreter(path) => Told { kind: "interpreter", subject: path.to_string(), details: Vec::new() },
+            Self::Interpreter(path) => Told { kind: "interpreter", subject: interpreter_name(path).to_owned(), details: Vec::new() },
             Self::Did(..) => self.behaviour(|what| what.told()).unwrap_or_default(),
         }
     }
