@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use super::style::{Palette, count, number, paint, second, tag_mark};
 use crate::ledger::{Dropped, Ledger, Rejected};
+use crate::profile::interpreter_name;
 use crate::profile::{ProcessDoc, ProfileDoc};
 use crate::text::Visible;
 
@@ -56,7 +57,7 @@ fn header(profile: &ProfileDoc, palette: &Palette, out: &mut impl Write) -> io::
     writeln!(out, "{}", paint(palette.heading, Visible(&profile.image)))?;
     let mut field = |label: &str, text: &str| writeln!(out, "  {} {text}", paint(palette.label, format!("{label:<8}")));
     for (tag, doc) in &profile.tags {
-        let mut states: Vec<_> = doc.state.values().collect();
+        let mut states: Vec<_> = doc.state.iter().map(|(_, state)| state).collect();
         states.sort_unstable();
         states.dedup();
         // Where all kinds are as far as each other there is only one thing to say.
@@ -137,7 +138,8 @@ impl<W: Write> Painter<'_, W> {
         let name = Visible(&process.name()).to_string();
         let mut line = format!("{lead}{}", paint(self.palette.process, name));
         if !process.interpreters.is_empty() {
-            let interpreters = Visible(&process.interpreters.join(", ")).to_string();
+            let by: Vec<&str> = process.interpreters.iter().map(|by| interpreter_name(by)).collect();
+            let interpreters = Visible(&by.join(", ")).to_string();
             line.push_str(&format!("  run by {interpreters}"));
         }
         if !process.uids.is_empty() {

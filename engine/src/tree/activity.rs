@@ -370,7 +370,8 @@ impl ActivityTree {
             return Fate::Dropped(Dropped::TreeFull);
         };
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Kind::Uid, *uid).is_none());
-        let new_interpreter = interpreter.filter(|path| !tree.has_interpreter(node, path));
+        let ran = tree.node(node).is_seen();
+        let new_interpreter = Some(interpreter).filter(|by| !tree.knows_interpreter(node, by));
         let no_room = new_uid.is_some() && !room || new_interpreter.is_some() && room_for_programs.is_err();
         if !new && no_room {
             // The program is known, so its process can be followed; as which user, or by what, it ran is not kept.
@@ -383,7 +384,7 @@ impl ActivityTree {
             new |= tree.arena.numbered(node, Kind::Uid, uid).1;
         }
         if let Some(interpreter) = new_interpreter {
-            new |= tree.keep_interpreter(node, &interpreter);
+            new |= tree.run_by(node, ran, &[interpreter], true);
         }
         if general && room {
             tree.sketch(node, &program.path);
@@ -414,7 +415,7 @@ impl ActivityTree {
             };
             let uid_known =
                 |node| exec.uid.is_none_or(|uid| self.tree.arena.numbered_child(node, Kind::Uid, uid).is_some());
-            let interpreter_known = |node| interpreter.is_none_or(|path| self.tree.has_interpreter(node, &path));
+            let interpreter_known = |node| self.tree.knows_interpreter(node, &interpreter);
             return found.is_some_and(|(node, _)| {
                 self.tree.node(node).is_seen()
                     && self.tree.node(node).has(exec_flags(exec, chain))

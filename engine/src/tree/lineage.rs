@@ -88,7 +88,7 @@ pub struct Decided<N> {
     /// The program; of the container runtime's own none.
     pub program: Program,
     /// What runs it, if it is a script.
-    pub interpreter: Option<String>,
+    pub interpreter: String,
 }
 
 /// What a process runs after an exec.
@@ -434,7 +434,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         };
         let resolved = program.as_ref().ok().map(|program| &*program.path);
         if self.sets_up(id, exec, resolved) {
-            return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: None });
+            return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: String::new() });
         }
         let program = program?;
         let place = self.place_program(id, exec.ppid, &program.identity());

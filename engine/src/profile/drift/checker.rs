@@ -184,8 +184,15 @@ impl Checker {
 
     /// What was found, in order.
     pub fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self.found().collect();
+        findings.sort_unstable_by(Finding::cmp_order);
+        findings
+    }
+
+    /// What was found, in no order. Each is made when it is asked for: it takes four times what is noted of it.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Finding> {
         let mut lineages = Map::default();
-        let findings = self.noted.iter().filter(|_| self.compares).filter_map(|((ran, what), noted)| {
+        self.noted.iter().filter(|_| self.compares).filter_map(move |((ran, what), noted)| {
             let (kind, subject, detail) = what.told();
             let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
             Some(Finding {
@@ -201,10 +208,7 @@ impl Checker {
                 detail,
                 count: noted.count,
             })
-        });
-        let mut findings: Vec<Finding> = findings.collect();
-        findings.sort_by(Finding::cmp_order);
-        findings
+        })
     }
 
     /// Distinct findings that were not kept, because a container has 65,536 of each sort at most, or there was no memory
@@ -358,11 +362,9 @@ impl Checker {
                 self.tell(event, ran, what);
             }
         }
-        if let Some(interpreter) = interpreter {
-            let what = What::Interpreter(interpreter.into());
-            drift |= self.judge(ran, &what).is_some();
-            self.tell(event, ran, what);
-        }
+        let what = What::Interpreter(interpreter.into());
+        drift |= self.judge(ran, &what).is_some();
+        self.tell(event, ran, what);
         if drift { Fate::New } else { Fate::Known }
     }
 
@@ -372,7 +374,9 @@ impl Checker {
         match what {
             What::Exec { reason, .. } => self.judge_exec(ran, *reason),
             What::Uid(uid) => node.filter(|node| !self.runs_as(*node, *uid)).map(|_| Reason::NewBehaviour),
-            What::Interpreter(path) => node.filter(|node| !self.is_run_by(*node, path)).map(|_| Reason::NewBehaviour),
+            What::Interpreter(by) => {
+                node.filter(|node| !self.baseline.knows_interpreter(*node, by)).map(|_| Reason::NewBehaviour)
+            }
             what => match node {
                 None => Some(Reason::NewProcess),
                 Some(node) => {
@@ -397,11 +401,6 @@ impl Checker {
     fn runs_as(&self, node: NodeId, uid: u32) -> bool {
         let is_uid = |id| self.baseline.node(id).kind() == Kind::Uid;
         self.baseline.has_uid(node, uid) || !self.baseline.children(node).any(is_uid)
-    }
-
-    /// Whether a script of the profile was run by an interpreter. Where none was learned, any is as good.
-    fn is_run_by(&self, node: NodeId, interpreter: &str) -> bool {
-        self.baseline.has_interpreter(node, interpreter) || self.baseline.interpreters(node).next().is_none()
     }
 
     fn below(&mut self, parent: Option<Ran>, program: &Program) -> Ran {
