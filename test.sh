@@ -56,9 +56,9 @@ skipped() {
 
 # jq: the independent reader that importers are compared with. strace: the same for live events. python3: something with
 # threads to look at. clang-19: rebuilds the kernel programs. qemu and cpio: other kernels, which the tests download.
-# valgrind: counts instructions. The rest: real containers, and what looks at them.
+# valgrind: counts instructions. patch: plants faults for the models. The rest: real containers, and what looks at them.
 packages="jq strace python3 clang-19 llvm-19 libbpf-dev libelf-dev bpftool qemu-system-x86 cpio util-linux busybox-static"
-packages="$packages valgrind runc podman docker.io containerd"
+packages="$packages valgrind patch runc podman docker.io containerd"
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

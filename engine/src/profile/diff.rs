@@ -12,8 +12,9 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use super::doc::interpreter_name;
-use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc};
+use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, ProfileDoc, SocketDoc, SyscallDoc};
 use super::lineage::Lineage;
+use super::seen::Seen;
 
 /// One thing that the profiles do not share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

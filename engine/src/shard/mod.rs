@@ -15,6 +15,7 @@ mod gate;
 mod images;
 mod kept;
 mod memory;
+mod resident;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -219,7 +220,7 @@ impl Engine {
     /// As [`start`](Self::start).
     pub fn start_with(config: &Config, mode: Mode, interner: Interner) -> Result<Self, StartError> {
         let count = config.workers.max(1);
-        let memory = Arc::new(Memory::new(config.memory_max, config.hold_total_bytes, count));
+        let memory = Arc::new(Memory::new(config));
         let rules = Arc::new(Rules { room: memory.room().clone(), ..Rules::new(config)? });
         let (queues, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(config.queue_batches)).unzip();
         let shared = Arc::new(Shared {
@@ -372,7 +373,7 @@ impl Engine {
             lost.into_iter().for_each(|lost| lost.settle(&mut snapshot.ledger, Dropped::TagsFull));
         }
         snapshot.limits.snapshots_left_out = self.shared.memory.snapshots_left_out();
-        snapshot.findings.sort_by(Finding::cmp_order);
+        snapshot.findings.sort_unstable_by(Finding::cmp_order);
         snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot
     }

@@ -333,14 +333,14 @@ impl ActivityTree {
             Err(fate) => {
                 // It does run something else now, and what it does is not its parent program's doing.
                 if fate == Fate::Ignored(Ignored::RelativePath) {
-                    self.lineage.exec(id, exec.ppid, Place::Unknown, Runs::Unknown, exec.cwd);
+                    self.lineage.exec(id, exec, Place::Unknown, Runs::Unknown);
                 }
                 return fate;
             }
         };
         let (parent, chain, same) = match place {
             ExecPlace::Setup => {
-                self.lineage.exec(id, exec.ppid, Place::Setup, Runs::Runtime, exec.cwd);
+                self.lineage.exec(id, exec, Place::Setup, Runs::Runtime);
                 return Fate::Ignored(Ignored::RuntimeSetup);
             }
             ExecPlace::Root => (Place::At(ROOT), false, false),
@@ -353,7 +353,7 @@ impl ActivityTree {
             known => known,
         };
         let Place::At(parent) = parent else {
-            self.lineage.exec(id, exec.ppid, Place::Lost, Runs::Program(&identity), exec.cwd);
+            self.lineage.exec(id, exec, Place::Lost, Runs::Program(&identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
@@ -366,7 +366,7 @@ impl ActivityTree {
             tree.grow_program(parent, &program, room_for_programs)
         };
         let Ok((node, mut new, general)) = grown else {
-            self.lineage.exec(id, exec.ppid, Place::Lost, Runs::Program(&identity), exec.cwd);
+            self.lineage.exec(id, exec, Place::Lost, Runs::Program(&identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Kind::Uid, *uid).is_none());
@@ -375,7 +375,7 @@ impl ActivityTree {
         let no_room = new_uid.is_some() && !room || new_interpreter.is_some() && room_for_programs.is_err();
         if !new && no_room {
             // The program is known, so its process can be followed; as which user, or by what, it ran is not kept.
-            self.lineage.exec(id, exec.ppid, Place::At(node), Runs::Program(&identity), exec.cwd);
+            self.lineage.exec(id, exec, Place::At(node), Runs::Program(&identity));
             return Fate::Dropped(Dropped::TreeFull);
         }
         new |= tree.stamp_leaf(node, node, self.tag, Span::at(event.ts));
@@ -389,7 +389,7 @@ impl ActivityTree {
         if general && room {
             tree.sketch(node, &program.path);
         }
-        self.lineage.exec(id, exec.ppid, Place::At(node), Runs::Program(&identity), exec.cwd);
+        self.lineage.exec(id, exec, Place::At(node), Runs::Program(&identity));
         if new { Fate::New } else { Fate::Known }
     }
 

@@ -134,6 +134,11 @@ impl LocalTags {
         numbered.filter_map(|(local, (tag, uses))| Some((local as u16, tag.as_ref()?, *uses)))
     }
 
+    /// How many there are numbers for.
+    pub fn count(&self) -> usize {
+        self.tags.len()
+    }
+
     /// Bytes of heap owned.
     pub fn heap_bytes(&self) -> usize {
         self.tags.capacity() * size_of::<Option<TagRef>>()

@@ -193,8 +193,15 @@ impl Checker {
 
     /// What was found, in order.
     pub fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self.found().collect();
+        findings.sort_unstable_by(Finding::cmp_order);
+        findings
+    }
+
+    /// What was found, in no order. Each is made when it is asked for: it takes four times what is noted of it.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Finding> {
         let mut lineages = Map::default();
-        let findings = self.noted.iter().filter(|_| self.compares).filter_map(|((ran, what), noted)| {
+        self.noted.iter().filter(|_| self.compares).filter_map(move |((ran, what), noted)| {
             let (kind, subject, detail) = what.told();
             let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
             Some(Finding {
@@ -210,10 +217,7 @@ impl Checker {
                 detail,
                 count: noted.count,
             })
-        });
-        let mut findings: Vec<Finding> = findings.collect();
-        findings.sort_by(Finding::cmp_order);
-        findings
+        })
     }
 
     /// Distinct findings that were not kept, because a container has 65,536 of each sort at most, or there was no memory
@@ -329,7 +333,7 @@ impl Checker {
             Ok(found) => found,
             Err(fate) => {
                 if fate == Fate::Ignored(Ignored::RelativePath) {
-                    self.lineage.exec(id, exec.ppid, Place::Unknown, Runs::Unknown, exec.cwd);
+                    self.lineage.exec(id, exec, Place::Unknown, Runs::Unknown);
                 }
                 return fate;
             }
@@ -337,7 +341,7 @@ impl Checker {
         let identity = program.identity();
         let ran = match place {
             ExecPlace::Setup => {
-                self.lineage.exec(id, exec.ppid, Place::Setup, Runs::Runtime, exec.cwd);
+                self.lineage.exec(id, exec, Place::Setup, Runs::Runtime);
                 return Fate::Ignored(Ignored::RuntimeSetup);
             }
             ExecPlace::Same(Place::At(ran)) => ran,
@@ -348,7 +352,7 @@ impl Checker {
             }
             _ => self.below(None, &program),
         };
-        self.lineage.exec(id, exec.ppid, Place::At(ran), Runs::Program(&identity), exec.cwd);
+        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(&identity));
 
         let told = [(exec.fileless, Reason::FilelessExec), (exec.upper_layer, Reason::UpperLayerExec)];
         let plain = !exec.fileless && !exec.upper_layer;
