@@ -342,7 +342,7 @@ docker.io/library/nginx
     fn a_program_of_which_nothing_is_known_is_not_one_that_does_nothing() {
         let mut profile = full();
         let idle = profile.processes[0].children[0].clone();
-        profile.processes = vec![crate::profile::ProcessDoc { files: Vec::new(), syscalls: Vec::new(), ..idle }];
+        profile.processes = vec![ProcessDoc { files: Vec::new(), syscalls: Vec::new(), ..idle }];
         let text = drawn(&profile, &Palette::plain());
         let told = "└─ calls     not seen: it ran before watching began, or they were lost or not watched\n";
         assert!(text.ends_with(told), "{text}");
