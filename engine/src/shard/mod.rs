@@ -119,7 +119,7 @@ impl Shared {
 }
 
 /// What the engine does with events.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Mode {
     /// Learn activity trees.
     Learn,
@@ -198,6 +198,12 @@ impl Limits {
 
 /// Threads that walk trees: traced processes choose how deep those are.
 const STACK_BYTES: usize = 32 << 20;
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
 
 impl Engine {
     /// Starts the workers of a learning engine that shares the process's tag interner, which holds at most
