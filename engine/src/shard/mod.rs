@@ -119,7 +119,7 @@ impl Shared {
 }
 
 /// What the engine does with events.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Mode {
     /// Learn activity trees.
     Learn,
@@ -178,7 +178,8 @@ pub struct Limits {
     /// Containers whose events were not held any longer because all together held too much (`GROVE_HOLD_TOTAL_BYTES`).
     pub holds_cut_short: u64,
     /// Events that are `dropped.tree_full` because there was no memory for anything new in all trees together
-    /// (`GROVE_MEMORY_MAX`).
+    /// (`GROVE_MEMORY_MAX`). Not to the last one: another worker may have made room before the reason was looked at. How
+    /// many were lost, the ledger says.
     pub memory_refused: u64,
     /// Snapshots that were not taken, as there was no memory for a copy of all that is known (`GROVE_MEMORY_MAX`).
     pub snapshots_left_out: u64,
@@ -197,6 +198,12 @@ impl Limits {
 
 /// Threads that walk trees: traced processes choose how deep those are.
 const STACK_BYTES: usize = 32 << 20;
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
 
 impl Engine {
     /// Starts the workers of a learning engine that shares the process's tag interner, which holds at most

@@ -61,6 +61,12 @@ pub struct Feed<'a> {
     pub workloads: &'a mut Workloads,
 }
 
+impl std::fmt::Debug for Feed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("sender", &self.sender).field("strict", &self.strict).finish_non_exhaustive()
+    }
+}
+
 impl Feed<'_> {
     /// Feeds all of `records`, then flushes the sender. What was fed before an error stands.
     ///

@@ -552,6 +552,12 @@ pub struct Children<'a> {
     next: NodeId,
 }
 
+impl std::fmt::Debug for Children<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Children").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
 impl Iterator for Children<'_> {
     type Item = NodeId;
 

@@ -92,6 +92,15 @@ pub struct Checker {
     texts: Texts,
 }
 
+impl std::fmt::Debug for Checker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checker")
+            .field("provisional", &self.provisional)
+            .field("noted", &self.noted.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Checker {
     /// A checker of one container against the profile of its image.
     pub fn new(baseline: Arc<Tree>, rules: &Rules, container: &[u8], image: &Arc<str>, tag: &Arc<str>) -> Self {
