@@ -80,7 +80,9 @@ fn shapes() -> Vec<(&'static str, String)> {
                 "files",
                 &list(n, |i| {
                     let path = "/a/".repeat(5);
-                    format!(r#"{{"path":"/{i:x}/*","access":"r","pattern":true,"exemplars":["{path}a","{path}b"],{SEEN}}}"#)
+                    format!(
+                        r#"{{"path":"/{i:x}/*","access":"r","pattern":true,"exemplars":["{path}a","{path}b"],{SEEN}}}"#
+                    )
                 }),
             ),
         ),

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use grove::config::Config;
-use grove::ledger::{Ledger, Rejected};
+use grove::ledger::{Dropped, Ledger, Rejected};
 use grove::shard::{Engine, Limits, Overflow, Snapshot, StartError};
 use grove::trace::input::{self, Framing, Records};
 use grove::trace::{Decoder, Feed, FeedError, LineHash, Reject, Workloads, detect_records};
@@ -207,7 +207,10 @@ pub(crate) fn tell_limits(limits: &Limits) {
             limits.snapshots_left_out,
             "times profiles were not written while learning: too little memory (GROVE_MEMORY_MAX)",
         ),
-        (limits.memory_refused, "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX)"),
+        (
+            limits.memory_refused,
+            "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX, GROVE_RESIDENT_MAX)",
+        ),
     ];
     for (count, what) in reached {
         if count > 0 {
@@ -251,5 +254,12 @@ impl Summary {
             say("warning: not one record was an event; is --from right?");
         }
         tell_limits(&snapshot.limits);
+        // What was refused for want of memory in all is told already.
+        let of_trees = ledger.dropped(Dropped::TreeFull).saturating_sub(snapshot.limits.memory_refused);
+        if of_trees > 0 {
+            say(&format!(
+                "warning: {of_trees} events were lost, as a container's or an image's tree was full (GROVE_TREE_BYTES)"
+            ));
+        }
     }
 }

@@ -82,7 +82,8 @@ impl<const N: usize> From<[(String, [Time; 2]); N]> for Seen {
 
 impl<'a> IntoIterator for &'a Seen {
     type Item = (&'a String, &'a [Time; 2]);
-    type IntoIter = std::iter::Map<std::slice::Iter<'a, (String, [Time; 2])>, fn(&'a (String, [Time; 2])) -> Self::Item>;
+    type IntoIter =
+        std::iter::Map<std::slice::Iter<'a, (String, [Time; 2])>, fn(&'a (String, [Time; 2])) -> Self::Item>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.iter().map(|(tag, span)| (tag, span))

@@ -38,10 +38,9 @@ impl Kept {
             let of_its_sort = if finding.is_exec() { &mut execs } else { &mut others };
             of_its_sort.take(finding);
         }
-        for (mut first, held, count) in [
-            (execs, &mut self.exec_bytes, &counts.exec_findings),
-            (others, &mut self.other_bytes, &counts.findings),
-        ] {
+        for (mut first, held, count) in
+            [(execs, &mut self.exec_bytes, &counts.exec_findings), (others, &mut self.other_bytes, &counts.findings)]
+        {
             first.cut();
             self.suppressed += first.left_out;
             for finding in first.findings {
