@@ -1,77 +1,88 @@
 #!/bin/sh
-# Switches every fault of `engine/src/intern/sync.rs` on, one at a time, and sees that the models find it.
-# A fault whose run takes too long is not killed.
+# Plants every fault of `loom-tests/faults/`, one at a time, in a copy of the sources, and sees that the models find it.
 #
 #   loom-tests/kill.sh [fault...]
 #
+# A fault is a patch whose first line says what goes wrong. One that no longer applies, or does not compile, fails
+# this script: whoever changes the protocol says anew where it could go wrong. A fault whose run takes too long is not
+# killed.
+#
 # A fault must be found in both passes: in the plain one, in which loom skips the interleavings where a thread reads
-# an atomic and then writes it, and in the one in which there are no plain reads (rmw_loads). A fault that lets a
-# thread read an old value (take_unsaid) brings its plain reads with it: a read-modify-write reads the last value by
-# definition.
+# an atomic and then writes it, and in the one in which there are no plain reads (LOOM_RMW_LOADS).
 set -eu
 cd "$(dirname "$0")/.."
-export CARGO_TARGET_DIR="${LOOM_TARGET_DIR:-target/loom}"
-unset LOOM_MAX_PREEMPTIONS LOOM_MAX_BRANCHES LOOM_MAX_PERMUTATIONS LOOM_MAX_DURATION LOOM_CHECKPOINT_FILE LOOM_MUTANT
+export CARGO_TARGET_DIR="${LOOM_TARGET_DIR:-$PWD/target/loom}"
+unset LOOM_MAX_PREEMPTIONS LOOM_MAX_BRANCHES LOOM_MAX_PERMUTATIONS LOOM_MAX_DURATION LOOM_CHECKPOINT_FILE LOOM_RMW_LOADS
 
-list=$(sed -n '/^    faults! {/,/^    }/s/^        \([a-z_0-9]*\),$/\1/p' engine/src/intern/sync.rs)
-# None is passed over: those that the code asks for are those that the list was read as having.
-used=$(grep -oh 'fault::[A-Za-z0-9_]*()' engine/src/intern/*.rs | sed 's/fault::\(.*\)()/\1/' | sort -u)
-[ "$(printf '%s\n' "$list" | sort)" = "$used" ] || {
-    echo "the faults that are listed are not those that the code asks for:" >&2
-    printf '%s\n' "$list" "$used" | sort | uniq -u >&2
-    exit 1
-}
+list=$(cd loom-tests/faults && printf '%s\n' *.patch | sed 's/\.patch$//')
 [ "$(printf '%s\n' "$list" | wc -l)" -ge 12 ] || { echo "there are to be twelve faults at least" >&2; exit 1; }
 faults=${*:-$list}
-for fault in $faults; do
-    printf '%s\n' "$list" | grep -qx "$fault" || { echo "no such fault: $fault" >&2; exit 2; }
-done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# One build for each pass; a fault is named when it runs.
-for pass in rmw_loads plain; do
-    LOOM_PASS=$pass LOOM_MUTANTS=1 cargo test -p grove-loom-tests --lib --no-run >"$work/out" 2>&1 ||
-        { cat "$work/out" >&2; exit 1; }
-    cp "$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$work/out")" "$work/$pass.models"
+# Always in the same place, so that what is built the first time is built no more.
+tree=$CARGO_TARGET_DIR/planted
+rm -rf "$tree"
+mkdir -p "$tree"
+cp -R Cargo.toml Cargo.lock benches engine loom-tests probes tools "$tree"
+
+# `build NAME` builds the models of the copy as `$work/NAME.models`.
+build() {
+    LOOM=1 cargo test --manifest-path "$tree/Cargo.toml" -p grove-loom-tests --lib --no-run >"$work/out" 2>&1 ||
+        { cat "$work/out" >&2; echo "$1 does not compile" >&2; exit 1; }
+    cp "$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$work/out")" "$work/$1.models"
+}
+
+build none
+for fault in $faults; do
+    [ -e "loom-tests/faults/$fault.patch" ] || { echo "no such fault: $fault" >&2; exit 2; }
+    patch -d "$tree" -p1 -s --fuzz=0 --no-backup-if-mismatch <"loom-tests/faults/$fault.patch" ||
+        { echo "$fault.patch does not apply: make it anew" >&2; exit 1; }
+    build "$fault"
+    # Newer than what was built last, or cargo would take it for that.
+    cp -R engine/src/intern "$tree/engine/src"
 done
 
-# `$work/models PASS [FAULT]` writes its verdict and the first model that failed; the others then stop. Processes side
-# by side, of one thread each: every execution maps and unmaps stacks, for which threads of one process wait for each
-# other.
-cat >"$work/models" <<'END'
+# Most faults are found by models that take a moment, so those that take long come last.
+long='nobody_waits|racing_interns|slots_outlive|no_free_slot|two_trees'
+models=$("$work/none.models" --list | sed -n 's/: test$//p')
+{ printf '%s\n' "$models" | grep -vE "$long"; printf '%s\n' "$models" | grep -E "$long"; } >"$work/order"
+
+# `$work/run PASS FAULT` writes its verdict and the first model that failed. Processes side by side, of one thread each:
+# every execution maps and unmaps stacks, for which threads of one process wait for each other.
+cat >"$work/run" <<'END'
 #!/bin/sh
 set -u
 cd "$(dirname "$0")"
-out=${2:-none}.$1.out
-run() { LOOM_MUTANT=$fault timeout 200 "./$pass.models" --quiet --test-threads=1 "$@" >>"$out" 2>&1; }
-pass=$1 fault=${2:-} status=0
+[ "$1" = plain ] || export LOOM_RMW_LOADS=1
+out=$2.$1.out verdict=survives by=
 : >"$out"
-# Most faults are found by models that take a moment, so those that take long come last.
-run --skip nobody_waits --skip a_guess_is_not --skip no_free_slot || status=$?
-[ $status -ne 0 ] || run nobody_waits a_guess_is_not no_free_slot || status=$?
-by=$(sed -n 's/^    [a-z]*::\([a-z_0-9]*\)$/\1/p' "$out" | head -1)
-case $status in
-    0) verdict=survives ;;
-    124) verdict=too-long ;;
-    101) verdict=killed ;;
-    # A panic while another one unwinds ends the process.
-    134) verdict=killed by=${by:-'(the process ends)'} ;;
-    *) verdict=broken ;;
-esac
+for model in $(cat order); do
+    status=0
+    timeout 200 "./$2.models" --quiet --test-threads=1 --exact "$model" >>"$out" 2>&1 || status=$?
+    [ $status -ne 0 ] || continue
+    by=${model##*::}
+    case $status in
+        101) verdict=killed ;;
+        # A panic while another one unwinds ends the process.
+        134) verdict=killed by="$by (the process ends)" ;;
+        124) verdict=too-long ;;
+        *) verdict=broken ;;
+    esac
+    break
+done
 [ $verdict != killed ] || grep -q ' panicked at ' "$out" || verdict=broken
-echo "$verdict" >"${2:-none}.$1"
-[ -z "$by" ] || echo "$by" >"${2:-none}.by"
+echo "$verdict" >"$2.$1"
+echo "$by" >"$2.by"
 END
-chmod +x "$work/models"
+chmod +x "$work/run"
 
 # Those that take longest first.
 for pass in rmw_loads plain; do
-    echo $pass
-    for fault in $faults; do
+    for fault in none $faults; do
         echo "$pass $fault"
     done
-done | xargs -P "$(nproc)" -L 1 "$work/models"
+done | xargs -P "$(nproc)" -L 1 "$work/run"
 
 # What follows is worth nothing if the models fail without a fault.
 for pass in plain rmw_loads; do
@@ -87,7 +98,7 @@ for fault in $faults; do
     plain=$(cat "$work/$fault.plain")
     rmw_loads=$(cat "$work/$fault.rmw_loads")
     [ "$plain/$rmw_loads" != killed/killed ] || killed=$((killed + 1))
-    printf '%-24s %-10s %-10s %s\n' "$fault" "$plain" "$rmw_loads" "$(cat "$work/$fault.by" 2>/dev/null || true)"
+    printf '%-24s %-10s %-10s %s\n' "$fault" "$plain" "$rmw_loads" "$(cat "$work/$fault.by")"
 done
 echo "killed $killed of $all"
 [ "$all" -gt 0 ] && [ "$killed" -eq "$all" ]

@@ -36,7 +36,6 @@ fn contestants() -> Vec<Box<dyn Contestant>> {
         Box::new(uncounted::ThreadLocalNumbers),
         Box::new(grove::TreeLocal::default()),
         Box::new(grove::Grove::default()),
-        Box::new(grove::GroveSingle::default()),
         Box::new(counted::PapayaOne::default()),
         Box::new(counted::PapayaArc::default()),
         Box::new(counted::DashmapArc::default()),

@@ -49,13 +49,12 @@ fn round(tags: &[String], round: usize, operations: u64) -> Stats {
     assert_eq!(start, (0, 0));
     assert!(interner.dump().is_empty());
     // No more slots than the threads held at once, and a doubling.
-    assert!(interner.slot_bytes() <= 2 * 128 * THREADS as usize * (HELD_MAX + 2));
+    assert!(interner.slot_bytes() <= 2 * 64 * THREADS as usize * (HELD_MAX + 2));
     interner.stats()
 }
 
 #[test]
 fn an_interner_under_stress_ends_as_it_began() {
-    // Short and long texts: in place, and behind a pointer.
     let tags: Vec<String> = (0..TAGS).map(|n| format!("1.{n}-{}", "x".repeat(n % 3 * 30))).collect();
     let asked = std::env::var("STRESS_OPERATIONS").map(|n| n.parse::<u64>().unwrap());
     let operations = asked.unwrap_or(OPERATIONS) / ROUNDS as u64;
@@ -68,7 +67,7 @@ fn an_interner_under_stress_ends_as_it_began() {
     }
     // Threads did meet: at tags that were going, and at tags that were coming.
     let total = operations * ROUNDS as u64;
-    assert!(all.hits > total / 10 && all.misses > total / 100, "{all:?}");
+    assert!(all.added > total / 100, "{all:?}");
     assert!(all.revivals > total / 20_000 && all.retries > total / 20_000, "{all:?}");
     // All threads have ended and the interner has gone: what is left more than after an earlier round is a leak.
     let grown = heap[ROUNDS - 1].saturating_sub(heap[WARM_UP - 1]);

@@ -1,5 +1,6 @@
 //! Runs one model exhaustively, counts its executions and keeps what it witnessed.
 
+use crate::atomics::rmw_loads;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -12,19 +13,6 @@ impl Seen {
         let (_, seen) = self.0.iter().find(|(name, _)| *name == outcome).expect("an outcome the model names");
         if so {
             seen.store(true, Relaxed);
-        }
-    }
-}
-
-/// A model has failed. With a fault switched on that is what was to be seen, and the others need not go on.
-static FAILED: AtomicBool = AtomicBool::new(false);
-
-struct FailedOnPanic;
-
-impl Drop for FailedOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() && cfg!(mutants) {
-            FAILED.store(true, Relaxed);
         }
     }
 }
@@ -45,9 +33,7 @@ pub fn check(name: &str, outcomes: &[&'static str], model: impl Fn(&Seen) + Send
     builder.checkpoint_file = None;
     builder.max_branches = 2_000;
     let (inner_seen, inner_executions) = (seen.clone(), executions.clone());
-    let _failed = FailedOnPanic;
     builder.check(move || {
-        assert!(!FAILED.load(Relaxed), "not run to its end: a fault has been found by another model");
         inner_executions.fetch_add(1, Relaxed);
         model(&inner_seen);
     });
@@ -55,6 +41,6 @@ pub fn check(name: &str, outcomes: &[&'static str], model: impl Fn(&Seen) + Send
     let missing: Vec<_> = seen.0.iter().filter(|(_, seen)| !seen.load(Relaxed)).map(|(name, _)| *name).collect();
     let executions = executions.load(Relaxed);
     println!("\nmodel {name} executions {executions} unseen {missing:?}");
-    assert!(executions > 1 || !cfg!(loom_rmw_loads), "{name} has one thread");
-    assert!(missing.is_empty() || !cfg!(loom_rmw_loads), "{name} never witnessed {missing:?}");
+    assert!(executions > 1 || !rmw_loads(), "{name} has one thread");
+    assert!(missing.is_empty() || !rmw_loads(), "{name} never witnessed {missing:?}");
 }

@@ -18,6 +18,7 @@ pub mod intern;
 #[path = "../../engine/src/tree/tags.rs"]
 pub mod tags;
 
+mod atomics;
 mod harness;
 mod life;
 mod slots;

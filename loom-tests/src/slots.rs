@@ -12,14 +12,9 @@ fn slot(id: TagId) -> u32 {
     id.get() as u32
 }
 
-/// Threads are numbered and dealt out to two stripes: the next one uses the slots again that this one gives back.
-fn next_of_this_stripe() {
-    spawn(|| {}).join().unwrap();
-}
-
 #[test]
-fn an_id_never_means_the_next_tenant() {
-    check("an_id_never_means_the_next_tenant", &["slot used again", "another slot", "still there"], |seen| {
+fn an_id_never_means_the_next_tag() {
+    check("an_id_never_means_the_next_tag", &["slot used again", "another slot", "still there"], |seen| {
         let interner = Interner::with_limit(2);
         let a = interner.intern("a").unwrap();
         let old = a.id();
@@ -43,8 +38,8 @@ fn an_id_never_means_the_next_tenant() {
 }
 
 #[test]
-fn a_stale_id_does_not_touch_the_next_tenant() {
-    check("a_stale_id_does_not_touch_the_next_tenant", &["gained", "refused", "slot used again"], |seen| {
+fn a_stale_id_does_not_touch_the_next_tag() {
+    check("a_stale_id_does_not_touch_the_next_tag", &["gained", "refused", "slot used again"], |seen| {
         let interner = Interner::with_limit(2);
         let a = interner.intern("a").unwrap();
         let (old, other) = (a.id(), interner.clone());
@@ -84,7 +79,6 @@ fn no_free_slot_is_handed_out_twice() {
     check("no_free_slot_is_handed_out_twice", &["first", "second", "one that was away"], |seen| {
         let interner = Interner::with_limit(3);
         drop((interner.intern("a").unwrap(), interner.intern("b").unwrap()));
-        next_of_this_stripe();
         let other = interner.clone();
         let thread = spawn(move || other.intern("c").unwrap());
         // Takes both free slots and gives the first one back: the head is where it was, what follows is not.
@@ -184,23 +178,12 @@ fn a_slot_without_generations_is_used_no_more() {
 
 #[test]
 fn a_panic_before_the_tag_is_added_leaves_nothing() {
-    // It has a slot and a text by then, or meets the limit.
-    a_panic_leaves_nothing("a_panic_before_the_tag_is_added_leaves_nothing", "panics");
-}
-
-#[test]
-fn a_panic_before_anyone_has_moved_in_leaves_nothing() {
-    // It has a slot by then, or meets the limit.
-    a_panic_leaves_nothing("a_panic_before_anyone_has_moved_in_leaves_nothing", "panics early");
-}
-
-/// A text at which interning panics, beside another one, where there is room for one.
-fn a_panic_leaves_nothing(name: &'static str, text: &'static str) {
-    check(name, &["full", "taken"], move |seen| {
+    check("a_panic_before_the_tag_is_added_leaves_nothing", &["full", "taken"], |seen| {
         let interner = Interner::with_limit(1);
         let other = interner.clone();
         let thread = spawn(move || {
-            let panicked = catch_unwind(AssertUnwindSafe(|| other.intern(text).is_err()));
+            // It has a slot and a text by then, or meets the limit.
+            let panicked = catch_unwind(AssertUnwindSafe(|| other.intern("panics").is_err()));
             assert!(panicked.unwrap_or(true));
         });
         let b = interner.intern("b");
@@ -241,200 +224,5 @@ fn slots_outlive_the_interner_until_the_last_tag_has_gone() {
         seen.note(before == 2, "interner last");
         seen.note(before == 1, "interner between");
         seen.note(before == 0, "interner first");
-    });
-}
-
-#[test]
-fn a_slot_that_changes_lists_is_found() {
-    check("a_slot_that_changes_lists_is_found", &["the one that came", "the one that went"], |seen| {
-        let interner = Interner::with_limit(2);
-        let z = interner.intern("a").unwrap();
-        // A thread of the other stripe leaves a slot on its list; the one after it is of this stripe, then of that.
-        let other = interner.clone();
-        spawn(move || drop(other.intern("b").unwrap())).join().unwrap();
-        let place = slot(z.id());
-        let other = interner.clone();
-        let thread = spawn(move || other.intern("c").unwrap());
-        // First a slot comes to one list, then the other list's goes: one is free at any time.
-        drop(z);
-        let other = interner.clone();
-        let w = spawn(move || other.intern("d").unwrap()).join().unwrap();
-        let c = thread.join().unwrap();
-        assert_eq!((c.text(), w.text()), ("c", "d"));
-        seen.note(slot(c.id()) == place, "the one that came");
-        seen.note(slot(c.id()) != place, "the one that went");
-        drop((c, w));
-        interner.assert_idle();
-    });
-}
-
-#[test]
-fn a_guess_is_not_taken_for_the_tag() {
-    check("a_guess_is_not_taken_for_the_tag", &["still there", "gone", "another text there"], |seen| {
-        let interner = Interner::with_limit(2);
-        let a = interner.intern("a").unwrap();
-        let old = a.id();
-        next_of_this_stripe();
-        let other = interner.clone();
-        let thread = spawn(move || {
-            drop(a);
-            other.intern("b").unwrap()
-        });
-        // This thread remembers where "a" was.
-        let again = interner.intern("a").unwrap();
-        let b = thread.join().unwrap();
-        assert_eq!((again.text(), b.text()), ("a", "b"));
-        assert_eq!((interner.lookup("a"), interner.lookup("b")), (Some(again.id()), Some(b.id())));
-        seen.note(again.id() == old, "still there");
-        seen.note(again.id() != old, "gone");
-        seen.note(slot(b.id()) == slot(old), "another text there");
-        drop((again, b));
-        interner.assert_idle();
-    });
-}
-
-#[test]
-fn a_guess_is_of_one_interner() {
-    check("a_guess_is_of_one_interner", &["found", "not yet"], |seen| {
-        // This thread remembers where the text's tag is in one interner, in which it stays. In the next it is not.
-        let first = Interner::with_limit(1);
-        let old = first.intern("a").unwrap();
-        let second = Interner::with_limit(1);
-        let other = second.clone();
-        let thread = spawn(move || other.lookup("a"));
-        let a = second.intern("a").unwrap();
-        assert_eq!(second.lookup("a"), Some(a.id()));
-        let there = thread.join().unwrap();
-        assert!(there.is_none_or(|id| id == a.id()));
-        assert_eq!((first.dump()[0].2, second.dump()[0].2), (1, 1));
-        seen.note(there.is_some(), "found");
-        seen.note(there.is_none(), "not yet");
-        drop(a);
-        second.assert_idle();
-        drop(old);
-        first.assert_idle();
-    });
-}
-
-#[test]
-fn what_is_put_aside_counts_until_the_session_ends() {
-    check("what_is_put_aside_counts_until_the_session_ends", &["aside", "at once"], |seen| {
-        let interner = Interner::with_limit(1);
-        let a = interner.intern("a").unwrap();
-        let (id, b, other) = (a.id(), a.clone(), interner.clone());
-        let thread = spawn(move || {
-            drop(b);
-            other.lookup("a")
-        });
-        let mut session = interner.session();
-        drop(session.intern("a").unwrap());
-        drop(a);
-        let aside = Interner::aside();
-        seen.note(aside == 0, "at once");
-        let there = thread.join().unwrap();
-        if aside > 0 {
-            // Only what is aside keeps it, for whoever wants it.
-            assert_eq!((there, interner.lookup("a")), (Some(id), Some(id)));
-            let again = session.intern("a").unwrap();
-            assert_eq!((again.id(), again.text(), Interner::aside()), (id, "a", aside - 1));
-        } else {
-            assert_eq!(interner.lookup("a"), None);
-        }
-        let aside = Interner::aside();
-        if aside > 0 {
-            // It is not in the way of another tag, for which there is no other place.
-            seen.note(true, "aside");
-            assert_eq!(session.intern("b").unwrap().text(), "b");
-            assert_eq!((Interner::aside(), interner.lookup("a")), (0, None));
-        }
-        drop(session);
-        assert_eq!((Interner::aside(), interner.lookup("a")), (0, None));
-        interner.assert_idle();
-    });
-}
-
-#[test]
-fn what_is_put_aside_is_of_one_tag() {
-    check("what_is_put_aside_is_of_one_tag", &["not contended", "the same slot"], |seen| {
-        let interner = Interner::with_limit(2);
-        let a = interner.intern("a").unwrap();
-        let (old, other) = (a.id(), interner.clone());
-        let thread = spawn(move || drop(a));
-        drop(interner.intern("a").unwrap());
-        let contended = Interner::contended();
-        thread.join().unwrap();
-        // The next one in the slot. This thread did not find it, and so still remembers where the first one was.
-        let b = spawn(move || other.intern("b").unwrap()).join().unwrap();
-        let same = slot(b.id()) == slot(old);
-        let mut session = interner.session();
-        drop(b);
-        let again = session.intern("a").unwrap();
-        assert_eq!((again.text(), interner.lookup("a"), interner.lookup("b")), ("a", Some(again.id()), None));
-        drop(again);
-        seen.note(!contended, "not contended");
-        seen.note(contended && same, "the same slot");
-        drop(session);
-        interner.assert_idle();
-    });
-}
-
-#[test]
-fn what_is_aside_is_given_up_while_others_count() {
-    let outcomes = ["aside and shared", "aside and new id", "not aside"];
-    check("what_is_aside_is_given_up_while_others_count", &outcomes, |seen| {
-        let interner = Interner::with_limit(2);
-        let a = interner.intern("a").unwrap();
-        let (old, b, other) = (a.id(), a.clone(), interner.clone());
-        let thread = spawn(move || {
-            drop(b);
-            let again = other.intern("a").unwrap();
-            assert_eq!(again.text(), "a");
-            again.id()
-        });
-        let mut session = interner.session();
-        let found = session.intern("a").unwrap();
-        assert_eq!(found.text(), "a");
-        drop(found);
-        drop(a);
-        let aside = Interner::aside() > 0;
-        // The last reference may be one of those that nobody has.
-        drop(session);
-        let id = thread.join().unwrap();
-        seen.note(aside && id == old, "aside and shared");
-        seen.note(aside && id != old, "aside and new id");
-        seen.note(!aside, "not aside");
-        interner.assert_idle();
-    });
-}
-
-#[test]
-fn what_is_aside_of_one_tag_is_not_given_for_another() {
-    let outcomes = ["the first aside", "both met", "nothing aside"];
-    check("what_is_aside_of_one_tag_is_not_given_for_another", &outcomes, |seen| {
-        let interner = Interner::with_limit(2);
-        let (a, other) = (interner.intern("a").unwrap(), interner.clone());
-        // This thread's one guess is of "a", until it asks for "b".
-        let b = spawn(move || other.intern("b").unwrap()).join().unwrap();
-        let (a2, b2) = (a.clone(), b.clone());
-        let thread = spawn(move || {
-            drop(a2);
-            drop(b2);
-        });
-        let mut session = interner.session();
-        drop(session.intern("a").unwrap());
-        let aside = Interner::aside();
-        // By the index, then by what this thread remembers, where it may meet the other one.
-        for _ in 0..3 {
-            assert_eq!(session.intern("b").unwrap().text(), "b");
-        }
-        thread.join().unwrap();
-        seen.note(aside > 0, "the first aside");
-        seen.note(aside == 0 && Interner::aside() > 0, "both met");
-        seen.note(Interner::aside() == 0, "nothing aside");
-        drop(session);
-        let counts: Vec<u64> = interner.dump().into_iter().map(|(_, _, n)| n).collect();
-        assert_eq!(counts, [1, 1]);
-        drop((a, b));
-        interner.assert_idle();
     });
 }

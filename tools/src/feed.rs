@@ -11,7 +11,7 @@ use grove::config::Config;
 use grove::ledger::{Dropped, Ledger, Rejected};
 use grove::shard::{Engine, Limits, Overflow, Snapshot, StartError};
 use grove::trace::input::{self, Framing, Records};
-use grove::trace::{Decoder, Feed, FeedError, LineHash, Reject, Workloads, detect_records};
+use grove::trace::{Decoder, Fed, Feed, FeedError, Format, LineHash, Reject, Workloads, detect_records};
 
 use crate::exit::{Error, Exit};
 use crate::input::{InputArgs, ReadArgs, Source};
@@ -66,7 +66,7 @@ fn one(
     workloads: &mut Workloads,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let Opened { name, mut records, mut decoder, bar: _bar } = open(path, &args.read, config, stop)?;
+    let Opened { name, format, mut records, mut decoder, bar: _bar } = open(path, &args.read, config, stop)?;
     let mut sender = engine.sender(Overflow::Wait);
     sender.set_recording(unnamed);
 
@@ -93,13 +93,32 @@ fn one(
     drop(rejections);
     let fed = outcome.map_err(|error| bad_input(&name, &error))?;
     summary.bytes += fed.bytes;
-    Ok(())
+    // Of an input that was ended early nobody knows.
+    if interrupt::is_set(stop) { Ok(()) } else { is_a_trace(&name, format, fed) }
+}
+
+/// Whether what was read can have been a trace. One that says so by its header may have no events: nothing happened. Of
+/// anything else without a record that counts nobody can tell, and silence would pass for "nothing found".
+pub(crate) fn is_a_trace(name: &str, format: Format, fed: Fed) -> Result<(), Error> {
+    let text = match fed {
+        Fed { accepted: 1.., .. } => return Ok(()),
+        Fed { records: 0, header: true, .. } => {
+            say(&format!("note: {} is a recording without events", escape(name)));
+            return Ok(());
+        }
+        Fed { records: 0, .. } => format!("{name}: it is empty; check what was to write it"),
+        Fed { records, .. } => {
+            format!("{name}: read as {format}, not one of its {records} records is an event; is --from right?")
+        }
+    };
+    Err(Error::Message { exit: Exit::BadInput, text })
 }
 
 /// An input, and how to read it.
 pub(crate) struct Opened {
     /// As it is called in messages.
     pub(crate) name: String,
+    pub(crate) format: Format,
     pub(crate) records: Records,
     pub(crate) decoder: Box<dyn Decoder>,
     /// Shows how far it is read.
@@ -126,7 +145,7 @@ pub(crate) fn open(path: &Path, args: &ReadArgs, config: &Config, stop: &Arc<Ato
         }
     };
     let decoder = format.decoder(args.image.as_deref(), &args.tag);
-    Ok(Opened { name, records, decoder, bar })
+    Ok(Opened { name, format, records, decoder, bar })
 }
 
 /// Tells of rejected records: the first few of each reason one by one, at the end how many more there were.
@@ -250,9 +269,6 @@ impl Summary {
             ledger.dropped_total(),
             ledger.held,
         ));
-        if ledger.received > 0 && ledger.rejected_total() == ledger.received {
-            say("warning: not one record was an event; is --from right?");
-        }
         tell_limits(&snapshot.limits);
         // What was refused for want of memory in all is told already.
         let of_trees = ledger.dropped(Dropped::TreeFull).saturating_sub(snapshot.limits.memory_refused);

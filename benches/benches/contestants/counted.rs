@@ -18,12 +18,7 @@ type Hash = foldhash::fast::RandomState;
 
 /// A map that is set up as the interner's own is (`engine/src/intern/index.rs`).
 fn papaya_map<V>() -> papaya::HashMap<Box<str>, V, Hash> {
-    let map = papaya::HashMap::builder()
-        .hasher(Hash::default())
-        .capacity(2048)
-        .resize_mode(papaya::ResizeMode::Incremental(512))
-        .collector(seize::Collector::new().batch_size(2048));
-    map.build()
+    papaya::HashMap::builder().hasher(Hash::default()).capacity(2048).build()
 }
 
 /// `internment::ArcIntern`.
@@ -154,8 +149,8 @@ impl Interning for PapayaArc {
     }
 }
 
-/// papaya with one count in each entry, used through the map's own pointer: Grove's idea without what a thread
-/// remembers, and without references that outlive the batch they are gained in.
+/// papaya with one count in each entry, used through the map's own pointer: Grove's idea without references that
+/// outlive the batch they are gained in.
 pub struct PapayaOne(Arc<CountedMap>);
 
 impl Default for PapayaOne {

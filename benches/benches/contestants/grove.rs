@@ -1,11 +1,11 @@
-//! Grove's interner: a session per batch, an entry per operation, and what an event costs a tree.
+//! Grove's interner, and what an event costs a tree.
 
 use crate::measure::Interning;
 use grove::intern::{Interner, TagRef};
 use grove::tree::LocalTags;
 use std::hint::black_box;
 
-/// With a session for each batch, as peers that pin do for each batch.
+/// As the engine uses it: each operation by itself.
 #[derive(Default)]
 pub struct Grove(Interner);
 
@@ -29,37 +29,7 @@ impl Interning for Grove {
     }
 
     fn what(&self) -> &'static str {
-        "the interner, a session for each batch of 64; one reference to each contended tag, once dropped, is kept until it ends"
-    }
-
-    fn local<'a>(&'a self, _: &'a [String]) {}
-
-    fn hold(&self, text: &str) -> TagRef {
-        self.0.intern(text).unwrap()
-    }
-
-    fn touch<'a>(&'a self, (): &mut (), batch: impl Iterator<Item = (usize, &'a String)>) {
-        let mut session = self.0.session();
-        for (_, text) in batch {
-            black_box(session.intern(text).unwrap());
-        }
-    }
-}
-
-/// Entered anew for each operation.
-#[derive(Default)]
-pub struct GroveSingle(Interner);
-
-impl Interning for GroveSingle {
-    type Local<'a> = ();
-    type Held = TagRef;
-
-    fn name(&self) -> &'static str {
-        "grove_single"
-    }
-
-    fn what(&self) -> &'static str {
-        "the interner, entered for each operation"
+        "the interner: the map is entered for each operation, and a reference outlives it"
     }
 
     fn local<'a>(&'a self, _: &'a [String]) {}

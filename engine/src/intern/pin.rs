@@ -1,8 +1,12 @@
 //! How a thread enters the map, also one that is ending.
 //!
-//! seize knows a thread by thread-local values, and panics when they are gone. But a tag may be kept in one, too, and
-//! one that was made earlier goes later: so the last reference may be given up when seize knows its thread no more.
-//! Such a thread enters as nobody in particular, which takes a lock each time and is seldom.
+//! papaya knows a thread by seize's thread-local values, and seize panics when they are gone. But the last reference
+//! to a tag may be kept in a thread-local value too, and one that was made earlier is dropped later. A thread that
+//! seize knows no more enters by a guard that belongs to no thread, which takes a lock each time and is seldom.
+//!
+//! This leans on what papaya 0.2.5 and seize 0.5.1 do and do not promise, so the workspace has exactly those: that
+//! papaya asks a guard's `thread_id` only to deal out its counter of entries, and that seize's value that has a
+//! destructor is made when a thread first enters a map.
 //!
 //! Unsafe: one method of seize's, which passes on what it is given.
 #![allow(unsafe_code)]
@@ -10,11 +14,11 @@
 use papaya::{Guard, LocalGuard, OwnedGuard};
 use seize::Collector;
 
-/// Something that goes when it cannot be relied on any more that seize knows this thread.
+/// Something that is dropped when it cannot be relied on any more that seize knows this thread.
 struct Here;
 
 impl Drop for Here {
-    // It has to have an end to be known as gone.
+    // It has to have a destructor to be known as gone.
     fn drop(&mut self) {}
 }
 
@@ -22,8 +26,8 @@ thread_local! {
     static HERE: Here = const { Here };
 }
 
-/// Whether seize knows this thread, or may begin to, which it is to do next: then nothing of the thread's is made, nor
-/// goes, between this value and seize's.
+/// Whether seize knows this thread, or may begin to, which it is to do next: then no other value of the thread is
+/// made or dropped between this one and seize's.
 pub(super) fn is_here() -> bool {
     HERE.try_with(|_| ()).is_ok()
 }
@@ -34,43 +38,38 @@ pub(super) enum Pin<'a> {
     Ending(OwnedGuard<'a>),
 }
 
+macro_rules! either {
+    ($pin:expr, $guard:ident => $call:expr) => {
+        match $pin {
+            Pin::Here($guard) => $call,
+            Pin::Ending($guard) => $call,
+        }
+    };
+}
+
 impl Guard for Pin<'_> {
     fn refresh(&mut self) {
-        match self {
-            Self::Here(guard) => guard.refresh(),
-            Self::Ending(guard) => guard.refresh(),
-        }
+        either!(self, guard => guard.refresh());
     }
 
     fn flush(&self) {
-        match self {
-            Self::Here(guard) => guard.flush(),
-            Self::Ending(guard) => guard.flush(),
-        }
+        either!(self, guard => guard.flush());
     }
 
     fn collector(&self) -> &Collector {
-        match self {
-            Self::Here(guard) => guard.collector(),
-            Self::Ending(guard) => guard.collector(),
-        }
+        either!(self, guard => guard.collector())
     }
 
-    /// By it papaya deals out its counter of entries, which any thread may add to.
     fn thread_id(&self) -> usize {
         match self {
             Self::Here(guard) => guard.thread_id(),
+            // An owned guard would ask seize for this thread.
             Self::Ending(_) => 0,
         }
     }
 
     unsafe fn defer_retire<T>(&self, ptr: *mut T, reclaim: unsafe fn(*mut T, &Collector)) {
         // SAFETY: either guard asks for what the caller of this has promised, and is passed what it gave.
-        unsafe {
-            match self {
-                Self::Here(guard) => guard.defer_retire(ptr, reclaim),
-                Self::Ending(guard) => guard.defer_retire(ptr, reclaim),
-            }
-        }
+        either!(self, guard => unsafe { guard.defer_retire(ptr, reclaim) });
     }
 }

@@ -1,23 +1,19 @@
-//! What the interner has done, counted so that threads do not wait for each other's cache lines.
+//! What the interner holds and has done.
 //!
-//! Every thread adds to one of a few stripes, each on cache lines of its own, and a tag is taken off where it was
-//! added; a reader sums them up. A sum is exact when nobody is interning. The counters decide nothing, so the models
-//! leave them out: they are `std`'s atomics in every build. (How many tags there are is what their shares count.)
+//! Counted when a tag comes or goes, never when one is found: so finding a tag writes no word that all threads share.
+//! The counters decide nothing, so the models leave them out: they are `std`'s atomics in every build.
 
-use super::sync::STRIPES;
-use super::text::Text;
 use super::word::TagId;
 use std::ops::Add;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What an interner has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Interned texts that were there.
-    pub hits: u64,
-    /// Interned texts that were not, and were added.
-    pub misses: u64,
-    /// Interned texts whose tag was just going, and that got a new id.
+    /// Texts that were not there when they were interned, and were added.
+    pub added: u64,
+    /// Times a thread that interned a text met its dying tag, and removed that tag's entry from the index.
     pub revivals: u64,
     /// Times a thread was overtaken by another that added the same text, and began anew.
     pub retries: u64,
@@ -28,83 +24,69 @@ impl Add for Stats {
 
     fn add(self, more: Self) -> Self {
         Self {
-            hits: self.hits + more.hits,
-            misses: self.misses + more.misses,
+            added: self.added + more.added,
             revivals: self.revivals + more.revivals,
             retries: self.retries + more.retries,
         }
     }
 }
 
-#[derive(Default)]
-#[repr(align(128))]
-struct Stripe {
-    hits: AtomicU64,
-    misses: AtomicU64,
-    revivals: AtomicU64,
-    retries: AtomicU64,
-    /// Of tags that came, minus those of tags that left.
-    bytes: AtomicU64,
+/// Bytes of an entry in the index.
+const ENTRY: usize = size_of::<Arc<str>>() + size_of::<TagId>();
+
+/// Bytes of heap that a tag takes, apart from its slot: its entry in the index; its text, and two counts before it.
+fn bytes(text: &str) -> u64 {
+    (ENTRY + (2 * size_of::<usize>() + text.len()).next_multiple_of(size_of::<usize>())) as u64
 }
 
+// All relaxed: numbers that say nothing about other memory.
 #[derive(Default)]
 pub(super) struct Counters {
-    stripes: [Stripe; STRIPES],
-}
-
-/// Bytes of an entry in the index.
-const ENTRY: usize = size_of::<u64>() + size_of::<Text>() + size_of::<TagId>();
-
-/// Bytes of heap that a tag of this text takes, apart from its slot.
-pub(super) fn bytes_of(text: &Text) -> usize {
-    ENTRY + text.heap_bytes()
+    len: AtomicU64,
+    bytes: AtomicU64,
+    added: AtomicU64,
+    revivals: AtomicU64,
+    retries: AtomicU64,
 }
 
 impl Counters {
-    fn of(&self, stripe: usize) -> &Stripe {
-        let [first, ..] = &self.stripes;
-        self.stripes.get(stripe).unwrap_or(first)
+    /// A tag has a slot.
+    pub fn came(&self, text: &str) {
+        self.len.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(bytes(text), Relaxed);
     }
 
-    // All relaxed: sums, which say nothing about other memory.
-
-    pub(super) fn add(&self, stripe: usize, done: Stats) {
-        let own = self.of(stripe);
-        for (counter, n) in [
-            (&own.hits, done.hits),
-            (&own.misses, done.misses),
-            (&own.revivals, done.revivals),
-            (&own.retries, done.retries),
-        ] {
-            if n > 0 {
-                counter.fetch_add(n, Ordering::Relaxed);
-            }
-        }
+    /// It has given it back.
+    pub fn left(&self, text: &str) {
+        self.len.fetch_sub(1, Relaxed);
+        self.bytes.fetch_sub(bytes(text), Relaxed);
     }
 
-    pub(super) fn came(&self, stripe: usize, bytes: usize) {
-        self.of(stripe).bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    pub fn added(&self) {
+        self.added.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn left(&self, stripe: usize, bytes: usize) {
-        self.of(stripe).bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    pub fn revived(&self) {
+        self.revivals.fetch_add(1, Relaxed);
     }
 
-    fn sum(&self, of: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
-        self.stripes.iter().map(|s| of(s).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+    pub fn retried(&self) {
+        self.retries.fetch_add(1, Relaxed);
     }
 
-    /// A sum of comings and goings, some of which may have been seen in part: never below zero.
-    pub(super) fn bytes(&self) -> usize {
-        usize::try_from(self.sum(|s| &s.bytes).cast_signed()).unwrap_or(0)
+    pub fn len(&self) -> usize {
+        self.len.load(Relaxed) as usize
     }
 
-    pub(super) fn stats(&self) -> Stats {
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed) as usize
+    }
+
+    pub fn stats(&self) -> Stats {
         Stats {
-            hits: self.sum(|s| &s.hits),
-            misses: self.sum(|s| &s.misses),
-            revivals: self.sum(|s| &s.revivals),
-            retries: self.sum(|s| &s.retries),
+            added: self.added.load(Relaxed),
+            revivals: self.revivals.load(Relaxed),
+            retries: self.retries.load(Relaxed),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! All shifting and masking of the interner is here, and nothing else.
 
-use super::sync::{BUCKETS, FIRST, fault};
+use super::sync::{BUCKETS, FIRST};
 use std::num::NonZeroU64;
 
 const HIGH: u32 = 32;
@@ -18,7 +18,7 @@ impl TagId {
         self.0.get()
     }
 
-    /// The tenant of slot `index` in its generation `generation`. `index` is below [`Word::SLOTS_MAX`].
+    /// The tag in slot `index` in its generation `generation`. `index` is below [`Word::SLOTS_MAX`].
     pub(super) fn new(index: u32, generation: u32) -> Self {
         // The slot's number is counted from 1 so that no id is 0: the addition never carries into the generation.
         Self(NonZeroU64::MIN.saturating_add(u64::from(index) | u64::from(generation) << HIGH))
@@ -64,21 +64,14 @@ impl Word {
         (self.0 & LOW) as u32
     }
 
-    /// Whether the tenant of `generation` lives here and may get another reference. Zero is terminal.
+    /// Whether the tag of `generation` is here and may get another reference. Zero is terminal.
     pub(super) fn is_live(self, generation: u32) -> bool {
-        (self.generation() == generation || fault::retain_any_generation())
-            && (self.references() > 0 || fault::retain_from_zero())
+        self.generation() == generation && self.references() > 0
     }
 
-    /// The slot after its tenant has gone; none when its generations are used up.
-    pub(super) fn vacated(self) -> Option<Self> {
-        if fault::same_generation() {
-            return Some(Self::new(self.generation(), 0));
-        }
-        match self.generation().checked_add(1) {
-            None if fault::generation_wraps() => Some(Self::new(0, 0)),
-            next => next.map(|generation| Self::new(generation, 0)),
-        }
+    /// The free slot after its tag has gone; none when its generations are used up.
+    pub(super) fn freed(self) -> Option<Self> {
+        Some(Self::new(self.generation().checked_add(1)?, 0))
     }
 }
 
@@ -94,7 +87,7 @@ impl Head {
 
     /// This head with another first slot and the next tag, so that it equals no head that was here before.
     pub(super) fn with_first(self, first: u32) -> Self {
-        let tag = ((self.0 >> HIGH) as u32).wrapping_add(u32::from(!fault::free_untagged()));
+        let tag = ((self.0 >> HIGH) as u32).wrapping_add(1);
         Self(u64::from(tag) << HIGH | u64::from(first))
     }
 }
@@ -118,7 +111,7 @@ mod tests {
             let word = Word::new(generation, references);
             prop_assert_eq!((word.generation(), word.references()), (generation, references));
             prop_assert_eq!(word.is_live(asked), asked == generation && references > 0);
-            prop_assert_eq!(word.vacated().map(|w| (w.generation(), w.references())), generation.checked_add(1).map(|g| (g, 0)));
+            prop_assert_eq!(word.freed().map(|w| (w.generation(), w.references())), generation.checked_add(1).map(|g| (g, 0)));
             if references < u32::MAX {
                 prop_assert_eq!(Word(word.0 + Word::ONE), Word::new(generation, references + 1));
             }
@@ -138,7 +131,7 @@ mod tests {
         assert_eq!(TagId::new(0, 0).get(), 1);
         assert_eq!(Word::SLOTS_MAX, u32::MAX - 63);
         assert_eq!(TagId::new(Word::SLOTS_MAX - 1, u32::MAX).get(), u64::MAX - 63);
-        assert_eq!(Word::new(u32::MAX, 0).vacated(), None);
+        assert_eq!(Word::new(u32::MAX, 0).freed(), None);
         assert_eq!(Head(0).first(), 0);
         assert_eq!(Head(u64::MAX).with_first(3).0, 3);
     }

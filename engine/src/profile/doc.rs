@@ -324,3 +324,8 @@ pub(super) fn unique<'de, D: Deserializer<'de>, V: Deserialize<'de>>(d: D) -> Re
     }
     d.deserialize_map(Unique(std::marker::PhantomData))
 }
+
+/// An interpreter of a program as it is shown: an empty one stands for none.
+pub(crate) fn interpreter_name(interpreter: &str) -> &str {
+    if interpreter.is_empty() { "(none)" } else { interpreter }
+}

@@ -28,6 +28,7 @@ mod tests;
 pub use convert::TakeError;
 pub use decode::{DecodeError, decode, decode_within};
 pub use diff::{Difference, Kind, Side, diff, diff_tags};
+pub(crate) use doc::interpreter_name;
 pub use doc::{
     CapabilityDoc, DnsDoc, FORMAT, FileDoc, Ledgers, MAX_DEPTH, ProcessDoc, ProfileDoc, SocketDoc, State, Stats,
     SyscallDoc, TagDoc, VERSION,

@@ -16,7 +16,10 @@ mod absorb;
 mod activity;
 mod arena;
 mod behaviour;
+#[cfg(test)]
+mod crafted;
 mod cwds;
+mod ended;
 mod evict;
 mod grow;
 mod interpreters;

@@ -22,8 +22,8 @@ pub struct LocalTags {
     holes: Vec<u16>,
     /// Numbers by the tag's text, once there are more than a [`FEW`]. Not by its id, which means nothing to another
     /// interner: a tree may be merged with one whose tags are of another.
-    index: HashTable<u16>,
-    hasher: Keyed,
+    pub(super) index: HashTable<u16>,
+    pub(super) hasher: Keyed,
 }
 
 impl LocalTags {

@@ -16,8 +16,7 @@ const FLICKERING: usize = 0;
 pub fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
     let mut state = 0x9e37_79b9_7f4a_7c15 ^ seed;
     let mut held: Vec<TagRef> = Vec::new();
-    let mut session = interner.session();
-    for operation in 0..operations {
+    for _ in 0..operations {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
@@ -30,7 +29,7 @@ pub fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
         let text = &tags[n];
         match state >> 60 {
             0..10 => {
-                let tag = session.intern(text).unwrap();
+                let tag = interner.intern(text).unwrap();
                 assert_eq!(tag.text(), text);
                 if flickers {
                     assert_eq!(tag.clone().id(), tag.id());
@@ -39,7 +38,7 @@ pub fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
                 }
             }
             10 => {
-                let found = session.lookup(text).and_then(|id| interner.retain(id));
+                let found = interner.lookup(text).and_then(|id| interner.retain(id));
                 assert!(found.is_none_or(|tag| tag.text() == text));
             }
             11 => {
@@ -51,10 +50,6 @@ pub fn work(interner: &Interner, tags: &[String], seed: u64, operations: u64) {
         }
         if held.len() > HELD_MAX {
             held.clear();
-        }
-        if operation % 64 == 0 {
-            drop(session);
-            session = interner.session();
         }
     }
 }

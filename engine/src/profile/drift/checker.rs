@@ -324,7 +324,7 @@ impl Checker {
             Ok(found) => found,
             Err(fate) => {
                 if fate == Fate::Ignored(Ignored::RelativePath) {
-                    self.lineage.exec(id, exec.ppid, Place::Unknown, Runs::Unknown, exec.cwd);
+                    self.lineage.exec(id, exec, Place::Unknown, Runs::Unknown);
                 }
                 return fate;
             }
@@ -332,7 +332,7 @@ impl Checker {
         let identity = program.identity();
         let ran = match place {
             ExecPlace::Setup => {
-                self.lineage.exec(id, exec.ppid, Place::Setup, Runs::Runtime, exec.cwd);
+                self.lineage.exec(id, exec, Place::Setup, Runs::Runtime);
                 return Fate::Ignored(Ignored::RuntimeSetup);
             }
             ExecPlace::Same(Place::At(ran)) => ran,
@@ -343,7 +343,7 @@ impl Checker {
             }
             _ => self.below(None, &program),
         };
-        self.lineage.exec(id, exec.ppid, Place::At(ran), Runs::Program(&identity), exec.cwd);
+        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(&identity));
 
         let told = [(exec.fileless, Reason::FilelessExec), (exec.upper_layer, Reason::UpperLayerExec)];
         let plain = !exec.fileless && !exec.upper_layer;
@@ -362,11 +362,9 @@ impl Checker {
                 self.tell(event, ran, what);
             }
         }
-        if let Some(interpreter) = interpreter {
-            let what = What::Interpreter(interpreter.into());
-            drift |= self.judge(ran, &what).is_some();
-            self.tell(event, ran, what);
-        }
+        let what = What::Interpreter(interpreter.into());
+        drift |= self.judge(ran, &what).is_some();
+        self.tell(event, ran, what);
         if drift { Fate::New } else { Fate::Known }
     }
 
@@ -376,7 +374,9 @@ impl Checker {
         match what {
             What::Exec { reason, .. } => self.judge_exec(ran, *reason),
             What::Uid(uid) => node.filter(|node| !self.runs_as(*node, *uid)).map(|_| Reason::NewBehaviour),
-            What::Interpreter(path) => node.filter(|node| !self.is_run_by(*node, path)).map(|_| Reason::NewBehaviour),
+            What::Interpreter(by) => {
+                node.filter(|node| !self.baseline.knows_interpreter(*node, by)).map(|_| Reason::NewBehaviour)
+            }
             what => match node {
                 None => Some(Reason::NewProcess),
                 Some(node) => {
@@ -401,11 +401,6 @@ impl Checker {
     fn runs_as(&self, node: NodeId, uid: u32) -> bool {
         let is_uid = |id| self.baseline.node(id).kind() == Kind::Uid;
         self.baseline.has_uid(node, uid) || !self.baseline.children(node).any(is_uid)
-    }
-
-    /// Whether a script of the profile was run by an interpreter. Where none was learned, any is as good.
-    fn is_run_by(&self, node: NodeId, interpreter: &str) -> bool {
-        self.baseline.has_interpreter(node, interpreter) || self.baseline.interpreters(node).next().is_none()
     }
 
     fn below(&mut self, parent: Option<Ran>, program: &Program) -> Ran {
