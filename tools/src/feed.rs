@@ -216,9 +216,9 @@ pub(crate) fn failures(snapshot: &Snapshot) -> Result<(), Error> {
 pub(crate) fn tell_limits(limits: &Limits, ledger: &Ledger) {
     // Why an event found no room is looked at after it did, and another worker may have made some by then: how many there
     // were, the ledger says.
-    let refused = match limits.memory_refused {
-        0 => 0,
-        _ => ledger.dropped(Dropped::TreeFull) + ledger.dropped(Dropped::Containers),
+    let (refused, of_trees) = match limits.memory_refused {
+        0 => (0, ledger.dropped(Dropped::TreeFull)),
+        _ => (ledger.dropped(Dropped::TreeFull) + ledger.dropped(Dropped::Containers), 0),
     };
     let reached = [
         (
@@ -232,7 +232,11 @@ pub(crate) fn tell_limits(limits: &Limits, ledger: &Ledger) {
             limits.snapshots_left_out,
             "times profiles were not written while learning: too little memory (GROVE_MEMORY_MAX)",
         ),
-        (refused, "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX)"),
+        (
+            refused,
+            "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX, GROVE_RESIDENT_MAX)",
+        ),
+        (of_trees, "events were lost, as a container's or an image's tree was full (GROVE_TREE_BYTES)"),
     ];
     for (count, what) in reached {
         if count > 0 {
