@@ -96,7 +96,9 @@ impl Tree {
                 file.flags |= flags;
                 stamp(&mut file.seen, tag, ts)
             }
-            Body::Dns(Dns { name, .. }) => stamp(process.dns.entry(text(name).to_ascii_lowercase()).or_default(), tag, ts),
+            Body::Dns(Dns { name, .. }) => {
+                stamp(process.dns.entry(text(name).to_ascii_lowercase()).or_default(), tag, ts)
+            }
             Body::Socket(Socket { op, peer, port, .. }) => {
                 let peer = match peer {
                     Peer::Ip(ip) => ip.to_string(),

@@ -20,7 +20,8 @@ const KILLS: u32 = 80;
 
 fn profile(files: usize) -> ProfileDoc {
     let seen = Seen::from_iter([("1.0", [Time(1), Time(2)])]);
-    let file = |i| FileDoc { path: format!("/f{i}"), access: Some("r".into()), seen: seen.clone(), ..FileDoc::default() };
+    let file =
+        |i| FileDoc { path: format!("/f{i}"), access: Some("r".into()), seen: seen.clone(), ..FileDoc::default() };
     let files = (0..files).map(file).collect();
     let process = ProcessDoc { path: "/p".into(), seen: seen.clone(), files, ..ProcessDoc::default() };
     ProfileDoc { image: "i".into(), processes: vec![process], ..ProfileDoc::default() }

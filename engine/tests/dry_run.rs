@@ -7,6 +7,7 @@ mod skips;
 #[path = "common/workload.rs"]
 mod workload;
 
+use grove::behaviour::PATH_BYTES_MAX;
 use grove::config::Config;
 use grove::event::{Body, EventBuf, EventRef};
 use grove::intern::{Interner, Stats};
@@ -16,7 +17,6 @@ use grove::trace::input::{Framing, Records};
 use grove::trace::native::NativeDecoder;
 use grove::trace::tracee::TraceeDecoder;
 use grove::trace::{Decoder, Feed, LineHash, Workloads};
-use grove::behaviour::PATH_BYTES_MAX;
 use grove::tree::{ActivityTree, Rules};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};

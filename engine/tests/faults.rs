@@ -283,7 +283,8 @@ fn oversize() {
     for i in 0..100_000_u32 {
         // Words of letters only: they never generalise.
         let word: String = i.to_string().bytes().map(|d| char::from(b'a' + d - b'0')).collect();
-        let fate = insert(2, 1, Body::Open(Open { path: format!("/d/{word}").as_bytes(), flags: 0, ret: 0, map: false }));
+        let fate =
+            insert(2, 1, Body::Open(Open { path: format!("/d/{word}").as_bytes(), flags: 0, ret: 0, map: false }));
         if fate == Fate::Dropped(Dropped::TreeFull) {
             full_at = full_at.or(Some(i));
         }
@@ -306,7 +307,10 @@ fn oversize() {
     // A program is not displaced by any of it, but what it does is.
     assert_eq!(insert(9, 4, exec(b"/bin/other", 0)), Fate::New);
     assert_eq!(insert(9, 4, exec(b"/bin/other", 0)), Fate::Known);
-    assert_eq!(insert(9, 4, Body::Open(Open { path: b"/d/a", flags: 0, ret: 0, map: false })), Fate::Dropped(Dropped::TreeFull));
+    assert_eq!(
+        insert(9, 4, Body::Open(Open { path: b"/d/a", flags: 0, ret: 0, map: false })),
+        Fate::Dropped(Dropped::TreeFull)
+    );
     // Of programs too there are only so many.
     let programs = (0..100_000_u32).filter(|n| {
         let word: String = n.to_string().bytes().map(|d| char::from(b'a' + d - b'0')).collect();
@@ -323,7 +327,10 @@ fn oversize() {
     let programs = programs.count();
     assert!((30..400).contains(&programs), "{programs}");
     assert_eq!(insert(9, 6, exec(b"/bin/one/more", 0)), Fate::Dropped(Dropped::TreeFull));
-    assert_eq!(insert(9, 6, Body::Open(Open { path: b"/d/a", flags: 0, ret: 0, map: false })), Fate::Dropped(Dropped::TreeFull));
+    assert_eq!(
+        insert(9, 6, Body::Open(Open { path: b"/d/a", flags: 0, ret: 0, map: false })),
+        Fate::Dropped(Dropped::TreeFull)
+    );
     assert_eq!(insert(9, 1, Body::Syscalls(Syscalls { nrs: &7_u32.to_le_bytes() })), Fate::Dropped(Dropped::TreeFull));
 
     assert!(ledger.balances());

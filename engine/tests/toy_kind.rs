@@ -72,7 +72,8 @@ impl Copy {
         for file in ["behaviour/mod.rs", "behaviour/record/fields.rs"] {
             let mut text = fs::read_to_string(self.root.join("engine/src").join(file)).unwrap();
             for (_, row) in ROWS.iter().enumerate().filter(|(i, row)| row.file == file && Some(*i) != without) {
-                let at = text.find(&format!("\n{}", row.before)).unwrap_or_else(|| panic!("no {} in {file}", row.before));
+                let at =
+                    text.find(&format!("\n{}", row.before)).unwrap_or_else(|| panic!("no {} in {file}", row.before));
                 text.insert_str(at + 1, &format!("{}\n", row.line));
             }
             fs::write(self.source(file), text).unwrap();
@@ -119,7 +120,9 @@ fn items() -> Vec<(String, String)> {
             continue;
         };
         // To the line that closes it, or this one alone.
-        let closed = |line: &&&str| **line == "    }" || line.ends_with(';') && line.starts_with("    ") && !line.starts_with("     ");
+        let closed = |line: &&&str| {
+            **line == "    }" || line.ends_with(';') && line.starts_with("    ") && !line.starts_with("     ")
+        };
         let len = lines.iter().skip(at).position(|line| closed(&line)).unwrap() + 1;
         let rest: Vec<&str> = lines.iter().take(at).chain(lines.iter().skip(at + len)).copied().collect();
         items.push((words.to_owned(), rest.join("\n")));
@@ -137,7 +140,12 @@ fn a_kind_is_added_by_few_files_and_none_of_its_pieces_can_be_forgotten() {
     engine.write(None, KIND);
     let run = engine.cargo(&["run", "-p", "grove", "--example", "toy"]);
     let said = String::from_utf8_lossy(&run.stdout);
-    assert_eq!(said.trim(), "learned, written, read, merged, compared, checked", "{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(
+        said.trim(),
+        "learned, written, read, merged, compared, checked",
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
     assert!(engine.cargo(&["check", "-p", "grove", "--lib"]).status.success());
 
     let builds = |what: &str| {

@@ -178,7 +178,13 @@ mod tests {
     use grove::event::Open;
 
     fn open(path: &[u8]) -> EventRef<'_> {
-        EventRef { ts: 1, container: b"c", pid: 1, start: None, body: Body::Open(Open { path, flags: 0, ret: 0, map: false }) }
+        EventRef {
+            ts: 1,
+            container: b"c",
+            pid: 1,
+            start: None,
+            body: Body::Open(Open { path, flags: 0, ret: 0, map: false }),
+        }
     }
 
     fn missed(n: u64) -> EventRef<'static> {

@@ -119,11 +119,7 @@ impl Entry for CapabilityDoc {
 
     fn finding(what: &Behaviour<'_>) -> Told {
         let Place::Number(_, number) = what.place else { return Told::default() };
-        Told {
-            kind: "capability",
-            subject: capability_name((number / 2) as u8).into_owned(),
-            details: Vec::new(),
-        }
+        Told { kind: "capability", subject: capability_name((number / 2) as u8).into_owned(), details: Vec::new() }
     }
 
     fn subject(&self) -> String {

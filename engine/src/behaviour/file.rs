@@ -167,10 +167,8 @@ impl<B> Change<B> {
 }
 
 impl<'s> Report<'s> for Change<&'s [u8]> {
-    const SHAPE: Shape = Shape::new(
-        &[Field::Path, Field::Op],
-        &[Field::PathB64, Field::From, Field::FromB64, Field::Mode, Field::Ret],
-    );
+    const SHAPE: Shape =
+        Shape::new(&[Field::Path, Field::Op], &[Field::PathB64, Field::From, Field::FromB64, Field::Mode, Field::Ret]);
 
     fn read(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Self, Reject> {
         let op = ChangeOp::from_name(&raw.op).ok_or_else(|| {
@@ -262,10 +260,8 @@ fn access_name(marks: Marks) -> Option<&'static str> {
 }
 
 fn change_names(numbers: impl Iterator<Item = u32>) -> Vec<String> {
-    let mut names: Vec<String> = numbers
-        .filter_map(|number| ChangeOp::ALL.get(number as usize))
-        .map(|op| op.name().to_owned())
-        .collect();
+    let mut names: Vec<String> =
+        numbers.filter_map(|number| ChangeOp::ALL.get(number as usize)).map(|op| op.name().to_owned()).collect();
     names.sort_unstable();
     names
 }

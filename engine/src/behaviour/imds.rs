@@ -2,7 +2,9 @@
 
 use super::entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value, is_default};
 use super::record::{Buffers, Field, Raw, Reject, Shape, not_empty, plain, quoted, reject, write_bytes, write_text};
-use super::{Behaviour, Behaviours, Bounded, By, Details, Kind, Place, Report, Scope, Texts, bounded_path, normal_path};
+use super::{
+    Behaviour, Behaviours, Bounded, By, Details, Kind, Place, Report, Scope, Texts, bounded_path, normal_path,
+};
 use crate::ledger::{Fate, Rejected};
 use crate::path::{escape, is_pattern};
 use crate::text::Visible;
@@ -63,8 +65,7 @@ impl<B> Imds<B> {
 }
 
 impl<'s> Report<'s> for Imds<&'s [u8]> {
-    const SHAPE: Shape =
-        Shape::new(&[Field::Path], &[Field::PathB64, Field::Provider, Field::Method, Field::Token]);
+    const SHAPE: Shape = Shape::new(&[Field::Path], &[Field::PathB64, Field::Provider, Field::Method, Field::Token]);
 
     fn read(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Self, Reject> {
         let path = not_empty(Field::Path, raw.path(&mut buffers.path)?)?;
@@ -118,11 +119,7 @@ impl<'s> Report<'s> for Imds<&'s [u8]> {
 }
 
 fn request<'a>(path: &'a str, group: &'a str) -> Behaviour<'a> {
-    Behaviour {
-        kind: Kind::Imds,
-        place: Place::Name(Scope::Group(Kind::Imds, group), path),
-        details: Details::none(),
-    }
+    Behaviour { kind: Kind::Imds, place: Place::Name(Scope::Group(Kind::Imds, group), path), details: Details::none() }
 }
 
 /// Provider and token of a group's name.

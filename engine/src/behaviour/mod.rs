@@ -54,12 +54,12 @@ mod socket;
 mod syscall;
 
 pub use address::{Address, Family, SocketKey};
-pub(crate) use entry::{is_default, joined, read_unique};
 pub use entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value};
-pub use place::{Class, Detail, Details, Marks, Numbered, Numbers, Place, Scope};
-pub use record::Reject;
+pub(crate) use entry::{is_default, joined, read_unique};
 pub use file::ChangeOp;
 pub use imds::Token;
+pub use place::{Class, Detail, Details, Marks, Numbered, Numbers, Place, Scope};
+pub use record::Reject;
 pub use socket::{EINPROGRESS, Peer, Proto, SocketOp, Volume};
 pub use syscall::syscall_numbers;
 
@@ -149,6 +149,7 @@ const CLASSES_LEN: usize = {
 
 /// The kinds of findings that learning is told apart by: every kind's own, and that of programs being run. In the order of
 /// the kinds, `exec` last.
+#[allow(clippy::indexing_slicing)] // of a constant, and seen by the compiler
 pub const CLASSES: [&str; CLASSES_LEN] = {
     let mut all = ["exec"; CLASSES_LEN];
     let mut at = 0;

@@ -237,7 +237,8 @@ impl Entry for MountDoc {
     }
 
     fn shown(&self) -> Shown<'_> {
-        let of = Some(joined(&self.sources)).filter(|sources| !sources.is_empty()).map(|sources| format!("of {sources}"));
+        let of =
+            Some(joined(&self.sources)).filter(|sources| !sources.is_empty()).map(|sources| format!("of {sources}"));
         Shown {
             label: "mounts",
             name: self.path.clone(),

@@ -4,8 +4,8 @@ use super::address::{Address, Family, SocketKey};
 use super::entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value, is_default};
 use super::record::{Buffers, Field, Raw, Reject, Shape, not_empty, quoted, reject, write_bytes, write_some};
 use super::{
-    Behaviour, Behaviours, Bounded, By, Class, Details, Kind, PATH_BYTES_MAX, Place, Report, Scope, Texts, bounded_path,
-    normal_path,
+    Behaviour, Behaviours, Bounded, By, Class, Details, Kind, PATH_BYTES_MAX, Place, Report, Scope, Texts,
+    bounded_path, normal_path,
 };
 use crate::ledger::{Fate, Ignored, Rejected};
 use crate::path::{escape, is_pattern};
@@ -141,11 +141,11 @@ impl<B> Flow<B> {
 
 const REQUIRED: &[Field] = &[Field::Family, Field::Addr];
 
+/// The other side of a socket, its port and its transport.
+type Side<'s> = (Peer<&'s [u8]>, u16, Option<Proto>);
+
 /// What a record says of a socket's other side.
-fn read_peer<'s>(
-    raw: &'s Raw<'_>,
-    buffers: &'s mut Buffers,
-) -> Result<(Peer<&'s [u8]>, u16, Option<Proto>), Reject> {
+fn read_peer<'s>(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Side<'s>, Reject> {
     let misfit = |expected| {
         let detail = format!("found {}, expected {expected}", quoted(&raw.addr));
         reject(Rejected::InvalidValue, Field::Addr, detail)
@@ -418,7 +418,8 @@ impl SocketDoc {
             other => return Err(Flaw::none_of("family", other, &["inet", "inet6", "unix"])),
         };
         let unknown = |name: &str| Flaw::none_of("proto", name, &["tcp", "udp"]);
-        let proto = self.proto.as_deref().map(|name| Proto::from_name(name).ok_or_else(|| unknown(name))).transpose()?;
+        let proto =
+            self.proto.as_deref().map(|name| Proto::from_name(name).ok_or_else(|| unknown(name))).transpose()?;
         Ok(SocketKey::new(op, family, proto, self.port))
     }
 }

@@ -43,9 +43,9 @@ impl<W: Write> Look for Edges<'_, W> {
     type Error = io::Error;
 
     fn list<E: Entry>(&mut self, _: &'static str, list: &[E]) -> io::Result<()> {
-        list.iter().filter_map(E::edge).try_for_each(|Edge { shape, name, label }| {
-            edge(self.out, self.peers, self.id, (shape, &name), &label)
-        })
+        list.iter()
+            .filter_map(E::edge)
+            .try_for_each(|Edge { shape, name, label }| edge(self.out, self.peers, self.id, (shape, &name), &label))
     }
 }
 

@@ -269,7 +269,8 @@ impl<W: Write> Look for Groups<'_, W> {
         for label in E::LABELS {
             let (words, names): (Vec<_>, Vec<_>) =
                 shown.iter().filter(|(shown, _)| shown.label == *label).partition(|(shown, _)| shown.is_word);
-            let mut lines: Vec<String> = names.into_iter().map(|(shown, mark)| painter.line(shown, mark.clone())).collect();
+            let mut lines: Vec<String> =
+                names.into_iter().map(|(shown, mark)| painter.line(shown, mark.clone())).collect();
             let words = words.into_iter().map(|(shown, mark)| (shown.name.as_str(), mark.clone()));
             lines.extend(painter.words(words, self.wrap_columns));
             // What every program does was not seen where there is none of it. Where there is none of any program, it may

@@ -169,12 +169,7 @@ impl Tree {
     }
 
     /// Adds a process without those that it started. Errors have their place within it.
-    fn take_process_doc(
-        &mut self,
-        parent: NodeId,
-        doc: &ProcessDoc,
-        interner: &Interner,
-    ) -> Result<NodeId, TakeError> {
+    fn take_process_doc(&mut self, parent: NodeId, doc: &ProcessDoc, interner: &Interner) -> Result<NodeId, TakeError> {
         let sketch = sketch_from(false, &doc.path, &doc.exemplars, doc.distinct);
         let names = learned(false, &doc.path, &doc.exemplars, &doc.learned);
         let key = ProgramKey { argv0: doc.argv0.clone(), argv: doc.argv.clone() };
@@ -225,10 +220,8 @@ impl Look for Take<'_> {
     fn list<E: Entry>(&mut self, name: &'static str, list: &[E]) -> Result<(), TakeError> {
         let mut text = String::new();
         for (index, entry) in list.iter().enumerate() {
-            let flawed = |Flaw { field, detail }| TakeError::Value {
-                place: format!("{name}[{index}].{field}"),
-                what: detail,
-            };
+            let flawed =
+                |Flaw { field, detail }| TakeError::Value { place: format!("{name}[{index}].{field}"), what: detail };
             let what = entry.behaviour(&mut text).map_err(flawed)?;
             let (names, sketch) = match (what.place, entry.pattern()) {
                 (Place::Name(scope, name), Some(Pattern { exemplars, learned: told, distinct, .. })) => {

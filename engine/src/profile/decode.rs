@@ -154,7 +154,9 @@ fn version(bytes: &[u8], depth: usize) -> Result<u64, DecodeError> {
         None => Err(invalid("version", "missing")),
         Some(Ok(version @ 1..=2)) => Ok(version),
         Some(Ok(version)) if version > u64::from(VERSION) => Err(DecodeError::Newer(version)),
-        Some(Ok(version)) => Err(invalid("version", &format!("there is no version {version}, expected {VERSION} or 1"))),
+        Some(Ok(version)) => {
+            Err(invalid("version", &format!("there is no version {version}, expected {VERSION} or 1")))
+        }
         Some(Err(other)) => {
             let shown: String = sonic_rs::to_string(&other).unwrap_or_default().chars().take(80).collect();
             Err(invalid("version", &format!("found {}, expected {VERSION} or 1", Visible(&shown))))
@@ -221,7 +223,8 @@ pub(super) fn invalid(path: &str, detail: &str) -> DecodeError {
 /// Looks for values that are of the right type and that no profile has.
 fn check(doc: &ProfileDoc) -> Result<(), DecodeError> {
     for (tag, about) in &doc.tags {
-        check_span(tag, [about.first_seen, about.last_seen]).map_err(|(key, detail)| invalid_at("tags", key, &detail))?;
+        check_span(tag, [about.first_seen, about.last_seen])
+            .map_err(|(key, detail)| invalid_at("tags", key, &detail))?;
     }
     for (index, process) in doc.processes.iter().enumerate() {
         let at = |field: &str| format!("processes[{index}].{field}");

@@ -87,7 +87,8 @@ fn compare(views: [View<'_>; 2]) -> Vec<Difference> {
     };
     let mut out = Vec::new();
     let roots = [processes(0, &[0]), processes(1, &[0])];
-    let mut rest: Vec<_> = pair_up_processes(views, roots).into_iter().map(|same| (Lineage::default(), false, same)).collect();
+    let mut rest: Vec<_> =
+        pair_up_processes(views, roots).into_iter().map(|same| (Lineage::default(), false, same)).collect();
     while let Some((lineage, nested, same)) = rest.pop() {
         let [a, b] = &same;
         let pair = [in_view(views[0], a), in_view(views[1], b)];
@@ -146,7 +147,8 @@ fn process_details(same: &[&ProcessDoc]) -> String {
     let uids: Vec<String> = uids.iter().map(u32::to_string).collect();
     let interpreters = same.iter().flat_map(|process| &process.interpreters);
     let interpreters: BTreeSet<&str> = interpreters.map(|by| interpreter_name(by)).collect();
-    let flag = |name: &str, is: fn(&ProcessDoc) -> bool| same.iter().any(|process| is(process)).then(|| name.to_owned());
+    let flag =
+        |name: &str, is: fn(&ProcessDoc) -> bool| same.iter().any(|process| is(process)).then(|| name.to_owned());
     let details = [
         (!interpreters.is_empty()).then(|| format!("run by {}", joined(interpreters))),
         (!uids.is_empty()).then(|| format!("uid {}", joined(uids))),

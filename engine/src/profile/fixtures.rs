@@ -9,8 +9,8 @@ use super::{
     TagDoc, Time, decode,
 };
 use crate::behaviour::{ChangeOp, Volume};
-use crate::names::{capability_name, mount_flag_name, qtype_name};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
+use crate::names::{capability_name, mount_flag_name, qtype_name};
 
 /// A profile in which every field, required and optional, has a value worth telling, as its file has it but for
 /// line ends and indentation.
@@ -262,7 +262,8 @@ fn dns() -> impl Strategy<Value = DnsDoc> {
 fn socket() -> impl Strategy<Value = SocketDoc> {
     let peer = prop_oneof![
         any::<[u8; 4]>().prop_map(|ip| ("inet", std::net::Ipv4Addr::from(ip).to_string())),
-        any::<[u8; 16]>().prop_map(|ip| ("inet6", format!("{}", crate::path::network(std::net::Ipv6Addr::from(ip).into())))),
+        any::<[u8; 16]>()
+            .prop_map(|ip| ("inet6", format!("{}", crate::path::network(std::net::Ipv6Addr::from(ip).into())))),
         Just(("inet", "*".to_owned())),
         text().prop_map(|path| ("unix", path)),
     ];

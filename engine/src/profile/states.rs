@@ -82,7 +82,8 @@ impl Serialize for States {
 /// Refuses the same kind twice.
 impl<'de> Deserialize<'de> for States {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        read_unique::<_, Written>(d).map(|states| states.into_iter().map(|(class, about)| (class, about.state)).collect())
+        read_unique::<_, Written>(d)
+            .map(|states| states.into_iter().map(|(class, about)| (class, about.state)).collect())
     }
 }
 
@@ -96,7 +97,9 @@ mod tests {
         let text = r#"{"bind":{"state":"stable"},"exec":{"state":"learning"},"fly":{"state":"stable"},"zzz":{"state":"learning"}}"#;
         let mut states: States = sonic_rs::from_str(text).unwrap();
         assert_eq!(sonic_rs::to_string(&states).unwrap(), text);
-        let other = sonic_rs::from_str(r#"{"aaa":{"state":"stable"},"bind":{"state":"learning"},"exec":{"state":"stable"}}"#).unwrap();
+        let other =
+            sonic_rs::from_str(r#"{"aaa":{"state":"stable"},"bind":{"state":"learning"},"exec":{"state":"stable"}}"#)
+                .unwrap();
         states.merge(&other);
         let expected = r#"{"aaa":{"state":"stable"},"bind":{"state":"learning"},"exec":{"state":"learning"},"fly":{"state":"stable"},"zzz":{"state":"learning"}}"#;
         assert_eq!(sonic_rs::to_string(&states).unwrap(), expected);

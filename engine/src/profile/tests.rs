@@ -146,7 +146,9 @@ fn nested(depth: usize) -> String {
         r#"{{"path":"/p","argv0":null,"argv":null,"exec_chain":false,"uids":[],"seen":{seen},"files":[{{"path":"/f","access":"r","pattern":false,"seen":{seen}}}],"dns":[],"sockets":[],"syscalls":[],"capabilities":[],"children":["#
     );
     let processes = head.repeat(depth) + &"]}".repeat(depth);
-    format!(r#"{{"format":"grove-profile","version":1,"image":"deep","tags":{{}},"ledgers":{{}},"processes":[{processes}]}}"#)
+    format!(
+        r#"{{"format":"grove-profile","version":1,"image":"deep","tags":{{}},"ledgers":{{}},"processes":[{processes}]}}"#
+    )
 }
 
 #[test]
@@ -273,7 +275,11 @@ fn hostile_profiles_are_refused_with_the_field_at_fault() {
         ("MS_NODEV", "MS_NEW", "processes[0].mounts[0].flags: unknown flag `MS_NEW`"),
         ("\"token\":\"v2\"", "\"token\":\"v3\"", "processes[0].imds[0].token: \"v3\" is not one of v1, v2"),
         ("\"sent\":20", "\"sent\":65", "processes[0].sockets[0].volume.sent: more than 64"),
-        ("[\"delete\",", "[\"erase\",", "processes[0].files[1].changes: \"erase\" is not one of chmod, chown, create, delete, link, mkdir, rename, rmdir, symlink, truncate"),
+        (
+            "[\"delete\",",
+            "[\"erase\",",
+            "processes[0].files[1].changes: \"erase\" is not one of chmod, chown, create, delete, link, mkdir, rename, rmdir, symlink, truncate",
+        ),
         ("\"access\":\"rw\"", "\"access\":\"x\"", "processes[0].files[2].access: \"x\" is not one of r, w, rw"),
         (
             "\"access\":\"rw\",",

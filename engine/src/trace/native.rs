@@ -148,7 +148,9 @@ fn check(raw: &Raw<'_>, base: Fields, shape: &Shape, record: &str) -> Result<(),
 
 /// How a record holds its texts.
 macro_rules! text {
-    ($B:ident) => { &[u8] };
+    ($B:ident) => {
+        &[u8]
+    };
 }
 
 macro_rules! body {

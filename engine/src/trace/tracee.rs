@@ -18,11 +18,11 @@ use sonic_rs::LazyValue;
 
 use super::bounded::Bounded;
 use super::json::{self, Int, Text};
-use crate::names::question_type;
 use super::{Decoder, Line, Reject, image};
-use crate::names::open_flags;
 use crate::event::{Body, Dns, Event, Exec, Open, Peer, Proto, Sink, Socket, SocketOp};
 use crate::ledger::Ignored;
+use crate::names::open_flags;
+use crate::names::question_type;
 
 /// How many containers are remembered to have started.
 const CONTAINERS: usize = 1 << 14;
@@ -167,7 +167,11 @@ impl Decoder for TraceeDecoder {
             Meaning::Fork { pid, ppid } => sink.event(event(*pid, None, Body::Fork { ppid: *ppid })),
             Meaning::Exit => sink.event(event(pid, start, Body::Exit)),
             Meaning::Open { path, flags, ret } => {
-                sink.event(event(pid, start, Body::Open(Open { path: path.as_bytes(), flags: *flags, ret: *ret, map: false })));
+                sink.event(event(
+                    pid,
+                    start,
+                    Body::Open(Open { path: path.as_bytes(), flags: *flags, ret: *ret, map: false }),
+                ));
             }
             Meaning::Socket { op, peer, port, proto, ret } => {
                 let peer = match peer {

@@ -10,7 +10,7 @@
 use super::Tree;
 use super::arena::{Hashed, ROOM, ShapeKey};
 use super::grow::socket_level;
-use super::node::{Flags, Role, NONE, Node, NodeId};
+use super::node::{Flags, NONE, Node, NodeId, Role};
 use crate::behaviour::Address;
 use std::collections::{HashMap, VecDeque};
 

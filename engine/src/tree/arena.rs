@@ -4,7 +4,7 @@
 //! a socket or a program means is for the files beside this one.
 
 use super::names::{Names, reserve_tight, trim};
-use super::node::{Flags, Role, NO_TAG, NONE, Node, NodeId, Span};
+use super::node::{Flags, NO_TAG, NONE, Node, NodeId, Role, Span};
 use super::shapes::Shapes;
 use super::tags::LocalTags;
 use crate::behaviour::{Kind as BehaviourKind, Stats};
@@ -285,13 +285,9 @@ impl Arena {
             Role::Syscall => Some(BehaviourKind::Syscall),
             Role::Capability => Some(BehaviourKind::Capability),
             Role::Group => self.bytes(at).first().and_then(|kind| BehaviourKind::ALL.get(usize::from(*kind))).copied(),
-            Role::Root
-            | Role::Process
-            | Role::ExecPath
-            | Role::Component
-            | Role::Uid
-            | Role::Detail
-            | Role::Text => None,
+            Role::Root | Role::Process | Role::ExecPath | Role::Component | Role::Uid | Role::Detail | Role::Text => {
+                None
+            }
         }
     }
 
@@ -300,7 +296,9 @@ impl Arena {
     /// Adds a node whose path this is.
     pub(super) fn add(&mut self, parent: NodeId, run: Run, role: Role, name: u32) -> NodeId {
         let id = self.nodes.len() as NodeId;
-        if matches!(role, Role::Process | Role::ExecPath) || role == Role::Text && self.node(parent).role() == Role::Process {
+        if matches!(role, Role::Process | Role::ExecPath)
+            || role == Role::Text && self.node(parent).role() == Role::Process
+        {
             self.program_bytes += PROGRAM_NODE_BYTES + self.names.get(name).len();
         }
         let mut node = Node::new(role, parent, name);

@@ -6,7 +6,7 @@
 use super::Tree;
 use super::arena::{Arena, ROOT};
 use super::merge::Filter;
-use super::node::{Role, NodeId, Span};
+use super::node::{NodeId, Role, Span};
 use std::collections::{HashMap, HashSet};
 
 impl Tree {

@@ -6,7 +6,7 @@
 
 use super::Tree;
 use super::arena::{Hashed, ROOM};
-use super::node::{Flags, Role, NONE, NodeId};
+use super::node::{Flags, NONE, NodeId, Role};
 use super::program::literal;
 use crate::behaviour::Address;
 use crate::path::{Sketch, push_component, shape_bytes, shape_into};

@@ -5,7 +5,7 @@
 
 use super::arena::{ROOM, ROOT};
 use super::grow::Component;
-use super::node::{Flags, Role, NodeId, Span};
+use super::node::{Flags, NodeId, Role, Span};
 use super::{Tree, TreeFull};
 use crate::intern::TagRef;
 use std::collections::{HashMap, HashSet};

@@ -9,7 +9,7 @@ use super::program::literal;
 use super::texts::TEXTS_MAX;
 use super::{Tree, TreeFull};
 use crate::behaviour::{
-    Address, Behaviour, Class, Detail, Details, Kind, Learned, Leaf, Marks, Numbered, Place, Scope, Seen, SocketKey,
+    Address, Behaviour, Class, Detail, Details, Kind, Leaf, Learned, Marks, Numbered, Place, Scope, Seen, SocketKey,
 };
 use crate::path::{components, labels};
 use crate::time::Time;
@@ -71,9 +71,7 @@ impl Tree {
         Some(match scope {
             Scope::Files => (process, Role::FilePath),
             Scope::Dns => (process, Role::DnsLabel),
-            Scope::Sockets(key) => {
-                (self.arena.numbered_child(process, Role::Sockets, key.pack())?, Role::Component)
-            }
+            Scope::Sockets(key) => (self.arena.numbered_child(process, Role::Sockets, key.pack())?, Role::Component),
             Scope::Group(kind, text) => {
                 (self.arena.first_child(process, Role::Group, &group_name(kind, text))?, Role::Component)
             }
@@ -249,12 +247,7 @@ impl Tree {
     // Details.
 
     /// Adds what gathers on a node, and tells whether any of it was new. An error comes before the first change.
-    fn add_details<E: Copy>(
-        &mut self,
-        id: NodeId,
-        details: &Details<&str>,
-        room: Result<(), E>,
-    ) -> Result<bool, E> {
+    fn add_details<E: Copy>(&mut self, id: NodeId, details: &Details<&str>, room: Result<(), E>) -> Result<bool, E> {
         let mut new = false;
         for detail in details.numbers.iter() {
             new |= self.add_detail(id, detail, room)?;

@@ -3,7 +3,7 @@
 use super::Tree;
 use super::arena::ROOT;
 use super::interpreters::ITSELF;
-use super::node::{Flags, Role, NodeId};
+use super::node::{Flags, NodeId, Role};
 
 impl Tree {
     /// Widens the seen records that `other` has too. Takes no node, no name and no record; returns whether `other`

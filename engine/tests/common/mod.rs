@@ -18,13 +18,13 @@ pub mod script;
 
 use grove::behaviour::{ChangeOp, Token};
 use grove::event::{
-    Body, Capability, Change, Dns, EventBuf, EventRef, Exec, Flow, Imds, Mount, Open, Peer, Proto, Sink, Socket, SocketOp,
-    Syscalls,
+    Body, Capability, Change, Dns, EventBuf, EventRef, Exec, Flow, Imds, Mount, Open, Peer, Proto, Sink, Socket,
+    SocketOp, Syscalls,
 };
 use grove::intern::Interner;
 use grove::ledger::{Fate, Ledger};
-use grove::profile::{ProcessDoc, Profile, ProfileDoc};
 use grove::names::qtype_number;
+use grove::profile::{ProcessDoc, Profile, ProfileDoc};
 use grove::tree::{ActivityTree, Rules, Tree};
 use std::sync::Arc;
 
@@ -246,7 +246,13 @@ fn draw(p: &ProcessDoc, depth: usize, out: &mut String) {
         out.push_str(&format!("{pad}  - capability {}{}\n", c.name, if c.used { "" } else { " refused" }));
     }
     for m in &p.mounts {
-        out.push_str(&format!("{pad}  - mount {} {} {} {}\n", m.path, m.fstype, m.flags.join("|"), m.sources.join(",")));
+        out.push_str(&format!(
+            "{pad}  - mount {} {} {} {}\n",
+            m.path,
+            m.fstype,
+            m.flags.join("|"),
+            m.sources.join(",")
+        ));
     }
     for i in &p.imds {
         let [provider, token] = [&i.provider, &i.token].map(|text| text.as_deref().unwrap_or("?"));

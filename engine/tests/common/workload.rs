@@ -4,7 +4,9 @@
 //! For measuring. What tests of behaviour need is better said in the test language.
 #![allow(dead_code)]
 
-use grove::event::{Body, Capability, Dns, EventBuf, EventRef, Exec, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls};
+use grove::event::{
+    Body, Capability, Dns, EventBuf, EventRef, Exec, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls,
+};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The one container.

@@ -124,7 +124,7 @@ proptest! {
             doc.processes.iter().filter(young).map(ProcessDoc::name).collect()
         };
         prop_assert_eq!(lineages(&doc), lineages(&full));
-        prop_assert_eq!(doc.processes.iter().count(), lineages(&doc).len());
+        prop_assert_eq!(doc.processes.len(), lineages(&doc).len());
         let files = |doc: &ProfileDoc| -> Vec<String> {
             let young = |f: &&grove::profile::FileDoc| f.seen.iter().any(|(_, [_, last])| last.0 >= ts);
             doc.processes.iter().flat_map(|p| &p.files).filter(young).map(|f| f.path.clone()).collect()

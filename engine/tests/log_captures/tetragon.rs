@@ -34,7 +34,9 @@ fn what_is_counted_is_what_jq_finds() {
                     format!("{container} exec {pid} {} {} {cwd}", text(e.path), e.ppid)
                 }
                 Body::Exit => format!("{container} exit {pid}"),
-                Body::Socket(Socket { peer: Peer::Ip(ip), port, .. }) => format!("{container} connect {pid} {ip} {port}"),
+                Body::Socket(Socket { peer: Peer::Ip(ip), port, .. }) => {
+                    format!("{container} connect {pid} {ip} {port}")
+                }
                 Body::ContainerStart { image, tag } => format!("{container} start {} {}", text(image), text(tag)),
                 other => format!("{other:?}"),
             }

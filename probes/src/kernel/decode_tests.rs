@@ -41,7 +41,10 @@ fn every_kind() {
     check(&record(kind::EXIT, 0, b"", b"", 256), Body::Exit);
     let failed = (-2i64).to_le_bytes();
     check(&record(kind::OPEN, 0, b"/x", &failed, 1), Body::Open(Open { path: b"/x", flags: 1, ret: -2, map: false }));
-    check(&record(kind::CAPABILITY, mark::REFUSED, b"", b"", 21), Body::Capability(Capability { cap: 21, used: false }));
+    check(
+        &record(kind::CAPABILITY, mark::REFUSED, b"", b"", 21),
+        Body::Capability(Capability { cap: 21, used: false }),
+    );
     let mut sets = [0u8; 64];
     (sets[0], sets[40]) = (0b101, 1);
     let nrs: Vec<u8> = [0u32, 2, 320].into_iter().flat_map(u32::to_le_bytes).collect();
@@ -99,7 +102,9 @@ fn a_name_is_text_whatever_its_bytes() {
         let mut decoder = Decoder::new(OFFSET);
         match (decoder.decode(&bytes), name) {
             (Ok(record), Some(expected)) => {
-                let What::Event(Event { body: Body::Dns(Dns { name, .. }), .. }) = record.what else { panic!("{record:?}") };
+                let What::Event(Event { body: Body::Dns(Dns { name, .. }), .. }) = record.what else {
+                    panic!("{record:?}")
+                };
                 assert_eq!(name, expected);
                 assert_eq!(record.facts.server, [127, 0, 0, 53]);
             }

@@ -148,7 +148,11 @@ fn repeats_are_left_out_and_counted_but_never_the_first() {
         .seen
         .iter()
         .filter_map(|s| {
-            if let Body::Open(Open { flags, .. }) = s.event.body { of_file(&s.event.body).then_some(flags) } else { None }
+            if let Body::Open(Open { flags, .. }) = s.event.body {
+                of_file(&s.event.body).then_some(flags)
+            } else {
+                None
+            }
         })
         .collect();
     assert_eq!(modes.iter().filter(|f| **f & 3 == 2).count(), 1, "{modes:?}");
@@ -174,7 +178,8 @@ fn calls_of_a_set_that_is_lost_are_told_with_the_next() {
     w.drain();
     let told = |w: &Watch| {
         let of = w.of(running.id()).into_iter();
-        let sets = of.filter_map(|s| if let Body::Syscalls(Syscalls { nrs }) = s.event.body { Some(nrs) } else { None });
+        let sets =
+            of.filter_map(|s| if let Body::Syscalls(Syscalls { nrs }) = s.event.body { Some(nrs) } else { None });
         sets.flat_map(|nrs| grove::event::syscall_numbers(&nrs).collect::<Vec<_>>()).collect::<Vec<u32>>()
     };
     assert!(w.counted(Class::Syscalls, Cause::Shed) > 0 && told(&w).is_empty(), "{:?}", w.counts);
@@ -223,8 +228,10 @@ fn below_a_directory_or_mount_that_was_moved_nothing_is_a_repeat() {
     run_program_unread(&mut w, Path::new("/usr/bin/unshare"), &["-m", "sh", "-c", script, dir.to_str().unwrap()]);
     w.drain();
     for name in ["app.new/etc/config", "app/etc/config", "app.old/etc/config", "here/file", "there/file"] {
-        let told =
-            delivered(&w, |b| matches!(b, Body::Open(Open { path, flags, .. }) if text(path) == at(name) && flags & 3 == 0));
+        let told = delivered(
+            &w,
+            |b| matches!(b, Body::Open(Open { path, flags, .. }) if text(path) == at(name) && flags & 3 == 0),
+        );
         assert_eq!(told, 1, "{name}: {:?}", lines(&w.seen));
     }
 }
@@ -243,8 +250,10 @@ fn another_name_of_the_same_file_is_no_repeat() {
     w.drain();
     for name in ["one", "two"] {
         assert!(
-            delivered(&w, |b| matches!(b, Body::Open(Open { path, .. }) if text(path) == dir.join(name).to_str().unwrap()))
-                >= 1
+            delivered(
+                &w,
+                |b| matches!(b, Body::Open(Open { path, .. }) if text(path) == dir.join(name).to_str().unwrap())
+            ) >= 1
         );
     }
 }

@@ -43,7 +43,10 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("an unknown field", profile(&format!(r#","novel":[{}]"#, many("[]", size)), "")),
         ("empty processes", profile("", &many(&process("", ""), size / 2))),
         ("children of a long line", profile("", &deep)),
-        ("empty processes of version 2", profile("", &many(&process("", ""), size / 2)).replacen("\"version\":1", "\"version\":2", 1)),
+        (
+            "empty processes of version 2",
+            profile("", &many(&process("", ""), size / 2)).replacen("\"version\":1", "\"version\":2", 1),
+        ),
         ("exemplars", profile("", &process(&format!(r#","exemplars":[{}]"#, many("\"\"", size / 2)), ""))),
         ("a path", profile("", &process("", "").replace("\"/a\"", &format!("\"{}\"", "/a".repeat(size / 8))))),
     ]

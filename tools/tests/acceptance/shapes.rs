@@ -48,9 +48,8 @@ fn every_type_of_event_becomes_exactly_this() {
     );
     assert_eq!(ledger.0, format!(r#"{{"received":23,{}"#, counters.replace("UNKNOWN", "1")));
 
-    let learning = [
-        "accept", "bind", "capability", "change", "connect", "dns", "exec", "imds", "mount", "open", "syscall",
-    ];
+    let learning =
+        ["accept", "bind", "capability", "change", "connect", "dns", "exec", "imds", "mount", "open", "syscall"];
     let learning = learning.map(|kind| format!(r#""{kind}":{{"state":"learning"}}"#)).join(",");
     let leaf = |fields: &str, first, last| format!("{{{fields},{}}}", seen(first, last));
     let process = |fields: &str, first, last, rest: &str| {

@@ -55,9 +55,9 @@ fn pids_that_are_used_again_are_other_processes() {
     for process in &all {
         let reads = process["files"].as_array().unwrap().iter().any(|file| file["path"] == "/etc/hostname");
         assert_eq!(reads, process["path"].as_str().unwrap().ends_with("/cat"), "{process}");
-        let below_true = process["parent"].as_u64().is_some_and(|parent| {
-            all[parent as usize]["path"].as_str().unwrap().ends_with("/true")
-        });
+        let below_true = process["parent"]
+            .as_u64()
+            .is_some_and(|parent| all[parent as usize]["path"].as_str().unwrap().ends_with("/true"));
         assert!(!below_true, "{process}");
     }
     let ledger = profile["ledgers"].as_object().unwrap().values().next().unwrap();

@@ -2,9 +2,9 @@
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
+use super::Reject;
 use super::fields::{Field, Shape};
 use crate::ledger::Rejected;
-use super::Reject;
 
 /// How much of a value that was found is shown.
 const SHOWN_MAX: usize = 64;

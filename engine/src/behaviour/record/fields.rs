@@ -31,20 +31,48 @@ pub(crate) enum Shape {
 }
 
 macro_rules! shape {
-    (text) => { Shape::Text };
-    (u16) => { Shape::Uint(u16::MAX as u64) };
-    (u32) => { Shape::Uint(u32::MAX as u64) };
-    (u64) => { Shape::Uint(u64::MAX) };
-    (int) => { Shape::Int };
-    (bool) => { Shape::Bool };
-    (argv) => { Shape::Texts };
-    (argv_b64) => { Shape::Texts };
-    (nrs) => { Shape::Uints };
-    (text_map) => { Shape::TextMap };
-    (qtype) => { Shape::UintOrName(u16::MAX as u64) };
-    (cap) => { Shape::UintOrName(CAPABILITY_MAX as u64) };
-    (runtime) => { Shape::Text };
-    (by_runtime) => { Shape::Bool };
+    (text) => {
+        Shape::Text
+    };
+    (u16) => {
+        Shape::Uint(u16::MAX as u64)
+    };
+    (u32) => {
+        Shape::Uint(u32::MAX as u64)
+    };
+    (u64) => {
+        Shape::Uint(u64::MAX)
+    };
+    (int) => {
+        Shape::Int
+    };
+    (bool) => {
+        Shape::Bool
+    };
+    (argv) => {
+        Shape::Texts
+    };
+    (argv_b64) => {
+        Shape::Texts
+    };
+    (nrs) => {
+        Shape::Uints
+    };
+    (text_map) => {
+        Shape::TextMap
+    };
+    (qtype) => {
+        Shape::UintOrName(u16::MAX as u64)
+    };
+    (cap) => {
+        Shape::UintOrName(CAPABILITY_MAX as u64)
+    };
+    (runtime) => {
+        Shape::Text
+    };
+    (by_runtime) => {
+        Shape::Bool
+    };
 }
 
 macro_rules! slot {

@@ -13,7 +13,8 @@ use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::profile;
 use crate::tree::{
-    Decided, ExecPlace, Flags, Lineage, NodeId, Pid, Place, Program, ROOT, Role, Room, Rules, Runs, Tree, unknown_program,
+    Decided, ExecPlace, Flags, Lineage, NodeId, Pid, Place, Program, ROOT, Role, Room, Rules, Runs, Tree,
+    unknown_program,
 };
 use std::sync::Arc;
 

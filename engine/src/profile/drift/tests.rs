@@ -15,7 +15,13 @@ fn exec(ts: u64, pid: u32, path: &str) -> EventRef<'_> {
 }
 
 fn open(ts: u64, pid: u32, path: &str) -> EventRef<'_> {
-    EventRef { ts, container: b"c", pid, start: None, body: Body::Open(Open { path: path.as_bytes(), flags: 0, ret: 0, map: false }) }
+    EventRef {
+        ts,
+        container: b"c",
+        pid,
+        start: None,
+        body: Body::Open(Open { path: path.as_bytes(), flags: 0, ret: 0, map: false }),
+    }
 }
 
 fn provisional() -> Checker {

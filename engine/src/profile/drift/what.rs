@@ -9,10 +9,7 @@ use crate::tree::Program;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum What {
     /// It was run, which is worth telling for this reason. Its path as it was, before any pattern.
-    Exec {
-        reason: Reason,
-        program: Program,
-    },
+    Exec { reason: Reason, program: Program },
     /// It was run under this user id.
     Uid(u32),
     /// It is a script and was run by this; or none, and was run itself.
@@ -51,7 +48,9 @@ impl What {
                 Told { kind: "exec", subject: program.path.clone(), details }
             }
             Self::Uid(uid) => Told { kind: "uid", subject: uid.to_string(), details: Vec::new() },
-            Self::Interpreter(path) => Told { kind: "interpreter", subject: interpreter_name(path).to_owned(), details: Vec::new() },
+            Self::Interpreter(path) => {
+                Told { kind: "interpreter", subject: interpreter_name(path).to_owned(), details: Vec::new() }
+            }
             Self::Did(..) => self.behaviour(|what| what.told()).unwrap_or_default(),
         }
     }

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use super::*;
-use crate::event::{Capability, Change, Dns, EventBuf, Flow, Imds, Mount, Open, Peer, Socket, Syscalls, syscall_numbers};
+use crate::event::{
+    Capability, Change, Dns, EventBuf, Flow, Imds, Mount, Open, Peer, Socket, Syscalls, syscall_numbers,
+};
 
 /// What one line decodes to, in a few words. The decoder has read a header.
 fn decode(line: impl AsRef<[u8]>) -> String {

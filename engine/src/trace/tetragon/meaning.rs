@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use super::record::{Argument, Happening, Record};
 use crate::event::{Body, Open, Peer, Proto, Socket, SocketOp};
 use crate::ledger::Ignored;
+use crate::names::question_type;
 use crate::trace::Reject;
 use crate::trace::json::{Int, Text};
-use crate::names::question_type;
 
 /// What a record tells of.
 #[derive(Debug)]
@@ -110,7 +110,13 @@ fn socket<'a>(
     ret: i64,
 ) -> Result<Meaning<'a>, Reject> {
     if family == "AF_UNIX" && !addr.is_empty() {
-        return Ok(Meaning::Body(Body::Socket(Socket { op, peer: Peer::Unix(addr.as_bytes()), port: 0, proto: None, ret })));
+        return Ok(Meaning::Body(Body::Socket(Socket {
+            op,
+            peer: Peer::Unix(addr.as_bytes()),
+            port: 0,
+            proto: None,
+            ret,
+        })));
     }
     let (Ok(addr), Some(port)) = (addr.parse::<IpAddr>(), port) else { return Ok(NOTHING) };
     Ok(Meaning::Body(Body::Socket(Socket { op, peer: Peer::Ip(addr), port: port.to("port")?, proto, ret })))

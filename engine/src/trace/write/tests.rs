@@ -6,10 +6,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use super::*;
+use crate::behaviour::{ChangeOp, Token};
 use crate::event::{
     Capability, Change, Dns, Event, EventBuf, Flow, Imds, Mount, Open, Peer, Proto, Socket, SocketOp, Syscalls,
 };
-use crate::behaviour::{ChangeOp, Token};
 use crate::trace::input::{Framing, RECORD_MAX, Records};
 use crate::trace::native::NativeDecoder;
 use crate::trace::{Decoder, Line};
@@ -98,15 +98,22 @@ fn any_body() -> impl Strategy<Value = Body<Vec<u8>>> {
         any::<u32>().prop_map(|ppid| Body::Fork { ppid }),
         any_exec().prop_map(Body::Exec),
         Just(Body::Exit),
-        (raw(), any::<u32>(), any::<i64>(), any::<bool>())
-            .prop_map(|(path, flags, ret, map)| Body::Open(Open { path, flags, ret, map })),
+        (raw(), any::<u32>(), any::<i64>(), any::<bool>()).prop_map(|(path, flags, ret, map)| Body::Open(Open {
+            path,
+            flags,
+            ret,
+            map
+        })),
         any_change(),
         any_socket(),
         any_flow(),
-        (raw(), utf8("[^\0]{0,8}"), prop::option::of(raw()), any::<u32>(), any::<i64>()).prop_map(
-            |(path, fstype, source, flags, ret)| Body::Mount(Mount { path, fstype, source, flags, ret })
-        ),
-        (raw(), prop::option::of(utf8("[a-z]{1,8}")), prop_oneof![Just(None), Just(Some(Token::V1)), Just(Some(Token::V2))])
+        (raw(), utf8("[^\0]{0,8}"), prop::option::of(raw()), any::<u32>(), any::<i64>())
+            .prop_map(|(path, fstype, source, flags, ret)| Body::Mount(Mount { path, fstype, source, flags, ret })),
+        (
+            raw(),
+            prop::option::of(utf8("[a-z]{1,8}")),
+            prop_oneof![Just(None), Just(Some(Token::V1)), Just(Some(Token::V2))]
+        )
             .prop_map(|(path, provider, token)| Body::Imds(Imds { path, provider, token })),
         (utf8("[^\0]{0,20}"), any::<u16>()).prop_map(|(name, qtype)| Body::Dns(Dns { name, qtype })),
         prop::collection::vec(any::<u32>(), 0..5)

@@ -41,12 +41,9 @@ impl Told {
                 format!("{op:?} {peer} {port} {proto:?} ret={ret}")
             }
             Body::Syscalls(Syscalls { nrs }) => format!("syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
-            Body::Dns(_)
-            | Body::Capability(_)
-            | Body::Change(_)
-            | Body::Flow(_)
-            | Body::Mount(_)
-            | Body::Imds(_) => panic!("not a thing sysdig tells"),
+            Body::Dns(_) | Body::Capability(_) | Body::Change(_) | Body::Flow(_) | Body::Mount(_) | Body::Imds(_) => {
+                panic!("not a thing sysdig tells")
+            }
         };
         self.0.push(format!("{how} {}/{} {what}", text(e.container), e.pid));
     }
