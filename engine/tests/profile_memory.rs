@@ -168,6 +168,26 @@ fn shapes() -> Vec<(&'static str, String)> {
                 "",
             ),
         ),
+        (
+            "states of version 2",
+            profile(
+                &format!(
+                    r#""1":{{"first_seen":"1970-01-01T00:00:00Z","last_seen":"1970-01-01T00:00:00Z","state":{{{}}}}}"#,
+                    list(n, |i| format!(r#""{i:x}":{{"state":"stable"}}"#))
+                ),
+                "",
+                "",
+            )
+            .replacen("\"version\":1", "\"version\":2", 1),
+        ),
+        (
+            "processes of version 2",
+            profile("", "", &list(n, |i| process(&format!("/{i:x}"), "", ""))).replacen(
+                "\"version\":1",
+                "\"version\":2",
+                1,
+            ),
+        ),
         ("ledgers", profile("", &list(n, |i| format!(r#""{i:x}":{LEDGER}"#)), "")),
         (
             "counters",

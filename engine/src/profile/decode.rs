@@ -8,8 +8,9 @@
 //! the format (`version_1`).
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
@@ -124,43 +125,102 @@ struct Profile {
     processes: Vec<ProcessDoc>,
 }
 
+/// A value of a field that may be anything.
+enum Given {
+    Text(String),
+    Number(u64),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Given;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Given, E> {
+                Ok(Given::Text(text.to_owned()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Given, E> {
+                Ok(Given::Number(number))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Given, E> {
+                Ok(Given::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Given, E> {
+                Ok(Given::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Given, E> {
+                Ok(Given::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Given, E> {
+                Ok(Given::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Given, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Given::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Given, A::Error> {
+                while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Given::Other)
+            }
+        }
+        d.deserialize_any(Any)
+    }
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => {
+                let shown: String = text.chars().take(80).collect();
+                write!(f, "\"{}\"", Visible(&shown))
+            }
+            Self::Number(number) => number.fmt(f),
+            Self::Other => f.write_str("neither a text nor a number"),
+        }
+    }
+}
+
+/// Format and version, whatever they are, of a profile that may be of any version.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    format: Option<Given>,
+    #[serde(default)]
+    version: Option<Given>,
+}
+
 /// Checks the format and finds the version.
 fn version(bytes: &[u8], depth: usize) -> Result<u64, DecodeError> {
-    /// Format and version, whatever they are, of a profile that may be of any version.
-    #[derive(Deserialize)]
-    struct Head {
-        #[serde(default)]
-        format: Option<sonic_rs::Value>,
-        #[serde(default)]
-        version: Option<sonic_rs::Value>,
-    }
-
-    let head: Head = if depth > DEPTH_MAX {
+    if depth > DEPTH_MAX {
         // Only of version 1 there are such.
         return Ok(1);
-    } else {
-        parse(bytes, |bytes| sonic_rs::from_slice(bytes).map_err(|e| (Some(e.offset()), e.to_string())))?
-    };
-    use sonic_rs::JsonValueTrait as _;
-    match head.format {
-        None => return Err(DecodeError::Format("missing".into())),
-        Some(format) if format.as_str() == Some(FORMAT) => {}
-        Some(format) => {
-            let shown: String = sonic_rs::to_string(&format).unwrap_or_default().chars().take(80).collect();
-            return Err(DecodeError::Format(Visible(&shown).to_string()));
-        }
     }
-    match head.version.map(|version| version.as_u64().ok_or(version)) {
+    let Head { format, version } =
+        parse(bytes, |bytes| sonic_rs::from_slice(bytes).map_err(|e| (Some(e.offset()), e.to_string())))?;
+    match format {
+        Some(Given::Text(format)) if format == FORMAT => {}
+        Some(other) => return Err(DecodeError::Format(other.to_string())),
+        None => return Err(DecodeError::Format("missing".into())),
+    }
+    match version {
         None => Err(invalid("version", "missing")),
-        Some(Ok(version @ 1..=2)) => Ok(version),
-        Some(Ok(version)) if version > u64::from(VERSION) => Err(DecodeError::Newer(version)),
-        Some(Ok(version)) => {
-            Err(invalid("version", &format!("there is no version {version}, expected {VERSION} or 1")))
-        }
-        Some(Err(other)) => {
-            let shown: String = sonic_rs::to_string(&other).unwrap_or_default().chars().take(80).collect();
-            Err(invalid("version", &format!("found {}, expected {VERSION} or 1", Visible(&shown))))
-        }
+        Some(Given::Number(version @ 1..=2)) => Ok(version),
+        Some(Given::Number(version)) if version > u64::from(VERSION) => Err(DecodeError::Newer(version)),
+        Some(other) => Err(invalid("version", &format!("there is no version {other}, expected {VERSION} or 1"))),
     }
 }
 

@@ -224,7 +224,7 @@ fn hostile_profiles_are_refused_with_the_field_at_fault() {
         (
             "\"grove-profile\"",
             "{\"\\u001b\":1}",
-            "not a Grove profile: `format` is {\"\\u001b\":1}, expected \"grove-profile\"",
+            "not a Grove profile: `format` is neither a text nor a number, expected \"grove-profile\"",
         ),
         (
             "\"version\":2",
@@ -247,7 +247,7 @@ fn hostile_profiles_are_refused_with_the_field_at_fault() {
         (
             "\"state\":{}",
             "\"state\":{\"exec\":\"done\"}",
-            "tags[\"1.27.1\"].state.exec: invalid type: string \"done\", expected struct StateDoc",
+            "tags[\"1.27.1\"].state.exec: invalid type: string \"done\", expected struct Written",
         ),
         (
             "2024-05-02T10:00:00.000000001Z",
