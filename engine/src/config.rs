@@ -178,7 +178,7 @@ variables! {
     /// Memory for all that is known and held; near it only programs are new, and what is lost is counted
     memory_max: usize = "GROVE_MEMORY_MAX", bytes(1 << 20, 1 << 46), memory_max, "1/8 of memory, at least 2Mi";
 
-    /// Memory that the command may take in all, as measured; near it is as near GROVE_MEMORY_MAX. Not for embedders
+    /// Memory of the whole command, as measured: near it as near GROVE_MEMORY_MAX; not for embedders
     resident_max: usize = "GROVE_RESIDENT_MAX", bytes(1 << 20, 1 << 46), resident_max, "3/4 of memory, at least 16Mi";
 
     /// Memory for one container's activity tree; beyond it new behaviour is dropped and counted

@@ -14,8 +14,8 @@ use grove::config::Config;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// With less memory than this for all that is held, none is kept back.
-const SMALL: usize = 256 << 20;
+/// With less memory than this for the process, none is kept back; nor with a sixth of it for all that is held.
+const SMALL: usize = 1536 << 20;
 
 /// `mi_option_purge_delay` of mimalloc 3: milliseconds until what was given back goes to the system.
 const PURGE_DELAY: c_int = 15;
@@ -29,7 +29,7 @@ unsafe extern "C" {
 /// Where there is little memory, nothing is kept that was given back, and there are no huge pages: they may be had a few
 /// kilobytes at a time, and take two megabytes each. To be called before there are threads.
 pub(crate) fn suit(config: &Config) {
-    if config.memory_max >= SMALL {
+    if config.resident_max >= SMALL && config.memory_max >= SMALL / 6 {
         return;
     }
     // Where it cannot be said, they stay.
@@ -48,9 +48,14 @@ mod tests {
         // SAFETY: as above; it only reads.
         let delay = || unsafe { mi_option_get(PURGE_DELAY) };
         assert_eq!(delay(), 1000, "the default of this version: the number is the option's that is meant");
-        suit(&Config { memory_max: SMALL, ..Config::default() });
+        let much = Config { memory_max: SMALL / 6, resident_max: SMALL, ..Config::default() };
+        suit(&much);
         assert_eq!(delay(), 1000);
-        suit(&Config { memory_max: SMALL - 1, ..Config::default() });
-        assert_eq!(delay(), 0);
+        for little in [Config { resident_max: SMALL - 1, ..much.clone() }, Config { memory_max: 8 << 20, ..much }] {
+            // SAFETY: as above, in a process with one test that does so.
+            unsafe { mi_option_set(PURGE_DELAY, 1000) };
+            suit(&little);
+            assert_eq!(delay(), 0);
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use grove::config::Config;
-use grove::ledger::{Ledger, Rejected};
+use grove::ledger::{Dropped, Ledger, Rejected};
 use grove::shard::{Engine, Limits, Overflow, Snapshot, StartError};
 use grove::trace::input::{self, Framing, Records};
 use grove::trace::{Decoder, Fed, Feed, FeedError, Format, LineHash, Reject, Workloads, detect_records};
@@ -213,7 +213,13 @@ pub(crate) fn failures(snapshot: &Snapshot) -> Result<(), Error> {
 }
 
 /// Says how often a limit was reached that cost no event, and so is in no ledger.
-pub(crate) fn tell_limits(limits: &Limits) {
+pub(crate) fn tell_limits(limits: &Limits, ledger: &Ledger) {
+    // Why an event found no room is looked at after it did, and another worker may have made some by then: how many there
+    // were, the ledger says.
+    let (refused, of_trees) = match limits.memory_refused {
+        0 => (0, ledger.dropped(Dropped::TreeFull)),
+        _ => (ledger.dropped(Dropped::TreeFull) + ledger.dropped(Dropped::Containers), 0),
+    };
     let reached = [
         (
             limits.containers_let_go,
@@ -226,7 +232,11 @@ pub(crate) fn tell_limits(limits: &Limits) {
             limits.snapshots_left_out,
             "times profiles were not written while learning: too little memory (GROVE_MEMORY_MAX)",
         ),
-        (limits.memory_refused, "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX)"),
+        (
+            refused,
+            "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX, GROVE_RESIDENT_MAX)",
+        ),
+        (of_trees, "events were lost, as a container's or an image's tree was full (GROVE_TREE_BYTES)"),
     ];
     for (count, what) in reached {
         if count > 0 {
@@ -266,6 +276,6 @@ impl Summary {
             ledger.dropped_total(),
             ledger.held,
         ));
-        tell_limits(&snapshot.limits);
+        tell_limits(&snapshot.limits, ledger);
     }
 }

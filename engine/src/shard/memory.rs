@@ -235,7 +235,7 @@ mod tests {
         let config = Config { memory_max: 64 << 20, workers: 1, ..Config::default() };
         let mut memory = Memory::new(&config);
         assert!(memory.resident.is_none(), "an embedder's own memory is not looked at");
-        memory.resident = Some(Resident::told(&taken, 100 << 20));
+        memory.resident = Some(Resident::told(&taken, 200 << 20));
         let level = |beside: usize, containers: usize| {
             taken.store(beside + containers, Ordering::Relaxed);
             // A look is due by then.
@@ -244,11 +244,11 @@ mod tests {
         };
         for (beside, containers, expected) in [
             (0, 50, Level::Open),
-            (40, 50, Level::Open),
-            (45, 53, Level::Programs),
-            (45, 56, Level::Full),
-            (60, 50, Level::Over),
-            (200, 0, Level::Over),
+            (80, 50, Level::Open),
+            (90, 53, Level::Programs),
+            (90, 56, Level::Full),
+            (120, 50, Level::Over),
+            (400, 0, Level::Over),
             (10, 20, Level::Open),
             (10, 63, Level::Programs),
         ] {

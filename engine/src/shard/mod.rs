@@ -178,7 +178,8 @@ pub struct Limits {
     /// Containers whose events were not held any longer because all together held too much (`GROVE_HOLD_TOTAL_BYTES`).
     pub holds_cut_short: u64,
     /// Events that are `dropped.tree_full` because there was no memory for anything new in all trees together
-    /// (`GROVE_MEMORY_MAX`).
+    /// (`GROVE_MEMORY_MAX`). Not to the last one: another worker may have made room before the reason was looked at. How
+    /// many were lost, the ledger says.
     pub memory_refused: u64,
     /// Snapshots that were not taken, as there was no memory for a copy of all that is known (`GROVE_MEMORY_MAX`).
     pub snapshots_left_out: u64,

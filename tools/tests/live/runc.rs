@@ -122,7 +122,7 @@ fn an_exec_in_a_container_that_ran_before_is_the_runtimes_until_the_command_runs
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("profiles");
     let running = Running::start(grove().args(["run", "--output"]).arg(&out));
-    runc.exec(&id, &["cat", "/proc/version"]);
+    runc.exec_to_its_end(&id, &["cat", "/proc/version"]);
     ok(&running.end());
     runc.delete(&id);
     let profile = profile(&out.join(format!("{}.profile.json", image.replace('/', "_"))));
@@ -207,7 +207,7 @@ fn containers_that_nobody_asked_for_take_no_room() {
     runc.exec(&other, &["true"]);
     std::thread::sleep(std::time::Duration::from_millis(500));
     runc.exec(&other, &["sh", "-c", "i=0; while [ $i -lt 20000 ]; do : </absent-$i; i=$((i+1)); done"]);
-    runc.exec(&wanted, &["cat", "/proc/version"]);
+    runc.exec_to_its_end(&wanted, &["cat", "/proc/version"]);
     ok(&running.end());
     runc.delete(&wanted);
     runc.delete(&other);
