@@ -232,10 +232,7 @@ pub(crate) fn tell_limits(limits: &Limits, ledger: &Ledger) {
             limits.snapshots_left_out,
             "times profiles were not written while learning: too little memory (GROVE_MEMORY_MAX)",
         ),
-        (
-            refused,
-            "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX, GROVE_RESIDENT_MAX)",
-        ),
+        (refused, "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX, GROVE_RESIDENT_MAX)"),
         (of_trees, "events were lost, as a container's or an image's tree was full (GROVE_TREE_BYTES)"),
     ];
     for (count, what) in reached {
