@@ -143,7 +143,7 @@ cargo run --release --locked --quiet -- replay --show --output "$scratch/profile
 say "benches build"
 cargo bench --workspace --locked --no-run --quiet
 say "packages of all crates"
-cargo package --workspace --allow-dirty --no-verify --locked --quiet --target-dir "$scratch/packages"
+cargo package --workspace --allow-dirty --no-verify --offline --quiet --target-dir "$scratch/packages"
 for crate in grove grove-probes grove-tools; do
     listed=$(tar tf "$scratch"/packages/package/$crate-[0-9]*.crate)
     for file in LICENSE README.md; do

@@ -16,7 +16,7 @@ use serde_path_to_error::Segment;
 
 use super::doc::{FORMAT, Ledgers, Look, PARTIAL, ProcessDoc, ProfileDoc, TagDoc, VERSION};
 use super::version_1;
-use super::weigh::weigh;
+use super::weigh::{Weight, weigh};
 use crate::behaviour::{Entry, Flaw, Seen, read_unique};
 use crate::text::Visible;
 use crate::time::Time;
@@ -85,16 +85,22 @@ pub(super) fn decode_weighed(bytes: &[u8], memory_max: usize) -> Result<(Profile
         let detail = "expected an object".to_owned();
         return Err(DecodeError::Invalid { path: String::new(), offset: Some(0), detail });
     }
-    let weight = weigh(bytes);
-    let (needed, limit) = (weight.with_text(bytes.len()), memory_max as u64);
-    if needed > limit {
-        return Err(DecodeError::TooLarge { needed, limit });
-    }
+    let mut weight = weigh(bytes);
+    let fits = |weight: Weight| {
+        let (needed, limit) = (weight.with_text(bytes.len()), memory_max as u64);
+        if needed > limit { Err(DecodeError::TooLarge { needed, limit }) } else { Ok(()) }
+    };
+    fits(weight)?;
     if weight.depth > version_1::DEPTH_MAX {
         return Err(invalid("", "nested too deep"));
     }
     let doc = match version(bytes, weight.depth)? {
-        1 => version_1::read(bytes, weight.depth)?,
+        1 => {
+            // Read as it was, and then made what it is now.
+            weight.doc *= 2;
+            fits(weight)?;
+            version_1::read(bytes, weight.depth)?
+        }
         _ if weight.depth > DEPTH_MAX => return Err(invalid("", "nested too deep")),
         _ => {
             let Profile { image, completeness, tags, ledgers, processes } =

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use memchr::{memchr2, memchr2_iter};
 
+use crate::behaviour::CLASSES;
+
 /// What values take at most when they are understood, in bytes: as a document, and then as a tree. With the room of lists
 /// that grow and of what is taken for a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +35,7 @@ impl Weight {
 // What parts of the text take. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
 
 /// An element of a list: a process, a file.
-const ELEMENT: u64 = 240;
+const ELEMENT: u64 = 200;
 const ARRAY: u64 = 48;
 /// Times of a tag: an entry of a list, beside the tag's name; and a further record of a node.
 const TIMES: u64 = 56;
@@ -51,12 +53,13 @@ const NUMBER: u64 = 16;
 const NUMBER_NODE: u64 = 96;
 /// A byte of the longest text: it is cut into components while it is at hand.
 const LONGEST: u64 = 56;
-/// An object in an object in the profile itself: a ledger, a tag. However little is written of one, it has all its fields,
-/// in the document and in the profile.
-const ROW: u64 = 1400;
+/// A ledger: however little is written of one, it has all counters, in the document and in the profile.
+const LEDGER: u64 = 1400;
+/// What is said of a tag, likewise.
+const TAG_ROW: u64 = 320;
 
-/// A field of an object in a row: how far learning is with one kind of behaviour.
-const STATE: u64 = 64;
+/// How far learning is with a kind of behaviour that is not known here.
+const STATE: u64 = 32;
 
 /// So many tags are told from others. Further ones count as new each time.
 const TAGS_KNOWN: usize = 8;
@@ -66,7 +69,15 @@ const TIME_BYTES: usize = 32;
 
 /// Weighs JSON text. O(its length).
 pub(super) fn weigh(json: &[u8]) -> Weight {
-    let mut scales = Scales { json, weight: Weight::default(), longest: 0, last: 0..0, tags: Vec::new(), counted: 0 };
+    let mut scales = Scales {
+        json,
+        weight: Weight::default(),
+        longest: 0,
+        last: 0..0,
+        tags: Vec::new(),
+        counted: 0,
+        of_tags: false,
+    };
     let (mut depth, mut at) = (0_usize, 0);
     while let Some(byte) = json.get(at) {
         at += 1;
@@ -74,9 +85,12 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
             b'"' => {
                 let end = string_end(json, at);
                 scales.text(at - 1..end);
-                // Of a list of states; those of version 1 are words.
-                if depth == 4 && json.get(end) == Some(&b':') {
-                    scales.weight.doc += STATE;
+                if json.get(end) == Some(&b':') {
+                    match depth {
+                        1 => scales.of_tags = scales.bytes(&(at..end - 1)) == b"tags",
+                        4 if scales.of_tags => scales.state(at..end - 1),
+                        _ => {}
+                    }
                 }
                 at = end;
             }
@@ -85,7 +99,8 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
                 // What is a field itself is counted with what is in it.
                 let is_field = at > 1 && json.get(at - 2) == Some(&b':');
                 scales.weight.doc += match (is_field, depth) {
-                    (true, 3) => ROW,
+                    (true, 3) if scales.of_tags => TAG_ROW,
+                    (true, 3) => LEDGER,
                     (true, _) => 0,
                     (false, _) => ELEMENT,
                 };
@@ -122,6 +137,8 @@ struct Scales<'a> {
     tags: Vec<Range<usize>>,
     /// Texts that are counted with the list that they are in.
     counted: u8,
+    /// What is being weighed is said of tags.
+    of_tags: bool,
 }
 
 impl Scales<'_> {
@@ -149,6 +166,15 @@ impl Scales<'_> {
         let own = if self.before(text.start) == Some(b':') { FIELD } else { TEXT };
         let len = text.len() as u64;
         self.weight.add(len + own, len + COMPONENT * components);
+    }
+
+    /// Counts how far learning is with a kind of behaviour: of one that is known it takes a byte of what a tag has.
+    fn state(&mut self, class: Range<usize>) {
+        if CLASSES.iter().any(|known| known.as_bytes() == self.bytes(&class)) {
+            self.counted = 1;
+        } else {
+            self.weight.doc += STATE;
+        }
     }
 
     /// Counts a list of texts that begins in front of `at`: the times of the tag whose name came last, or any others. Two

@@ -425,7 +425,7 @@ fn what_runs_a_script_is_a_set_and_not_identity() {
           /srv/job by=,/opt/bin/perl,/usr/bin/python3,\\*,no/place
         ",
     );
-    // That it was no script once is one of them.
+    // Once it ran by itself: that is new too.
     assert_eq!((ledger.applied_new, ledger.applied_known), (6, 1));
 }
 
