@@ -242,6 +242,11 @@ impl ActivityTree {
         self.lineage.forgotten()
     }
 
+    /// Changes with what may grow although nothing new is learned: the table of processes, and room for a path.
+    pub(crate) fn moving(&self) -> usize {
+        self.lineage.len() + self.text.capacity()
+    }
+
     /// Processes in the table.
     pub fn processes(&self) -> usize {
         self.lineage.len()
