@@ -49,7 +49,7 @@ impl Resident {
     /// What is left of the bound for what is counted, of which there is so much now.
     pub fn left(&self, counted: usize) -> usize {
         let changed = counted.abs_diff(self.counted.load(Ordering::Relaxed)) > self.max / 64;
-        if self.asked.fetch_add(1, Ordering::Relaxed) % EVERY == 0 || changed {
+        if self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(EVERY) || changed {
             if let Some(taken) = self.source.look() {
                 self.beside.store(taken.saturating_sub(counted), Ordering::Relaxed);
             }
