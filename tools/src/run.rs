@@ -87,8 +87,11 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
 
     let taken = [&args.record, &args.stats].into_iter().flatten().any(|path| output::is_stdout(path));
     let (observation, before) = Observation::start(&args.live, config, taken)?;
-    let engine =
-        Engine::start_with(config, Mode::Learn, Interner::global_of(config.tags_max)).map_err(feed::start_error)?;
+    // The kernel has the ring's memory beside the process, and takes it off the same limit.
+    let resident_max = config.resident_max.saturating_sub(config.ring_bytes);
+    let engine_config = Config { resident_max, ..config.clone() };
+    let engine = Engine::start_with(&engine_config, Mode::Learn, Interner::global_of(config.tags_max))
+        .map_err(feed::start_error)?;
     let mut sender = engine.sender(Overflow::Wait);
     let recording = engine.recording(Some(&name)).unwrap_or_default();
     if args.live.is_partial() {

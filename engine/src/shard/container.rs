@@ -107,6 +107,15 @@ impl Subject {
         }
     }
 
+    /// As long as it stays the same and nothing is new, nothing takes more memory but an exec's directory.
+    pub fn moving(&self) -> usize {
+        match self {
+            Self::Learning(tree) => tree.moving(),
+            Self::Checking(checker) => checker.moving(),
+            Self::Nothing => 0,
+        }
+    }
+
     pub fn heap_bytes(&self) -> usize {
         match self {
             Self::Learning(tree) => tree.heap_bytes(),

@@ -139,12 +139,14 @@ impl Memory {
     }
 
     /// Room for a snapshot of all that is known; none where all that is held, the snapshots that there are and this one
-    /// would take more than two and a half times the bound. The bound is a quarter of what there is by default.
+    /// would take more than two and a half times the bound, or the process more than it may.
     pub fn copy(self: &Arc<Self>) -> Option<Copies> {
         let bytes = self.sum(|place| &place.containers) + self.sum(|place| &place.kept);
-        let all = self.total() + self.copies.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let total = self.total();
+        let all = total + self.copies.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let copies = Copies { memory: self.clone(), bytes };
-        if all > self.max / 2 * 5 {
+        let resident = self.resident.as_ref().is_some_and(|resident| total + bytes > 2 * resident.left(total));
+        if all > self.max / 2 * 5 || resident {
             self.snapshots_left_out.fetch_add(1, Ordering::Relaxed);
             return None;
         }

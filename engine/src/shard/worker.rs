@@ -219,8 +219,13 @@ impl Worker {
         match &mut container.state {
             State::Bound { subject, workload } => {
                 if !matches!(event.body, Body::ContainerStop) {
+                    let before = subject.moving();
                     let fate = subject.apply(event);
+                    let moved = subject.moving() != before || matches!(event.body, Body::Exec(_));
                     self.count(index, stored, fate);
+                    if moved {
+                        self.has_changed(index);
+                    }
                     return;
                 }
                 // What it is may still be told, and then all of it is that workload's.

@@ -110,6 +110,11 @@ impl ActivityTree {
         self.lineage.forgotten()
     }
 
+    /// Changes with what may grow although nothing new is learned: the table of processes, and room for a path.
+    pub(crate) fn moving(&self) -> usize {
+        self.lineage.len() + self.texts.heap_bytes()
+    }
+
     /// Processes in the table.
     pub fn processes(&self) -> usize {
         self.lineage.len()

@@ -232,6 +232,11 @@ impl Checker {
         self.lineage.forgotten()
     }
 
+    /// Changes with what may grow although nothing is found: the table of processes.
+    pub(crate) fn moving(&self) -> usize {
+        self.lineage.len()
+    }
+
     /// Bytes of heap owned, about.
     pub fn heap_bytes(&self) -> usize {
         let noted = self.noted.capacity() * size_of::<((Ran, What), Noted)>();
