@@ -142,6 +142,32 @@ say "the README's first command"
 cargo run --release --locked --quiet -- replay --show --output "$scratch/profiles" examples/shop.jsonl.zst >/dev/null
 say "benches build"
 cargo bench --workspace --locked --no-run --quiet
+say "packages of all crates"
+cargo package --workspace --allow-dirty --no-verify --locked --quiet --target-dir "$scratch/packages"
+for crate in grove grove-probes grove-tools; do
+    listed=$(tar tf "$scratch"/packages/package/$crate-[0-9]*.crate)
+    for file in LICENSE README.md; do
+        grep -q "/$file\$" <<<"$listed" || { echo "the package of $crate has no $file" >&2 && exit 1; }
+    done
+done
+say "the oldest compiler"
+oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+for page in README.md CONTRIBUTING.md engine/README.md probes/README.md tools/README.md; do
+    grep -Eq "Rust( toolchain \()? ?$oldest or later" $page || {
+        echo "$page does not say that Rust $oldest or later is needed, as Cargo.toml does" >&2
+        exit 1
+    }
+done
+case $(rustc --version) in
+"rustc $oldest."*) echo "all of the above was built by Rust $oldest" ;;
+*)
+    if rustc "+$oldest" --version >/dev/null 2>&1; then
+        cargo "+$oldest" check --workspace --all-targets --locked --quiet
+    else
+        skipped "it is not checked that Rust $oldest builds everything: it is not installed"
+    fi
+    ;;
+esac
 say "what the tests left behind: nothing"
 state >"$scratch/after"
 diff "$scratch/before" "$scratch/after" || { echo "the tests left (>) or took away (<) the above" >&2 && exit 1; }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 type Seen = BTreeMap<String, (u64, u64)>;
 
 /// A file, or a directory on the way to one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct File {
     children: BTreeMap<String, File>,
     seen: Seen,
@@ -19,7 +19,7 @@ struct File {
 }
 
 /// A process and what it did.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Process {
     children: BTreeMap<String, Process>,
     files: BTreeMap<String, File>,
@@ -30,6 +30,7 @@ struct Process {
 }
 
 /// The tree of one container.
+#[derive(Debug)]
 pub struct Tree {
     tag: String,
     root: Process,

@@ -100,6 +100,9 @@ macro_rules! variables {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Config {
             $(#[doc = concat!($meaning, " (`", $name, "`).")] pub $field: $type,)*
+            /// The process is Grove's alone, so that what all of it takes is held against `resident_max`. Not a
+            /// variable: an embedder's memory is no business of the engine's.
+            pub own_process: bool,
             /// Where the values are from.
             pub origins: Origins,
         }
@@ -108,7 +111,7 @@ macro_rules! variables {
             /// The defaults for a given host.
             pub fn for_host(host: Host) -> Self {
                 $(let $field: fn(Host) -> $type = $default;)*
-                Self { $($field: $field(host),)* origins: Origins::new(host) }
+                Self { $($field: $field(host),)* own_process: false, origins: Origins::new(host) }
             }
         }
 
@@ -175,6 +178,9 @@ variables! {
     /// Memory for all that is known and held; near it only programs are new, and what is lost is counted
     memory_max: usize = "GROVE_MEMORY_MAX", bytes(1 << 20, 1 << 46), memory_max, "1/8 of memory, at least 2Mi";
 
+    /// Memory of the whole command, as measured: near it as near GROVE_MEMORY_MAX; not for embedders
+    resident_max: usize = "GROVE_RESIDENT_MAX", bytes(1 << 20, 1 << 46), resident_max, "3/4 of memory, at least 16Mi";
+
     /// Memory for one container's activity tree; beyond it new behaviour is dropped and counted
     tree_bytes: usize = "GROVE_TREE_BYTES", bytes(64 << 10, 64 << 30), tree_bytes,
         "1/32 of memory, from 16Mi to 1Gi; 1/16 of memory below 256Mi";
@@ -195,7 +201,7 @@ variables! {
 
     /// Memory that reading one profile may take; a larger one is refused
     profile_read_bytes: usize = "GROVE_PROFILE_READ_BYTES", bytes(1 << 20, 1 << 40), profile_read_bytes,
-        "1/2 of memory, at least 64Mi";
+        "3/4 of memory, at least 16Mi";
 
     /// Whether the host itself is profiled, as the container with the empty name
     host: bool = "GROVE_HOST", (), |_| false;
@@ -290,6 +296,13 @@ fn memory_max(host: Host) -> usize {
     share(host, 8, 2 << 20, 1 << 46, 1 << 20)
 }
 
+/// Three quarters of memory. The rest is for what the kernel needs for the process, what is taken between two looks, and
+/// what is made of all that is known at the end.
+fn resident_max(host: Host) -> usize {
+    let share = host.memory_bytes.unwrap_or(MEMORY_ASSUMED) / 4 * 3;
+    (share.clamp(16 << 20, 1 << 46) >> 20 << 20) as usize
+}
+
 fn tree_bytes(host: Host) -> usize {
     let least = share(host, 16, 1 << 20, 16 << 20, 1 << 20);
     share(host, 32, least as u64, 1 << 30, 1 << 20)
@@ -303,10 +316,11 @@ fn record_bytes(host: Host) -> usize {
     share(host, 64, 256 << 10, 4 << 20, 64 << 10)
 }
 
-/// 1/2 of memory in whole MiB: what reading a profile may take is reckoned high, so that it takes less.
+/// 3/4 of memory in whole MiB: what reading a profile may take is reckoned high, so that it takes less. What was
+/// learned within an eighth of memory can be read within this.
 fn profile_read_bytes(host: Host) -> usize {
-    let share = host.memory_bytes.map_or(1 << 30, |memory| memory / 2);
-    (share.clamp(64 << 20, 1 << 40) >> 20 << 20) as usize
+    let share = host.memory_bytes.map_or(1 << 30, |memory| memory / 4 * 3);
+    (share.clamp(16 << 20, 1 << 40) >> 20 << 20) as usize
 }
 
 /// Whether a variable is a setting: one that begins like one may also be the tests'.

@@ -58,6 +58,9 @@ struct Keys {
 
 static KEYS: OnceLock<Keys> = OnceLock::new();
 
+/// What [`Keyed::known`] is made from.
+const KNOWN_SEED: [u64; 2] = [0, 0];
+
 impl Keys {
     fn from_seed([k0, k1]: [u64; 2]) -> Self {
         let seeded = SipHasher13::new_with_keys(k0, k1);
@@ -73,6 +76,10 @@ impl Keys {
 
     fn of_process() -> &'static Self {
         KEYS.get_or_init(|| {
+            // So that tests can see what would become of a table if its hash were known.
+            if cfg!(debug_assertions) && std::env::var_os("GROVE_TEST_KNOWN_KEY").is_some() {
+                return Self::from_seed(KNOWN_SEED);
+            }
             // `std` takes its keys from the system's random numbers; what they hash to tells nothing about them.
             let word = |n: u8| std::hash::RandomState::new().hash_one(n);
             Self::from_seed([word(0), word(1)])
@@ -199,6 +206,20 @@ impl Default for Keyed {
 }
 
 impl Keyed {
+    /// Hashes that anybody can compute: what names are crafted against in tests. A program that was built with debug
+    /// assertions uses them in place of its own if `GROVE_TEST_KNOWN_KEY` is set.
+    #[doc(hidden)]
+    pub fn known() -> Self {
+        static KNOWN: OnceLock<Keys> = OnceLock::new();
+        Self(KNOWN.get_or_init(|| Keys::from_seed(KNOWN_SEED)))
+    }
+
+    /// 128 bits that stand for a text: see [`fingerprint`].
+    pub fn fingerprint(&self, bytes: &[u8]) -> u128 {
+        let [k0, k1] = self.0.sip;
+        sip128::SipHasher13::new_with_keys(k0, k1).hash(bytes).as_u128()
+    }
+
     /// The hash of a text alone, by multiply-shift. O(bytes).
     #[inline]
     pub fn bytes(&self, bytes: &[u8]) -> u64 {
@@ -306,8 +327,7 @@ impl Hasher for NumberHasher {
 
 /// 128 bits that stand for a text in this process. Nobody can make two texts of one fingerprint, or foretell one.
 pub fn fingerprint(bytes: &[u8]) -> u128 {
-    let [k0, k1] = Keys::of_process().sip;
-    sip128::SipHasher13::new_with_keys(k0, k1).hash(bytes).as_u128()
+    Keyed::default().fingerprint(bytes)
 }
 
 /// The first 64 bits of BLAKE3, little-endian: the same everywhere, for ever.
@@ -323,10 +343,142 @@ pub fn blake3_128(bytes: &[u8]) -> u128 {
     u128::from_le_bytes(first)
 }
 
+/// Keys that are chosen against [`Keyed::known`], for the tests of all kinds of tables.
+#[cfg(all(test, not(loom)))]
+pub(crate) mod crafted {
+    use super::{BuildHasher, Hasher, Keyed};
+
+    /// How many.
+    pub const KEYS: usize = 128;
+
+    /// Numbers whose `hash` a table of so many cannot tell apart: it looks at the lowest bits of one, which say where
+    /// to begin, and at the highest seven, which say what is worth a comparison.
+    pub fn numbers(hash: impl Fn(u64) -> u64) -> Vec<u64> {
+        (0..).filter(|n| hash(*n) & (255 | 127 << 57) == 0).take(KEYS).collect()
+    }
+
+    /// A name of a number: letters only, which no pattern takes in.
+    pub fn name(mut n: u64) -> String {
+        let mut letter = || {
+            let letter = b'a' + (n % 26) as u8;
+            n /= 26;
+            char::from(letter)
+        };
+        (0..11).map(|_| letter()).collect()
+    }
+
+    /// Asserts that so many comparisons for all keys are what a table takes whose hash is known, or is not.
+    #[track_caller]
+    pub fn assert_compared(compared: usize, known: bool) {
+        let each = compared as f64 / KEYS as f64;
+        assert!(
+            if known { each > KEYS as f64 / 3.0 } else { each <= 2.0 },
+            "{each} for each; the hash is known: {known}"
+        );
+    }
+
+    /// As [`Keyed`], with the known key: what a table must not have.
+    #[derive(Clone, Copy, Default)]
+    pub struct Known;
+
+    impl BuildHasher for Known {
+        type Hasher = siphasher::sip::SipHasher13;
+
+        fn build_hasher(&self) -> Self::Hasher {
+            Keyed::known().build_hasher()
+        }
+    }
+
+    /// As [`super::Numbers`], with the known key.
+    #[derive(Clone, Copy, Default)]
+    pub struct KnownNumbers;
+
+    impl BuildHasher for KnownNumbers {
+        type Hasher = super::NumberHasher;
+
+        fn build_hasher(&self) -> Self::Hasher {
+            super::NumberHasher { keyed: Keyed::known(), hash: 0 }
+        }
+    }
+
+    /// A hash without any key, `std`'s.
+    pub fn std_hash(key: impl std::hash::Hash) -> u64 {
+        #[allow(clippy::disallowed_types)] // the fault that is looked for
+        let mut hasher = std::hash::DefaultHasher::new();
+        key.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     #![allow(clippy::indexing_slicing)]
     use super::*;
+    use std::cell::Cell;
+    use std::hash::Hash;
+
+    thread_local!(static COMPARED: Cell<usize> = const { Cell::new(0) });
+
+    /// A key that counts how often it is compared.
+    struct Counted<T>(T);
+
+    impl<T: Hash> Hash for Counted<T> {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    impl<T: PartialEq> PartialEq for Counted<T> {
+        fn eq(&self, other: &Self) -> bool {
+            COMPARED.set(COMPARED.get() + 1);
+            self.0 == other.0
+        }
+    }
+
+    impl<T: Eq> Eq for Counted<T> {}
+
+    /// How many comparisons it takes to look all keys up in a table that has them.
+    fn compared<T>(keys: &[u64], key: impl Fn(u64) -> T, mut put: impl FnMut(T) -> bool) -> usize {
+        keys.iter().for_each(|n| assert!(put(key(*n))));
+        COMPARED.set(0);
+        keys.iter().for_each(|n| assert!(!put(key(*n))));
+        COMPARED.get()
+    }
+
+    /// Each type of table that is keyed by what others choose, and the same with a hash that is known. Which tables
+    /// are of which type is in `tools/tests/crafted_names.rs`.
+    #[test]
+    fn keys_crafted_against_a_known_hash_cost_nothing_in_a_table_with_a_key() {
+        let text = |n| Counted(crafted::name(n));
+        let number = |n| Counted(n as u32);
+
+        let keys = crafted::numbers(|n| Keyed::known().hash_one(crafted::name(n)));
+        let mut map = Map::default();
+        crafted::assert_compared(compared(&keys, text, |key| map.insert(key, ()).is_none()), false);
+        let mut map = hashbrown::HashMap::with_hasher(crafted::Known);
+        crafted::assert_compared(compared(&keys, text, |key| map.insert(key, ()).is_none()), true);
+        let mut set = Set::default();
+        crafted::assert_compared(compared(&keys, text, |key| set.insert(key)), false);
+
+        let keys = crafted::numbers(|n| Keyed::known().pair(n as u32 as u64, 0));
+        let mut map = NumberMap::default();
+        crafted::assert_compared(compared(&keys, number, |key| map.insert(key, ()).is_none()), false);
+        let mut set = NumberSet::default();
+        crafted::assert_compared(compared(&keys, number, |key| set.insert(key)), false);
+        let mut map = hashbrown::HashMap::with_hasher(crafted::KnownNumbers);
+        crafted::assert_compared(compared(&keys, number, |key| map.insert(key, ()).is_none()), true);
+
+        // `std`'s, as the probes and the command have them.
+        let keys = crafted::numbers(|n| crafted::std_hash(crafted::name(n)));
+        let mut map = std::collections::HashMap::new();
+        crafted::assert_compared(compared(&keys, text, |key| map.insert(key, ()).is_none()), false);
+        let mut set = std::collections::HashSet::new();
+        crafted::assert_compared(compared(&keys, text, |key| set.insert(key)), false);
+        #[allow(clippy::disallowed_types)] // the fault
+        let mut map =
+            std::collections::HashMap::<_, _, std::hash::BuildHasherDefault<std::hash::DefaultHasher>>::default();
+        crafted::assert_compared(compared(&keys, text, |key| map.insert(key, ()).is_none()), true);
+    }
 
     #[test]
     fn blake3_is_the_published_one() {

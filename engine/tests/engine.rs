@@ -408,7 +408,7 @@ fn two_recordings_are_accounted_for_each_under_its_name_and_no_recording_under_n
     let received: Vec<_> = ledgers.iter().map(|(name, ledger)| (name.as_str(), ledger.received)).collect();
     assert_eq!(received, [("a", 3), ("b", 3)]);
     assert_eq!((ledgers["b"].applied_new, ledgers["b"].ignored(Ignored::Failed)), (2, 1));
-    assert!(ledgers.values().all(Ledger::balances));
+    assert!(ledgers.values().all(|ledger| ledger.balances()));
     assert_eq!(end.ledger.received, 7);
 }
 

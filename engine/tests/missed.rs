@@ -19,7 +19,7 @@ fn ledgers(config: &Config, text: &str, image: &str) -> (Ledger, Ledger) {
     drop(sender);
     let end = engine.shutdown();
     assert!(end.ledger.balances() && end.ledger.held == 0, "{:?}", end.ledger);
-    let of_image = end.profiles[image].ledgers()["live"];
+    let of_image = *end.profiles[image].ledgers()["live"];
     assert!(of_image.balances(), "{of_image:?}");
     (end.ledger, of_image)
 }

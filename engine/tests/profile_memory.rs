@@ -64,6 +64,28 @@ fn shapes() -> Vec<(&'static str, String)> {
             "components",
             with("files", &format!(r#"{{"path":"{}","access":"r","pattern":false,{SEEN}}}"#, "/a".repeat(100_000))),
         ),
+        (
+            "files of a tag each",
+            with(
+                "files",
+                &list(n, |i| {
+                    let seen = SEEN.replace(r#""1""#, &format!(r#""{i:x}""#));
+                    format!(r#"{{"path":"/{i:x}","access":"r","pattern":false,{seen}}}"#)
+                }),
+            ),
+        ),
+        (
+            "two exemplars each",
+            with(
+                "files",
+                &list(n, |i| {
+                    let path = "/a/".repeat(5);
+                    format!(
+                        r#"{{"path":"/{i:x}/*","access":"r","pattern":true,"exemplars":["{path}a","{path}b"],{SEEN}}}"#
+                    )
+                }),
+            ),
+        ),
         ("names", with("dns", &list(n, |i| format!(r#"{{"name":"{i:x}","qtypes":[],{SEEN}}}"#)))),
         ("labels", with("dns", &format!(r#"{{"name":"{}a","qtypes":[],{SEEN}}}"#, "a.".repeat(100_000)))),
         (
@@ -187,20 +209,23 @@ fn no_profile_takes_more_than_is_reckoned_from_its_text() {
             }
         });
         let _ends = Ends(&over);
-        for (what, text) in shapes() {
+        for (what, mut text) in shapes() {
+            text.shrink_to_fit();
             let needed = match decode_within(text.as_bytes(), 0) {
                 Err(DecodeError::TooLarge { needed, limit: 0 }) => needed,
                 other => panic!("{what}: {other:?}"),
             };
             let before = held() - text.len() as i64;
             peak.store(0, Ordering::Relaxed);
+            let len = text.len();
             let doc = decode_within(text.as_bytes(), needed as usize).unwrap_or_else(|e| panic!("{what}: {e}"));
+            drop(text);
             let taken = Profile::from_doc(&doc, rules.clone(), &interner);
             peak.fetch_max(held(), Ordering::Relaxed);
             let took = peak.load(Ordering::Relaxed) - before;
             drop((doc, taken));
-            println!("{what}: {} of text, {took} taken, {needed} reckoned", text.len());
-            assert!(took <= needed as i64, "{what}: {} of text took {took}, and {needed} was reckoned", text.len());
+            println!("{what}: {} of text, {took} taken, {needed} reckoned", len);
+            assert!(took <= needed as i64, "{what}: {} of text took {took}, and {needed} was reckoned", len);
         }
     });
 }

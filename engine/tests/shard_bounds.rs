@@ -63,7 +63,7 @@ fn more_tags_of_one_image_than_a_tree_can_bear_are_dropped_by_name() {
     assert!(lost >= more * (each - 1), "{:?}", end.ledger);
     assert_eq!(end.ledger.applied_new + lost, (TAGS + more) * 2);
     let profile = &end.profiles["nginx"];
-    assert_eq!(profile.ledgers()["r"], end.ledger, "the profile says the same");
+    assert_eq!(*profile.ledgers()["r"], end.ledger, "the profile says the same");
     assert_eq!(profile.tree().tags().len() as u64, end.ledger.applied_new / 2, "what is applied is there");
 }
 

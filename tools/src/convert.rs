@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, ValueHint};
 use grove::config::Config;
 use grove::event::{EventBuf, Sink};
+use grove::ledger::Ignored;
 use grove::trace::input::Records;
 use grove::trace::write::Header;
-use grove::trace::{Decoder, FeedError};
+use grove::trace::{Decoder, Fed, FeedError, Line};
 
 use crate::cli::teach;
 use crate::exit::{Error, Exit};
@@ -96,22 +97,28 @@ impl Target<'_> {
 }
 
 fn one(input: Opened, strict: bool, stop: &AtomicBool, target: &mut Target<'_>) -> Result<(), Error> {
-    let Opened { name, mut records, mut decoder, bar: _bar } = input;
+    let Opened { name, format, mut records, mut decoder, bar: _bar } = input;
     let mut rejections = Rejections::new(&name);
-    // Only the first record can be a header.
+    let mut fed = Fed::default();
+    // Only the first record can be a header, and of an input that is no trace none is made.
     let mut first = EventBuf::new();
-    let outcome = step(&name, &mut records, &mut *decoder, &mut rejections, strict, stop, &mut first);
-    let trace = target.begin(&name, decoder.is_partial())?;
-    first.iter().for_each(|stored| trace.event(stored.event));
-    let mut more = outcome?;
-    while more && !trace.failed() {
-        more = step(&name, &mut records, &mut *decoder, &mut rejections, strict, stop, trace)?;
+    let mut more = true;
+    while more && fed.accepted == 0 && !fed.header {
+        more = step(&name, &mut records, &mut *decoder, &mut rejections, strict, stop, &mut fed, &mut first)?;
     }
-    decoder.finish(trace);
-    Ok(())
+    if fed.accepted > 0 || fed.header {
+        let trace = target.begin(&name, decoder.is_partial())?;
+        first.iter().for_each(|stored| trace.event(stored.event));
+        while more && !trace.failed() {
+            more = step(&name, &mut records, &mut *decoder, &mut rejections, strict, stop, &mut fed, trace)?;
+        }
+        decoder.finish(trace);
+    }
+    if interrupt::is_set(stop) { Ok(()) } else { feed::is_a_trace(&name, format, fed) }
 }
 
 /// Converts one record; false if there are no more.
+#[allow(clippy::too_many_arguments)] // one call, and each of them is a thing of its own
 fn step(
     name: &str,
     records: &mut Records,
@@ -119,6 +126,7 @@ fn step(
     rejections: &mut Rejections<'_>,
     strict: bool,
     stop: &AtomicBool,
+    fed: &mut Fed,
     sink: &mut dyn Sink,
 ) -> Result<bool, Error> {
     let record = match records.next() {
@@ -132,10 +140,16 @@ fn step(
         Ok(bytes) => decoder.decode(bytes, sink),
         Err(too_long) => Err(too_long.into()),
     };
-    if let Err(reject) = decoded {
-        rejections.tell(line, &reject);
-        if strict || decoder.is_fatal() {
-            return Err(feed::bad_input(name, &FeedError::Rejected { line, reject }));
+    fed.records += u64::from(decoded != Ok(Line::Header));
+    match decoded {
+        Ok(Line::Header) => fed.header = true,
+        Ok(Line::Ignored(Ignored::UnknownType)) => {}
+        Ok(Line::Event | Line::Ignored(_)) => fed.accepted += 1,
+        Err(reject) => {
+            rejections.tell(line, &reject);
+            if strict || decoder.is_fatal() {
+                return Err(feed::bad_input(name, &FeedError::Rejected { line, reject }));
+            }
         }
     }
     Ok(true)

@@ -81,15 +81,18 @@ impl FromStr for TagRange {
 }
 
 pub(crate) fn run(args: &DiffArgs, config: &Config) -> Result<Exit, Error> {
-    let a = profiles::read_doc(&args.a, config)?;
     let differences = match (&args.tags, &args.b) {
         (Some(tags), _) => {
+            let a = profiles::read_doc(&args.a, config)?;
             for tag in [&tags.old, &tags.new] {
                 known(&a, tag, args)?;
             }
             diff_tags(&a, &tags.old, &tags.new)
         }
-        (None, Some(b)) => diff(&a, &profiles::read_doc(b, config)?),
+        (None, Some(b)) => {
+            let [a, b] = profiles::read_docs(&args.a, b, config)?;
+            diff(&a, &b)
+        }
         // The command line requires one of them.
         (None, None) => Vec::new(),
     };

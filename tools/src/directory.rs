@@ -227,12 +227,20 @@ fn earlier_name(image: &str) -> String {
     format!("{stem}.profile.json")
 }
 
+/// So many of a profile's tags are named in a line.
+const TAGS_SHOWN: usize = 16;
+
 /// What was written, in a line.
 pub(crate) fn describe(path: &Path, profile: &Profile) -> String {
     let stats = profile.tree().stats();
-    let tags: Vec<_> = profile.tree().tags().into_iter().map(|tag| escape(tag).into_owned()).collect();
+    let all = profile.tree().tags();
+    let shown = all.iter().take(TAGS_SHOWN).map(|tag| escape(tag).into_owned());
+    let more = all.len().checked_sub(TAGS_SHOWN).filter(|n| *n > 0).map(|n| format!("{n} more"));
+    let tags: Vec<_> = shown.chain(more).collect();
+    let did = stats.file_nodes + stats.dns_nodes + stats.socket_nodes + stats.syscalls + stats.capabilities;
+    let idle = if stats.process_nodes > 0 && did == 0 { "; what they do was not seen" } else { "" };
     format!(
-        "{}: {} ({}): {} processes, {} files, {} names, {} sockets, {} system calls, {} capabilities",
+        "{}: {} ({}): {} processes, {} files, {} names, {} sockets, {} system calls, {} capabilities{idle}",
         escape(&path.display().to_string()),
         escape(profile.image()),
         tags.join(", "),

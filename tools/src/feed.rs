@@ -8,10 +8,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use grove::config::Config;
-use grove::ledger::{Ledger, Rejected};
+use grove::ledger::{Dropped, Ledger, Rejected};
 use grove::shard::{Engine, Limits, Overflow, Snapshot, StartError};
 use grove::trace::input::{self, Framing, Records};
-use grove::trace::{Decoder, Feed, FeedError, LineHash, Reject, Workloads, detect_records};
+use grove::trace::{Decoder, Fed, Feed, FeedError, Format, LineHash, Reject, Workloads, detect_records};
 
 use crate::exit::{Error, Exit};
 use crate::input::{InputArgs, ReadArgs, Source};
@@ -66,7 +66,7 @@ fn one(
     workloads: &mut Workloads,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let Opened { name, mut records, mut decoder, bar: _bar } = open(path, &args.read, config, stop)?;
+    let Opened { name, format, mut records, mut decoder, bar: _bar } = open(path, &args.read, config, stop)?;
     let mut sender = engine.sender(Overflow::Wait);
     sender.set_recording(unnamed);
 
@@ -93,13 +93,32 @@ fn one(
     drop(rejections);
     let fed = outcome.map_err(|error| bad_input(&name, &error))?;
     summary.bytes += fed.bytes;
-    Ok(())
+    // Of an input that was ended early nobody knows.
+    if interrupt::is_set(stop) { Ok(()) } else { is_a_trace(&name, format, fed) }
+}
+
+/// Whether what was read can have been a trace. One that says so by its header may have no events: nothing happened. Of
+/// anything else without a record that counts nobody can tell, and silence would pass for "nothing found".
+pub(crate) fn is_a_trace(name: &str, format: Format, fed: Fed) -> Result<(), Error> {
+    let text = match fed {
+        Fed { accepted: 1.., .. } => return Ok(()),
+        Fed { records: 0, header: true, .. } => {
+            say(&format!("note: {} is a recording without events", escape(name)));
+            return Ok(());
+        }
+        Fed { records: 0, .. } => format!("{name}: it is empty; check what was to write it"),
+        Fed { records, .. } => {
+            format!("{name}: read as {format}, not one of its {records} records is an event; is --from right?")
+        }
+    };
+    Err(Error::Message { exit: Exit::BadInput, text })
 }
 
 /// An input, and how to read it.
 pub(crate) struct Opened {
     /// As it is called in messages.
     pub(crate) name: String,
+    pub(crate) format: Format,
     pub(crate) records: Records,
     pub(crate) decoder: Box<dyn Decoder>,
     /// Shows how far it is read.
@@ -126,7 +145,7 @@ pub(crate) fn open(path: &Path, args: &ReadArgs, config: &Config, stop: &Arc<Ato
         }
     };
     let decoder = format.decoder(args.image.as_deref(), &args.tag);
-    Ok(Opened { name, records, decoder, bar })
+    Ok(Opened { name, format, records, decoder, bar })
 }
 
 /// Tells of rejected records: the first few of each reason one by one, at the end how many more there were.
@@ -194,7 +213,13 @@ pub(crate) fn failures(snapshot: &Snapshot) -> Result<(), Error> {
 }
 
 /// Says how often a limit was reached that cost no event, and so is in no ledger.
-pub(crate) fn tell_limits(limits: &Limits) {
+pub(crate) fn tell_limits(limits: &Limits, ledger: &Ledger) {
+    // Why an event found no room is looked at after it did, and another worker may have made some by then: how many there
+    // were, the ledger says.
+    let (refused, of_trees) = match limits.memory_refused {
+        0 => (0, ledger.dropped(Dropped::TreeFull)),
+        _ => (ledger.dropped(Dropped::TreeFull) + ledger.dropped(Dropped::Containers), 0),
+    };
     let reached = [
         (
             limits.containers_let_go,
@@ -207,7 +232,11 @@ pub(crate) fn tell_limits(limits: &Limits) {
             limits.snapshots_left_out,
             "times profiles were not written while learning: too little memory (GROVE_MEMORY_MAX)",
         ),
-        (limits.memory_refused, "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX)"),
+        (
+            refused,
+            "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX, GROVE_RESIDENT_MAX)",
+        ),
+        (of_trees, "events were lost, as a container's or an image's tree was full (GROVE_TREE_BYTES)"),
     ];
     for (count, what) in reached {
         if count > 0 {
@@ -247,9 +276,6 @@ impl Summary {
             ledger.dropped_total(),
             ledger.held,
         ));
-        if ledger.received > 0 && ledger.rejected_total() == ledger.received {
-            say("warning: not one record was an event; is --from right?");
-        }
-        tell_limits(&snapshot.limits);
+        tell_limits(&snapshot.limits, ledger);
     }
 }

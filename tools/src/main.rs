@@ -3,6 +3,7 @@
 //! What all share: `cli` (the command line), `exit` (errors and exit codes), `terminal` (colour and hostile text),
 //! `logging`, `progress`. What Grove does is in the library, not here.
 
+mod allocator;
 mod check;
 mod cli;
 mod completions;
@@ -38,12 +39,6 @@ use grove::config::Config;
 use cli::{Cli, Command};
 use exit::{Error, Exit};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// With less memory than this, huge pages take more of it than they are worth.
-const SMALL: usize = 256 << 20;
-
 fn main() -> ExitCode {
     exit::finish(run())
 }
@@ -51,13 +46,10 @@ fn main() -> ExitCode {
 fn run() -> Result<Exit, Error> {
     let Cli { global, command } = Cli::try_parse()?;
     global.color.apply();
-    let mut config = Config::from_env()?;
+    let mut config = Config { own_process: true, ..Config::from_env()? };
     global.override_variables(&mut config)?;
     logging::start(&config);
-    if config.memory_max < SMALL {
-        // They may be had a few kilobytes at a time, and take two megabytes each. Where it cannot be said, they stay.
-        let _ = rustix::thread::disable_transparent_huge_pages(true);
-    }
+    allocator::suit(&config);
     interrupt::survive_file_size_limit();
     match command {
         Command::Run(args) => run::run(&args, &mut config),

@@ -13,8 +13,16 @@ use crate::exit::{Error, Exit};
 
 /// The document in a file; `-` is standard input.
 pub(crate) fn read_doc(path: &Path, config: &Config) -> Result<ProfileDoc, Error> {
-    let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
-    grove::profile::read_within(path, config.profile_read_bytes).map_err(unreadable)
+    grove::profile::read_within(opened(path), config.profile_read_bytes).map_err(unreadable)
+}
+
+/// Two documents, which have to be there at once.
+pub(crate) fn read_docs(a: &Path, b: &Path, config: &Config) -> Result<[ProfileDoc; 2], Error> {
+    grove::profile::read_both([opened(a), opened(b)], config.profile_read_bytes).map_err(unreadable)
+}
+
+fn opened(path: &Path) -> &Path {
+    if path == Path::new("-") { Path::new("/dev/stdin") } else { path }
 }
 
 /// The profile in a file.

@@ -209,5 +209,5 @@ fn summarise(snapshot: &Snapshot) {
         ledger.ignored_total(),
         ledger.dropped_total(),
     ));
-    feed::tell_limits(&snapshot.limits);
+    feed::tell_limits(&snapshot.limits, ledger);
 }

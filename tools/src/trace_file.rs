@@ -54,13 +54,14 @@ impl TraceFile {
         let out = Counted { out: Output::open(path)?, len: 0, whole: 0 };
         let mut writer = Writer::new(out, compression, header).map_err(|e| output::failed(path, e))?;
         writer.flush().map_err(|e| output::failed(path, e))?;
+        writer.output().is_whole();
         let container = container.map(str::to_owned);
         let (written, gathered) = (Ledger::default(), Ledger::default());
         let path = path.to_owned();
         Ok(Self { writer, path, container, written, gathered, since: None, placed: false, error: None })
     }
 
-    /// Puts the trace in its place, to grow there. What was there until now is gone.
+    /// Puts the trace in its place, to grow there, its header on the disk. What was there until now is gone.
     ///
     /// # Errors
     /// Whatever the file system answers.
@@ -109,8 +110,7 @@ impl TraceFile {
         let gathered = std::mem::take(&mut self.gathered);
         if self.error.is_none() {
             self.written.add(&gathered);
-            let counted = self.writer.output();
-            counted.whole = counted.len;
+            self.writer.output().is_whole();
         } else {
             // Of a block that is not whole nothing can be relied upon.
             self.written.count_many(Fate::Dropped(Dropped::NotWritten), gathered.received);
@@ -151,6 +151,13 @@ struct Counted {
     out: Output,
     len: u64,
     whole: u64,
+}
+
+impl Counted {
+    /// All that was written is whole blocks, the header being one.
+    fn is_whole(&mut self) {
+        self.whole = self.len;
+    }
 }
 
 impl Write for Counted {
@@ -223,6 +230,22 @@ mod tests {
             trace.error = Some(io::ErrorKind::StorageFull.into());
             assert!(trace.finish().outcome.is_err());
             assert_eq!(std::fs::read(&path).unwrap(), block, "{name}");
+        }
+    }
+
+    #[test]
+    fn of_a_recording_whose_first_block_cannot_be_written_the_header_stays() {
+        for name in ["t.jsonl", "t.jsonl.gz", "t.jsonl.zst"] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(name);
+            let mut trace = TraceFile::create(&path, Header::default(), None).unwrap();
+            trace.place().unwrap();
+            let header = std::fs::read(&path).unwrap();
+            trace.event(open(b"/a"));
+            trace.writer.output().write_all(b"half a block").unwrap();
+            trace.error = Some(io::ErrorKind::StorageFull.into());
+            assert!(trace.finish().outcome.is_err());
+            assert!(!header.is_empty() && std::fs::read(&path).unwrap() == header, "{name}");
         }
     }
 

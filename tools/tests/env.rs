@@ -34,6 +34,7 @@ GROVE_PEER_FANOUT 16 default 16 1 to 65536 addresses Addresses for one port beyo
 GROVE_PATH_PROTECT /srv environment - absolute paths Paths whose names never become patterns, beside the built-in ones
 GROVE_DIFFERENTIATE_ARGS false default false true or false Whether a program run with other arguments is another process node
 GROVE_MEMORY_MAX {memory} default {memory} 1Mi to 64Ti bytes Memory for all that is known and held; near it only programs are new, and what is lost is counted
+GROVE_RESIDENT_MAX {resident} default {resident} 1Mi to 64Ti bytes Memory of the whole command, as measured: near it as near GROVE_MEMORY_MAX; not for embedders
 GROVE_TREE_BYTES 64Ki environment {tree} 64Ki to 64Gi bytes Memory for one container's activity tree; beyond it new behaviour is dropped and counted
 GROVE_LINEAGE_DEPTH 256 default 256 2 to 1024 nodes Longest lineage in an activity tree, from its root down
 GROVE_PROCESSES_MAX {processes} default {processes} 16 to 4194304 processes Running processes tracked in one container
@@ -70,6 +71,7 @@ GROVE_LOG_FORMAT text default text text, json How log lines are written
     )
     .replace("{tree}", &default_here("GROVE_TREE_BYTES"))
     .replace("{memory}", &default_here("GROVE_MEMORY_MAX"))
+    .replace("{resident}", &default_here("GROVE_RESIDENT_MAX"))
     .replace("{processes}", &default_here("GROVE_PROCESSES_MAX"))
     .replace("{record}", &default_here("GROVE_RECORD_BYTES"))
     .replace("{read}", &default_here("GROVE_PROFILE_READ_BYTES"));

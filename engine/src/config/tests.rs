@@ -61,6 +61,9 @@ fn defaults_grow_with_the_host() {
         let config = Config::for_host(Host { cores: 1, memory_bytes });
         assert_eq!((config.memory_max, config.processes_max, config.record_bytes), expected, "{memory_bytes:?}");
     }
+    for (memory_bytes, expected) in [(None, 1536 << 20), (Some(1 << 20), 16 << 20), (Some(64 << 20), 48 << 20)] {
+        assert_eq!(Config::for_host(Host { cores: 1, memory_bytes }).resident_max, expected, "{memory_bytes:?}");
+    }
     assert_eq!(Config::for_host(Host { cores: 12, memory_bytes: None }).workers, 12);
     assert_eq!(Config::for_host(Host { cores: 1000, memory_bytes: None }).workers, 256);
 }
@@ -89,6 +92,7 @@ fn every_variable_reaches_its_field() {
         ("GROVE_PATH_PROTECT", "/srv:/opt/keys"),
         ("GROVE_DIFFERENTIATE_ARGS", "yes"),
         ("GROVE_MEMORY_MAX", "1Mi"),
+        ("GROVE_RESIDENT_MAX", "3Mi"),
         ("GROVE_TREE_BYTES", "64Ki"),
         ("GROVE_LINEAGE_DEPTH", "7"),
         ("GROVE_PROCESSES_MAX", "16"),
@@ -132,6 +136,7 @@ fn every_variable_reaches_its_field() {
         path_protect: vec!["/srv".to_owned(), "/opt/keys".to_owned()],
         differentiate_args: true,
         memory_max: 1 << 20,
+        resident_max: 3 << 20,
         tree_bytes: 64 << 10,
         lineage_depth: 7,
         processes_max: 16,
@@ -160,6 +165,7 @@ fn every_variable_reaches_its_field() {
         profile_interval: Duration::from_secs(120),
         log: LogLevel::Trace,
         log_format: LogFormat::Json,
+        own_process: false,
         origins: Origins { host: config.origins.host, of: [Origin::Environment; TABLE.len()] },
     };
     assert_eq!(config, expected);

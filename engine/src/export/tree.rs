@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use super::style::{Palette, count, number, paint, second, tag_mark};
 use crate::ledger::{Dropped, Ledger, Rejected};
+use crate::profile::interpreter_name;
 use crate::profile::{ProcessDoc, ProfileDoc};
 use crate::text::Visible;
 
@@ -56,7 +57,7 @@ fn header(profile: &ProfileDoc, palette: &Palette, out: &mut impl Write) -> io::
     writeln!(out, "{}", paint(palette.heading, Visible(&profile.image)))?;
     let mut field = |label: &str, text: &str| writeln!(out, "  {} {text}", paint(palette.label, format!("{label:<8}")));
     for (tag, doc) in &profile.tags {
-        let mut states: Vec<_> = doc.state.values().collect();
+        let mut states: Vec<_> = doc.state.iter().map(|(_, state)| state).collect();
         states.sort_unstable();
         states.dedup();
         // Where all kinds are as far as each other there is only one thing to say.
@@ -137,7 +138,8 @@ impl<W: Write> Painter<'_, W> {
         let name = Visible(&process.name()).to_string();
         let mut line = format!("{lead}{}", paint(self.palette.process, name));
         if !process.interpreters.is_empty() {
-            let interpreters = Visible(&process.interpreters.join(", ")).to_string();
+            let by: Vec<&str> = process.interpreters.iter().map(|by| interpreter_name(by)).collect();
+            let interpreters = Visible(&by.join(", ")).to_string();
             line.push_str(&format!("  run by {interpreters}"));
         }
         if !process.uids.is_empty() {
@@ -203,9 +205,16 @@ impl<W: Write> Painter<'_, W> {
         }
         let calls = process.syscalls.iter().map(|call| (call.name.as_str(), tag_mark(&call.seen, &around)));
         let mut calls = self.words(calls, wrap_columns);
-        // Every program makes some, if only to end.
-        if calls.is_empty() && self.calls_seen {
-            calls.push("not seen: it ran before watching began, or they were lost".to_owned());
+        // Every program makes some, if only to end. Where none is known of any program, they may not have been watched; but a
+        // program of which nothing at all is known was not seen at work.
+        if calls.is_empty() {
+            let ProcessDoc { files, dns, sockets, capabilities, .. } = process;
+            let idle = files.is_empty() && dns.is_empty() && sockets.is_empty() && capabilities.is_empty();
+            if self.calls_seen {
+                calls.push("not seen: it ran before watching began, or they were lost".to_owned());
+            } else if idle {
+                calls.push("not seen: it ran before watching began, or they were lost or not watched".to_owned());
+            }
         }
         groups.push(("calls", calls));
         for (label, used) in [("uses", true), ("denied", false)] {
@@ -327,6 +336,19 @@ docker.io/library/nginx
                         learned  from 0 events of 0 recordings; none lost\n";
         let empty = ProfileDoc { image: "<empty>".into(), ..ProfileDoc::default() };
         assert_eq!(drawn(&empty, &Palette::plain()), expected);
+    }
+
+    #[test]
+    fn a_program_of_which_nothing_is_known_is_not_one_that_does_nothing() {
+        let mut profile = full();
+        let idle = profile.processes[0].children[0].clone();
+        profile.processes = vec![ProcessDoc { files: Vec::new(), syscalls: Vec::new(), ..idle }];
+        let text = drawn(&profile, &Palette::plain());
+        let told = "└─ calls     not seen: it ran before watching began, or they were lost or not watched\n";
+        assert!(text.ends_with(told), "{text}");
+        // Of one that is known to do something, this only means that calls were not watched.
+        profile.processes[0].files = full().processes[0].files.clone();
+        assert!(!drawn(&profile, &Palette::plain()).contains("calls  "));
     }
 
     #[test]

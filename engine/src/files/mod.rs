@@ -265,8 +265,8 @@ impl NewFile {
         folder.sync()
     }
 
-    /// Puts the file in its place as it is, to grow there: for what is of use although it is not whole. What was there
-    /// is gone then.
+    /// Puts the file in its place as it is, to grow there: for what is of use although it is not whole. What is written
+    /// by now is on the disk then, and what was there is gone.
     ///
     /// # Errors
     /// Whatever the file system answers. What was there is there.
@@ -275,6 +275,7 @@ impl NewFile {
             return Ok(());
         }
         rustix::fs::fchmod(&self.file, self.mode)?;
+        self.file.sync_all()?;
         self.rename()?;
         self.folder.sync()
     }

@@ -171,7 +171,8 @@ fn what_killed_writers_left_is_removed_and_nothing_else() {
     expected.sort();
     assert_eq!(names(dir.path()).iter().collect::<Vec<_>>(), expected);
 
-    drop(lock);
+    // Not only closed: a process that another test has just forked would have it open still.
+    lock.unlock().unwrap();
     write(dir.path(), "a", "");
     assert!(!held.exists());
 }

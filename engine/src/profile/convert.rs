@@ -3,7 +3,8 @@
 //! Reading a document goes through the tree's own growing, so a profile that was written and read is the one that
 //! was written, and merging two files is merging two trees.
 
-use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, Seen, SocketDoc, SyscallDoc};
+use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, SocketDoc, SyscallDoc};
+use super::seen::Seen;
 use super::time::Time;
 use crate::event::{Proto, SocketOp};
 use crate::intern::{Full, Interner};

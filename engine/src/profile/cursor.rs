@@ -24,35 +24,71 @@ pub(super) enum Fault {
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     pos: usize,
-    /// What the values that were stepped over take at most when they are understood, in bytes.
-    weight: u64,
+    /// What the values that were stepped over take at most.
+    weight: Weight,
     /// The length of the longest text among them.
     longest: usize,
+    /// Where the key or text that was stepped over last is.
+    last: Range<usize>,
+    /// The first tags that were met, each once.
+    tags: Vec<Range<usize>>,
+    /// Texts that are counted with the list that they are in.
+    counted: u8,
 }
 
-/// What a part of the text takes at most, as a document and then as a tree, in bytes, with the room of lists that grow
-/// and of what is taken for a moment. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
+/// So many tags are told from others. Further ones count as new each time.
+const TAGS_KNOWN: usize = 8;
+
+/// The longest text that can be a time, with its quotes.
+const TIME_BYTES: usize = 32;
+
+/// What values take at most when they are understood, in bytes: as a document, and then as a tree. With the room of lists
+/// that grow and of what is taken for a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    pub doc: u64,
+    pub tree: u64,
+}
+
+impl Weight {
+    fn add(&mut self, doc: u64, tree: u64) {
+        self.doc += doc;
+        self.tree += tree;
+    }
+
+    /// What the document takes beside the text that it is made from, or beside the tree that is made of it, whichever
+    /// is more.
+    pub fn with_text(self, len: usize) -> u64 {
+        self.doc + self.tree.max(len as u64)
+    }
+}
+
+/// What parts of the text take. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
 mod weight {
-    /// The text itself, and the copy of it in a document.
-    pub(super) const BYTE: u64 = 2;
-    /// A process, a file, a ledger; or when tags did something.
-    pub(super) const OBJECT: u64 = 440;
+    /// An element of a list: a process, a file.
+    pub(super) const ELEMENT: u64 = 160;
     pub(super) const ARRAY: u64 = 48;
-    /// Times in a list: those of a tag, which the process remembers too.
-    pub(super) const TAG: u64 = 160;
-    /// A text that is a value.
+    /// Times of a tag: an entry of a list, beside the tag's name; and a further record of a node.
+    pub(super) const TIMES: u64 = 56;
+    pub(super) const RECORD: u64 = 40;
+    /// A tag that was not met before, which the process remembers.
+    pub(super) const TAG: u64 = 320;
+    /// A text in a list.
     pub(super) const TEXT: u64 = 64;
+    /// A text that is a field: its place is counted with the element.
+    pub(super) const FIELD: u64 = 24;
     /// A component of a path or label of a name: a node of the tree.
-    pub(super) const COMPONENT: u64 = 64;
+    pub(super) const COMPONENT: u64 = 80;
     /// A number in a list: a node of the tree.
-    pub(super) const NUMBER: u64 = 96;
+    pub(super) const NUMBER: u64 = 16;
+    pub(super) const NUMBER_NODE: u64 = 96;
     /// A byte of the longest text: it is cut into components while it is at hand.
     pub(super) const LONGEST: u64 = 56;
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, pos: 0, weight: 0, longest: 0 }
+        Self { bytes, pos: 0, weight: Weight::default(), longest: 0, last: 0..0, tags: Vec::new(), counted: 0 }
     }
 
     pub(super) fn offset(&self) -> usize {
@@ -60,13 +96,19 @@ impl<'a> Cursor<'a> {
     }
 
     /// What all values that [`value`](Self::value) stepped over take at most.
-    pub(super) fn weight(&self) -> u64 {
-        self.weight + weight::LONGEST * self.longest as u64
+    pub(super) fn weight(&self) -> Weight {
+        Weight { tree: self.weight.tree + weight::LONGEST * self.longest as u64, ..self.weight }
     }
 
-    /// Counts `weight` once more: for what is copied.
-    pub(super) fn add_weight(&mut self, weight: u64) {
-        self.weight += weight;
+    /// Counts what has come since there was only `before` once more: for what is kept twice.
+    pub(super) fn weigh_twice(&mut self, before: Weight) {
+        let Weight { doc, tree } = self.weight();
+        self.weight.add(doc - before.doc, tree - before.tree);
+    }
+
+    /// Counts `bytes` more.
+    pub(super) fn add_weight(&mut self, bytes: u64) {
+        self.weight.doc += bytes;
     }
 
     pub(super) fn seek(&mut self, pos: usize) {
@@ -138,7 +180,6 @@ impl<'a> Cursor<'a> {
             b'"' => {
                 let text = self.string()?;
                 self.weigh(&text);
-                self.weight += weight::BYTE * text.len() as u64;
                 return Ok(text);
             }
             b'{' | b'[' => self.brackets(depth_max)?,
@@ -151,16 +192,45 @@ impl<'a> Cursor<'a> {
         if self.pos == start {
             return Err(Fault::Expected("a value"));
         }
-        self.weight += weight::BYTE * (self.pos - start) as u64;
         Ok(start..self.pos)
     }
 
     /// Counts a text unless it is a key.
     fn weigh(&mut self, text: &Range<usize>) {
-        if self.bytes.get(self.pos) != Some(&b':') {
-            let components = memchr2_iter(b'/', b'.', self.text(text)).count() as u64;
-            self.weight += weight::TEXT + weight::COMPONENT * components;
-            self.longest = self.longest.max(text.len());
+        self.last = text.clone();
+        if self.bytes.get(self.pos) == Some(&b':') {
+            return;
+        }
+        self.longest = self.longest.max(text.len());
+        if self.counted > 0 && text.len() <= TIME_BYTES {
+            self.counted -= 1;
+            return;
+        }
+        self.weight.add(text.len() as u64, text.len() as u64);
+        let components = memchr2_iter(b'/', b'.', self.text(text)).count() as u64;
+        let is_field = text.start.checked_sub(1).and_then(|before| self.bytes.get(before)) == Some(&b':');
+        let own = if is_field { weight::FIELD } else { weight::TEXT };
+        self.weight.add(own, weight::COMPONENT * components);
+    }
+
+    /// Counts a list of texts that has just begun: the times of the tag whose name came last, or any others. Two of its
+    /// texts are counted with it.
+    fn weigh_texts(&mut self) {
+        self.counted = 2;
+        let name = self.last.len() as u64;
+        if self.bytes.get(self.last.end..self.pos) != Some(b":[") {
+            self.weight.add(weight::ARRAY + 2 * weight::TEXT + name, weight::TAG);
+            return;
+        }
+        // The first record of a node is in the node.
+        let is_first = self.last.start.checked_sub(1).and_then(|before| self.bytes.get(before)) == Some(&b'{');
+        self.weight.add(weight::TIMES + name, if is_first { 0 } else { weight::RECORD });
+        if self.tags.iter().any(|known| self.text(known) == self.text(&self.last)) {
+            return;
+        }
+        self.weight.add(0, weight::TAG + name);
+        if self.tags.len() < TAGS_KNOWN {
+            self.tags.push(self.last.clone());
         }
     }
 
@@ -183,16 +253,21 @@ impl<'a> Cursor<'a> {
                     match byte {
                         b'{' => {
                             depth += 1;
-                            self.weight += weight::OBJECT;
+                            // What is a field itself is counted with what is in it.
+                            let is_field = self.pos > 1 && self.bytes.get(self.pos - 2) == Some(&b':');
+                            self.weight.doc += if is_field { 0 } else { weight::ELEMENT };
                         }
                         b'[' => {
                             depth += 1;
-                            let begins_with_text = self.bytes.get(self.pos) == Some(&b'"');
-                            self.weight += weight::ARRAY + if begins_with_text { weight::TAG } else { 0 };
+                            self.counted = 0;
+                            match self.bytes.get(self.pos) {
+                                Some(b'"') => self.weigh_texts(),
+                                _ => self.weight.doc += weight::ARRAY,
+                            }
                         }
                         b'}' | b']' => depth -= 1,
                         b',' if self.pos > 1 && self.bytes.get(self.pos - 2).is_some_and(u8::is_ascii_digit) => {
-                            self.weight += weight::NUMBER;
+                            self.weight.add(weight::NUMBER, weight::NUMBER_NODE);
                         }
                         _ => {}
                     }

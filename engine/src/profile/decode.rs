@@ -17,9 +17,10 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::cursor::{Cursor, Fault, locate, push_index, push_key};
 use super::doc::{
-    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, PARTIAL, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc,
-    TagDoc, VERSION, unique,
+    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, PARTIAL, ProcessDoc, ProfileDoc, SocketDoc, SyscallDoc, TagDoc,
+    VERSION, unique,
 };
+use super::seen::Seen;
 use super::time::Time;
 use crate::text::Visible;
 
@@ -61,18 +62,24 @@ pub fn decode(bytes: &[u8]) -> Result<ProfileDoc, DecodeError> {
     decode_within(bytes, usize::MAX)
 }
 
-/// As [`decode`], if the text, the document and the tree that is made of it take no more than `memory_max` bytes
-/// together. That is judged by the text, before anything is made of it, so that many an honest profile would do with
+/// As [`decode`], if the text and the document, and then the document and the tree that is made of it, take no more than
+/// `memory_max` bytes together. That is judged by the text, before anything is made of it, so that many an honest profile would do with
 /// half of what is reckoned.
 ///
 /// # Errors
 /// As [`decode`], or it may take more.
 pub fn decode_within(bytes: &[u8], memory_max: usize) -> Result<ProfileDoc, DecodeError> {
+    decode_weighed(bytes, memory_max).map(|(doc, _)| doc)
+}
+
+/// As [`decode_within`], and what the document takes at most.
+pub(super) fn decode_weighed(bytes: &[u8], memory_max: usize) -> Result<(ProfileDoc, u64), DecodeError> {
     let mut reader = Reader { cursor: Cursor::new(bytes), open: Vec::new() };
     let [format, version, image, completeness, tags, ledgers, processes] = reader.top()?;
     reader.check_format(format)?;
     reader.check_version(version)?;
-    let (needed, limit) = (reader.cursor.weight(), memory_max as u64);
+    let weight = reader.cursor.weight();
+    let (needed, limit) = (weight.with_text(bytes.len()), memory_max as u64);
     if needed > limit {
         return Err(DecodeError::TooLarge { needed, limit });
     }
@@ -85,7 +92,7 @@ pub fn decode_within(bytes: &[u8], memory_max: usize) -> Result<ProfileDoc, Deco
     let ledgers = reader.required("ledgers", ledgers, |text| typed::<Map<_>>(text).map(|Map(ledgers)| ledgers))?;
     let place = processes.ok_or_else(|| reader.missing("processes"))?;
     reader.cursor.seek(place.start);
-    Ok(ProfileDoc { image, partial, tags, ledgers, processes: reader.processes()? })
+    Ok((ProfileDoc { image, partial, tags, ledgers, processes: reader.processes()? }, weight.doc))
 }
 
 /// The fields of a profile that are read, in the order in which [`Reader::top`] gives their places.
@@ -164,9 +171,12 @@ impl Reader<'_> {
             let depth_max = if name == "processes" { PROCESSES_DEPTH_MAX } else { VALUE_DEPTH_MAX };
             let before = self.cursor.weight();
             let value = self.cursor.value(depth_max).map_err(|f| self.fault(&name, f))?;
-            if name == "tags" {
-                // The states of tags are in the document and then in the profile.
-                self.cursor.add_weight(self.cursor.weight() - before);
+            match name.as_str() {
+                // Tags have maps of their own in the document and in the profile.
+                "tags" => self.cursor.weigh_twice(before),
+                // However little is written of one, a ledger has all counters, in both.
+                "ledgers" => self.cursor.add_weight(8 * value.len() as u64),
+                _ => {}
             }
             match TOP.iter().position(|known| *known == name).and_then(|i| places.get_mut(i)) {
                 Some(Some(_)) => return Err(self.invalid(&name, key.start, TWICE.into())),
@@ -351,9 +361,8 @@ fn read_field(process: &mut ProcessDoc, name: &str, text: &[u8]) -> Result<(), F
         "upper_layer" => process.upper_layer = typed(text)?,
         "uids" => process.uids = typed(text)?,
         "seen" => {
-            let Map(seen) = typed(text)?;
-            check_seen("", &seen)?;
-            process.seen = seen;
+            process.seen = typed(text)?;
+            check_seen("", &process.seen)?;
         }
         "files" => {
             process.files =

@@ -11,8 +11,10 @@ use std::fmt::Display;
 
 use serde::Serialize;
 
-use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, ProfileDoc, Seen, SocketDoc, SyscallDoc};
+use super::doc::interpreter_name;
+use super::doc::{CapabilityDoc, DnsDoc, FileDoc, ProcessDoc, ProfileDoc, SocketDoc, SyscallDoc};
 use super::lineage::Lineage;
+use super::seen::Seen;
 
 /// One thing that the profiles do not share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -225,7 +227,8 @@ impl Entry for ProcessDoc {
     fn detail(same: &[&Self]) -> String {
         let uids: BTreeSet<u32> = same.iter().flat_map(|process| &process.uids).copied().collect();
         let uids = if uids.is_empty() { None } else { Some(format!("uid {}", join(uids, ", "))) };
-        let interpreters: BTreeSet<&String> = same.iter().flat_map(|process| &process.interpreters).collect();
+        let interpreters = same.iter().flat_map(|process| &process.interpreters);
+        let interpreters: BTreeSet<&str> = interpreters.map(|by| interpreter_name(by)).collect();
         let interpreters =
             if interpreters.is_empty() { None } else { Some(format!("run by {}", join(interpreters, ", "))) };
         let flag = |name: &str, is: fn(&Self) -> bool| same.iter().any(|process| is(process)).then(|| name.to_owned());

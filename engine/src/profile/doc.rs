@@ -11,6 +11,8 @@ use std::fmt::{self, Formatter};
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::seen::Seen;
+use super::states::States;
 use super::time::Time;
 use crate::ledger::Ledger;
 use crate::text::Words;
@@ -24,8 +26,8 @@ pub const PARTIAL: &str = "partial";
 /// How deep processes may nest. No profile deeper than this is written or read.
 pub const MAX_DEPTH: usize = 1024;
 
-/// When each tag did something: first and last time, by tag.
-pub type Seen = BTreeMap<String, [Time; 2]>;
+/// Where the events of each recording went, by its name. A map has room for eleven, and a ledger is large.
+pub type Ledgers = BTreeMap<String, Box<Ledger>>;
 
 /// All that is known of one image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub struct ProfileDoc {
     /// The image's versions.
     pub tags: BTreeMap<String, TagDoc>,
     /// Where the events of each recording went.
-    pub ledgers: BTreeMap<String, Ledger>,
+    pub ledgers: Ledgers,
     /// The processes that no other profiled process started.
     pub processes: Vec<ProcessDoc>,
 }
@@ -50,8 +52,7 @@ pub struct TagDoc {
     /// Latest time of anything it did.
     pub last_seen: Time,
     /// How far learning is, by kind of behaviour.
-    #[serde(deserialize_with = "unique")]
-    pub state: BTreeMap<String, State>,
+    pub state: States,
 }
 
 /// Whether new behaviour is still learned or already drift.
@@ -153,7 +154,6 @@ pub struct FileDoc {
     #[serde(default, skip_serializing_if = "is_default")]
     pub learned: Vec<u32>,
     /// When.
-    #[serde(deserialize_with = "unique")]
     pub seen: Seen,
 }
 
@@ -177,7 +177,6 @@ pub struct DnsDoc {
     #[serde(default, skip_serializing_if = "is_default")]
     pub learned: Vec<u32>,
     /// When.
-    #[serde(deserialize_with = "unique")]
     pub seen: Seen,
 }
 
@@ -207,7 +206,6 @@ pub struct SocketDoc {
     #[serde(default, skip_serializing_if = "is_default")]
     pub learned: Vec<u32>,
     /// When.
-    #[serde(deserialize_with = "unique")]
     pub seen: Seen,
 }
 
@@ -219,7 +217,6 @@ pub struct SyscallDoc {
     /// Its x86-64 number.
     pub nr: u32,
     /// When.
-    #[serde(deserialize_with = "unique")]
     pub seen: Seen,
 }
 
@@ -231,7 +228,6 @@ pub struct CapabilityDoc {
     /// Whether the process had it.
     pub used: bool,
     /// When.
-    #[serde(deserialize_with = "unique")]
     pub seen: Seen,
 }
 
@@ -327,4 +323,9 @@ pub(super) fn unique<'de, D: Deserializer<'de>, V: Deserialize<'de>>(d: D) -> Re
         }
     }
     d.deserialize_map(Unique(std::marker::PhantomData))
+}
+
+/// An interpreter of a program as it is shown: an empty one stands for none.
+pub(crate) fn interpreter_name(interpreter: &str) -> &str {
+    if interpreter.is_empty() { "(none)" } else { interpreter }
 }

@@ -15,12 +15,11 @@ use serde::{Serialize, Serializer};
 
 use super::Profile;
 use super::convert::Leaves;
-use super::doc::{FORMAT, MAX_DEPTH, PARTIAL, ProcessDoc, ProfileDoc, Seen, Stats, TagDoc, VERSION};
-use crate::ledger::Ledger;
+use super::doc::{FORMAT, Ledgers, MAX_DEPTH, PARTIAL, ProcessDoc, ProfileDoc, Stats, TagDoc, VERSION};
 use crate::text::make_visible;
 use crate::tree::{Flags, NodeId, ROOT, Span, Tree};
 
-/// Everything of a profile that comes before its processes.
+/// Everything of a profile that comes before its tags.
 #[derive(Serialize)]
 struct ProfileHead<'a> {
     format: &'static str,
@@ -28,12 +27,17 @@ struct ProfileHead<'a> {
     image: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     completeness: Option<&'static str>,
-    tags: &'a BTreeMap<String, TagDoc>,
-    stats: Stats,
-    ledgers: &'a BTreeMap<String, Ledger>,
 }
 
-/// Everything of a process that comes before what it did.
+/// Everything of a profile that comes before its processes.
+struct Top<'a> {
+    head: ProfileHead<'a>,
+    tags: &'a BTreeMap<String, TagDoc>,
+    stats: Stats,
+    ledgers: &'a Ledgers,
+}
+
+/// Everything of a process that comes before when it was seen, and what it did.
 #[derive(Serialize)]
 struct ProcessHead<'a> {
     path: &'a str,
@@ -55,7 +59,6 @@ struct ProcessHead<'a> {
     #[serde(skip_serializing_if = "is_false")]
     upper_layer: bool,
     uids: &'a [u32],
-    seen: &'a Seen,
 }
 
 /// What can be written as a profile: a document, or a [`Profile`] itself, of which no document is made.
@@ -78,16 +81,9 @@ pub fn encode(profile: &impl Encode, mut out: impl Write) -> io::Result<()> {
 
 impl Encode for ProfileDoc {
     fn encode_to(&self, out: &mut dyn Write) -> io::Result<()> {
-        let head = ProfileHead {
-            format: FORMAT,
-            version: VERSION,
-            image: &self.image,
-            completeness: self.partial.then_some(PARTIAL),
-            tags: &self.tags,
-            stats: self.stats(),
-            ledgers: &self.ledgers,
-        };
-        write_all(&head, self.processes.iter().collect(), out)
+        let head = ProfileHead::of(&self.image, self.partial);
+        let top = Top { head, tags: &self.tags, stats: self.stats(), ledgers: &self.ledgers };
+        write_all(&top, self.processes.iter().collect(), out)
     }
 }
 
@@ -95,17 +91,16 @@ impl Encode for Profile {
     fn encode_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let tree = &**self.tree();
         let hulls = tree.hulls();
-        let top = Learned { tree, hulls: &hulls, id: ROOT };
-        let head = ProfileHead {
-            format: FORMAT,
-            version: VERSION,
-            image: self.image(),
-            completeness: self.is_partial().then_some(PARTIAL),
-            tags: &self.tag_docs(),
-            stats: stats_of(tree),
-            ledgers: self.ledgers(),
-        };
-        write_all(&head, top.children(), out)
+        let root = Learned { tree, hulls: &hulls, id: ROOT };
+        let head = ProfileHead::of(self.image(), self.is_partial());
+        let top = Top { head, tags: &self.tag_docs(), stats: stats_of(tree), ledgers: self.ledgers() };
+        write_all(&top, root.children(), out)
+    }
+}
+
+impl<'a> ProfileHead<'a> {
+    fn of(image: &'a str, partial: bool) -> Self {
+        Self { format: FORMAT, version: VERSION, image, completeness: partial.then_some(PARTIAL) }
     }
 }
 
@@ -181,9 +176,13 @@ impl Process for Learned<'_> {
     }
 }
 
-fn write_all<P: Process>(head: &ProfileHead<'_>, roots: Vec<P>, out: &mut dyn Write) -> io::Result<()> {
+fn write_all<P: Process>(top: &Top<'_>, roots: Vec<P>, out: &mut dyn Write) -> io::Result<()> {
     let mut text = Text { text: Vec::new(), out };
-    text.open(head)?;
+    text.open(&top.head)?;
+    text.map("tags", top.tags)?;
+    text.push(b",\"stats\":");
+    text.value(&top.stats)?;
+    text.map("ledgers", top.ledgers)?;
     text.push(b",\"processes\":[");
     let mut open = vec![roots.into_iter()];
     let mut first = true;
@@ -196,7 +195,9 @@ fn write_all<P: Process>(head: &ProfileHead<'_>, roots: Vec<P>, out: &mut dyn Wr
                 let detail = format!("processes nest deeper than {MAX_DEPTH}");
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, detail));
             }
-            text.open(&head_of(&process.head()))?;
+            let head = process.head();
+            text.open(&head_of(&head))?;
+            text.map("seen", &head.seen)?;
             process.lists(&mut text)?;
             text.push(b",\"children\":[");
             open.push(process.children().into_iter());
@@ -257,6 +258,30 @@ impl Text<'_> {
         Ok(())
     }
 
+    /// A further field of the object that is open: an object itself, one entry after the other.
+    fn map<'m, V: Serialize + 'm>(
+        &mut self,
+        name: &str,
+        entries: impl IntoIterator<Item = (&'m String, &'m V)>,
+    ) -> io::Result<()> {
+        self.push(b",\"");
+        self.push(name.as_bytes());
+        self.push(b"\":{");
+        for (n, (key, value)) in entries.into_iter().enumerate() {
+            if n > 0 {
+                self.push(b",");
+            }
+            self.value(key)?;
+            self.push(b":");
+            self.value(value)?;
+            if self.text.len() > TEXT_BYTES {
+                self.flush()?;
+            }
+        }
+        self.push(b"}");
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.out.write_all(&self.text)?;
         self.text.clear();
@@ -279,7 +304,8 @@ fn head_of(process: &ProcessDoc) -> ProcessHead<'_> {
         fileless,
         upper_layer,
         uids,
-        seen,
+        // Written one by one.
+        seen: _,
         // Below it: see `Process`.
         files: _,
         dns: _,
@@ -301,7 +327,6 @@ fn head_of(process: &ProcessDoc) -> ProcessHead<'_> {
         fileless: *fileless,
         upper_layer: *upper_layer,
         uids,
-        seen,
     }
 }
 

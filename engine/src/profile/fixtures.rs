@@ -120,7 +120,7 @@ fn span() -> impl Strategy<Value = [Time; 2]> {
 }
 
 fn seen() -> impl Strategy<Value = Seen> {
-    btree_map(name(), span(), 1..3)
+    btree_map(name(), span(), 1..3).prop_map(|seen| seen.into_iter().collect())
 }
 
 /// Whether generalised, estimated number, exemplars, and what they do not show.
@@ -232,9 +232,9 @@ pub(crate) fn arbitrary() -> impl Strategy<Value = ProfileDoc> {
     let tag = (span(), btree_map(text(), state, 0..3)).prop_map(|([first_seen, last_seen], state)| TagDoc {
         first_seen,
         last_seen,
-        state,
+        state: state.into_iter().collect(),
     });
-    let ledgers = btree_map(text(), ledger(), 0..3);
+    let ledgers = btree_map(text(), ledger().prop_map(Box::new), 0..3);
     (text(), any::<bool>(), btree_map(name(), tag, 0..3), ledgers, vec(process(), 0..3))
         .prop_map(|(image, partial, tags, ledgers, processes)| ProfileDoc { image, partial, tags, ledgers, processes })
 }

@@ -1,7 +1,8 @@
 //! A profile: all that is known of one image, mergeable with what else is known of it.
 
 use super::convert::TakeError;
-use super::doc::{ProfileDoc, State, TagDoc};
+use super::doc::{Ledgers, ProfileDoc, TagDoc};
+use super::states::States;
 use super::time::Time;
 use crate::intern::Interner;
 use crate::ledger::Ledger;
@@ -12,17 +13,15 @@ use std::sync::Arc;
 /// The kinds of behaviour that learning is told apart by.
 pub const CLASSES: [&str; 7] = ["bind", "capability", "connect", "dns", "exec", "open", "syscall"];
 
-/// How far learning is with each tag, by kind of behaviour.
-type States = BTreeMap<String, BTreeMap<String, State>>;
-
 /// All that is known of one image.
 #[derive(Clone, Debug)]
 pub struct Profile {
     image: String,
     partial: bool,
     tree: Arc<Tree>,
-    ledgers: BTreeMap<String, Ledger>,
-    states: States,
+    ledgers: Ledgers,
+    /// How far learning is with each tag.
+    states: BTreeMap<String, States>,
 }
 
 impl Profile {
@@ -63,7 +62,7 @@ impl Profile {
     }
 
     /// Where the events of each recording went.
-    pub fn ledgers(&self) -> &BTreeMap<String, Ledger> {
+    pub fn ledgers(&self) -> &Ledgers {
         &self.ledgers
     }
 
@@ -92,10 +91,7 @@ impl Profile {
             self.ledgers.entry(recording.clone()).or_default().max(ledger);
         }
         for (tag, states) in &other.states {
-            let known = self.states.entry(tag.clone()).or_insert_with(|| states.clone());
-            for (class, state) in states {
-                known.entry(class.clone()).and_modify(|s| *s = (*s).min(*state)).or_insert(*state);
-            }
+            self.states.entry(tag.clone()).or_insert_with(|| states.clone()).merge(states);
         }
         Ok(())
     }
@@ -113,11 +109,7 @@ impl Profile {
 
     pub(super) fn tag_docs(&self) -> BTreeMap<String, TagDoc> {
         let tags = self.tree.tag_spans().into_iter().map(|(tag, span)| {
-            let state = self
-                .states
-                .get(&tag)
-                .cloned()
-                .unwrap_or_else(|| CLASSES.iter().map(|class| ((*class).to_owned(), State::Learning)).collect());
+            let state = self.states.get(&tag).cloned().unwrap_or_else(States::learning);
             (tag, TagDoc { first_seen: Time(span.first), last_seen: Time(span.last), state })
         });
         tags.collect()

@@ -14,6 +14,8 @@ mod encode;
 mod image;
 mod lineage;
 mod name;
+mod seen;
+mod states;
 mod store;
 mod time;
 
@@ -26,13 +28,16 @@ mod tests;
 pub use convert::TakeError;
 pub use decode::{DecodeError, decode, decode_within};
 pub use diff::{Difference, Kind, Side, diff, diff_tags};
+pub(crate) use doc::interpreter_name;
 pub use doc::{
-    CapabilityDoc, DnsDoc, FORMAT, FileDoc, MAX_DEPTH, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, Stats,
+    CapabilityDoc, DnsDoc, FORMAT, FileDoc, Ledgers, MAX_DEPTH, ProcessDoc, ProfileDoc, SocketDoc, State, Stats,
     SyscallDoc, TagDoc, VERSION,
 };
 pub use encode::{Encode, encode};
 pub use image::{CLASSES, Profile};
 pub use lineage::Lineage;
 pub use name::file_name;
-pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_file, read_within, write, write_into};
+pub use seen::Seen;
+pub use states::States;
+pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_both, read_file, read_within, write, write_into};
 pub use time::{Time, TimeError};

@@ -16,7 +16,7 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::decode::{DecodeError, decode_within};
+use super::decode::{DecodeError, decode_weighed};
 use super::doc::ProfileDoc;
 use super::encode::{Encode, encode};
 use crate::files::{Named, NewFile, named};
@@ -31,8 +31,11 @@ const READ_BYTES_PER_BYTE: u64 = 2048;
 /// What any compressed profile may take, however small.
 const READ_BYTES_MIN: u64 = 64 << 20;
 
-/// The part of the memory that the text alone may take: reading it needs room to grow, and understood it takes more.
-const TEXT_SHARE: u64 = 4;
+/// The part of the memory that the text alone may take: understood it takes more.
+const TEXT_SHARE: u64 = 2;
+
+/// The same of text whose length is not known before: reading it needs room to grow.
+const GROWING_TEXT_SHARE: u64 = 4;
 
 /// Why a profile file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +113,27 @@ pub fn read_within(path: &Path, memory_max: usize) -> Result<ProfileDoc, ReadErr
 /// # Errors
 /// As [`read`].
 pub fn read_file(file: File, path: &Path, memory_max: usize) -> Result<ProfileDoc, ReadError> {
+    weighed(file, path, memory_max).map(|(doc, _)| doc)
+}
+
+/// Two profiles that are wanted at once, as [`read_within`] reads one: both together with at most `memory_max` bytes.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_both(paths: [&Path; 2], memory_max: usize) -> Result<[ProfileDoc; 2], ReadError> {
+    let mut left = memory_max;
+    let mut read = |path: &Path| {
+        let file = File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        let (doc, takes) = weighed(file, path, left)?;
+        left = left.saturating_sub(usize::try_from(takes).unwrap_or(usize::MAX));
+        Ok(doc)
+    };
+    let [a, b] = paths;
+    Ok([read(a)?, read(b)?])
+}
+
+/// A profile, and what it takes at most.
+fn weighed(file: File, path: &Path, memory_max: usize) -> Result<(ProfileDoc, u64), ReadError> {
     let path_buf = || path.to_owned();
     let unreadable = |source| ReadError::Io { path: path_buf(), source };
     let too_large = |detail: String| ReadError::TooLarge { path: path_buf(), detail };
@@ -127,19 +151,20 @@ pub fn read_file(file: File, path: &Path, memory_max: usize) -> Result<ProfileDo
         limit =
             limit.min(if len == 0 { u64::MAX } else { len.saturating_mul(READ_BYTES_PER_BYTE).max(READ_BYTES_MIN) });
     }
-    let text_max = limit / TEXT_SHARE;
+    let known_len = (format == "plain" && len > 0).then_some(len);
+    let text_max = limit / if known_len.is_some() { TEXT_SHARE } else { GROWING_TEXT_SHARE };
     let too_much = || {
         too_large(format!("more than {text_max} bytes of JSON text, of which reading may take {limit} bytes of memory"))
     };
     // A hole in a file costs whoever made it nothing, and whoever reads it a gigabyte.
-    if format == "plain" && len > text_max {
+    if known_len.is_some_and(|len| len > text_max) {
         return Err(too_much());
     }
     let bytes = BufReader::with_capacity(1 << 16, Cursor::new(magic).chain(file));
     let text = match format {
-        "gzip" => bounded(MultiGzDecoder::new(bytes), text_max),
-        "zstd" => zstd::Decoder::with_buffer(bytes).and_then(|decoder| bounded(decoder, text_max)),
-        _ => bounded(bytes, text_max),
+        "gzip" => bounded(MultiGzDecoder::new(bytes), text_max, 0),
+        "zstd" => zstd::Decoder::with_buffer(bytes).and_then(|decoder| bounded(decoder, text_max, 0)),
+        _ => bounded(bytes, text_max, known_len.unwrap_or(0)),
     };
     let text = text
         .map_err(|source| match format {
@@ -147,7 +172,7 @@ pub fn read_file(file: File, path: &Path, memory_max: usize) -> Result<ProfileDo
             _ => ReadError::Compression { path: path_buf(), format, source },
         })?
         .ok_or_else(too_much)?;
-    decode_within(&text, usize::try_from(limit).unwrap_or(usize::MAX)).map_err(|source| match source {
+    decode_weighed(&text, usize::try_from(limit).unwrap_or(usize::MAX)).map_err(|source| match source {
         DecodeError::TooLarge { .. } => too_large(source.to_string()),
         source => ReadError::Decode { path: path_buf(), source },
     })
@@ -194,8 +219,9 @@ fn fill(file: NewFile, extension: Option<&OsStr>, profile: &impl Encode) -> io::
 }
 
 /// Reads to the end; `None` when there is more than `limit` bytes.
-fn bounded(source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
+/// All of it, if it is not longer than `limit`. So long it is expected to be.
+fn bounded(source: impl Read, limit: u64, expected: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::with_capacity(expected.min(limit) as usize);
     source.take(limit + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
@@ -278,8 +304,8 @@ mod tests {
     fn text_is_unpacked_as_far_as_it_may_and_no_further() {
         let bomb = zstd::encode_all(io::repeat(b' ').take(1 << 24), 1).unwrap();
         let decoder = || zstd::Decoder::with_buffer(bomb.as_slice()).unwrap();
-        assert!(bounded(decoder(), (1 << 24) - 1).unwrap().is_none());
-        assert_eq!(bounded(decoder(), 1 << 24).unwrap().unwrap().len(), 1 << 24);
+        assert!(bounded(decoder(), (1 << 24) - 1, 0).unwrap().is_none());
+        assert_eq!(bounded(decoder(), 1 << 24, 0).unwrap().unwrap().len(), 1 << 24);
     }
 
     #[test]
@@ -307,11 +333,11 @@ mod tests {
         }
         fs::write(&path, padded(17 << 20)).unwrap();
         assert_eq!(read(&path).unwrap(), full(), "what is not packed takes what it is");
-        refused(64 << 20);
+        refused(32 << 20);
         fs::write(&path, &whole).unwrap();
         assert_eq!(read_within(&path, 1 << 20).unwrap(), full());
-        refused(whole.len() * 4 - 1);
-        refused(whole.len() * 5);
+        refused(whole.len() * 2 - 1);
+        refused(whole.len() * 3);
     }
 
     #[test]

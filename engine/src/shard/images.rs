@@ -21,6 +21,9 @@ pub(super) struct Part {
     pub ledgers: Ledgers,
 }
 
+/// What a tag takes beside its place in a tree: in the interner, and in a profile.
+const TAG_BYTES: usize = 320;
+
 /// Applied events whose knowledge had to be given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lost {
@@ -56,10 +59,14 @@ pub(super) struct Images {
     bytes: usize,
 }
 
+/// What an image takes beside its tree: here, and at the end its profile with a ledger, and the name of its file.
+const IMAGE_BYTES: usize = size_of::<(Arc<str>, Part)>() * 2 + size_of::<Profile>() + size_of::<Ledger>() + 1024;
+
 impl Part {
-    /// Bytes of memory that it takes. O(1).
+    /// Bytes of memory that it takes, and will when it is a profile. O(1).
     fn bytes(&self) -> usize {
-        size_of::<(Arc<str>, Self)>() * 2
+        IMAGE_BYTES
+            + self.tree.tag_count() * TAG_BYTES
             + self.tree.heap_bytes()
             + self.ledgers.capacity() * size_of::<(u16, Ledger)>()
     }

@@ -22,26 +22,84 @@ pub(super) struct BytesMax {
 }
 
 impl Kept {
-    /// Adds what one container's comparison found, as long as there is room in bytes, and by number.
-    pub fn add(&mut self, findings: Vec<Finding>, suppressed: u64, bytes_max: BytesMax, counts: &Counts) {
+    /// Adds what one container's comparison found, in whatever order: those that come first, as long as there is room in
+    /// bytes, and by number.
+    pub fn add(
+        &mut self,
+        findings: impl Iterator<Item = Finding>,
+        suppressed: u64,
+        bytes_max: BytesMax,
+        counts: &Counts,
+    ) {
         self.suppressed += suppressed;
+        let mut execs = First::new(bytes_max.execs.saturating_sub(self.exec_bytes));
+        let mut others = First::new(bytes_max.others.saturating_sub(self.other_bytes));
         for finding in findings {
-            let bytes = finding.bytes();
-            let (held, max, count) = match finding.is_exec() {
-                true => (&mut self.exec_bytes, bytes_max.execs, &counts.exec_findings),
-                false => (&mut self.other_bytes, bytes_max.others, &counts.findings),
-            };
-            if *held + bytes > max || !count.take() {
-                self.suppressed += 1;
-                continue;
+            let of_its_sort = if finding.is_exec() { &mut execs } else { &mut others };
+            of_its_sort.take(finding);
+        }
+        for (mut first, held, count) in
+            [(execs, &mut self.exec_bytes, &counts.exec_findings), (others, &mut self.other_bytes, &counts.findings)]
+        {
+            first.cut();
+            self.suppressed += first.left_out;
+            for finding in first.findings {
+                if !count.take() {
+                    self.suppressed += 1;
+                    continue;
+                }
+                *held += finding.bytes();
+                self.findings.push(finding);
             }
-            *held += bytes;
-            self.findings.push(finding);
         }
     }
 
     pub fn heap_bytes(&self) -> usize {
-        self.exec_bytes + self.other_bytes
+        let unused = (self.findings.capacity() - self.findings.len()) * size_of::<Finding>();
+        self.exec_bytes + self.other_bytes + unused
+    }
+}
+
+/// Of findings that come in any order those that are first in theirs, as many as fit: which ones is a matter of what
+/// there is, and not of the order in which they come. At no time are there many more of them than fit.
+struct First {
+    bytes_max: usize,
+    findings: Vec<Finding>,
+    bytes: usize,
+    left_out: u64,
+}
+
+impl First {
+    /// Beyond twice what fits, and this, the last are left out.
+    const SLACK: usize = 64 << 10;
+
+    fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, findings: Vec::new(), bytes: 0, left_out: 0 }
+    }
+
+    fn take(&mut self, finding: Finding) {
+        self.bytes += finding.bytes();
+        self.findings.push(finding);
+        if self.bytes > 2 * self.bytes_max + Self::SLACK {
+            self.cut();
+        }
+    }
+
+    /// Leaves out what does not fit.
+    fn cut(&mut self) {
+        self.findings.sort_unstable_by(Finding::cmp_order);
+        let (all, max) = (self.findings.len(), self.bytes_max);
+        self.bytes = 0;
+        let mut fits = 0;
+        for bytes in self.findings.iter().map(Finding::bytes) {
+            if self.bytes + bytes > max {
+                break;
+            }
+            self.bytes += bytes;
+            fits += 1;
+        }
+        self.findings.truncate(fits);
+        self.left_out += (all - fits) as u64;
     }
 }
 
@@ -76,19 +134,40 @@ mod tests {
         for (containers, each, subject_bytes) in [(1100, 256, 8), (300, 1, 1 << 20)] {
             let (mut kept, counts) = (Kept::default(), Counts::default());
             for _ in 0..containers {
-                kept.add(findings("open", each, subject_bytes), 3, BYTES_MAX, &counts);
+                kept.add(findings("open", each, subject_bytes).into_iter(), 3, BYTES_MAX, &counts);
             }
             let all = (containers * each) as u64 + containers as u64 * 3;
             assert_eq!(kept.findings.len() as u64 + kept.suppressed, all, "each is kept or counted");
             assert!(kept.suppressed > containers as u64 * 3 && !kept.findings.is_empty());
-            assert!(kept.findings.len() <= KEPT_MAX && kept.heap_bytes() <= BYTES_MAX.others);
-            assert_eq!(kept.heap_bytes(), kept.findings.iter().map(Finding::bytes).sum::<usize>());
+            assert!(kept.findings.len() <= KEPT_MAX && kept.other_bytes <= BYTES_MAX.others);
+            let taken = kept.findings.iter().map(Finding::bytes).sum::<usize>();
+            let unused = (kept.findings.capacity() - kept.findings.len()) * size_of::<Finding>();
+            assert_eq!(kept.heap_bytes(), taken + unused);
             // None of them takes the room of programs that were run, of which there are only so many either.
             let before = kept.suppressed;
-            kept.add(findings("exec", 1, 8), 0, BYTES_MAX, &counts);
+            kept.add(findings("exec", 1, 8).into_iter(), 0, BYTES_MAX, &counts);
             assert_eq!(kept.suppressed, before);
-            kept.add(findings("exec", KEPT_EXECS_MAX, 8), 0, BYTES_MAX, &counts);
+            kept.add(findings("exec", KEPT_EXECS_MAX, 8).into_iter(), 0, BYTES_MAX, &counts);
             assert_eq!(kept.suppressed, before + 1);
+        }
+    }
+
+    #[test]
+    fn which_findings_are_kept_is_a_matter_of_what_there_is_and_not_of_the_order_they_come_in() {
+        const N: usize = 4000;
+        let all = findings("open", N, 8);
+        let each = all[0].bytes();
+        let kept_of = |from: usize, step: usize| {
+            let (mut kept, counts) = (Kept::default(), Counts::default());
+            let max = BytesMax { execs: 0, others: 100 * each + 1 };
+            let order = (0..N).map(|n| all[(from + n * step) % N].clone());
+            kept.add(order, 0, max, &counts);
+            assert_eq!(kept.suppressed, N as u64 - 100);
+            kept.findings.iter().map(|f| f.ts).collect::<Vec<_>>()
+        };
+        let first: Vec<u64> = (0..100).collect();
+        for (from, step) in [(0, 1), (N - 1, N - 1), (17, 7), (N / 2, 1)] {
+            assert_eq!(kept_of(from, step), first);
         }
     }
 }

@@ -12,13 +12,16 @@
 //! | merged trees of images | what is left | |
 //!
 //! The shares are more than a whole, since not all of them are used up at once. What holds is the sum: near the bound
-//! nothing new is taken but programs, at the bound not even those ([`Level`]).
+//! nothing new is taken but programs, at the bound not even those ([`Level`]). Where the process is Grove's own, what is
+//! taken beside the sum is measured, and the bound is lower by what that leaves too little of (`resident`).
 //!
 //! Snapshots are counted apart: see [`Memory::copy`].
 //!
 //! Not here: what is given up for it (`worker/room`), and who asks whether there is room (`tree/room`).
 
 use super::kept::BytesMax;
+use super::resident::Resident;
+use crate::config::Config;
 use crate::tree::{Level, Room};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -61,6 +64,8 @@ struct Place {
 #[derive(Debug)]
 pub(super) struct Memory {
     max: usize,
+    /// What the process takes as a whole, where that counts.
+    resident: Option<Resident>,
     hold_max: usize,
     findings_max: usize,
     places: Vec<Place>,
@@ -76,12 +81,15 @@ pub(super) struct Memory {
 const FINDINGS_BYTES_MAX: usize = 128 << 20;
 
 impl Memory {
-    pub fn new(max: usize, hold_max: usize, workers: usize) -> Self {
+    pub fn new(config: &Config) -> Self {
+        let max = config.memory_max;
+        let resident = config.own_process.then(|| Resident::new(config.resident_max).ok()).flatten();
         Self {
             max,
-            hold_max: hold_max.min(max / 4),
+            resident,
+            hold_max: config.hold_total_bytes.min(max / 4),
             findings_max: FINDINGS_BYTES_MAX.min(max / 4),
-            places: (0..workers).map(|_| Place::default()).collect(),
+            places: (0..config.workers.max(1)).map(|_| Place::default()).collect(),
             queued: AtomicUsize::new(0),
             copies: AtomicUsize::new(0),
             snapshots_left_out: AtomicU64::new(0),
@@ -107,12 +115,14 @@ impl Memory {
     }
 
     fn judge(&self) {
-        let (total, spare) = (self.total(), self.max / 16);
-        self.room.set(if total < self.max - spare {
+        let total = self.total();
+        let max = self.resident.as_ref().map_or(self.max, |resident| resident.left(total).min(self.max));
+        let spare = max / 16;
+        self.room.set(if total < max - spare {
             Level::Open
-        } else if total < self.max {
+        } else if total < max {
             Level::Programs
-        } else if total < self.max + spare {
+        } else if total < max + spare {
             Level::Full
         } else {
             Level::Over
@@ -212,5 +222,37 @@ impl Copies {
 impl Drop for Copies {
     fn drop(&mut self) {
         self.memory.copies.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_process_takes_beside_the_sum_leaves_less_for_it() {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let config = Config { memory_max: 64 << 20, workers: 1, ..Config::default() };
+        let mut memory = Memory::new(&config);
+        assert!(memory.resident.is_none(), "an embedder's own memory is not looked at");
+        memory.resident = Some(Resident::told(&taken, 200 << 20));
+        let level = |beside: usize, containers: usize| {
+            taken.store(beside + containers, Ordering::Relaxed);
+            // A look is due by then.
+            (0..100).for_each(|_| memory.publish(0, &Held { containers, ..Held::default() }));
+            memory.room().level()
+        };
+        for (beside, containers, expected) in [
+            (0, 50, Level::Open),
+            (80, 50, Level::Open),
+            (90, 53, Level::Programs),
+            (90, 56, Level::Full),
+            (120, 50, Level::Over),
+            (400, 0, Level::Over),
+            (10, 20, Level::Open),
+            (10, 63, Level::Programs),
+        ] {
+            assert_eq!(level(beside << 20, containers << 20), expected, "{beside} {containers}");
+        }
     }
 }

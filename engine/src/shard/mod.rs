@@ -15,6 +15,7 @@ mod gate;
 mod images;
 mod kept;
 mod memory;
+mod resident;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -118,7 +119,7 @@ impl Shared {
 }
 
 /// What the engine does with events.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Mode {
     /// Learn activity trees.
     Learn,
@@ -177,7 +178,8 @@ pub struct Limits {
     /// Containers whose events were not held any longer because all together held too much (`GROVE_HOLD_TOTAL_BYTES`).
     pub holds_cut_short: u64,
     /// Events that are `dropped.tree_full` because there was no memory for anything new in all trees together
-    /// (`GROVE_MEMORY_MAX`).
+    /// (`GROVE_MEMORY_MAX`). Not to the last one: another worker may have made room before the reason was looked at. How
+    /// many were lost, the ledger says.
     pub memory_refused: u64,
     /// Snapshots that were not taken, as there was no memory for a copy of all that is known (`GROVE_MEMORY_MAX`).
     pub snapshots_left_out: u64,
@@ -197,6 +199,12 @@ impl Limits {
 /// Threads that walk trees: traced processes choose how deep those are.
 const STACK_BYTES: usize = 32 << 20;
 
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
 impl Engine {
     /// Starts the workers of a learning engine that shares the process's tag interner, which holds at most
     /// `config.tags_max` tags unless somebody has used it before.
@@ -213,7 +221,7 @@ impl Engine {
     /// As [`start`](Self::start).
     pub fn start_with(config: &Config, mode: Mode, interner: Interner) -> Result<Self, StartError> {
         let count = config.workers.max(1);
-        let memory = Arc::new(Memory::new(config.memory_max, config.hold_total_bytes, count));
+        let memory = Arc::new(Memory::new(config));
         let rules = Arc::new(Rules { room: memory.room().clone(), ..Rules::new(config)? });
         let (queues, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(config.queue_batches)).unzip();
         let shared = Arc::new(Shared {
@@ -366,7 +374,7 @@ impl Engine {
             lost.into_iter().for_each(|lost| lost.settle(&mut snapshot.ledger, Dropped::TagsFull));
         }
         snapshot.limits.snapshots_left_out = self.shared.memory.snapshots_left_out();
-        snapshot.findings.sort_by(Finding::cmp_order);
+        snapshot.findings.sort_unstable_by(Finding::cmp_order);
         snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot
     }

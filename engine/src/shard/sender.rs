@@ -36,6 +36,15 @@ pub struct Sender {
     own: Ledger,
 }
 
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender")
+            .field("overflow", &self.overflow)
+            .field("recording", &self.recording)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Sender {
     pub(super) fn new(shared: Arc<Shared>, overflow: Overflow) -> Self {
         let open = shared.gates.iter().map(|_| EventBuf::new()).collect();

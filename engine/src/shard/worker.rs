@@ -506,7 +506,7 @@ impl Worker {
 
     fn keep_findings(&mut self, subject: &Subject) {
         if let Subject::Checking(checker) = subject {
-            self.kept.add(checker.findings(), checker.suppressed(), self.memory.findings_max(self.shard), &self.counts);
+            self.kept.add(checker.found(), checker.suppressed(), self.memory.findings_max(self.shard), &self.counts);
         }
     }
 

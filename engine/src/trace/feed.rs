@@ -6,7 +6,7 @@ use super::input::{InputError, Records, TooLong};
 use super::name::LineHash;
 use super::watch::Watch;
 use super::{Decoder, Line, Reject, Workloads};
-use crate::ledger::Rejected;
+use crate::ledger::{Ignored, Rejected};
 use crate::shard::Sender;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,8 +32,12 @@ pub enum FeedError {
 pub struct Fed {
     /// Records, the header not counted.
     pub records: u64,
+    /// Those that are events, or known to tell nothing: neither rejected nor of an unknown type.
+    pub accepted: u64,
     /// Decompressed bytes in them.
     pub bytes: u64,
+    /// There was a header.
+    pub header: bool,
 }
 
 /// How an input is fed to an engine.
@@ -55,6 +59,12 @@ pub struct Feed<'a> {
     pub hash: &'a mut LineHash,
     /// What containers were told to be, in all inputs of the engine.
     pub workloads: &'a mut Workloads,
+}
+
+impl std::fmt::Debug for Feed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("sender", &self.sender).field("strict", &self.strict).finish_non_exhaustive()
+    }
 }
 
 impl Feed<'_> {
@@ -100,6 +110,7 @@ impl Feed<'_> {
                 Ok(Line::Header) => {
                     sender.set_recording(on_recording(decoder.recording(), decoder.is_partial()));
                     named = decoder.recording().is_some();
+                    fed.header = true;
                     continue;
                 }
                 Ok(Line::Event) => {
@@ -110,9 +121,14 @@ impl Feed<'_> {
                             fed.records += 1;
                             break Err(FeedError::Rejected { line, reject });
                         }
+                    } else {
+                        fed.accepted += 1;
                     }
                 }
-                Ok(Line::Ignored(reason)) => sender.ignore(reason),
+                Ok(Line::Ignored(reason)) => {
+                    sender.ignore(reason);
+                    fed.accepted += u64::from(reason != Ignored::UnknownType);
+                }
                 Err(reject) => {
                     sender.reject(reject.reason);
                     on_reject(line, &reject);

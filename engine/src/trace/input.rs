@@ -40,6 +40,12 @@ pub struct Source {
     pub len: Option<u64>,
 }
 
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
 /// Opens `path`, or standard input for `-`. What is no regular file is opened when it is first read: a pipe that nobody
 /// writes into yet would not open before somebody does.
 ///
@@ -162,6 +168,15 @@ pub struct Records {
     /// No more bytes will come, be it for this error.
     ended: bool,
     error: Option<io::Error>,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records")
+            .field("line", &self.line)
+            .field("max_record", &self.max_record)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Records {

@@ -51,6 +51,12 @@ pub struct Header<'a> {
     pub partial: bool,
 }
 
+impl<W: Write> std::fmt::Debug for Writer<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("block_bytes", &self.block.len()).finish_non_exhaustive()
+    }
+}
+
 impl<W: Write> Writer<W> {
     /// Begins a trace in `out`, which is written to once a block.
     ///

@@ -104,6 +104,11 @@ impl Tree {
 
     /// Moves what is known of one node to another, and has its children follow.
     fn absorb(&mut self, from: Hashed, into: Hashed, moves: &mut VecDeque<Move>) {
+        if self.arena.node(from.0).kind() == Kind::Process {
+            let (ran, runs) = (self.arena.node(into.0).is_seen(), self.arena.node(from.0).is_seen());
+            let interpreters: Vec<String> = self.interpreters(from.0).map(str::to_owned).collect();
+            self.run_by(into.0, ran, &interpreters, runs);
+        }
         self.absorb_node(from.0, into.0);
         if self.arena.node(from.0).kind() == Kind::Process {
             self.arena.moved.push((from.0, into.0));
@@ -117,8 +122,6 @@ impl Tree {
             let (kind, name) = (node.kind(), node.name);
             let child = (child, self.arena.step_stored(from, kind, name));
             if kind == Kind::Interpreter {
-                let interpreter = self.arena.text(child.0).to_owned();
-                self.keep_interpreter(into.0, &interpreter);
                 self.arena.kill(child);
                 continue;
             }

@@ -333,14 +333,14 @@ impl ActivityTree {
             Err(fate) => {
                 // It does run something else now, and what it does is not its parent program's doing.
                 if fate == Fate::Ignored(Ignored::RelativePath) {
-                    self.lineage.exec(id, exec.ppid, Place::Unknown, Runs::Unknown, exec.cwd);
+                    self.lineage.exec(id, exec, Place::Unknown, Runs::Unknown);
                 }
                 return fate;
             }
         };
         let (parent, chain, same) = match place {
             ExecPlace::Setup => {
-                self.lineage.exec(id, exec.ppid, Place::Setup, Runs::Runtime, exec.cwd);
+                self.lineage.exec(id, exec, Place::Setup, Runs::Runtime);
                 return Fate::Ignored(Ignored::RuntimeSetup);
             }
             ExecPlace::Root => (Place::At(ROOT), false, false),
@@ -353,7 +353,7 @@ impl ActivityTree {
             known => known,
         };
         let Place::At(parent) = parent else {
-            self.lineage.exec(id, exec.ppid, Place::Lost, Runs::Program(&identity), exec.cwd);
+            self.lineage.exec(id, exec, Place::Lost, Runs::Program(&identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
@@ -366,15 +366,16 @@ impl ActivityTree {
             tree.grow_program(parent, &program, room_for_programs)
         };
         let Ok((node, mut new, general)) = grown else {
-            self.lineage.exec(id, exec.ppid, Place::Lost, Runs::Program(&identity), exec.cwd);
+            self.lineage.exec(id, exec, Place::Lost, Runs::Program(&identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Kind::Uid, *uid).is_none());
-        let new_interpreter = interpreter.filter(|path| !tree.has_interpreter(node, path));
+        let ran = tree.node(node).is_seen();
+        let new_interpreter = Some(interpreter).filter(|by| !tree.knows_interpreter(node, by));
         let no_room = new_uid.is_some() && !room || new_interpreter.is_some() && room_for_programs.is_err();
         if !new && no_room {
             // The program is known, so its process can be followed; as which user, or by what, it ran is not kept.
-            self.lineage.exec(id, exec.ppid, Place::At(node), Runs::Program(&identity), exec.cwd);
+            self.lineage.exec(id, exec, Place::At(node), Runs::Program(&identity));
             return Fate::Dropped(Dropped::TreeFull);
         }
         new |= tree.stamp_leaf(node, node, self.tag, Span::at(event.ts));
@@ -383,12 +384,12 @@ impl ActivityTree {
             new |= tree.arena.numbered(node, Kind::Uid, uid).1;
         }
         if let Some(interpreter) = new_interpreter {
-            new |= tree.keep_interpreter(node, &interpreter);
+            new |= tree.run_by(node, ran, &[interpreter], true);
         }
         if general && room {
             tree.sketch(node, &program.path);
         }
-        self.lineage.exec(id, exec.ppid, Place::At(node), Runs::Program(&identity), exec.cwd);
+        self.lineage.exec(id, exec, Place::At(node), Runs::Program(&identity));
         if new { Fate::New } else { Fate::Known }
     }
 
@@ -414,7 +415,7 @@ impl ActivityTree {
             };
             let uid_known =
                 |node| exec.uid.is_none_or(|uid| self.tree.arena.numbered_child(node, Kind::Uid, uid).is_some());
-            let interpreter_known = |node| interpreter.is_none_or(|path| self.tree.has_interpreter(node, &path));
+            let interpreter_known = |node| self.tree.knows_interpreter(node, &interpreter);
             return found.is_some_and(|(node, _)| {
                 self.tree.node(node).is_seen()
                     && self.tree.node(node).has(exec_flags(exec, chain))

@@ -57,7 +57,7 @@ impl std::ops::AddAssign for Sizes {
 #[derive(Clone, Debug)]
 pub struct Arena {
     nodes: Vec<Node>,
-    index: HashTable<NodeId>,
+    pub(super) index: HashTable<NodeId>,
     more: Vec<More>,
     pub(super) names: Names,
     pub(super) tags: LocalTags,
@@ -69,7 +69,7 @@ pub struct Arena {
     stats: Stats,
     dead: usize,
     program_bytes: usize,
-    hasher: Keyed,
+    pub(super) hasher: Keyed,
 }
 
 /// What a node of a program takes beside its name, about: itself, and its share of the tables that find it.
@@ -528,6 +528,12 @@ impl Arena {
 pub struct Children<'a> {
     arena: &'a Arena,
     next: NodeId,
+}
+
+impl std::fmt::Debug for Children<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Children").field("next", &self.next).finish_non_exhaustive()
+    }
 }
 
 impl Iterator for Children<'_> {

@@ -3,9 +3,10 @@
 //! Not here: whether a tree knows it (`activity`), or which process did it (`lineage`).
 
 use super::Rules;
+use super::interpreters::ITSELF;
 use super::lineage::usable_cwd;
 use super::node::Flags;
-use super::program::Program;
+use super::program::{Program, interpreter_applet};
 use super::socket::{Address, Family, SocketKey};
 use crate::event::{Body, EINPROGRESS, EventRef, Exec, Peer, SocketOp};
 use crate::ledger::{Fate, Ignored, Rejected};
@@ -132,15 +133,22 @@ pub fn exec_program(
     Ok(Program::new(&path, exec, rules.differentiate_args))
 }
 
-/// What runs the program of an exec, if that is a script: its path, normalised, or as it was given if that cannot be
-/// resolved. A path longer than the kernel takes is none.
-pub(super) fn exec_interpreter(event: &EventRef<'_>, exec: &Exec<&[u8]>, cwd: Option<&[u8]>) -> Option<String> {
-    let given = exec.interpreter.filter(|path| !path.is_empty() && path.len() <= PATH_BYTES_MAX)?;
-    let mut text = String::new();
+/// What runs the program of an exec: [`ITSELF`], or if it is a script its interpreter's path, normalised, or as it was
+/// given if that cannot be resolved. Of one that is many programs, such as busybox, the applet follows behind `//`, which
+/// no normalised path has. A path longer than the kernel takes is none.
+pub(super) fn exec_interpreter(event: &EventRef<'_>, exec: &Exec<&[u8]>, cwd: Option<&[u8]>) -> String {
+    let mut text = String::from(ITSELF);
+    let Some(given) = exec.interpreter.filter(|path| !path.is_empty() && path.len() <= PATH_BYTES_MAX) else {
+        return text;
+    };
     if normalise(given, exec.cwd.map_or(cwd, usable_cwd), event.pid, &mut text).is_err() {
+        text.clear();
         escape(given, &mut text);
     }
-    Some(text)
+    if let Some(applet) = interpreter_applet(&text, exec) {
+        text.extend(["//", &applet]);
+    }
+    text
 }
 
 pub(super) fn exec_flags(exec: &Exec<&[u8]>, chain: bool) -> Flags {

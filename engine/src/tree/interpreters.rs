@@ -1,4 +1,7 @@
 //! What ran the scripts that are programs of a tree: a bounded set on each program, which is no part of its identity.
+//!
+//! A program that was never run by anything else has an empty set. One that was run both ways, because its file was
+//! changed, has [`ITSELF`] among its interpreters.
 
 use super::Tree;
 use super::node::{Kind, NodeId};
@@ -6,6 +9,9 @@ use super::node::{Kind, NodeId};
 /// Interpreters that are told apart of one program. More of them become `*`, and it does not matter in which order
 /// they came, or how trees were merged.
 pub const INTERPRETERS_MAX: usize = 16;
+
+/// What stands for no interpreter: the program is not a script.
+pub const ITSELF: &str = "";
 
 /// What stands for any interpreter. A path that is an asterisk is written `\*`.
 pub const ANY: &str = "*";
@@ -23,6 +29,28 @@ impl Tree {
             self.arena.child(process, run, Kind::Interpreter, name.as_bytes()).is_some()
         };
         has(interpreter) || has(ANY)
+    }
+
+    /// Whether a program that has run is known to run by an interpreter, or without one if it is [`ITSELF`].
+    pub(crate) fn knows_interpreter(&self, process: NodeId, interpreter: &str) -> bool {
+        let never_a_script = interpreter == ITSELF && self.interpreter_nodes(process).next().is_none();
+        never_a_script || self.has_interpreter(process, interpreter)
+    }
+
+    /// Adds what ran a program to what is known to, all of the same program: none is it itself. `ran` and `runs` are
+    /// whether it ever ran before and by these. Whether there was anything new.
+    pub(super) fn run_by(&mut self, process: NodeId, ran: bool, interpreters: &[String], runs: bool) -> bool {
+        let was_script = self.interpreter_nodes(process).next().is_some();
+        let is_script = interpreters.iter().any(|by| by != ITSELF);
+        let mut new = false;
+        if ran && runs && was_script != is_script {
+            // One of the two has interpreters, so the other ran without.
+            new |= self.keep_interpreter(process, ITSELF);
+        }
+        for interpreter in interpreters.iter().filter(|_| is_script) {
+            new |= self.keep_interpreter(process, interpreter);
+        }
+        new
     }
 
     /// Keeps an interpreter of a program. Whether it was not known.

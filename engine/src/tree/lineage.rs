@@ -6,6 +6,7 @@
 
 use super::behaviour::{exec_interpreter, exec_program};
 use super::cwds::Cwds;
+use super::ended::Ended;
 use super::program::Program;
 use super::{Rules, runtime};
 use crate::event::{EventRef, Exec};
@@ -87,7 +88,7 @@ pub struct Decided<N> {
     /// The program; of the container runtime's own none.
     pub program: Program,
     /// What runs it, if it is a script.
-    pub interpreter: Option<String>,
+    pub interpreter: String,
 }
 
 /// What a process runs after an exec.
@@ -110,8 +111,8 @@ pub struct Lineage<N> {
     max: usize,
     clock: u64,
     forgotten: u64,
-    /// Some of the processes that there are were forgotten.
-    incomplete: bool,
+    /// Processes of the workload that are not in the table any more.
+    ended: Ended,
     cwds: Cwds,
 }
 
@@ -132,7 +133,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
             max,
             clock: 0,
             forgotten: 0,
-            incomplete: false,
+            ended: Ended::default(),
             cwds: Cwds::default(),
         }
     }
@@ -155,7 +156,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// Bytes of heap owned.
     pub fn heap_bytes(&self) -> usize {
         let older = (self.len - self.table.len()) * size_of::<Process<N>>();
-        self.table.allocation_size() + older + self.cwds.heap_bytes()
+        self.table.allocation_size() + older + self.ended.heap_bytes() + self.cwds.heap_bytes()
     }
 
     /// Forgets every process: the container is gone.
@@ -163,7 +164,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.table = Default::default();
         self.len = 0;
         self.forgotten += std::mem::take(&mut self.cwds).refused();
-        self.incomplete = false;
+        self.ended = Ended::default();
     }
 
     /// Where each process of the table stands, to be changed in place.
@@ -232,6 +233,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         let (Some(new), Some(old)) = (id.start, at.start) else {
             let before = std::mem::replace(at, process);
             self.len -= chain_len(before.older.as_deref());
+            self.over(id.pid, Some(&before));
             return;
         };
         if new == old {
@@ -243,8 +245,8 @@ impl<N: Copy + PartialEq> Lineage<N> {
         if new > old {
             let before = std::mem::replace(at, process);
             at.older = Some(Box::new(before));
-            self.len -= cut_chain(at);
-            return;
+            let cut = cut_chain(at);
+            return self.forget_chain(id.pid, cut);
         }
         // A late event of an earlier process: it must not stand before the one that lives.
         let mut slot = &mut at.older;
@@ -261,24 +263,41 @@ impl<N: Copy + PartialEq> Lineage<N> {
             process.older = slot.take();
         }
         *slot = Some(Box::new(process));
-        self.len -= cut_chain(at);
+        let cut = cut_chain(at);
+        self.forget_chain(id.pid, cut);
+    }
+
+    /// Of a chain that grew too long this is the end.
+    fn forget_chain(&mut self, pid: u32, cut: Option<Box<Process<N>>>) {
+        self.len -= chain_len(cut.as_deref());
+        self.over(pid, cut.as_deref());
+    }
+
+    /// These, all of one id, are not in the table any more.
+    fn over(&mut self, pid: u32, chain: Option<&Process<N>>) {
+        let mut at = chain;
+        while let Some(process) = at {
+            if process.workload {
+                return self.ended.add(pid);
+            }
+            at = process.older.as_deref();
+        }
     }
 
     fn remove(&mut self, id: Pid) {
         let Some(at) = self.table.get_mut(&id.pid) else { return };
         let is_it = |p: &Process<N>| id.start.is_none() || p.start.is_none() || p.start == id.start;
         if is_it(at) {
-            match at.older.take() {
+            let gone = match at.older.take() {
                 // Without a start time nothing tells the older ones apart either.
-                Some(older) if id.start.is_some() => {
-                    *at = *older;
-                    self.len -= 1;
-                }
+                Some(older) if id.start.is_some() => Some(std::mem::replace(at, *older)),
                 older => {
-                    self.len -= 1 + chain_len(older.as_deref());
-                    self.table.remove(&id.pid);
+                    at.older = older;
+                    self.table.remove(&id.pid)
                 }
-            }
+            };
+            self.len -= chain_len(gone.as_ref());
+            self.over(id.pid, gone.as_ref());
             return;
         }
         let mut slot = &mut at.older;
@@ -288,9 +307,10 @@ impl<N: Copy + PartialEq> Lineage<N> {
                 None => break,
             }
         }
-        if let Some(found) = slot.take() {
-            *slot = found.older;
+        if let Some(mut found) = slot.take() {
+            *slot = found.older.take();
             self.len -= 1;
+            self.over(id.pid, Some(&found));
         }
     }
 
@@ -308,7 +328,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.table.retain(|_, p| p.last_use > limit);
         self.len = self.table.values().map(|p| 1 + chain_len(p.older.as_deref())).sum();
         self.forgotten += (before - self.len) as u64;
-        self.incomplete = true;
+        self.ended.add_unknown();
         tracing::warn!(forgotten = before - self.len, "the process table of a container is full");
     }
 
@@ -338,7 +358,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
             None => Process {
                 ppid: Some(ppid),
                 forked: true,
-                workload: self.incomplete,
+                workload: self.was_workload(ppid),
                 ..Process::unknown(Place::Unknown)
             },
         };
@@ -373,14 +393,21 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.find(id).filter(|p| !self.is_another(p, id, ppid))
     }
 
-    /// Whether the process that execs comes from the workload. Where its fork was not seen, its parent speaks for it. Who
-    /// is not on record may be the workload's if some were forgotten: nobody becomes the runtime by starting more
-    /// processes than there is room for.
+    /// Whether the process that execs comes from the workload. Where its fork was not seen, its parent speaks for it,
+    /// even after its end; and if nothing of it is on record, whoever had its id before: an end may have been told of one
+    /// thread alone. Who is not on record may be the workload's if some were forgotten: nobody becomes the runtime by
+    /// starting more processes than there is room for.
     fn is_workload(&self, id: Pid, ppid: u32) -> bool {
         match self.on_record(id, ppid) {
             Some(process) if process.workload || process.forked => process.workload,
-            _ => self.table.get(&ppid).map_or(self.incomplete, |parent| parent.workload),
+            Some(_) => self.was_workload(ppid),
+            None => self.was_workload(ppid) || self.was_workload(id.pid),
         }
+    }
+
+    /// Whether a process of this id comes from the workload, or may have.
+    fn was_workload(&self, pid: u32) -> bool {
+        self.table.get(&pid).is_some_and(|process| process.workload) || self.ended.may_have(pid)
     }
 
     /// Whether an exec is the container runtime's doing. What the source knows decides; else the name and the place of
@@ -407,7 +434,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         };
         let resolved = program.as_ref().ok().map(|program| &*program.path);
         if self.sets_up(id, exec, resolved) {
-            return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: None });
+            return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: String::new() });
         }
         let program = program?;
         let place = self.place_program(id, exec.ppid, &program.identity());
@@ -437,8 +464,12 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// Records what a process runs now, and where that stands. Of a program whose path cannot be resolved,
     /// [`Place::Unknown`]: its next exec makes a root of its own.
-    pub fn exec(&mut self, id: Pid, ppid: u32, place: Place<N>, runs: Runs<'_>, cwd: Option<&[u8]>) {
-        let cwd = match cwd {
+    pub fn exec(&mut self, id: Pid, exec: &Exec<&[u8]>, place: Place<N>, runs: Runs<'_>) {
+        let ppid = exec.ppid;
+        if exec.runtime.is_none() {
+            self.ended.will_be_asked();
+        }
+        let cwd = match exec.cwd {
             Some(cwd) => usable_cwd(cwd).and_then(|cwd| self.cwds.keep(cwd)),
             None => self.cwd_of_exec(id, ppid).cloned(),
         };
@@ -496,14 +527,11 @@ fn chain_len<N>(mut at: Option<&Process<N>>) -> usize {
     len
 }
 
-/// Lets go of the oldest of a chain that is too long; returns how many.
-fn cut_chain<N>(head: &mut Process<N>) -> usize {
+/// Takes the oldest off a chain that is too long.
+fn cut_chain<N>(head: &mut Process<N>) -> Option<Box<Process<N>>> {
     let mut at = head;
     for _ in 0..OLDER_MAX {
-        match at.older.as_deref_mut() {
-            Some(older) => at = older,
-            None => return 0,
-        }
+        at = at.older.as_deref_mut()?;
     }
-    chain_len(at.older.take().as_deref())
+    at.older.take()
 }

@@ -126,12 +126,13 @@ impl Tree {
             let Ok((leaf, _, general)) = self.grow_path(into, Kind::ExecPath, names.iter().copied(), ROOM);
             let Ok((process, _)) = self.process_below(leaf, other.arena.text(from), ROOM);
             went.insert(from, process);
+            let (ran, runs) = (self.node(process).is_seen(), other.node(from).is_seen());
+            let interpreters: Vec<String> = other.interpreters(from).map(str::to_owned).collect();
+            self.run_by(process, ran, &interpreters, runs);
             self.take_leaf(other, from, process, process, retag(seen), general);
             for child in other.children(from) {
-                match other.node(child).kind() {
-                    Kind::Uid => drop(self.arena.numbered(process, Kind::Uid, other.node(child).name)),
-                    Kind::Interpreter => drop(self.keep_interpreter(process, other.component(child))),
-                    _ => {}
+                if other.node(child).kind() == Kind::Uid {
+                    self.arena.numbered(process, Kind::Uid, other.node(child).name);
                 }
             }
             self.take_leaves(other, from, process, &|id| retag(selection.leaf(other, id)));

@@ -16,7 +16,10 @@ mod absorb;
 mod activity;
 mod arena;
 mod behaviour;
+#[cfg(test)]
+mod crafted;
 mod cwds;
+mod ended;
 mod evict;
 mod grow;
 mod interpreters;
@@ -201,6 +204,11 @@ impl Tree {
     /// The tags that nodes bear, in order of their text.
     pub fn tags(&self) -> BTreeSet<&str> {
         self.arena.tags.iter().filter(|(_, _, uses)| *uses > 0).map(|(_, tag, _)| tag.text()).collect()
+    }
+
+    /// How many tags there are numbers for. O(1).
+    pub(crate) fn tag_count(&self) -> usize {
+        self.arena.tags.count()
     }
 
     /// How many seen records bear the tag.

@@ -10,8 +10,8 @@ use hashbrown::HashTable;
 pub struct Names {
     text: Vec<u8>,
     spans: Vec<Span>,
-    index: HashTable<u32>,
-    hasher: Keyed,
+    pub(super) index: HashTable<u32>,
+    pub(super) hasher: Keyed,
 }
 
 /// Bytes of all names of one tree. In this crate's own tests a size that can be reached.

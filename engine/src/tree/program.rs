@@ -60,6 +60,18 @@ fn applet<'a>(own: &str, args: impl Iterator<Item = &'a [u8]>) -> Option<String>
     Some(text).filter(|text| !text.is_empty())
 }
 
+/// Which of its programs an interpreter is that is many. The arguments tell, if they are those that the kernel gives to
+/// the interpreter: `busybox sh /srv/job` for a script that begins with `#!/bin/busybox sh`. Those that the script was
+/// executed with begin with the script's own name.
+pub(super) fn interpreter_applet(interpreter: &str, exec: &Exec<&[u8]>) -> Option<String> {
+    let last = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next().map(<[u8]>::to_vec);
+    let own = interpreter.rsplit('/').next().filter(|name| is_multi_call(name))?;
+    let argv = exec.argv?;
+    let args = argv.strip_suffix(b"\0").unwrap_or(argv).split(|byte| *byte == 0);
+    let given = args.clone().next().and_then(last);
+    if given == last(exec.path) { None } else { applet(own, args) }
+}
+
 impl Program {
     /// The program of an exec whose path is already normalised.
     pub fn new(path: &str, exec: &Exec<&[u8]>, differentiate_args: bool) -> Self {

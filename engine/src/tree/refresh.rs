@@ -3,6 +3,7 @@
 use super::Tree;
 use super::arena::ROOT;
 use super::grow::socket_level;
+use super::interpreters::ITSELF;
 use super::node::{Flags, Kind, NodeId};
 
 impl Tree {
@@ -77,6 +78,10 @@ impl Tree {
                 _ => true,
             }
         };
-        more | !other.children(from).all(known)
+        let ran_itself = other.node(from).kind() == Kind::Process
+            && other.node(from).is_seen()
+            && other.interpreters(from).next().is_none();
+        let known_to = !ran_itself || self.knows_interpreter(into, ITSELF);
+        more | !known_to | !other.children(from).all(known)
     }
 }

@@ -22,8 +22,8 @@ pub struct LocalTags {
     holes: Vec<u16>,
     /// Numbers by the tag's text, once there are more than a [`FEW`]. Not by its id, which means nothing to another
     /// interner: a tree may be merged with one whose tags are of another.
-    index: HashTable<u16>,
-    hasher: Keyed,
+    pub(super) index: HashTable<u16>,
+    pub(super) hasher: Keyed,
 }
 
 impl LocalTags {
@@ -132,6 +132,11 @@ impl LocalTags {
     pub fn iter(&self) -> impl Iterator<Item = (u16, &TagRef, u32)> {
         let numbered = self.tags.iter().zip(&self.uses).enumerate();
         numbered.filter_map(|(local, (tag, uses))| Some((local as u16, tag.as_ref()?, *uses)))
+    }
+
+    /// How many there are numbers for.
+    pub fn count(&self) -> usize {
+        self.tags.len()
     }
 
     /// Bytes of heap owned.

@@ -47,6 +47,7 @@ impl Numbers {
 }
 
 /// Events as they come, a microsecond apart.
+#[derive(Debug)]
 pub struct Workload {
     /// In order.
     pub events: EventBuf,

@@ -318,6 +318,37 @@ fn who_came_from_the_workload_stays_so_whatever_is_told_since() {
     assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 4);
 }
 
+/// Without forks and without `runtime` nothing but the parent tells where a process comes from, and it may be gone.
+#[test]
+fn a_child_of_the_workload_outlives_its_parent_and_is_still_the_workload_s() {
+    let crun = "/bin/app\n/usr/bin/crun\n  - r /x";
+    // Whoever has its id is its parent in the tree.
+    let below_unknown = "/bin/app\n<unknown>\n  /usr/bin/crun\n    - r /x";
+    for (told, tree, set_up) in [
+        ("exec 10<-1 /bin/app\nexit 10", crun, 0),
+        ("exec 10@7<-1 /bin/app\nexit 10@7", crun, 0),
+        // The child's id was that of another one, of which nothing else is told.
+        ("exec 10<-1 /bin/app\nexit 10\nexec 20<-900 /bin/app\nexit 20", crun, 0),
+        // The id is used again before the child execs, be it by the runtime; with the end told, or lost.
+        ("exec 10<-1 /bin/app\nexit 10\nexec 10<-900 /srv/runtime --runtime", crun, 1),
+        ("exec 10<-1 /bin/app\nexit 10\nfork 10<-900", below_unknown, 0),
+        ("exec 10<-1 /bin/app\nfork 10<-900", below_unknown, 0),
+    ] {
+        let text = format!("{told}\nexec 20<-10 /usr/bin/crun\nopen 20 /x");
+        assert_eq!(check(&text, tree).ignored(Ignored::RuntimeSetup), set_up, "{text}");
+    }
+    // An end that was told of one thread: another one goes on under the id.
+    check("exec 10<-900 /bin/app\nexit 10\nexec 10<-900 /usr/bin/crun\nopen 10 /x", crun);
+    // One whose parent's end was lost, so that it seems to be there: who comes later under the child's id may be the child.
+    let tool = "/bin/app\n  /bin/tool\n/usr/bin/crun\n  - r /x";
+    check("exec 10<-1 /bin/app\nexec 20<-10 /bin/tool\nexec 20<-1 /usr/bin/crun\nopen 20 /x", tool);
+    // A fork that was seen, but of a parent that was not there any more.
+    check("exec 10<-1 /bin/app\nexit 10\nfork 20<-10\nexec 20<-1 /usr/bin/crun\nopen 20 /x", crun);
+    // One whose parent is nobody's still may be the runtime, and what ends with its container is over.
+    let ledger = check("exec 10<-1 /bin/app\nexit 10\nexec 20<-11 /usr/bin/crun\nopen 20 /x", "/bin/app");
+    assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 2);
+}
+
 #[test]
 fn a_source_that_knows_that_it_is_not_the_runtime_is_believed() {
     check("exec 1<-0 /usr/bin/runc --workload\nopen 1 /x", "/usr/bin/runc\n  - r /x");

@@ -3,17 +3,31 @@
 // Capabilities that were asked for. The kernel asks far more often than it acts, so each is told once for each
 // program and flush, unless repeats are wanted.
 #pragma once
-#include "process.h"
+#include "path.h"
 
 struct user_namespace;
 
 enum {
     CAP_SYS_ADMIN = 21,
     NEW_NAMESPACES = 0x7e020080, // CLONE_NEW*
+    TMPFS_MAGIC = 0x01021994,
 };
 
+// Whether the open file `fd` takes memory as it grows: one of a tmpfs, or a memfd.
+static __always_inline bool in_memory(struct task_struct *task, __u32 fd)
+{
+    struct inode *inode = 0;
+    struct super_block *sb = 0;
+    unsigned long magic = 0;
+    bpf_probe_read_kernel(&inode, 8, &((struct file *)file_at(task, fd))->f_inode);
+    bpf_probe_read_kernel(&sb, 8, &inode->i_sb);
+    bpf_probe_read_kernel(&magic, 8, &sb->s_magic);
+    return magic == TMPFS_MAGIC;
+}
+
 // Whenever memory is reserved, the kernel asks for CAP_SYS_ADMIN to know whether it may touch the last of it. That
-// is no doing of the program's, and every program would have it. Told apart by the call that is under way.
+// is no doing of the program's, and every program would have it. Told apart by the call that is under way. (Where the
+// end of the function is the hook, many of these are not seen: the compiler has the function in its caller.)
 static __always_inline bool about_memory(struct task_struct *task, int cap)
 {
     if (cap != CAP_SYS_ADMIN)
@@ -30,9 +44,22 @@ static __always_inline bool about_memory(struct task_struct *task, int cap)
     case 57:        // fork
     case 58:        // vfork
     case 59:        // execve
+    case 88:        // symlink, which a tmpfs keeps in memory
+    case 266:       // symlinkat
     case 319:       // memfd_create
     case 322:       // execveat
         return true;
+    case 1:   // write
+    case 18:  // pwrite64
+    case 20:  // writev
+    case 40:  // sendfile
+    case 285: // fallocate
+    case 296: // pwritev
+    case 328: // pwritev2
+        return in_memory(task, regs->di);
+    case 275: // splice
+    case 326: // copy_file_range
+        return in_memory(task, regs->dx);
     case 56: // clone
         return !(regs->di & NEW_NAMESPACES);
     case 435: // clone3

@@ -306,7 +306,10 @@ struct io_bind {
 };
 
 struct io_sr_msg {
+    void *umsg;
     unsigned int msg_flags;
+    __u16 addr_len;
+    void *addr;
 };
 
 struct msghdr {

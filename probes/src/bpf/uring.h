@@ -64,23 +64,55 @@ static __always_inline void asked_to_open(struct uring_asked *asked, struct io_k
     bpf_probe_read_kernel_str(asked->name, sizeof(asked->name), name);
 }
 
+// Where a send says whom it goes to, on kernels that copy that later than this; false if it does not say.
+static __always_inline bool sent_to(struct uring_asked *asked, struct io_sr_msg *send, void **address, int *bytes)
+{
+    // A message begins with the two. Not on the stack, of which there is little.
+    struct {
+        void *name;
+        int bytes;
+    } *said = (void *)asked->name;
+    switch (asked->opcode) {
+    case URING_SENDMSG:
+    case URING_SENDMSG_ZC:
+        bpf_probe_read_kernel(address, 8, &send->umsg);
+        if (bpf_probe_read_user(said, sizeof(*said), *address))
+            return false;
+        *address = said->name;
+        *bytes = said->bytes;
+        break;
+    case URING_SEND:
+    case URING_SEND_ZC:
+        if (!bpf_core_field_exists(send->addr))
+            return false;
+        bpf_probe_read_kernel(address, 8, &send->addr);
+        bpf_probe_read_kernel(bytes, 2, &send->addr_len);
+        break;
+    }
+    return *address;
+}
+
 // Whom a request of a socket is about; false if it does not say.
 static __always_inline bool asked_whom(struct uring_asked *asked, struct io_kiocb *req)
 {
     void *address = 0;
     int bytes = 0;
-    if (asked->opcode == URING_CONNECT) {
-        // Copied by the kernel later than this, so that is still the process's.
+    if (asked->opcode == URING_CONNECT || !bpf_core_type_exists(struct io_bind)) {
+        // Copied by the kernel later than this, so that is still the process's. Of sends up to Linux 6.10 or so.
         struct io_connect *connect = (struct io_connect *)req;
-        bpf_probe_read_kernel(&address, 8, &connect->addr);
-        bpf_probe_read_kernel(&bytes, 4, &connect->addr_len);
+        if (asked->opcode == URING_CONNECT) {
+            bpf_probe_read_kernel(&address, 8, &connect->addr);
+            bpf_probe_read_kernel(&bytes, 4, &connect->addr_len);
+        } else if (!sent_to(asked, (struct io_sr_msg *)req, &address, &bytes)) {
+            return false;
+        } else {
+            bpf_probe_read_kernel(&asked->flags, 4, &((struct io_sr_msg *)req)->msg_flags);
+        }
         asked->bytes = bytes;
         // No more than there is, of which the end of a page may be the end.
         __u32 len = bytes < 0 || bytes > SOCKADDR_UN_MAX ? SOCKADDR_UN_MAX : bytes;
         return !bpf_probe_read_user(asked->name, BOUNDED(len, ADDRESS_BYTES - 1), address);
     }
-    if (!bpf_core_type_exists(struct io_bind))
-        return false;
     struct io_async_msghdr *data = 0;
     bpf_probe_read_kernel(&data, 8, &req->async_data);
     address = &data->addr;
@@ -92,14 +124,12 @@ static __always_inline bool asked_whom(struct uring_asked *asked, struct io_kioc
         if (family == FAMILY_UNIX || family == FAMILY_INET || family == FAMILY_INET6)
             address = data;
     } else {
-        __u32 flags = 0;
         void *name = 0;
         bpf_probe_read_kernel(&name, 8, &data->msg.msg_name);
         if (!name)
             return false; // to whom the socket is connected
         bpf_probe_read_kernel(&bytes, 4, &data->msg.msg_namelen);
-        bpf_probe_read_kernel(&flags, 4, &((struct io_sr_msg *)req)->msg_flags);
-        asked->flags = flags;
+        bpf_probe_read_kernel(&asked->flags, 4, &((struct io_sr_msg *)req)->msg_flags);
     }
     asked->bytes = bytes;
     return !bpf_probe_read_kernel(asked->name, SOCKADDR_UN_MAX, address);

@@ -71,6 +71,15 @@ pub struct DrainStats {
     pub bytes: u64,
 }
 
+impl fmt::Debug for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probes")
+            .field("ring_bytes", &self.ring_bytes)
+            .field("hooks", &self.hooks)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Probes {
     /// Loads and attaches every program whose classes are wanted.
     ///

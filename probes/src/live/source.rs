@@ -90,6 +90,16 @@ enum Source {
     Proc(Box<ByProc>),
 }
 
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let source = match self.source {
+            Source::Kernel(..) => "kernel",
+            Source::Proc(_) => "proc",
+        };
+        f.debug_struct("Live").field("source", &source).finish_non_exhaustive()
+    }
+}
+
 impl Live {
     /// Attaches, and tells `sink` of what runs already. `attached` is called in between, before any thread is started:
     /// from there on [fewer privileges](crate::kernel::drop_capabilities) will do.

@@ -87,8 +87,8 @@ static int uring_open(const char *path)
 }
 
 // uring-direct|uring-taken|uring-silent cwd|fd DIR NAME: opened in DIR by a ring that does not say where: into its own
-// table, from where it may be taken again in the same submission, or
-// without a result.
+// table, from where it may be taken again in the same submission, or without a result. Ends when it is open: what is left
+// to another thread would be given up at the end of the process.
 static int uring_open_in(char **a)
 {
     struct io_uring_sqe sqe = {
@@ -117,7 +117,14 @@ static int uring_open_in(char **a)
     order[0] = 0;
     order[1] = 1;
     __atomic_store_n((unsigned *)(sq + p.sq_off.tail), requests, __ATOMIC_RELEASE);
-    return syscall(SYS_io_uring_enter, ring, requests, 0, 0, 0, 0) == requests ? 0 : errno;
+    int next = dup(ring);
+    close(next);
+    unsigned ends = sqe.file_index ? requests : 0;
+    if (syscall(SYS_io_uring_enter, ring, requests, ends, IORING_ENTER_GETEVENTS, 0, 0) != requests)
+        return errno;
+    for (int i = 0; i < 1000 && !sqe.file_index && fcntl(next, F_GETFD) < 0; i++)
+        usleep(10000);
+    return 0;
 }
 
 // A 32-bit call from a 64-bit program, whose pointers have to lie low.

@@ -127,9 +127,17 @@ impl Runc {
         text(&done(self.command().args(["state", id]))).contains(r#""status": "stopped""#)
     }
 
-    /// Runs another program in a container, in the background.
+    /// Runs another program in a container, in the background: it may not have begun yet.
     pub fn exec(&self, id: &str, args: &[&str]) {
         self.detached(&["exec", "--detach"], id, args);
+    }
+
+    /// Runs another program in a container, to its end.
+    pub fn exec_to_its_end(&self, id: &str, args: &[&str]) {
+        let mut exec = self.command();
+        exec.arg("exec").arg(id).args(args);
+        let status = exec.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(status.expect("runc").success(), "{exec:?}");
     }
 
     /// A command whose container would keep the pipes of a captured output open.

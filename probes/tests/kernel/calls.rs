@@ -146,6 +146,13 @@ fn reserving_memory_uses_no_capability() {
     let Some(mut w) = watch(&everything()) else { return };
     let told = capabilities(&w.run(&mut child(&["fork", "1"])));
     assert!(!told.iter().any(|(cap, _)| *cap == SYS_ADMIN), "{told:?}");
+    // Files of a tmpfs are memory too.
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let script = "cd \"$0\" && echo x > a && cp a b && cat a >> b && ln -s $(printf %0500d 0) c && mv b d";
+    w.run(Command::new("sh").args(["-c", script]).arg(dir.path()));
+    assert!(dir.path().join("c").is_symlink() && dir.path().join("d").is_file());
+    let told = capabilities(&w.seen);
+    assert!(!told.iter().any(|(cap, _)| *cap == SYS_ADMIN), "{told:?}");
     let told = capabilities(&w.run(Command::new("unshare").args(["--uts", "true"])));
     assert!(told.contains(&(SYS_ADMIN, true)), "{told:?}");
 }

@@ -17,6 +17,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t securityfs securityfs /sys/kernel/security
 mount -t tracefs tracefs /sys/kernel/tracing
 echo 0 >/proc/sys/kernel/printk_ratelimit
+for module in /modules/*.ko; do insmod "$module" 2>/dev/null; done
 ip link set lo up
 # What was on the line before is the firmware's.
 echo

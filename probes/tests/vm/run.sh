@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests of live events on other kernels than this machine's, in virtual machines without hardware support:
 # run.sh [verifier|doctor|inside|command|loss|kernel...]: but for the last, all of them. Needs root, apt for the kernels,
-# qemu-system-x86, cpio, busybox-static, libbpf-dev, libelf-dev, and what the tests need: runc and strace.
+# qemu-system-x86, cpio, busybox-static, libbpf-dev, libelf-dev, and what the tests need: runc, strace, bpftool.
 #
 # The same steps (steps.sh) run on Debian's 6.1 and 6.12 and on this machine's own kernel. What one workload was seen to
 # do has to be the same on each. Ends with the first failure; all that was said is in target/vm/KERNEL.log.
@@ -20,12 +20,12 @@ newest() {
     apt-cache search --names-only "$1" | cut -d' ' -f1 | sort -V | tail -1
 }
 
-# The newest kernel of a pattern into $image: downloaded once.
+# The newest kernel of a pattern into $image, and beside it its overlayfs, which Debian has as a module: downloaded once.
 kernel() {
     local package
     package=$(newest "$1")
     image=$work/$package
-    if [ -n "$package" ] && [ -f "$image" ]; then
+    if [ -n "$package" ] && [ -f "$image" ] && [ -f "$image.overlay.ko" ]; then
         return
     fi
     apt-get update -qq
@@ -35,7 +35,13 @@ kernel() {
     mkdir -p "$work/download"
     (cd "$work/download" && apt-get download -qq -o APT::Sandbox::User=root "$package")
     dpkg-deb --fsys-tarfile "$work/download/$package"_*.deb | tar -xO --wildcards './boot/vmlinuz-*' >"$image.part"
-    rm -rf "$work/download"
+    dpkg-deb --fsys-tarfile "$work/download/$package"_*.deb |
+        tar -xO --wildcards './lib/modules/*/overlay.ko*' './usr/lib/modules/*/overlay.ko*' 2>/dev/null >"$image.module" || true
+    case $(head -c 6 "$image.module" | od -An -c | tr -d ' ') in
+    *7zXZ*) xz -dc "$image.module" >"$image.overlay.ko" ;;
+    *) cp "$image.module" "$image.overlay.ko" ;;
+    esac
+    rm -rf "$work/download" "$image.module"
     mv "$image.part" "$image"
 }
 
@@ -70,18 +76,30 @@ kernel_tests=$kernel_tests
 work=$work
 END
 
+say "kernels"
+images=()
+for pattern in "${patterns[@]}"; do
+    kernel "$pattern"
+    images+=("$image")
+done
+
 say "a root file system"
 root=$work/root
 rm -rf "$root"
 mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp,run,root,var/tmp,usr/bin,usr/sbin,sbin} "$PWD/target/tmp" "$root$PWD/target/tmp"
 chmod 1777 "$root/tmp"
-for program in "$grove" "$live" "$kernel_tests" "$work/verifier" /usr/bin/strace /usr/bin/bash "$(command -v runc)" \
-    "$(command -v setpriv)"; do
+for program in "$grove" "$live" "$kernel_tests" "$work/verifier" /usr/bin/strace /usr/bin/bash /usr/bin/unshare \
+    "$(command -v runc)" "$(command -v setpriv)" "$(command -v bpftool)"; do
     put "$program"
 done
 cp "$work"/{child,grove.bpf.o,steps.sh,settings.sh} "$root$work/"
 cp /usr/bin/busybox "$root/bin/busybox"
 cp "$here/init.sh" "$root/sbin/init"
+mkdir "$root/modules"
+for image in "${images[@]}"; do
+    # Whichever is its own, the kernel takes.
+    cp "$image.overlay.ko" "$root/modules/$(basename "$image").ko"
+done
 cp "$here/cc.sh" "$root/usr/bin/cc"
 echo root:x:0:0:root:/root:/bin/sh >"$root/etc/passwd"
 echo root:x:0: >"$root/etc/group"
@@ -109,8 +127,7 @@ boot() {
 
 steps=$(IFS=,; echo "${*:-all}")
 logs=()
-for pattern in "${patterns[@]}"; do
-    kernel "$pattern"
+for image in "${images[@]}"; do
     say "$(basename "$image")"
     log=$work/$(basename "$image").log
     boot "$image" "$steps" "$log"
@@ -123,10 +140,9 @@ logs+=("$log")
 
 for log in "${logs[@]}"; do
     grep -q '^all steps passed' "$log" || fail "not all steps passed: see $log"
-    # Ports that the kernel chooses differ. Clocks are read without a call where the processor's can be, and for capabilities
-    # each kernel asks as it likes.
+    # Ports that the kernel chooses differ, and clocks are read without a call where the processor's can be.
     sed -n 's/^seen //p' "$log" | awk '$1 == "peer" && $NF >= 32768 { $NF = "ephemeral" } { print }' |
-        grep -v -e '^capability ' -e ': clock_gettime ' | sort -u >"${log%.log}.seen"
+        grep -v ': clock_gettime ' | sort -u >"${log%.log}.seen"
 done
 say "what the workload was seen to do"
 first=${logs[0]%.log}.seen

@@ -255,7 +255,7 @@ fn messages_show_nothing_that_a_terminal_obeys() {
     ];
     let lines: Vec<_> = lines.iter().map(String::as_str).collect();
     let ended = lab.feed(&["replay", "-"], trace(&lines).as_bytes());
-    ended.expect(0);
+    ended.expect(3);
     assert!(ended.stderr.len() < 10_000, "{}", ended.stderr.len());
     assert!(!ended.stderr.contains(['\u{1b}', '\u{202e}', '\u{7}', '\0']), "{:?}", ended.stderr);
     assert_eq!(ended.stderr.lines().count(), 5 + 2 + 1, "{}", ended.stderr);

@@ -19,6 +19,7 @@ mod hostile_names;
 mod inputs;
 mod keys;
 mod memory;
+mod nothing;
 mod output;
 mod profile_bombs;
 mod profiles;

@@ -86,3 +86,21 @@ fn a_container_that_runs_already_is_met_in_the_middle() {
     assert_eq!(cat["files"][0]["path"], "/etc/hosts");
     assert!(profile["tags"]["2"].is_object());
 }
+
+/// One that does nothing meanwhile is there too, and its program is not shown as one that makes no calls.
+#[test]
+fn a_container_that_runs_already_and_does_nothing_is_there() {
+    if !containers::have(&Podman::NEEDS) {
+        return;
+    }
+    let _alone = alone();
+    let podman = Podman::new();
+    podman.run(&["run", "-d", "--network=none", "localhost/bb:1", "sleep", "600"]);
+    let dir = tempfile::tempdir().unwrap();
+    ok(&run(&podman, dir.path()).args(["--for", "2s"]).output().unwrap());
+    let profile = dir.path().join("localhost_bb.profile.json");
+    let tree = ok(&grove().arg("inspect").arg(&profile).output().unwrap());
+    let not_seen = "/bin/busybox (sleep)  uid 0\n└─ calls     not seen: it ran before watching began";
+    assert!(tree.contains(not_seen), "{tree}");
+    assert!(crate::profile(&profile)["tags"]["1"].is_object());
+}

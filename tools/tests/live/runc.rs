@@ -122,7 +122,7 @@ fn an_exec_in_a_container_that_ran_before_is_the_runtimes_until_the_command_runs
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("profiles");
     let running = Running::start(grove().args(["run", "--output"]).arg(&out));
-    runc.exec(&id, &["cat", "/proc/version"]);
+    runc.exec_to_its_end(&id, &["cat", "/proc/version"]);
     ok(&running.end());
     runc.delete(&id);
     let profile = profile(&out.join(format!("{}.profile.json", image.replace('/', "_"))));
@@ -131,6 +131,58 @@ fn an_exec_in_a_container_that_ran_before_is_the_runtimes_until_the_command_runs
     names.sort();
     assert_eq!(names, [Some("cat"), Some("sleep")], "{all:#?}");
     assert!(all.iter().all(|process| process["capabilities"].as_array().is_none_or(Vec::is_empty)), "{all:#?}");
+}
+
+/// A container that was there before anybody looked and does nothing is learned all the same, with the programs that run in
+/// it, and of those it is said that no call was seen.
+#[test]
+fn a_container_that_ran_before_and_does_nothing_is_there_and_not_one_that_makes_no_calls() {
+    if !containers::have(&Runc::NEEDS) {
+        return;
+    }
+    let _alone = alone();
+    let mut runc = Runc::with_usual_records();
+    let image = format!("localhost/idle-{}", std::process::id());
+    let [named, nameless] = ["idle", "nobodys"].map(|name| format!("grove-{name}-{}", std::process::id()));
+    let program = ["sh", "-c", "sleep 600; :"];
+    runc.start(&named, &program, &[("org.opencontainers.image.ref.name", &*format!("{image}:1"))]);
+    runc.start(&nameless, &program, &[]);
+    // The shell has begun what it waits for.
+    for id in [&named, &nameless] {
+        let children = format!("/proc/{0}/task/{0}/children", runc.pid(id));
+        let asleep = || {
+            let child = fs::read_to_string(&children).ok()?.trim().to_owned();
+            fs::read_to_string(format!("/proc/{child}/cmdline")).ok().filter(|line| line.starts_with("sleep"))
+        };
+        containers::wait_for("the shell to sleep", asleep);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let mut run = grove();
+    run.args(["run", "--for", "3s", "--output"]).arg(at("live")).arg("--record").arg(at("t.jsonl"));
+    let output = run.output().unwrap();
+    ok(&output);
+    runc.delete(&named);
+    runc.delete(&nameless);
+    ok(&grove().arg("replay").arg("--output").arg(at("again")).arg(at("t.jsonl")).output().unwrap());
+
+    let file = format!("{}.profile.json", image.replace('/', "_"));
+    for learned in ["live", "again"] {
+        let file = at(learned).join(&file);
+        let tree = ok(&grove().arg("inspect").arg(&file).output().unwrap());
+        let [shell, sleep] = ["/bin/busybox (sh)", "└─ /bin/busybox (sleep)"].map(|name| tree.find(name).unwrap());
+        let not_seen: Vec<_> = tree.match_indices("calls     not seen: it ran before watching began").collect();
+        assert!(not_seen.len() == 2 && not_seen[0].0 > shell && not_seen[1].0 > sleep, "{learned}: {tree}");
+        let profile = profile(&file);
+        assert!(processes(&profile).iter().all(|one| one["syscalls"].as_array().unwrap().is_empty()), "{profile}");
+        // Others may run containers without a name, too.
+        let unknown = crate::profile(&at(learned).join("<unknown>.profile.json"));
+        let names: Vec<_> = processes(&unknown).iter().map(|one| one["argv0"].clone()).collect();
+        assert!(names.contains(&"sh".into()) && names.contains(&"sleep".into()), "{unknown}");
+    }
+    let told = crate::text(&output.stderr);
+    let line = told.lines().find(|line| line.contains(&image)).unwrap();
+    assert!(line.contains("2 processes") && line.ends_with("; what they do was not seen"), "{line}");
 }
 
 /// Whoever asks for one container has the kernel leave out the others.
@@ -155,7 +207,7 @@ fn containers_that_nobody_asked_for_take_no_room() {
     runc.exec(&other, &["true"]);
     std::thread::sleep(std::time::Duration::from_millis(500));
     runc.exec(&other, &["sh", "-c", "i=0; while [ $i -lt 20000 ]; do : </absent-$i; i=$((i+1)); done"]);
-    runc.exec(&wanted, &["cat", "/proc/version"]);
+    runc.exec_to_its_end(&wanted, &["cat", "/proc/version"]);
     ok(&running.end());
     runc.delete(&wanted);
     runc.delete(&other);

@@ -92,6 +92,15 @@ pub struct Checker {
     text: String,
 }
 
+impl std::fmt::Debug for Checker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checker")
+            .field("provisional", &self.provisional)
+            .field("noted", &self.noted.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Checker {
     /// A checker of one container against the profile of its image.
     pub fn new(baseline: Arc<Tree>, rules: &Rules, container: &[u8], image: &Arc<str>, tag: &Arc<str>) -> Self {
@@ -184,8 +193,15 @@ impl Checker {
 
     /// What was found, in order.
     pub fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self.found().collect();
+        findings.sort_unstable_by(Finding::cmp_order);
+        findings
+    }
+
+    /// What was found, in no order. Each is made when it is asked for: it takes four times what is noted of it.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Finding> {
         let mut lineages = Map::default();
-        let findings = self.noted.iter().filter(|_| self.compares).filter_map(|((ran, what), noted)| {
+        self.noted.iter().filter(|_| self.compares).filter_map(move |((ran, what), noted)| {
             let (kind, subject, detail) = what.told();
             let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
             Some(Finding {
@@ -201,10 +217,7 @@ impl Checker {
                 detail,
                 count: noted.count,
             })
-        });
-        let mut findings: Vec<Finding> = findings.collect();
-        findings.sort_by(Finding::cmp_order);
-        findings
+        })
     }
 
     /// Distinct findings that were not kept, because a container has 65,536 of each sort at most, or there was no memory
@@ -320,7 +333,7 @@ impl Checker {
             Ok(found) => found,
             Err(fate) => {
                 if fate == Fate::Ignored(Ignored::RelativePath) {
-                    self.lineage.exec(id, exec.ppid, Place::Unknown, Runs::Unknown, exec.cwd);
+                    self.lineage.exec(id, exec, Place::Unknown, Runs::Unknown);
                 }
                 return fate;
             }
@@ -328,7 +341,7 @@ impl Checker {
         let identity = program.identity();
         let ran = match place {
             ExecPlace::Setup => {
-                self.lineage.exec(id, exec.ppid, Place::Setup, Runs::Runtime, exec.cwd);
+                self.lineage.exec(id, exec, Place::Setup, Runs::Runtime);
                 return Fate::Ignored(Ignored::RuntimeSetup);
             }
             ExecPlace::Same(Place::At(ran)) => ran,
@@ -339,7 +352,7 @@ impl Checker {
             }
             _ => self.below(None, &program),
         };
-        self.lineage.exec(id, exec.ppid, Place::At(ran), Runs::Program(&identity), exec.cwd);
+        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(&identity));
 
         let told = [(exec.fileless, Reason::FilelessExec), (exec.upper_layer, Reason::UpperLayerExec)];
         let plain = !exec.fileless && !exec.upper_layer;
@@ -358,11 +371,9 @@ impl Checker {
                 self.tell(event, ran, what);
             }
         }
-        if let Some(interpreter) = interpreter {
-            let what = What::Interpreter(interpreter.into());
-            drift |= self.judge(ran, &what).is_some();
-            self.tell(event, ran, what);
-        }
+        let what = What::Interpreter(interpreter.into());
+        drift |= self.judge(ran, &what).is_some();
+        self.tell(event, ran, what);
         if drift { Fate::New } else { Fate::Known }
     }
 
@@ -372,7 +383,9 @@ impl Checker {
         match what {
             What::Exec { reason, .. } => self.judge_exec(ran, *reason),
             What::Uid(uid) => node.filter(|node| !self.runs_as(*node, *uid)).map(|_| Reason::NewBehaviour),
-            What::Interpreter(path) => node.filter(|node| !self.is_run_by(*node, path)).map(|_| Reason::NewBehaviour),
+            What::Interpreter(by) => {
+                node.filter(|node| !self.baseline.knows_interpreter(*node, by)).map(|_| Reason::NewBehaviour)
+            }
             what => match node {
                 None => Some(Reason::NewProcess),
                 Some(node) => {
@@ -397,11 +410,6 @@ impl Checker {
     fn runs_as(&self, node: NodeId, uid: u32) -> bool {
         let is_uid = |id| self.baseline.node(id).kind() == Kind::Uid;
         self.baseline.has_uid(node, uid) || !self.baseline.children(node).any(is_uid)
-    }
-
-    /// Whether a script of the profile was run by an interpreter. Where none was learned, any is as good.
-    fn is_run_by(&self, node: NodeId, interpreter: &str) -> bool {
-        self.baseline.has_interpreter(node, interpreter) || self.baseline.interpreters(node).next().is_none()
     }
 
     fn below(&mut self, parent: Option<Ran>, program: &Program) -> Ran {

@@ -2,6 +2,7 @@
 
 use super::{Detail, Reason, access_name};
 use crate::profile::convert::syscall_text;
+use crate::profile::interpreter_name;
 use crate::trace::{capability_name, qtype_name};
 use crate::tree::{Address, Behaviour, Flags, Program, SocketKey};
 
@@ -15,7 +16,7 @@ pub(super) enum What {
     },
     /// It was run under this user id.
     Uid(u32),
-    /// It is a script and was run by this.
+    /// It is a script and was run by this; or none, and was run itself.
     Interpreter(Box<str>),
     File {
         path: Box<str>,
@@ -79,7 +80,7 @@ impl What {
                 ("exec", program.path.clone())
             }
             Self::Uid(uid) => ("uid", uid.to_string()),
-            Self::Interpreter(path) => ("interpreter", path.to_string()),
+            Self::Interpreter(by) => ("interpreter", interpreter_name(by).to_owned()),
             Self::File { path, access } => {
                 detail.access = Some(access_name(*access));
                 ("open", path.to_string())

@@ -36,7 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn worker(config: &Config) -> Worker {
-    let memory = Arc::new(Memory::new(config.memory_max, config.hold_total_bytes, config.workers));
+    let memory = Arc::new(Memory::new(config));
     let rules = Rules { room: memory.room().clone(), ..Rules::new(config).unwrap() };
     Worker::new(config, Arc::new(rules), Mode::Learn, Interner::new(), Arc::default(), memory, 0)
 }

@@ -55,6 +55,7 @@ const NOTHING: Line = Line::Ignored(Ignored::NoBehaviour);
 /// Decodes the lines of one recording, in the order sysdig wrote them.
 ///
 /// It holds at most some 64 MiB, whatever the input: only hashes of texts, except for the paths of pending execs.
+#[derive(Debug)]
 pub struct SysdigDecoder {
     /// Containers whose workload was told, by the hash of their id.
     containers: Bounded<u128, ()>,
@@ -67,7 +68,7 @@ pub struct SysdigDecoder {
 type ProcessKey = (u128, u32);
 
 /// What a process was last seen to run, hashed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Program {
     /// `proc.exepath`, if sysdig knows it.
     path: Option<u128>,

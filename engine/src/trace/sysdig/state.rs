@@ -6,6 +6,7 @@ use std::hash::Hash;
 use crate::hash::Map;
 
 /// A map of at most so many entries; a new one beyond that takes the place of the oldest. Amortised O(1).
+#[derive(Debug)]
 pub(super) struct Bounded<K, V> {
     entries: Map<K, (V, u64)>,
     /// Keys by age with the stamp of the entry they stand for; a stamp that is not the entry's is stale.
