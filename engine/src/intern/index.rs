@@ -16,18 +16,18 @@ pub(super) use registers::Registers as Index;
 pub(super) mod map {
     use super::super::pin::{self, Pin};
     use super::super::word::TagId;
-    use crate::hash::Keyed;
+    use crate::hash::Numbers;
     use papaya::HashMap;
     use std::sync::Arc;
 
     /// Room for this many tags from the start: while papaya's map grows, threads that write can wait for each other.
     const ROOM: usize = 2048;
 
-    pub struct Map(HashMap<Arc<str>, TagId, Keyed>);
+    pub struct Map(HashMap<Arc<str>, TagId, Numbers>);
 
     impl Map {
         pub fn new(limit: usize) -> Self {
-            Self(HashMap::builder().hasher(Keyed::default()).capacity(limit.min(ROOM)).build())
+            Self(HashMap::builder().hasher(Numbers::default()).capacity(limit.min(ROOM)).build())
         }
 
         /// What this thread reads in the map stays until the pin goes.
