@@ -66,7 +66,13 @@ fn shapes() -> Vec<(&'static str, String)> {
             "children at the bottom, of version 1",
             version_1(profile("", "", &deep(&list(n, |i| process(&format!("/{i:x}"), "", ""))))),
         ),
-        ("files of version 1", version_1(with("files", &list(n, |i| format!(r#"{{"path":"/{i:x}","access":"r","pattern":false,{SEEN}}}"#))))),
+        (
+            "files of version 1",
+            version_1(with(
+                "files",
+                &list(n, |i| format!(r#"{{"path":"/{i:x}","access":"r","pattern":false,{SEEN}}}"#)),
+            )),
+        ),
         ("files", with("files", &list(n, |i| format!(r#"{{"path":"/{i:x}","access":"r","pattern":false,{SEEN}}}"#)))),
         (
             "components",

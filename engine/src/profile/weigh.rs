@@ -35,7 +35,7 @@ impl Weight {
 // What parts of the text take. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
 
 /// An element of a list: a process, a file.
-const ELEMENT: u64 = 200;
+const ELEMENT: u64 = 170;
 const ARRAY: u64 = 48;
 /// Times of a tag: an entry of a list, beside the tag's name; and a further record of a node.
 const TIMES: u64 = 56;
