@@ -157,6 +157,12 @@ fn can_count() -> bool {
 /// Both kinds of names, in the same trace, take about as much.
 #[track_caller]
 fn cost_alike(args: &[&str], crafted: &[u64], trace: impl Fn(&[u64]) -> String) {
+    costs_alike(LIMIT, args, crafted, trace);
+}
+
+/// As [`cost_alike`], to no more than `limit` times.
+#[track_caller]
+fn costs_alike(limit: f64, args: &[&str], crafted: &[u64], trace: impl Fn(&[u64]) -> String) {
     let lab = tempfile::tempdir().unwrap();
     if args[0] == "check" {
         std::fs::write(lab.path().join("web"), START).unwrap();
@@ -173,9 +179,9 @@ fn cost_alike(args: &[&str], crafted: &[u64], trace: impl Fn(&[u64]) -> String) 
         "{others} instructions, for crafted names {:.2} times as many, with a known key {:.2}",
         ratios[0], ratios[1]
     );
-    assert!(ratios[0] <= LIMIT, "{own_key} instructions for crafted names, {others} for others");
+    assert!(ratios[0] <= limit, "{own_key} instructions for crafted names, {others} for others");
     assert!(
-        ratios[1] > LIMIT || !cfg!(debug_assertions),
+        ratios[1] > limit || !cfg!(debug_assertions),
         "{known_key} instructions for crafted names, {others} for others: they do not collide in the table that this is about"
     );
 }
@@ -260,7 +266,8 @@ fn tags() {
                 "{{\"ts\":{at},{start},\"container\":\"c{at}\",\"tag\":\"{tag}\"}}\n{{\"ts\":{at},{exec},\"container\":\"c{at}\"}}"
             )
         };
-        cost_alike(&REPLAY, &BYTES, |names| trace("", names, line));
+        // Each tag's container takes so much that the tables are little of it: with a key that is known it was 1.14.
+        costs_alike(1.1, &REPLAY, &BYTES, |names| trace("", names, line));
     }
 }
 
