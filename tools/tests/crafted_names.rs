@@ -267,7 +267,7 @@ fn tags() {
             )
         };
         // Each tag's container takes so much that the tables are little of it: with a key that is known it was 1.14.
-        costs_alike(1.1, &REPLAY, &BYTES, |names| trace("", names, line));
+        costs_alike(1.05, &REPLAY, &BYTES, |names| trace("", names, line));
     }
 }
 
