@@ -117,9 +117,13 @@ impl Entry for CapabilityDoc {
         Ok(check(cap, self.used))
     }
 
-    fn finding(what: &Behaviour<'_>) -> Told {
+    fn class(_: &Behaviour<'_>, _: bool) -> &'static str {
+        "capability"
+    }
+
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
         let Place::Number(_, number) = what.place else { return Told::default() };
-        Told { kind: "capability", subject: capability_name((number / 2) as u8).into_owned(), details: Vec::new() }
+        Told { subject: capability_name((number / 2) as u8).into_owned(), details: Vec::new() }
     }
 
     fn subject(&self) -> String {

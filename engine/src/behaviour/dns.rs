@@ -10,7 +10,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
 /// Types of the questions.
-const QTYPES: Class = Class::set(0);
+const QTYPES: Class = Class::noted(0);
 
 /// A DNS question was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,11 +140,15 @@ impl Entry for DnsDoc {
         Ok(question(&self.name, details))
     }
 
-    fn finding(what: &Behaviour<'_>) -> Told {
+    fn class(_: &Behaviour<'_>, _: bool) -> &'static str {
+        "dns"
+    }
+
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
         let Place::Name(_, name) = what.place else { return Told::default() };
         let qtype = what.details.numbers.of(QTYPES).next();
         let details = qtype.map(|n| ("qtype", Value::Text(qtype_name(n as u16).into_owned())));
-        Told { kind: "dns", subject: name.to_owned(), details: details.into_iter().collect() }
+        Told { subject: name.to_owned(), details: details.into_iter().collect() }
     }
 
     fn subject(&self) -> String {

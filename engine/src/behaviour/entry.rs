@@ -131,8 +131,11 @@ pub trait Entry: Clone + Debug + Default + PartialEq + Eq + Serialize + Deserial
     /// The field that has a value which none can have.
     fn behaviour<'a>(&'a self, text: &'a mut String) -> Result<Behaviour<'a>, Flaw>;
 
-    /// What a finding says of such a behaviour.
-    fn finding(what: &Behaviour<'_>) -> Told;
+    /// What a finding of such a behaviour is called: one of [`CLASSES`](Self::CLASSES), or a further name. `known` is
+    /// whether its place is known, and so only something that gathers there is new.
+    fn class(what: &Behaviour<'_>, known: bool) -> &'static str;
+    /// What a finding of that class says of such a behaviour, of which the details are new.
+    fn finding(what: &Behaviour<'_>, class: &'static str) -> Told;
     /// What a difference is about. Not escaped for terminals.
     fn subject(&self) -> String;
     /// What entries that are the same have that is not identity, in words.
@@ -212,11 +215,9 @@ impl Flaw {
     }
 }
 
-/// What a finding says: kind, subject, and what it says beside.
+/// What a finding says: its subject, and what it says beside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// One of [`CLASSES`](Entry::CLASSES), or the name of a further kind of finding.
-    pub kind: &'static str,
     /// Path, name, `address:port`, or the name of the system call or capability.
     pub subject: String,
     /// What else, by its name in the finding.
@@ -231,6 +232,8 @@ pub enum Value {
     Text(String),
     /// A number.
     Number(u64),
+    /// Whether it is so.
+    Flag(bool),
     /// A list of texts.
     List(Vec<String>),
 }
@@ -240,7 +243,7 @@ impl Value {
     pub(crate) fn bytes(&self) -> usize {
         let texts = match self {
             Self::Text(text) => text.len(),
-            Self::Number(_) => 0,
+            Self::Number(_) | Self::Flag(_) => 0,
             Self::List(list) => list.iter().map(|text| size_of::<String>() + text.len()).sum(),
         };
         size_of::<(&str, Self)>() + texts

@@ -328,14 +328,20 @@ impl Entry for FileDoc {
         Ok(file(&self.path, details))
     }
 
-    fn finding(what: &Behaviour<'_>) -> Told {
+    fn class(what: &Behaviour<'_>, _: bool) -> &'static str {
+        if what.details.marks == Marks::default() { "change" } else { "open" }
+    }
+
+    fn finding(what: &Behaviour<'_>, class: &'static str) -> Told {
         let Place::Name(_, path) = what.place else { return Told::default() };
-        let ops = change_names(what.details.numbers.of(CHANGES));
-        let (kind, details) = match access_name(what.details.marks) {
-            Some(access) => ("open", vec![("access", Value::Text(access.to_owned()))]),
-            None => ("change", vec![("ops", Value::List(ops))]),
+        let details = if class == "change" {
+            vec![("ops", Value::List(change_names(what.details.numbers.of(CHANGES))))]
+        } else {
+            let access = access_name(what.details.marks).map(|access| ("access", Value::Text(access.to_owned())));
+            let mapped = what.details.marks.has(MAPPED).then_some(("mapped", Value::Flag(true)));
+            access.into_iter().chain(mapped).collect()
         };
-        Told { kind, subject: path.to_owned(), details }
+        Told { subject: path.to_owned(), details }
     }
 
     fn subject(&self) -> String {

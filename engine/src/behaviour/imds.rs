@@ -207,12 +207,16 @@ impl Entry for ImdsDoc {
         Ok(request(&self.path, text))
     }
 
-    fn finding(what: &Behaviour<'_>) -> Told {
+    fn class(_: &Behaviour<'_>, _: bool) -> &'static str {
+        "imds"
+    }
+
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
         let Place::Name(Scope::Group(_, group), path) = what.place else { return Told::default() };
         let (provider, token) = provider_and_token(group);
         let details = [("provider", provider), ("token", token)];
         let details = details.into_iter().filter_map(|(name, text)| Some((name, Value::Text(text?)))).collect();
-        Told { kind: "imds", subject: path.to_owned(), details }
+        Told { subject: path.to_owned(), details }
     }
 
     fn subject(&self) -> String {

@@ -100,9 +100,14 @@ macro_rules! define {
         }
 
         impl Behaviour<'_> {
-            /// What a finding says of it.
-            pub fn told(&self) -> Told {
-                match self.kind { $(Kind::$Kind => <$Doc as Entry>::finding(self)),* }
+            /// What a finding of it is called; `known` is whether its place is known.
+            pub fn class(&self, known: bool) -> &'static str {
+                match self.kind { $(Kind::$Kind => <$Doc as Entry>::class(self, known)),* }
+            }
+
+            /// What a finding of a class says of it.
+            pub fn told(&self, class: &'static str) -> Told {
+                match self.kind { $(Kind::$Kind => <$Doc as Entry>::finding(self, class)),* }
             }
         }
 

@@ -12,7 +12,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
 /// Flags, each by its bit.
-const FLAGS: Class = Class::set(0);
+const FLAGS: Class = Class::noted(0);
 
 /// The type of a mount that has none: a bind mount, or a change of flags.
 const NO_TYPE: &str = "none";
@@ -211,7 +211,11 @@ impl Entry for MountDoc {
         Ok(mount(&self.path, &self.fstype, details))
     }
 
-    fn finding(what: &Behaviour<'_>) -> Told {
+    fn class(_: &Behaviour<'_>, _: bool) -> &'static str {
+        "mount"
+    }
+
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
         let Place::Name(Scope::Group(_, fstype), path) = what.place else { return Told::default() };
         let mut details = vec![("fstype", Value::Text(fstype.to_owned()))];
         let flags = flag_names(what.details.numbers.of(FLAGS));
@@ -219,7 +223,7 @@ impl Entry for MountDoc {
             details.push(("flags", Value::List(flags)));
         }
         details.extend(what.details.texts.first().map(|source| ("source", Value::Text((*source).to_owned()))));
-        Told { kind: "mount", subject: path.to_owned(), details }
+        Told { subject: path.to_owned(), details }
     }
 
     fn subject(&self) -> String {

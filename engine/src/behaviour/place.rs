@@ -92,6 +92,12 @@ impl Marks {
         self.0 & marks.0 == marks.0
     }
 
+    /// The marks that `other` has not.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The marks that either has.
     #[must_use]
     pub const fn or(self, marks: Self) -> Self {
@@ -114,14 +120,24 @@ pub struct Detail(pub(crate) u32);
 pub struct Class(u8);
 
 impl Class {
-    /// Numbers that are a set: class 0 to 127.
+    /// Numbers that are a set: class 0 to 63.
     pub(crate) const fn set(class: u8) -> Self {
-        Self(class & 0x7f)
+        Self(class & 0x3f)
     }
 
-    /// Numbers of which only the largest is kept: class 0 to 127.
+    /// Numbers that are a set and are kept for people: one that is new there is no drift. Class 0 to 63.
+    pub(crate) const fn noted(class: u8) -> Self {
+        Self(class & 0x3f | 0x40)
+    }
+
+    /// Numbers of which only the largest is kept: class 0 to 63. Larger ones are drift where there is one.
     pub(crate) const fn largest(class: u8) -> Self {
-        Self(class | 0x80)
+        Self(class & 0x3f | 0x80)
+    }
+
+    /// Whether a new one is drift.
+    pub const fn is_compared(self) -> bool {
+        self.0 & 0x40 == 0
     }
 
     /// Whether only the largest is kept.
@@ -167,6 +183,22 @@ impl<T> Details<T> {
     /// Nothing but one number.
     pub fn number(detail: Detail) -> Self {
         Self { numbers: std::iter::once(detail).collect(), ..Self::marks(Marks::default()) }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.marks == Marks::default() && self.numbers.first.is_none() && self.texts.is_empty()
+    }
+
+    /// Adds what another one has: marks and numbers that are not there, the larger of those of which the largest counts.
+    pub fn unite(&mut self, other: Self) {
+        self.marks = self.marks.or(other.marks);
+        for detail in other.numbers.iter() {
+            if !self.numbers.iter().any(|known| known == detail) {
+                self.numbers.push(detail);
+            }
+        }
+        self.texts.extend(other.texts);
     }
 
     /// Nothing.

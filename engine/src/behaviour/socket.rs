@@ -19,6 +19,9 @@ const SENT: Class = Class::largest(0);
 /// How much was received, likewise.
 const RECEIVED: Class = Class::largest(1);
 
+/// What a finding is called of more going over a known peer's connections than ever did.
+const VOLUME: &str = "volume";
+
 /// A socket was connected or bound, or somebody was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Socket<B> {
@@ -504,20 +507,32 @@ impl Entry for SocketDoc {
         Ok(Behaviour { kind: Kind::Socket, place, details })
     }
 
-    fn finding(what: &Behaviour<'_>) -> Told {
+    fn class(what: &Behaviour<'_>, known: bool) -> &'static str {
+        match what.place {
+            // All that gathers on a peer is how much went to it or came from it.
+            _ if known => VOLUME,
+            Place::Address(key, _) | Place::Name(Scope::Sockets(key), _) => key.op.name(),
+            Place::Name(..) | Place::Number(..) => "connect",
+        }
+    }
+
+    fn finding(what: &Behaviour<'_>, class: &'static str) -> Told {
         let (key, subject) = match what.place {
             Place::Address(key, address) if address.is_ipv6() => (key, format!("[{address}]:{}", key.port)),
             Place::Address(key, address) => (key, format!("{address}:{}", key.port)),
             Place::Name(Scope::Sockets(key), path) => (key, path.to_owned()),
-            _ => return Told::default(),
+            Place::Name(..) | Place::Number(..) => return Told::default(),
         };
         let mut details = Vec::new();
         details.extend(key.proto.map(|proto| ("proto", Value::Text(proto.name().to_owned()))));
-        let power = |class| what.details.numbers.of(class).next();
-        for (name, class) in [("sent", SENT), ("received", RECEIVED)] {
-            details.extend(power(class).map(|power| (name, Value::Number(power.into()))));
+        if class == VOLUME {
+            details.push(("op", Value::Text(key.op.name().to_owned())));
+            for (name, class) in [("sent", SENT), ("received", RECEIVED)] {
+                let power = what.details.numbers.of(class).max();
+                details.extend(power.map(|power| (name, Value::Number(power.into()))));
+            }
         }
-        Told { kind: key.op.name(), subject, details }
+        Told { subject, details }
     }
 
     fn subject(&self) -> String {

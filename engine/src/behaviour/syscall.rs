@@ -129,9 +129,13 @@ impl Entry for SyscallDoc {
         Ok(Behaviour { kind: Kind::Syscall, place, details: Details::none() })
     }
 
-    fn finding(what: &Behaviour<'_>) -> Told {
+    fn class(_: &Behaviour<'_>, _: bool) -> &'static str {
+        "syscall"
+    }
+
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
         let Place::Number(_, nr) = what.place else { return Told::default() };
-        Told { kind: "syscall", subject: syscall_text(nr), details: Vec::new() }
+        Told { subject: syscall_text(nr), details: Vec::new() }
     }
 
     fn subject(&self) -> String {

@@ -404,9 +404,10 @@ impl<N: Copy + PartialEq> Lineage<N> {
         }
     }
 
-    /// Whether a process of this id comes from the workload, or may have.
+    /// Whether a process of this id comes from the workload, or may have: any of those that are told apart.
     fn was_workload(&self, pid: u32) -> bool {
-        self.table.get(&pid).is_some_and(|process| process.workload) || self.ended.may_have(pid)
+        let mut all = std::iter::successors(self.table.get(&pid), |process| process.older.as_deref());
+        all.any(|process| process.workload) || self.ended.may_have(pid)
     }
 
     /// Whether an exec is the container runtime's doing. What the source knows decides; else the name and the place of

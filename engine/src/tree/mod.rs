@@ -41,6 +41,7 @@ pub(crate) use arena::Sizes;
 pub use arena::{Children, ROOT};
 pub use lineage::{Decided, ExecPlace, Lineage, Pid, Place, Process, Runs};
 pub use node::{Flags, Node, NodeId, Role, Span};
+pub use place::News;
 pub use program::{Program, ProgramKey};
 pub(crate) use room::Level;
 pub use room::Room;

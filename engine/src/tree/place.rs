@@ -23,6 +23,15 @@ pub(crate) enum Names<'a> {
     Components(Vec<Component<'a>>),
 }
 
+/// What of a behaviour is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News<'a> {
+    /// Its place is known: only these details are new.
+    pub known: bool,
+    /// What is new.
+    pub details: Details<&'a str>,
+}
+
 /// Where a behaviour stands, with its names one by one where they are known so.
 #[derive(Clone, Debug)]
 pub(crate) enum Spot<'a> {
@@ -202,6 +211,24 @@ impl Tree {
             && node.has(Flags::of_marks(what.details.marks))
             && what.details.numbers.iter().all(|detail| self.has_detail(id, detail))
             && what.details.texts.iter().all(|text| self.has_text(id, text))
+    }
+
+    /// What of a behaviour a process of this tree is not known to do: all of it, or, of a place that is known, those details
+    /// that are compared. Texts are not, nor is a largest number where there is none yet. Changes nothing.
+    pub fn news<'a>(&self, process: NodeId, what: &Behaviour<'a>) -> Option<News<'a>> {
+        let found = self.find_spot(process, &what.place.into()).filter(|id| self.node(*id).is_seen());
+        let Some(id) = found else { return Some(News { known: false, details: what.details.clone() }) };
+        let is_new = |detail: &Detail| {
+            let class = detail.class();
+            let has_some = || self.details(id).any(|(_, known)| known.class() == class);
+            class.is_compared() && !self.has_detail(id, *detail) && (!class.keeps_largest() || has_some())
+        };
+        let details = Details {
+            marks: what.details.marks.without(self.node(id).flags().marks()),
+            numbers: what.details.numbers.iter().filter(is_new).collect(),
+            texts: Vec::new(),
+        };
+        (!details.is_empty()).then_some(News { known: true, details })
     }
 
     /// Records that a process did `what`. Returns whether the tree knows more than before, times apart.

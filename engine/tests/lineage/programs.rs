@@ -344,6 +344,9 @@ fn a_child_of_the_workload_outlives_its_parent_and_is_still_the_workload_s() {
     check("exec 10<-1 /bin/app\nexec 20<-10 /bin/tool\nexec 20<-1 /usr/bin/crun\nopen 20 /x", tool);
     // A fork that was seen, but of a parent that was not there any more.
     check("exec 10<-1 /bin/app\nexit 10\nfork 20<-10\nexec 20<-1 /usr/bin/crun\nopen 20 /x", crun);
+    // Its own earlier self, told apart by its start, was the workload's.
+    let text = "exec 1@2<-6 /usr/bin/runc\nopen 6 /etc/passwd\nexec 1@1<-0 /bin/sh\nexec 1<-1 /usr/bin/runc\nopen 1 /x";
+    check(text, "/bin/sh\n/usr/bin/runc\n  - r /x\n<unknown>\n  - r /etc/passwd");
     // One whose parent is nobody's still may be the runtime, and what ends with its container is over.
     let ledger = check("exec 10<-1 /bin/app\nexit 10\nexec 20<-11 /usr/bin/crun\nopen 20 /x", "/bin/app");
     assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 2);

@@ -111,11 +111,15 @@ impl Entry for ListenDoc {
         Ok(listening(&self.name, self.backlog))
     }
 
-    fn finding(what: &Behaviour<'_>) -> Told {
+    fn class(_: &Behaviour<'_>, _: bool) -> &'static str {
+        "listen"
+    }
+
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
         let Place::Name(_, name) = what.place else { return Told::default() };
         let backlog = what.details.numbers.of(BACKLOG).next();
         let details = backlog.map(|backlog| ("backlog", Value::Number(backlog.into())));
-        Told { kind: "listen", subject: name.to_owned(), details: details.into_iter().collect() }
+        Told { subject: name.to_owned(), details: details.into_iter().collect() }
     }
 
     fn subject(&self) -> String {

@@ -48,7 +48,7 @@ fn findings_are_exactly_these() {
         ),
         (
             r#""type":"open","container":"c","pid":10,"path":"/known","flags":2"#,
-            format!(r#""kind":"open","reason":"new_behaviour",{web},"subject":"/known","access":"rw","count":1"#),
+            format!(r#""kind":"open","reason":"new_behaviour",{web},"subject":"/known","access":"w","count":1"#),
         ),
         (
             r#""type":"connect","container":"c","pid":10,"family":"inet","addr":"6.6.6.6","port":4444,"proto":"tcp""#,

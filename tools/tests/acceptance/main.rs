@@ -18,6 +18,7 @@ mod hostile_directory;
 mod hostile_names;
 mod inputs;
 mod keys;
+mod kinds;
 mod memory;
 mod nothing;
 mod output;

@@ -7,13 +7,13 @@
 use super::programs::{Novel, Programs, Ran};
 use super::what::What;
 use super::{Detail, Finding, Reason};
-use crate::behaviour::{Behaviour, Texts, Told};
+use crate::behaviour::{Behaviour, Details, Texts, Told};
 use crate::event::{Body, EventRef, Exec};
 use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::profile;
 use crate::tree::{
-    Decided, ExecPlace, Flags, Lineage, NodeId, Pid, Place, Program, ROOT, Role, Room, Rules, Runs, Tree,
+    Decided, ExecPlace, Flags, Lineage, News, NodeId, Pid, Place, Program, ROOT, Role, Room, Rules, Runs, Tree,
     unknown_program,
 };
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Share {
 }
 
 /// A behaviour that was noted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Noted {
     /// When it was first done, and by which process.
     ts: u64,
@@ -66,6 +66,8 @@ struct Noted {
     reason: Option<Reason>,
     /// How many were noted before it.
     nth: u32,
+    /// What of it is new, if that is judged for good.
+    details: Details<Box<str>>,
 }
 
 /// Compares one container's events with a profile.
@@ -184,9 +186,8 @@ impl Checker {
         noted.sort_unstable_by_key(|(_, noted)| (noted.ts, noted.nth));
         for ((ran, what), noted) in noted {
             let ran = follow(&went, ran);
-            let reason = new.judge(ran, &what);
-            if reason.is_some() {
-                new.note(ran, what, Noted { reason, ..noted });
+            if let Some((reason, what, details)) = new.judged(ran, what) {
+                new.note(ran, what, Noted { reason: Some(reason), details, ..noted });
             }
         }
         new
@@ -203,7 +204,8 @@ impl Checker {
     pub(crate) fn found(&self) -> impl Iterator<Item = Finding> {
         let mut lineages = Map::default();
         self.noted.iter().filter(|_| self.compares).filter_map(move |((ran, what), noted)| {
-            let Told { kind, subject, details } = what.told();
+            let Told { subject, details } = what.told(&noted.details);
+            let kind = what.kind();
             let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
             Some(Finding {
                 ts: noted.ts,
@@ -324,11 +326,24 @@ impl Checker {
 
     /// Whether the profile has a behaviour; one that it has not is noted.
     fn compare(&mut self, event: &EventRef<'_>, ran: Ran, what: &Behaviour<'_>) -> bool {
-        let known = self.node(ran).is_some_and(|node| self.baseline.knows(node, what));
-        if !known || self.provisional {
-            self.tell(event, ran, What::of(what));
+        let (reason, news) = match self.node(ran) {
+            None => (Reason::NewProcess, Some(News { known: false, details: what.details.clone() })),
+            Some(node) => (Reason::NewBehaviour, self.baseline.news(node, what)),
+        };
+        let reason = news.as_ref().map(|_| reason);
+        let (ts, pid, count, nth) = (event.ts, event.pid, 1, 0);
+        match &news {
+            _ if self.provisional => {
+                self.note(ran, What::of(what), Noted { ts, pid, count, reason, nth, details: Details::none() });
+            }
+            Some(News { known, details }) => {
+                let what = Behaviour { details: details.clone(), ..*what };
+                let details = details.clone().map(Into::into);
+                self.note(ran, What::new(&what, *known), Noted { ts, pid, count, reason, nth, details });
+            }
+            None => {}
         }
-        known
+        news.is_none()
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
@@ -389,14 +404,29 @@ impl Checker {
             What::Interpreter(by) => {
                 node.filter(|node| !self.baseline.knows_interpreter(*node, by)).map(|_| Reason::NewBehaviour)
             }
-            what => match node {
+            What::Did(..) => match node {
                 None => Some(Reason::NewProcess),
                 Some(node) => {
-                    let known = what.behaviour(|what| self.baseline.knows(node, what)).unwrap_or(true);
-                    (!known).then_some(Reason::NewBehaviour)
+                    let news = what.behaviour(|what| self.baseline.news(node, what).is_some()).unwrap_or(false);
+                    news.then_some(Reason::NewBehaviour)
                 }
             },
         }
+    }
+
+    /// Something that a program did, as it is noted when it is judged for good, and why it is a finding, if it is one.
+    fn judged(&self, ran: Ran, what: What) -> Option<(Reason, What, Details<Box<str>>)> {
+        let reason = self.judge(ran, &what)?;
+        let new = what.behaviour(|what| {
+            let news = self.node(ran).and_then(|node| self.baseline.news(node, what));
+            let News { known, details } = news.unwrap_or(News { known: false, details: what.details.clone() });
+            let what = Behaviour { details, ..what.clone() };
+            (What::new(&what, known), what.details.map(Into::into))
+        });
+        Some(match new {
+            Some((what, details)) => (reason, what, details),
+            None => (reason, what, Details::none()),
+        })
     }
 
     fn judge_exec(&self, ran: Ran, reason: Reason) -> Option<Reason> {
@@ -450,10 +480,17 @@ impl Checker {
 
     /// The programs that led to one, itself included; those that are `known` already are shared.
     fn lineage_of(&self, ran: Ran, known: &mut Map<Ran, profile::Lineage>) -> profile::Lineage {
-        let text = |ran: Ran| match (self.node(ran), ran) {
-            (Some(node), _) => self.baseline.leaf_text(node),
-            (None, Ran::Novel(number)) => self.programs.get(number).map(|n| n.program.path.clone()).unwrap_or_default(),
-            (None, Ran::Known(_)) => String::new(),
+        let text = |ran: Ran| {
+            let (path, key) = match (self.node(ran), ran) {
+                (Some(node), _) => (self.baseline.leaf_text(node), self.baseline.program_key(node)),
+                (None, Ran::Novel(number)) => {
+                    let program = self.programs.get(number).map(|novel| novel.program.clone()).unwrap_or_default();
+                    (program.path.clone(), program.key())
+                }
+                (None, Ran::Known(_)) => return String::new(),
+            };
+            // A file that is many programs is named with the one that it was.
+            key.argv0.map_or(path.clone(), |applet| format!("{path}[{applet}]"))
         };
         let above = std::iter::successors(Some(ran), |ran| self.parent(*ran));
         let news: Vec<Ran> = above.take_while(|ran| !known.contains_key(ran)).collect();
@@ -470,7 +507,11 @@ impl Checker {
     fn tell(&mut self, event: &EventRef<'_>, ran: Ran, what: What) {
         let reason = self.judge(ran, &what);
         if reason.is_some() || self.provisional {
-            self.note(ran, what, Noted { ts: event.ts, pid: event.pid, count: 1, reason, nth: 0 });
+            self.note(
+                ran,
+                what,
+                Noted { ts: event.ts, pid: event.pid, count: 1, reason, nth: 0, details: Details::none() },
+            );
         }
     }
 
@@ -478,6 +519,7 @@ impl Checker {
         let key = (ran, what);
         if let Some(noted) = self.noted.get_mut(&key) {
             noted.count += new.count;
+            noted.details.unite(new.details);
             if new.ts < noted.ts {
                 (noted.ts, noted.pid) = (new.ts, new.pid);
             }
