@@ -185,26 +185,30 @@ impl Folder {
         for entry in Dir::read_from(&self.fd)? {
             let entry = entry?;
             let name = entry.file_name();
-            if is_temporary(name.to_bytes()) && self.is_abandoned(name, now) {
+            // Its lock is held until it is gone: whoever has just made it sees that, and makes another one.
+            if is_temporary(name.to_bytes())
+                && let Some(_abandoned) = self.abandoned(name, now)
+            {
                 let _ = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty());
             }
         }
         Ok(())
     }
 
-    /// Whether the writer of a file that is not whole is gone. Names are never given twice, so what is found out about
-    /// one stays true of it.
-    fn is_abandoned(&self, name: &CStr, now: SystemTime) -> bool {
-        let Ok(stat) = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
+    /// A file that is not whole, locked if there are locks, if its writer is gone. Names are never given twice, so what is
+    /// found out about one stays true of it.
+    fn abandoned(&self, name: &CStr, now: SystemTime) -> Option<File> {
+        let stat = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_uid != own_id() {
-            return false;
+            return None;
         }
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let Ok(fd) = rustix::fs::openat(&self.fd, name, flags, Mode::empty()) else { return false };
-        let file = File::from(fd);
+        let file = File::from(rustix::fs::openat(&self.fd, name, flags, Mode::empty()).ok()?);
         let is_old = |written: SystemTime| now.duration_since(written).is_ok_and(|age| age > ABANDONED_AFTER);
         // Whoever may read it can lock it too, so a lock that is held proves nothing for ever.
-        file.try_lock().is_ok() || file.metadata().and_then(|meta| meta.modified()).is_ok_and(is_old)
+        let is_free = file.try_lock().is_ok();
+        let is_gone = is_free || file.metadata().and_then(|meta| meta.modified()).is_ok_and(is_old);
+        is_gone.then_some(file)
     }
 }
 
