@@ -47,7 +47,11 @@ fn costs_what_each_costs(what: impl Fn(usize) -> String) {
         let none = if args[0] == "check" { instructions(lab.path(), args, &trace(0), None) } else { none };
         let [few, many] = [FEW, FEW * MORE].map(|many| instructions(lab.path(), args, &trace(many), None) - none);
         let ratio = many as f64 / few as f64;
-        println!("{}: {} instructions each of {FEW}, {ratio:.2} times as many for {MORE} times", args[0], few / FEW as u64);
+        println!(
+            "{}: {} instructions each of {FEW}, {ratio:.2} times as many for {MORE} times",
+            args[0],
+            few / FEW as u64
+        );
         assert!(ratio <= LIMIT, "{}: {few} instructions for {FEW}, {many} for {MORE} times as many", args[0]);
     }
 }
