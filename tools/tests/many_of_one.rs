@@ -13,7 +13,7 @@ mod skips;
 use instructions::{can_count, instructions};
 
 /// The shorter trace has so many lines of what a test is about, and the longer so many times more.
-const FEW: usize = 1_500;
+const FEW: usize = 800;
 const MORE: usize = 4;
 
 /// Four times as much may take so many times as many instructions: tables double, names get longer.
