@@ -135,7 +135,7 @@ impl StraceDecoder {
             let name = value::string(args.next()?)?;
             let made = from.fd.and_then(|fd| process.file(fd));
             (source, fstype, flags) = match made {
-                Some(File::FileSystem(fstype, flags)) if name.is_empty() => (None, fstype.to_vec(), *flags),
+                Some(File::Unmounted(fstype, flags)) if name.is_empty() => (None, fstype.to_vec(), *flags),
                 _ => (Some(process.resolve(Some(from), &name).into_owned()), Vec::new(), MS_MOVE),
             };
             path = file(process, Some(value::descriptor(args.next()?)?), args.next()?)?;
@@ -158,7 +158,7 @@ fn of_descriptor(process: &Process, descriptor: Descriptor<'_>) -> Option<Vec<u8
     }
     match process.file(descriptor.fd?)? {
         File::Path(path) => Some(path.to_vec()),
-        File::Socket(_) | File::FileSystem(..) => None,
+        File::Socket(_) | File::Unmounted(..) => None,
     }
 }
 
@@ -178,11 +178,11 @@ pub(super) fn follow_mount<'a>(
     mut args: impl Iterator<Item = &'a [u8]>,
 ) -> Option<usize> {
     let made = match name {
-        b"fsopen" => File::FileSystem(value::string(args.next()?)?.as_ref().into(), 0),
+        b"fsopen" => File::Unmounted(value::string(args.next()?)?.as_ref().into(), 0),
         b"fsmount" => process.file(value::descriptor(args.next()?)?.fd?).cloned()?,
         b"open_tree" => {
             let flags = args.nth(2).map_or(0, |flags| value::bits(flags, &[(b"OPEN_TREE_CLONE", OPEN_TREE_CLONE)]));
-            (flags & OPEN_TREE_CLONE != 0).then(|| File::FileSystem([].into(), MS_BIND))?
+            (flags & OPEN_TREE_CLONE != 0).then(|| File::Unmounted([].into(), MS_BIND))?
         }
         _ => return None,
     };

@@ -51,7 +51,7 @@ pub(super) enum File {
     /// A socket, by its number among all of the log.
     Socket(u64),
     /// A file system that is not mounted yet: its type, and the `MS_*` flags that mounting it will have.
-    FileSystem(Arc<[u8]>, u32),
+    Unmounted(Arc<[u8]>, u32),
 }
 
 impl Process {
@@ -92,7 +92,7 @@ impl Process {
         let Some(file) = file else { return 0 };
         let bytes = match &file {
             File::Path(path) if path.len() > PATH_BYTES => return 0,
-            File::Path(path) | File::FileSystem(path, _) => path.len(),
+            File::Path(path) | File::Unmounted(path, _) => path.len(),
             File::Socket(_) => 0,
         };
         if self.descriptors.len() >= DESCRIPTORS {
@@ -109,7 +109,7 @@ impl Process {
     /// Bytes of the paths of its descriptors.
     pub(super) fn path_bytes(&self) -> usize {
         let len = |open: &Open| match &open.file {
-            File::Path(path) | File::FileSystem(path, _) => path.len(),
+            File::Path(path) | File::Unmounted(path, _) => path.len(),
             File::Socket(_) => 0,
         };
         self.descriptors.iter().map(len).sum()
@@ -157,7 +157,7 @@ impl Process {
             None => self.cwd.as_deref().map(Cow::Borrowed),
             Some(fd) => match self.file(fd)? {
                 File::Path(path) => Some(Cow::Borrowed(path)),
-                File::Socket(_) | File::FileSystem(..) => None,
+                File::Socket(_) | File::Unmounted(..) => None,
             },
         }
     }
