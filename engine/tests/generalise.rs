@@ -313,11 +313,11 @@ fn loopback_and_unspecified_addresses_stay_as_they_are_and_do_not_count() {
 }
 
 #[test]
-fn v6_networks_are_of_64_bits_and_mapped_addresses_are_v4_networks() {
+fn v6_networks_are_of_64_bits_and_mapped_addresses_are_v4_addresses() {
     let addresses =
         |line: &str| -> Vec<String> { docs(&each(1..18, line))[0].sockets.iter().map(|s| s.addr.clone()).collect() };
     assert_eq!(addresses("connect 1 2001:db8:1:2::# 443 tcp"), ["2001:db8:1:2::/64"]);
-    assert_eq!(addresses("connect 1 ::ffff:10.0.3.# 443 tcp"), ["::ffff:10.0.3.0/120"]);
+    assert_eq!(addresses("connect 1 ::ffff:10.0.3.# 443 tcp"), ["10.0.3.0/24"]);
 }
 
 #[test]
