@@ -8,7 +8,7 @@ use super::node::Flags;
 use crate::behaviour::{By, PATH_BYTES_MAX, normal_path};
 use crate::event::{EventRef, Exec};
 use crate::ledger::{Fate, Ignored, Rejected};
-use crate::path::{components, escape, normalise, normalise_relative};
+use crate::path::{components, escape, normalise, normalise_argument, normalise_relative};
 
 /// A program as an exec names it: its normalised path, and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ pub struct Program {
 pub struct ProgramKey {
     /// Which of its programs a multi-call binary was, by the name under which it was called or by its argument.
     pub argv0: Option<String>,
-    /// The arguments, where they are part of identity.
+    /// The arguments, where they are part of identity: escaped, without identifiers.
     pub argv: Option<Vec<String>>,
 }
 
@@ -116,7 +116,7 @@ impl ProgramKey {
             within
                 .map(|arg| {
                     let mut text = String::new();
-                    escape(arg, &mut text);
+                    normalise_argument(arg, &mut text);
                     text
                 })
                 .collect()
