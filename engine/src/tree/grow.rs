@@ -37,6 +37,12 @@ pub(super) struct Dir {
 /// Directories with no more names that could generalise than this are not counted shape by shape.
 const SHAPED_ABOVE: usize = 16;
 
+/// Whether the directory with this first component holds programs that an image brings. They are as many as they are,
+/// whatever their names look like, and one that is put there later must not pass for one of them.
+fn is_of_an_image(top: &[u8]) -> bool {
+    matches!(top, b"/usr" | b"/bin" | b"/sbin" | b"/opt") || top.starts_with(b"/lib")
+}
+
 impl Tree {
     /// Whether a name must never generalise where it is. `shelter` is what is known of the directories on the way from
     /// the scope down, so that a path costs no more than its length.
@@ -51,6 +57,10 @@ impl Tree {
         let dirs = std::iter::successors(Some(parent), |id| above(*id));
         let dirs = dirs.take_while(|id| self.arena.node(*id).role() == role);
         let top = dirs.clone().last().map_or(name.as_bytes(), |top| self.arena.bytes(top));
+        if role == Role::ExecPath && is_of_an_image(top) {
+            *shelter = dirs.clone().next().map(|_| true);
+            return true;
+        }
         if !self.rules.protect.reaches(top) {
             *shelter = dirs.clone().next().map(|_| false);
             return false;
