@@ -325,6 +325,14 @@ impl Hasher for NumberHasher {
     }
 }
 
+/// The [`fingerprint`] of a text that is several, one behind the other.
+pub fn fingerprint_of_all<const N: usize>(parts: [&[u8]; N]) -> u128 {
+    let [k0, k1] = Keyed::default().0.sip;
+    let mut hasher = sip128::SipHasher13::new_with_keys(k0, k1);
+    parts.iter().for_each(|part| hasher.write(part));
+    sip128::Hasher128::finish128(&hasher).as_u128()
+}
+
 /// 128 bits that stand for a text in this process. Nobody can make two texts of one fingerprint, or foretell one.
 pub fn fingerprint(bytes: &[u8]) -> u128 {
     Keyed::default().fingerprint(bytes)

@@ -242,7 +242,7 @@ impl ActivityTree {
             known => known,
         };
         let Place::At(parent) = parent else {
-            self.lineage.exec(id, exec, Place::Lost, Runs::Program(&identity));
+            self.lineage.exec(id, exec, Place::Lost, Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
@@ -255,7 +255,7 @@ impl ActivityTree {
             tree.grow_program(parent, &program, room_for_programs)
         };
         let Ok((node, mut new, general)) = grown else {
-            self.lineage.exec(id, exec, Place::Lost, Runs::Program(&identity));
+            self.lineage.exec(id, exec, Place::Lost, Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Role::Uid, *uid).is_none());
@@ -264,7 +264,7 @@ impl ActivityTree {
         let no_room = new_uid.is_some() && !room || new_interpreter.is_some() && room_for_programs.is_err();
         if !new && no_room {
             // The program is known, so its process can be followed; as which user, or by what, it ran is not kept.
-            self.lineage.exec(id, exec, Place::At(node), Runs::Program(&identity));
+            self.lineage.exec(id, exec, Place::At(node), Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         }
         new |= tree.stamp_leaf(node, node, self.tag, Span::at(event.ts));
@@ -278,7 +278,7 @@ impl ActivityTree {
         if general && room {
             tree.sketch(node, &program.path);
         }
-        self.lineage.exec(id, exec, Place::At(node), Runs::Program(&identity));
+        self.lineage.exec(id, exec, Place::At(node), Runs::Program(identity));
         if new { Fate::New } else { Fate::Known }
     }
 

@@ -186,7 +186,7 @@ impl Arena {
 
     /// The path of a child of a node.
     pub(super) fn step(&self, (parent, run): Hashed, role: Role, name: &[u8]) -> Run {
-        if self.node(parent).role() != role {
+        if !self.node(parent).is(role) {
             return self.first(parent, role, name);
         }
         let separator = if role == Role::DnsLabel { b'.' } else { b'/' };
@@ -258,7 +258,7 @@ impl Arena {
 
     /// The child of `parent` with this name, whose path is `run`.
     pub(super) fn child(&self, parent: NodeId, run: Run, role: Role, name: &[u8]) -> Option<NodeId> {
-        self.find(run, |_, n| n.parent == parent && n.role() == role && self.names.get(n.name) == name)
+        self.find(run, |_, n| n.parent == parent && n.is(role) && self.names.get(n.name) == name)
     }
 
     /// The child of another role than `parent` with this name.
@@ -268,7 +268,7 @@ impl Arena {
 
     pub(super) fn numbered_child(&self, parent: NodeId, role: Role, name: u32) -> Option<NodeId> {
         let run = self.first_number(parent, role, name);
-        self.find(run, |_, n| n.parent == parent && n.role() == role && n.name == name)
+        self.find(run, |_, n| n.parent == parent && n.is(role) && n.name == name)
     }
 
     /// The kind of behaviour that a leaf stands for.

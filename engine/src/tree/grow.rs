@@ -140,7 +140,7 @@ impl Tree {
         let mut at = id;
         loop {
             let node = self.arena.node(at);
-            if node.role() != role {
+            if !node.is(role) {
                 return false;
             }
             let Some(head) = rest.strip_suffix(self.arena.names.get(node.name)) else { return false };
@@ -310,11 +310,14 @@ impl Tree {
         let mut at = if self.arena.node(leaf).role() == Role::Process { self.arena.node(leaf).parent } else { leaf };
         let role = self.arena.node(at).role();
         let mut names = Vec::with_capacity(16);
+        let mut len = 0;
         while at != NONE && self.arena.node(at).role() == role && role.is_path() {
-            names.push(self.arena.text(at));
+            let name = self.arena.text(at);
+            len += name.len() + 1;
+            names.push(name);
             at = self.arena.node(at).parent;
         }
-        let mut text = String::new();
+        let mut text = String::with_capacity(len.saturating_sub(1));
         if role == Role::DnsLabel {
             // From the leaf upwards is how a domain name is written.
             for (i, name) in names.into_iter().enumerate() {

@@ -9,7 +9,7 @@ use super::ended::Ended;
 use super::program::{Program, exec_interpreter, exec_program};
 use super::{Rules, runtime};
 use crate::event::{EventRef, Exec};
-use crate::hash::{NumberMap, fingerprint};
+use crate::hash::NumberMap;
 use crate::ledger::{Fate, Ignored};
 use std::sync::Arc;
 
@@ -92,11 +92,11 @@ pub struct Decided<N> {
 
 /// What a process runs after an exec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runs<'a> {
+pub enum Runs {
     /// The container runtime's own program.
     Runtime,
     /// A program, by its [`identity`](super::Program::identity).
-    Program(&'a str),
+    Program(u128),
     /// A program whose path cannot be resolved.
     Unknown,
 }
@@ -437,11 +437,11 @@ impl<N: Copy + PartialEq> Lineage<N> {
             return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: String::new() });
         }
         let program = program?;
-        let place = self.place_program(id, exec.ppid, &program.identity());
+        let place = self.place_program(id, exec.ppid, program.identity());
         Ok(Decided { place, program, interpreter: exec_interpreter(event, exec, cwd) })
     }
 
-    fn place_program(&self, id: Pid, ppid: u32, program: &str) -> ExecPlace<N> {
+    fn place_program(&self, id: Pid, ppid: u32, program: u128) -> ExecPlace<N> {
         let Some(process) = self.on_record(id, ppid) else {
             return match self.table.get(&ppid).map(|p| p.place) {
                 None | Some(Place::Setup) => ExecPlace::Root,
@@ -451,7 +451,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         match process.place {
             Place::Setup => ExecPlace::Root,
             _ if process.unknown => ExecPlace::Root,
-            place if process.program == Some(fingerprint(program.as_bytes())) => ExecPlace::Same(place),
+            place if process.program == Some(program) => ExecPlace::Same(place),
             place => ExecPlace::Child { parent: place, chain: process.execed },
         }
     }
@@ -464,7 +464,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// Records what a process runs now, and where that stands. Of a program whose path cannot be resolved,
     /// [`Place::Unknown`]: its next exec makes a root of its own.
-    pub fn exec(&mut self, id: Pid, exec: &Exec<&[u8]>, place: Place<N>, runs: Runs<'_>) {
+    pub fn exec(&mut self, id: Pid, exec: &Exec<&[u8]>, place: Place<N>, runs: Runs) {
         let ppid = exec.ppid;
         if exec.runtime.is_none() {
             self.ended.will_be_asked();
@@ -479,7 +479,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         let same = known.is_some();
         let process = Process {
             place,
-            program: if let Runs::Program(program) = runs { Some(fingerprint(program.as_bytes())) } else { None },
+            program: if let Runs::Program(program) = runs { Some(program) } else { None },
             cwd,
             ppid: Some(ppid),
             start,

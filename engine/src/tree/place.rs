@@ -112,11 +112,7 @@ impl Tree {
                 };
                 found.map(|(id, _)| id)
             }
-            Spot::Address(key, address) => {
-                let group = self.arena.numbered_child(process, Role::Sockets, key.pack())?;
-                let address = address.widen(socket_level(self.arena.node(group).flags()));
-                self.arena.first_child(group, Role::Peer, address.to_bytes(&mut [0; 17]))
-            }
+            Spot::Address(key, address) => self.find_address(process, *key, *address),
             Spot::Number(of, number) => self.arena.numbered_child(process, number_role(*of), *number),
         }
     }
@@ -248,18 +244,45 @@ impl Tree {
         tag: u16,
         span: Span,
     ) -> Result<bool, TreeFull> {
-        let room = self.has_room();
-        let (id, mut new, general) = match (what.place, dir) {
-            (Place::Name(Scope::Files, path), Some(dir)) => self.grow_file(process, dir, path, room)?,
-            (place, _) => self.grow_spot(process, &place.into(), room)?,
+        let known = self.find_leaf(process, &what.place);
+        let mut room = None;
+        let (id, mut new, general) = match (known, what.place, dir) {
+            (Some(id), ..) => (id, false, false),
+            (None, place, dir) => {
+                let room = *room.insert(self.has_room());
+                match (place, dir) {
+                    (Place::Name(Scope::Files, path), Some(dir)) => self.grow_file(process, dir, path, room)?,
+                    (place, _) => self.grow_spot(process, &place.into(), room)?,
+                }
+            }
         };
-        new |= self.add_details(id, &what.details, room)?;
+        // Asked once, so that all of an event's details are kept or none.
+        new |= self.add_details(id, &what.details, |tree| *room.get_or_insert_with(|| tree.has_room()))?;
         new |= self.stamp_leaf(process, id, tag, span);
         // A sample of names is the first thing that a full tree does without.
-        if let (true, Ok(()), Place::Name(_, name)) = (general, room, what.place) {
+        if let (true, Place::Name(_, name)) = (general, what.place)
+            && room.unwrap_or_else(|| self.has_room()).is_ok()
+        {
             self.sketch(id, name);
         }
         Ok(new)
+    }
+
+    /// The node of an address or a number. Those are found so quickly that it is worth asking before anything else is: of
+    /// what is known nobody needs to know whether there is room.
+    #[inline]
+    fn find_leaf(&self, process: NodeId, place: &Place<&str>) -> Option<NodeId> {
+        match *place {
+            Place::Name(..) => None,
+            Place::Address(key, address) => self.find_address(process, key, address),
+            Place::Number(of, number) => self.arena.numbered_child(process, number_role(of), number),
+        }
+    }
+
+    fn find_address(&self, process: NodeId, key: SocketKey, address: Address) -> Option<NodeId> {
+        let group = self.arena.numbered_child(process, Role::Sockets, key.pack())?;
+        let address = address.widen(socket_level(self.arena.node(group).flags()));
+        self.arena.first_child(group, Role::Peer, address.to_bytes(&mut [0; 17]))
     }
 
     /// Stamps a leaf of a process; true if the tag had not been seen on it.
@@ -273,15 +296,21 @@ impl Tree {
 
     // Details.
 
-    /// Adds what gathers on a node, and tells whether any of it was new. An error comes before the first change.
-    fn add_details<E: Copy>(&mut self, id: NodeId, details: &Details<&str>, room: Result<(), E>) -> Result<bool, E> {
+    /// Adds what gathers on a node, and tells whether any of it was new. An error comes before the first change, if
+    /// `room`, which is asked where something is new, always says the same.
+    fn add_details<E>(
+        &mut self,
+        id: NodeId,
+        details: &Details<&str>,
+        mut room: impl FnMut(&Self) -> Result<(), E>,
+    ) -> Result<bool, E> {
         let mut new = false;
         for detail in details.numbers.iter() {
-            new |= self.add_detail(id, detail, room)?;
+            new |= self.add_detail(id, detail, &mut room)?;
         }
         for text in &details.texts {
             if !self.has_text(id, text) {
-                room?;
+                room(self)?;
                 new |= self.keep_text(id, text);
             }
         }
@@ -301,11 +330,16 @@ impl Tree {
         self.details(id).any(|(_, known)| known.class() == detail.class() && known >= detail)
     }
 
-    fn add_detail<E: Copy>(&mut self, id: NodeId, detail: Detail, room: Result<(), E>) -> Result<bool, E> {
+    fn add_detail<E>(
+        &mut self,
+        id: NodeId,
+        detail: Detail,
+        room: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<bool, E> {
         if self.has_detail(id, detail) {
             return Ok(false);
         }
-        room?;
+        room(self)?;
         if detail.class().keeps_largest() {
             let smaller: Vec<NodeId> =
                 self.details(id).filter(|(_, known)| known.class() == detail.class()).map(|(child, _)| child).collect();
@@ -320,7 +354,7 @@ impl Tree {
     pub(super) fn take_detail(&mut self, into: NodeId, role: Role, number: u32, text: &str) {
         match role {
             Role::Detail => {
-                let Ok(_) = self.add_detail(into, Detail(number), ROOM);
+                let Ok(_) = self.add_detail(into, Detail(number), |_| ROOM);
             }
             Role::Uid => drop(self.arena.numbered(into, Role::Uid, number)),
             Role::Text => drop(self.keep_text(into, text)),
@@ -387,7 +421,7 @@ impl Tree {
         if let (Spot::Name(_, Names::Components(names)), true) = (&spot, general) {
             self.take_sketch(leaf, names, sketch);
         }
-        let Ok(_) = self.add_details(leaf, &what.details, ROOM);
+        let Ok(_) = self.add_details(leaf, &what.details, |_| ROOM);
         leaf
     }
 
