@@ -83,15 +83,16 @@ impl Encode for ProfileDoc {
 impl Encode for Profile {
     fn encode_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let tree = &**self.tree();
+        let hulls = tree.hulls();
         let written = Written {
             format: FORMAT,
             version: VERSION,
             image: self.image(),
             completeness: self.is_partial().then_some(PARTIAL),
-            tags: &self.tag_docs(),
+            tags: &self.tag_docs(&hulls),
             stats: tree.stats(),
             ledgers: self.ledgers(),
-            processes: Processes { tree, hulls: tree.hulls() },
+            processes: Processes { tree, hulls },
         };
         write_json(&written, out)
     }
