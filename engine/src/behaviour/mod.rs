@@ -195,6 +195,7 @@ pub enum Behaviours<'a> {
 
 impl Behaviours<'_> {
     /// Whether `f` holds for all of them.
+    #[inline]
     pub fn all(&self, mut f: impl FnMut(&Behaviour<'_>) -> bool) -> bool {
         match self {
             Self::One(one) => f(one),

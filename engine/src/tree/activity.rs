@@ -7,7 +7,7 @@ use super::merge::follow;
 use super::node::{Flags, NodeId, Role, Span};
 use super::program::{Program, exec_flags, literal};
 use super::{Rules, Stats, Tree, TreeFull};
-use crate::behaviour::{Behaviours, Place as Where, Scope, Texts};
+use crate::behaviour::{Behaviours, Place as Where, Scope, Texts, syscall_numbers};
 use crate::event::{Body, EventRef, Exec, Open};
 use crate::intern::TagRef;
 use crate::ledger::{Dropped, Fate, Ignored};
@@ -201,13 +201,17 @@ impl ActivityTree {
             return Fate::Dropped(Dropped::TreeFull);
         }
         let mut new = false;
-        let kept = what.all(|one| match tree.observe_below(node, dir, one, self.tag, span) {
-            Ok(is_new) => {
-                new |= is_new;
-                true
+        let mut keep = |kept: Result<bool, TreeFull>| {
+            new |= kept == Ok(true);
+            kept.is_ok()
+        };
+        let tag = self.tag;
+        let kept = match &what {
+            Behaviours::Numbers(_, of, numbers) => {
+                syscall_numbers(numbers).all(|number| keep(tree.observe_number(node, *of, number, tag, span)))
             }
-            Err(TreeFull) => false,
-        });
+            what => what.all(|one| keep(tree.observe_below(node, dir, one, tag, span))),
+        };
         self.settle();
         match (kept, new) {
             (false, _) => Fate::Dropped(Dropped::TreeFull),

@@ -244,32 +244,48 @@ impl Tree {
         tag: u16,
         span: Span,
     ) -> Result<bool, TreeFull> {
-        let known = self.find_leaf(process, &what.place);
-        let mut room = None;
-        let (id, mut new, general) = match (known, what.place, dir) {
-            (Some(id), ..) => (id, false, false),
-            (None, place, dir) => {
-                let room = *room.insert(self.has_room());
-                match (place, dir) {
-                    (Place::Name(Scope::Files, path), Some(dir)) => self.grow_file(process, dir, path, room)?,
-                    (place, _) => self.grow_spot(process, &place.into(), room)?,
-                }
-            }
+        // An address or a number is found so quickly that it is worth asking first: of what is known, and told without
+        // numbers and texts, nobody needs to know whether there is room.
+        let Details { marks, numbers, texts } = &what.details;
+        if let Some(id) = self.find_leaf(process, &what.place)
+            && numbers.is_empty()
+            && texts.is_empty()
+        {
+            let new = self.arena.node_mut(id).set(Flags::of_marks(*marks));
+            return Ok(self.stamp_leaf(process, id, tag, span) | new);
+        }
+        let room = self.has_room();
+        let (id, mut new, general) = match (what.place, dir) {
+            (Place::Name(Scope::Files, path), Some(dir)) => self.grow_file(process, dir, path, room)?,
+            (place, _) => self.grow_spot(process, &place.into(), room)?,
         };
-        // Asked once, so that all of an event's details are kept or none.
-        new |= self.add_details(id, &what.details, |tree| *room.get_or_insert_with(|| tree.has_room()))?;
+        new |= self.add_details(id, &what.details, room)?;
         new |= self.stamp_leaf(process, id, tag, span);
         // A sample of names is the first thing that a full tree does without.
-        if let (true, Place::Name(_, name)) = (general, what.place)
-            && room.unwrap_or_else(|| self.has_room()).is_ok()
-        {
+        if let (true, Ok(()), Place::Name(_, name)) = (general, room, what.place) {
             self.sketch(id, name);
         }
         Ok(new)
     }
 
-    /// The node of an address or a number. Those are found so quickly that it is worth asking before anything else is: of
-    /// what is known nobody needs to know whether there is room.
+    /// As [`observe`](Self::observe), of a number without details.
+    pub(super) fn observe_number(
+        &mut self,
+        process: NodeId,
+        of: Numbered,
+        number: u32,
+        tag: u16,
+        span: Span,
+    ) -> Result<bool, TreeFull> {
+        let role = number_role(of);
+        let id = match self.arena.numbered_child(process, role, number) {
+            Some(id) => id,
+            None => self.arena.numbered_within(process, role, number, self.has_room())?.0,
+        };
+        Ok(self.stamp_leaf(process, id, tag, span))
+    }
+
+    /// The node of an address or a number.
     #[inline]
     fn find_leaf(&self, process: NodeId, place: &Place<&str>) -> Option<NodeId> {
         match *place {
@@ -296,21 +312,15 @@ impl Tree {
 
     // Details.
 
-    /// Adds what gathers on a node, and tells whether any of it was new. An error comes before the first change, if
-    /// `room`, which is asked where something is new, always says the same.
-    fn add_details<E>(
-        &mut self,
-        id: NodeId,
-        details: &Details<&str>,
-        mut room: impl FnMut(&Self) -> Result<(), E>,
-    ) -> Result<bool, E> {
+    /// Adds what gathers on a node, and tells whether any of it was new. An error comes before the first change.
+    fn add_details<E: Copy>(&mut self, id: NodeId, details: &Details<&str>, room: Result<(), E>) -> Result<bool, E> {
         let mut new = false;
         for detail in details.numbers.iter() {
-            new |= self.add_detail(id, detail, &mut room)?;
+            new |= self.add_detail(id, detail, room)?;
         }
         for text in &details.texts {
             if !self.has_text(id, text) {
-                room(self)?;
+                room?;
                 new |= self.keep_text(id, text);
             }
         }
@@ -330,16 +340,11 @@ impl Tree {
         self.details(id).any(|(_, known)| known.class() == detail.class() && known >= detail)
     }
 
-    fn add_detail<E>(
-        &mut self,
-        id: NodeId,
-        detail: Detail,
-        room: impl FnOnce(&Self) -> Result<(), E>,
-    ) -> Result<bool, E> {
+    fn add_detail<E: Copy>(&mut self, id: NodeId, detail: Detail, room: Result<(), E>) -> Result<bool, E> {
         if self.has_detail(id, detail) {
             return Ok(false);
         }
-        room(self)?;
+        room?;
         if detail.class().keeps_largest() {
             let smaller: Vec<NodeId> =
                 self.details(id).filter(|(_, known)| known.class() == detail.class()).map(|(child, _)| child).collect();
@@ -354,7 +359,7 @@ impl Tree {
     pub(super) fn take_detail(&mut self, into: NodeId, role: Role, number: u32, text: &str) {
         match role {
             Role::Detail => {
-                let Ok(_) = self.add_detail(into, Detail(number), |_| ROOM);
+                let Ok(_) = self.add_detail(into, Detail(number), ROOM);
             }
             Role::Uid => drop(self.arena.numbered(into, Role::Uid, number)),
             Role::Text => drop(self.keep_text(into, text)),
@@ -421,7 +426,7 @@ impl Tree {
         if let (Spot::Name(_, Names::Components(names)), true) = (&spot, general) {
             self.take_sketch(leaf, names, sketch);
         }
-        let Ok(_) = self.add_details(leaf, &what.details, |_| ROOM);
+        let Ok(_) = self.add_details(leaf, &what.details, ROOM);
         leaf
     }
 
@@ -484,7 +489,7 @@ impl Leaf for TreeLeaf<'_> {
     }
 
     fn seen(&self) -> Seen {
-        self.tree.seen(self.id).map(|(tag, s)| (tag.text().to_owned(), [Time(s.first), Time(s.last)])).collect()
+        self.tree.seen(self.id).map(|(tag, s)| (tag.text(), [Time(s.first), Time(s.last)])).collect()
     }
 }
 
