@@ -3,7 +3,6 @@
 //! Not here: clocks. Where times come from is the event source's business.
 
 use std::fmt;
-use std::ops::Range;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -31,14 +30,11 @@ pub enum TimeError {
 /// A time as it is written, each digit a zero.
 const WRITTEN: [u8; 30] = *b"0000-00-00T00:00:00.000000000Z";
 
-/// Where year, month, day, hour, minute, second and nanoseconds are in it.
-const YEAR: Range<usize> = 0..4;
-const MONTH: Range<usize> = 5..7;
-const DAY: Range<usize> = 8..10;
-const HOUR: Range<usize> = 11..13;
-const MINUTE: Range<usize> = 14..16;
-const SECOND: Range<usize> = 17..19;
-const NANOS: Range<usize> = 20..29;
+/// Where its digits are, eight at a time: of year, month and day; of hour, minute, second and the first two of the
+/// nanoseconds; of all of those but the first.
+const DATE: [usize; 8] = [0, 1, 2, 3, 5, 6, 8, 9];
+const CLOCK: [usize; 8] = [11, 12, 14, 15, 17, 18, 20, 21];
+const NANOS: [usize; 8] = [21, 22, 23, 24, 25, 26, 27, 28];
 
 /// Days of the months before each, in a year that begins in March: so a leap day comes last and moves none of them.
 const DAYS_BEFORE: [u32; 12] = [0, 31, 61, 92, 122, 153, 184, 214, 245, 275, 306, 337];
@@ -53,7 +49,7 @@ impl Time {
     /// As it is written. A profile has two for each of its entries, so this does what [`jiff`] does for any format and
     /// time for this one alone; a test compares them.
     fn written(self) -> [u8; WRITTEN.len()] {
-        let (seconds, nanos) = (self.0 / SECOND_NANOS, self.0 % SECOND_NANOS);
+        let (seconds, nanos) = (self.0 / SECOND_NANOS, (self.0 % SECOND_NANOS) as u32);
         let (days, second) = ((seconds / DAY_SECONDS) as u32 + EPOCH, (seconds % DAY_SECONDS) as u32);
         // A day of the calendar that repeats itself after 400 years; of its centuries the last has one day more.
         let (era, day) = (days / 146_097, days % 146_097);
@@ -67,18 +63,11 @@ impl Time {
         let month = DAYS_BEFORE.iter().rposition(|before| *before <= day).unwrap_or(0);
         let day = day - DAYS_BEFORE.get(month).copied().unwrap_or(0);
         let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+        let clock = second / 3600 * 1_000_000 + second / 60 % 60 * 10_000 + second % 60 * 100 + nanos / 10_000_000;
         let mut text = WRITTEN;
-        for (at, number) in [
-            (YEAR, year),
-            (MONTH, month as u32),
-            (DAY, day + 1),
-            (HOUR, second / 3600),
-            (MINUTE, second / 60 % 60),
-            (SECOND, second % 60),
-            (NANOS, nanos as u32),
-        ] {
-            write_digits(text.get_mut(at).unwrap_or_default(), number);
-        }
+        write_digits(&mut text, DATE, year * 10_000 + (month as u32) * 100 + day + 1);
+        write_digits(&mut text, CLOCK, clock);
+        write_digits(&mut text, NANOS, nanos % 100_000_000);
         text
     }
 
@@ -86,10 +75,10 @@ impl Time {
     fn from_written(text: &[u8]) -> Option<Self> {
         let text: &[u8; WRITTEN.len()] = text.try_into().ok()?;
         let is_separated = [4, 7, 10, 13, 16, 19, 29].iter().all(|at| text.get(*at) == WRITTEN.get(*at));
-        let number = |at: Range<usize>| digits(text.get(at)?);
-        let (year, month, day) = (number(YEAR)?, number(MONTH)?, number(DAY)?);
-        let (hour, minute, second) = (number(HOUR)?, number(MINUTE)?, number(SECOND)?);
-        let nanos = number(NANOS)?;
+        let (date, clock, nanos) = (read_digits(text, DATE)?, read_digits(text, CLOCK)?, read_digits(text, NANOS)?);
+        let (year, month, day) = (date / 10_000, date / 100 % 100, date % 100);
+        let (hour, minute, second) = (clock / 1_000_000, clock / 10_000 % 100, clock / 100 % 100);
+        let nanos = clock / 10 % 10 * 100_000_000 + nanos;
         let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
         let month_days = match month {
             2 => 28 + u32::from(is_leap),
@@ -110,22 +99,36 @@ impl Time {
     }
 }
 
-fn write_digits(out: &mut [u8], mut number: u32) {
-    for digit in out.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+
+/// Writes a number below 10^8, all of its digits at once: it is halved into numbers of four digits, of two, and of one,
+/// each in its part of one word.
+#[inline]
+fn write_digits(text: &mut [u8; WRITTEN.len()], places: [usize; 8], number: u32) {
+    let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
+    // Below 10,000 that is a division by 100, and then, below 100, one by 10.
+    let hundreds = (fours * 10_486 >> 20) & 0x7f_0000_007f;
+    let twos = hundreds | (fours - hundreds * 100) << 16;
+    let tens = (twos * 103 >> 10) & 0xf_000f_000f_000f;
+    let digits = tens | (twos - tens * 10) << 8 | ZEROS;
+    for (at, digit) in places.into_iter().zip(digits.to_le_bytes()) {
+        if let Some(place) = text.get_mut(at) {
+            *place = digit;
+        }
     }
 }
 
-/// The number that up to nine digits stand for.
-fn digits(text: &[u8]) -> Option<u32> {
-    let (mut number, mut all) = (0, true);
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        all &= digit < 10;
-        number = number * 10 + u32::from(digit & 0xf);
+/// Reads what [`write_digits`] writes, unless not all of it are digits.
+#[inline]
+fn read_digits(text: &[u8; WRITTEN.len()], places: [usize; 8]) -> Option<u32> {
+    let digits = u64::from_le_bytes(places.map(|at| text.get(at).copied().unwrap_or_default())) ^ ZEROS;
+    // What is not below 10 has one of a byte's upper bits, or gets one by 6 more.
+    if (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0 != 0 {
+        return None;
     }
-    all.then_some(number)
+    let twos = (digits * 10 + (digits >> 8)) & 0xff_00ff_00ff_00ff;
+    let fours = (twos * 100 + (twos >> 16)) & 0xffff_0000_ffff;
+    Some((fours as u32 & 0xffff) * 10_000 + (fours >> 32) as u32)
 }
 
 impl fmt::Display for Time {
