@@ -81,19 +81,22 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
         at += 1;
         match byte {
             b'"' => {
-                let (end, components) = string_end(json, at);
-                scales.text(at - 1..end, components);
-                if json.get(end) == Some(&b':') {
+                let end = string_end(json, at);
+                let is_key = json.get(end) == Some(&b':');
+                scales.text(at - 1..end, is_key);
+                at = end;
+                if is_key {
+                    at += 1;
                     match depth {
-                        1 => scales.of_tags = scales.bytes(&(at..end - 1)) == b"tags",
-                        4 if scales.of_tags => scales.state(at..end - 1),
+                        1 => scales.of_tags = scales.bytes(&scales.last) == b"\"tags\"",
+                        4 if scales.of_tags => scales.state(),
                         _ => {}
                     }
                 }
-                at = end;
             }
             b'{' => {
                 depth += 1;
+                scales.weight.depth = scales.weight.depth.max(depth);
                 // What is a field itself is counted with what is in it.
                 let is_field = at > 1 && json.get(at - 2) == Some(&b':');
                 scales.weight.doc += match (is_field, depth) {
@@ -105,6 +108,7 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
             }
             b'[' => {
                 depth += 1;
+                scales.weight.depth = scales.weight.depth.max(depth);
                 scales.counted = 0;
                 match json.get(at) {
                     Some(b'"') => scales.texts(at),
@@ -117,7 +121,6 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
             }
             _ => {}
         }
-        scales.weight.depth = scales.weight.depth.max(depth);
     }
     scales.weight.tree += LONGEST * scales.longest as u64;
     scales.weight
@@ -150,9 +153,9 @@ impl Scales<'_> {
     }
 
     /// Counts a text unless it is a key.
-    fn text(&mut self, text: Range<usize>, components: u64) {
+    fn text(&mut self, text: Range<usize>, is_key: bool) {
         self.last = text.clone();
-        if self.json.get(text.end) == Some(&b':') {
+        if is_key {
             return;
         }
         self.longest = self.longest.max(text.len());
@@ -161,12 +164,14 @@ impl Scales<'_> {
             return;
         }
         let own = if self.before(text.start) == Some(b':') { FIELD } else { TEXT };
-        let len = text.len() as u64;
+        let (len, components) = (text.len() as u64, components(self.bytes(&text)));
         self.weight.add(len + own, len + COMPONENT * components);
     }
 
-    /// Counts how far learning is with a kind of behaviour: of one that is known it takes a byte of what a tag has.
-    fn state(&mut self, class: Range<usize>) {
+    /// Counts how far learning is with the kind of behaviour that was named last: of one that is known it takes a byte of
+    /// what a tag has.
+    fn state(&mut self) {
+        let class = self.last.start + 1..self.last.end - 1;
         if CLASSES.iter().any(|known| known.as_bytes() == self.bytes(&class)) {
             self.counted = 1;
         } else {
@@ -196,46 +201,47 @@ impl Scales<'_> {
     }
 }
 
-/// Behind the quote that ends the string whose text begins at `from`, and how many slashes and dots are in it. Texts are
-/// short, so they are looked at eight bytes at a time and not searched for one byte after the other.
-fn string_end(json: &[u8], from: usize) -> (usize, u64) {
-    let (mut at, mut components) = (from, 0);
-    while let Some(bytes) = json.get(at..).filter(|rest| !rest.is_empty()) {
-        let word = bytes.first_chunk::<8>().map_or_else(|| padded(bytes), |word| u64::from_le_bytes(*word));
-        let ends = equal_bytes(word, b'"') | equal_bytes(word, b'\\');
-        let before = if ends == 0 { 8 } else { ends.trailing_zeros() as usize / 8 };
-        // A dot and a slash differ in the lowest bit.
-        let separators = equal_bytes(word | LOW_BITS, b'/') & below(before);
-        components += (separators >> 7).wrapping_mul(LOW_BITS) >> 56;
-        at += before;
+/// Behind the quote that ends the string whose text begins at `from`. Texts are short, so eight bytes at a time are looked
+/// at, which costs less than to begin a search.
+fn string_end(json: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(rest) = json.get(at..) {
+        let Some(word) = rest.first_chunk::<8>() else {
+            return match rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+                Some(found) if rest.get(found) == Some(&b'"') => at + found + 1,
+                Some(found) => string_end(json, at + found + 2),
+                None => json.len(),
+            };
+        };
+        let word = u64::from_le_bytes(*word);
+        let ends = zero_bytes(word ^ repeated(b'"')) | zero_bytes(word ^ repeated(b'\\'));
         if ends == 0 {
+            at += 8;
             continue;
         }
-        if json.get(at) == Some(&b'"') {
-            return (at + 1, components);
+        at += ends.trailing_zeros() as usize / 8 + 1;
+        if json.get(at - 1) == Some(&b'"') {
+            return at;
         }
-        at += 2;
+        at += 1;
     }
-    (json.len(), components)
+    json.len()
 }
 
-const LOW_BITS: u64 = u64::from_le_bytes([1; 8]);
-
-/// The highest bit of each byte of `word` that is `byte`.
-fn equal_bytes(word: u64, byte: u8) -> u64 {
-    const REST: u64 = u64::from_le_bytes([0x7f; 8]);
-    let other = word ^ u64::from_le_bytes([byte; 8]);
-    !((other & REST).wrapping_add(REST) | other | REST)
+const fn repeated(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
 }
 
-/// The first `bytes` bytes of a word.
-fn below(bytes: usize) -> u64 {
-    u64::MAX.checked_shr(64 - 8 * bytes as u32).unwrap_or(0)
+/// Has a bit of the first byte that is zero set, and none below it.
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(repeated(1)) & !word & repeated(0x80)
 }
 
-/// The last bytes of the text, with zeros behind.
-fn padded(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+/// How many slashes and dots there are.
+fn components(text: &[u8]) -> u64 {
+    // They differ in the lowest bit. So many at a time that one byte can count them.
+    let count = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(byte | 1 == b'/')).sum::<u8>();
+    text.chunks(u8::MAX as usize).map(|bytes| u64::from(count(bytes))).sum()
 }
 
 #[cfg(test)]
@@ -254,27 +260,33 @@ mod tests {
     }
 
     /// What [`string_end`] gives, byte for byte.
-    fn end_of(json: &[u8], from: usize) -> (usize, u64) {
-        let (mut at, mut components) = (from, 0);
+    fn end_of(json: &[u8], from: usize) -> usize {
+        let mut at = from;
         while let Some(byte) = json.get(at) {
             at += 1;
             match byte {
-                b'"' => return (at, components),
+                b'"' => return at,
                 b'\\' => at += 1,
-                b'/' | b'.' => components += 1,
                 _ => {}
             }
         }
-        (json.len(), components)
+        json.len()
     }
 
     proptest! {
         #[test]
         fn a_text_ends_at_its_quote_wherever_that_is(
-            json in "[-a/.\"\\\\\u{ae}\u{af}!~é]{0,40}",
+            json in "[-a#\"\\\\]\u{ae}\u{af}!~é]{0,40}",
             from in 0..12_usize,
         ) {
             prop_assert_eq!(string_end(json.as_bytes(), from), end_of(json.as_bytes(), from));
         }
+    }
+
+    #[test]
+    fn slashes_and_dots_of_any_text_are_counted() {
+        assert_eq!(components(b"/usr/lib/libc.so.6"), 5);
+        assert_eq!(components(&b"/-".repeat(1000)), 1000);
+        assert_eq!(components(b""), 0);
     }
 }
