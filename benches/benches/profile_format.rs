@@ -14,6 +14,7 @@
 #[allow(dead_code)]
 mod samples;
 
+use grove::event::EventBuf;
 use grove::intern::Interner;
 use grove::profile::{Profile, decode, encode};
 use grove::tree::{ActivityTree, Rules};
@@ -38,8 +39,10 @@ const ROUNDS: usize = 15;
 const STEPS: [&str; 5] = ["to_doc", "encode", "encode_doc", "decode", "from_doc"];
 
 /// Profiles that are made: a name, and what a version did.
-const MADE: [(&str, fn(usize) -> grove::event::EventBuf); 3] =
-    [("files", files), ("processes", processes), ("load", load)];
+const MADE: [(&str, Version); 3] = [("files", files), ("processes", processes), ("load", load)];
+
+/// What a version of an image did.
+type Version = fn(usize) -> EventBuf;
 
 /// Letters only: names of them do not generalise.
 fn word(n: usize) -> String {
@@ -47,7 +50,7 @@ fn word(n: usize) -> String {
 }
 
 /// The lines of a trace, from what follows time and container in each.
-fn events(lines: impl Iterator<Item = String>) -> grove::event::EventBuf {
+fn events(lines: impl Iterator<Item = String>) -> EventBuf {
     let mut text = String::new();
     for (n, line) in lines.enumerate() {
         let (ts, container) = (1_700_000_000_000_000_000 + n * 1_234_567, traffic::container());
@@ -65,7 +68,7 @@ fn open(pid: usize, path: &str, flags: u32) -> String {
 }
 
 /// 20 programs with 1,000 files each, of which the second version has two thirds, and a directory of temporary ones.
-fn files(version: usize) -> grove::event::EventBuf {
+fn files(version: usize) -> EventBuf {
     events((0..20).flat_map(move |program| {
         let pid = 100 + program;
         let names = (0..1000).filter(move |n| version == 0 || n % 3 != 0);
@@ -79,7 +82,7 @@ fn files(version: usize) -> grove::event::EventBuf {
 }
 
 /// 6,000 programs that run one another, with a file, a peer and three system calls each.
-fn processes(version: usize) -> grove::event::EventBuf {
+fn processes(version: usize) -> EventBuf {
     events((0..6000).flat_map(move |program| {
         let (pid, ppid) = (100 + program, if program < 80 { 1 } else { 100 + program / 80 });
         let own = [
@@ -96,12 +99,12 @@ fn processes(version: usize) -> grove::event::EventBuf {
     }))
 }
 
-fn load(_: usize) -> grove::event::EventBuf {
+fn load(_: usize) -> EventBuf {
     Workload::default().lives(0, 400).events
 }
 
 /// A profile of two versions.
-fn made(lives: fn(usize) -> grove::event::EventBuf) -> Profile {
+fn made(lives: Version) -> Profile {
     let rules = Arc::new(Rules::default());
     let mut profile = Profile::new("app", rules.clone());
     for (version, tag) in ["1.27.0-bookworm", "1.27.1-bookworm"].into_iter().enumerate() {
