@@ -107,9 +107,9 @@ const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
 fn write_digits(text: &mut [u8; WRITTEN.len()], places: [usize; 8], number: u32) {
     let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
     // Below 10,000 that is a division by 100, and then, below 100, one by 10.
-    let hundreds = (fours * 10_486 >> 20) & 0x7f_0000_007f;
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
     let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (twos * 103 >> 10) & 0xf_000f_000f_000f;
+    let tens = ((twos * 103) >> 10) & 0xf_000f_000f_000f;
     let digits = tens | (twos - tens * 10) << 8 | ZEROS;
     for (at, digit) in places.into_iter().zip(digits.to_le_bytes()) {
         if let Some(place) = text.get_mut(at) {
