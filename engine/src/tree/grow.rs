@@ -56,7 +56,7 @@ impl Tree {
             *shelter = dirs.clone().next().map(|_| false);
             return false;
         }
-        let mut dir: Vec<&str> = dirs.map(|id| self.arena.text(id)).collect();
+        let mut dir: Vec<&[u8]> = dirs.map(|id| self.arena.bytes(id)).collect();
         dir.reverse();
         let exempt = self.rules.protect.exempts(&dir, name);
         if dir.len() >= self.rules.protect.depth().max(1) {
