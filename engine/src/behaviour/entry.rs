@@ -75,11 +75,9 @@ impl<T: AsRef<str>> FromIterator<(T, [Time; 2])> for Seen {
     /// Of a tag that comes more than once the hull is taken.
     fn from_iter<I: IntoIterator<Item = (T, [Time; 2])>>(seen: I) -> Self {
         let mut seen = seen.into_iter().map(|(tag, times)| (shared_tag(tag.as_ref()), times));
-        let (first, second) = (seen.next(), seen.next());
-        let mut list = match (first, second) {
-            (Some(one), None) => return Self(Times::One(one)),
-            (first, second) => Vec::from_iter(first.into_iter().chain(second)),
-        };
+        let Some(first) = seen.next() else { return Self::default() };
+        let Some(second) = seen.next() else { return Self(Times::One(first)) };
+        let mut list = vec![first, second];
         list.extend(seen);
         list.sort();
         list.dedup_by(|(tag, [_, last]), (kept, [_, kept_last])| {
@@ -112,11 +110,9 @@ impl<'de> Deserialize<'de> for Seen {
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Seen, A::Error> {
                 let mut next = || Ok(entries.next_entry::<Tag, [Time; 2]>()?.map(|(Tag(tag), times)| (tag, times)));
-                let (first, second) = (next()?, next()?);
-                let mut list = match (first, second) {
-                    (Some(one), None) => return Ok(Seen(Times::One(one))),
-                    (first, second) => Vec::from_iter(first.into_iter().chain(second)),
-                };
+                let Some(first) = next()? else { return Ok(Seen::default()) };
+                let Some(second) = next()? else { return Ok(Seen(Times::One(first))) };
+                let mut list = vec![first, second];
                 while let Some(entry) = next()? {
                     list.push(entry);
                 }
