@@ -153,24 +153,27 @@ impl<'de> Deserialize<'de> for Tag {
 }
 
 /// So many tags a thread has at hand, none longer than this, so that what it keeps of them is little.
-const TAGS_AT_HAND: usize = 64;
+pub(crate) const TAGS_AT_HAND: usize = 64;
 const TAG_BYTES_AT_HAND: usize = 64;
 
 thread_local! {
-    /// Tags that were met last, each in the place that its last bytes give it.
+    /// Tags that were met last, each in its [place](tag_place).
     static TAGS: RefCell<[Option<Arc<str>>; TAGS_AT_HAND]> = const { RefCell::new([const { None }; TAGS_AT_HAND]) };
+}
+
+/// The place of a tag among those at hand, by its last bytes; none of one that is too long.
+pub(crate) fn tag_place(tag: &[u8]) -> Option<usize> {
+    let place = match tag {
+        [.., a, b] => usize::from(a.wrapping_mul(10).wrapping_add(*b)),
+        _ => 0,
+    };
+    (tag.len() <= TAG_BYTES_AT_HAND).then_some(place % TAGS_AT_HAND)
 }
 
 /// The text of a tag; of one that was met shortly before, the same memory. A profile names its few tags in every entry.
 fn shared_tag(tag: &str) -> Arc<str> {
-    if tag.len() > TAG_BYTES_AT_HAND {
-        return tag.into();
-    }
-    let place = match tag.as_bytes() {
-        [.., a, b] => usize::from(a.wrapping_mul(10).wrapping_add(*b)),
-        _ => 0,
-    };
-    TAGS.with_borrow_mut(|tags| match tags.get_mut(place % TAGS_AT_HAND) {
+    let Some(place) = tag_place(tag.as_bytes()) else { return tag.into() };
+    TAGS.with_borrow_mut(|tags| match tags.get_mut(place) {
         Some(Some(known)) if **known == *tag => known.clone(),
         Some(known) => known.insert(tag.into()).clone(),
         None => tag.into(),

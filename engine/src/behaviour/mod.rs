@@ -56,7 +56,7 @@ mod syscall;
 
 pub use address::{Address, Family, SocketKey};
 pub use entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value};
-pub(crate) use entry::{is_default, joined, read_unique};
+pub(crate) use entry::{TAGS_AT_HAND, is_default, joined, read_unique, tag_place};
 pub use file::ChangeOp;
 pub use imds::Token;
 pub use imds_request::{imds_request, is_imds_address};

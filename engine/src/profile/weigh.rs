@@ -51,9 +51,11 @@ const ENTRY: u64 = {
 /// A list has room for so many entries when it has one, and for twice as many each time it is full.
 const FIRST_ENTRIES: u64 = 4;
 const ARRAY: u64 = 48;
-/// Times of a tag: an entry of a list, beside the tag's name; and a further record of a node.
-const TIMES: u64 = 56;
+/// Times of a tag that is not the first of its entry: in a list that doubles; and a further record of a node.
+const TIMES: u64 = 64;
 const RECORD: u64 = 40;
+/// A tag's text, beside its bytes, where an entry does not have it in common with others.
+const TAG_TEXT: u64 = 32;
 /// A tag that was not met before, which the process remembers.
 const TAG: u64 = 320;
 /// A text in a list.
@@ -91,6 +93,8 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
         tags: Vec::new(),
         counted: 0,
         of_tags: false,
+        of_seen: false,
+        shared: [const { 0..0 }; TAGS_AT_HAND],
         lists: Vec::new(),
         growth: 0,
     };
@@ -125,6 +129,7 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
                     (true, _) => {}
                     (false, _) => scales.entry(depth),
                 }
+                scales.of_seen = is_field && scales.bytes(&scales.last) == b"\"seen\"";
             }
             b'[' => {
                 depth += 1;
@@ -132,12 +137,16 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
                 scales.counted = 0;
                 scales.list(at, depth);
                 match json.get(at) {
-                    Some(b'"') => scales.texts(at),
+                    Some(b'"') => scales.texts(),
                     Some(b']') => {}
                     _ => scales.weight.doc += ARRAY,
                 }
             }
-            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'}' => {
+                depth = depth.saturating_sub(1);
+                scales.of_seen = false;
+            }
+            b']' => depth = depth.saturating_sub(1),
             b',' if at > 1 && json.get(at - 2).is_some_and(u8::is_ascii_digit) => {
                 scales.weight.add(NUMBER, NUMBER_NODE);
             }
@@ -163,6 +172,10 @@ struct Scales<'a> {
     counted: u8,
     /// What is being weighed is said of tags.
     of_tags: bool,
+    /// It is an object of tags and times.
+    of_seen: bool,
+    /// The tags that entries have in common; see [`tag_place`].
+    shared: [Range<usize>; TAGS_AT_HAND],
     /// The lists that are not at their end, each with how deep it is.
     lists: Vec<(usize, List)>,
     /// What the largest list takes once more while it grows.
@@ -248,18 +261,22 @@ impl Scales<'_> {
         }
     }
 
-    /// Counts a list of texts that begins in front of `at`: the times of the tag whose name came last, or any others. Two
-    /// of its texts are counted with it.
-    fn texts(&mut self, at: usize) {
+    /// Counts a list of texts: the times of the tag whose name came last, or any others. Two of its texts are counted with
+    /// it.
+    fn texts(&mut self) {
         self.counted = 2;
-        let name = self.last.len() as u64;
-        if self.json.get(self.last.end..at) != Some(b":[") {
-            self.weight.add(ARRAY + 2 * TEXT + name, TAG);
+        if !self.of_seen {
+            self.weight.add(ARRAY + 2 * TEXT, 2 * NUMBER_NODE);
             return;
         }
-        // The first record of a node is in the node.
-        let is_first = self.before(self.last.start) == Some(b'{');
-        self.weight.add(TIMES + name, if is_first { 0 } else { RECORD });
+        let name = self.last.len() as u64;
+        // The first record of a node is in the node, and so are the first times of an entry.
+        if self.before(self.last.start) != Some(b'{') {
+            self.weight.add(TIMES, RECORD);
+        }
+        if !self.shares_tag() {
+            self.weight.doc += TAG_TEXT + name;
+        }
         if self.tags.iter().any(|known| self.bytes(known) == self.bytes(&self.last)) {
             return;
         }
@@ -267,6 +284,19 @@ impl Scales<'_> {
         if self.tags.len() < TAGS_KNOWN {
             self.tags.push(self.last.clone());
         }
+    }
+
+    /// Whether the tag that was named last has its text in common with an entry before.
+    fn shares_tag(&mut self) -> bool {
+        let text = self.last.start + 1..self.last.end - 1;
+        let bytes = self.bytes(&text);
+        // An escape may stand for what another tag has as it is.
+        let Some(place) = tag_place(bytes).filter(|_| !bytes.contains(&b'\\')) else { return false };
+        let known = self.shared.get(place).is_some_and(|known| self.bytes(known) == bytes);
+        if let Some(shared) = self.shared.get_mut(place) {
+            *shared = text;
+        }
+        known
     }
 }
 
