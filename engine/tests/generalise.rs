@@ -313,11 +313,50 @@ fn loopback_and_unspecified_addresses_stay_as_they_are_and_do_not_count() {
 }
 
 #[test]
-fn v6_networks_are_of_64_bits_and_mapped_addresses_are_v4_networks() {
+fn v6_networks_are_of_64_bits_and_mapped_addresses_are_v4_addresses() {
     let addresses =
         |line: &str| -> Vec<String> { docs(&each(1..18, line))[0].sockets.iter().map(|s| s.addr.clone()).collect() };
     assert_eq!(addresses("connect 1 2001:db8:1:2::# 443 tcp"), ["2001:db8:1:2::/64"]);
-    assert_eq!(addresses("connect 1 ::ffff:10.0.3.# 443 tcp"), ["::ffff:10.0.3.0/120"]);
+    assert_eq!(addresses("connect 1 ::ffff:10.0.3.# 443 tcp"), ["10.0.3.0/24"]);
+}
+
+#[test]
+fn ports_that_nobody_chose_become_any_port_once_they_are_too_many() {
+    let sockets = |events: &str| -> Vec<String> {
+        let all = docs(events)[0].sockets.clone();
+        all.iter().map(|s| format!("{} {} {} {}", s.op, s.proto.as_deref().unwrap_or("?"), s.addr, s.port)).collect()
+    };
+    let ports = |range: std::ops::Range<u32>| each(range, "connect 1 10.0.0.5 400# tcp");
+    assert_eq!(sockets(&ports(10..26)).len(), 16);
+    assert_eq!(sockets(&ports(10..27)), ["connect tcp 10.0.0.5 0"]);
+    // Over all addresses; those come after, and generalise as others do.
+    let many = each(10..27, "connect 1 10.0.0.# 400# tcp");
+    assert_eq!(sockets(&many), ["connect tcp 10.0.0.0/24 0"]);
+    // Ports that somebody chose, other transports and what was bound stay.
+    let others = "connect 1 10.0.0.5 443 tcp\nconnect 1 10.0.0.5 40000 udp\nbind 1 0.0.0.0 8080 tcp\n";
+    assert_eq!(
+        sockets(&(ports(10..27) + others)),
+        ["bind tcp 0.0.0.0 8080", "connect tcp 10.0.0.5 0", "connect tcp 10.0.0.5 443", "connect udp 10.0.0.5 40000"]
+    );
+    // Half of them in either of two trees.
+    let halves = [ports(10..19), ports(18..27)];
+    assert_eq!(sockets(&halves.concat()), ["connect tcp 10.0.0.5 0"]);
+}
+
+#[test]
+fn how_much_went_over_a_connection_is_known_of_its_network_and_of_any_port() {
+    let volume = |events: &str| {
+        let all = docs(events)[0].sockets.clone();
+        all.iter().map(|s| (s.addr.clone(), s.port, s.volume.and_then(|v| v.sent))).collect::<Vec<_>>()
+    };
+    let large = "flow 1 connect 10.0.0.1 443 tcp --sent=1000\n";
+    let peers = each(1..18, "connect 1 10.0.0.# 443 tcp");
+    assert_eq!(volume(&(large.to_owned() + &peers)), [("10.0.0.0/24".to_owned(), 443, Some(10))]);
+    assert_eq!(volume(&(peers + large)), [("10.0.0.0/24".to_owned(), 443, Some(10))]);
+    let large = "flow 1 connect 10.0.0.5 40010 tcp --sent=1000\n";
+    let ports = each(10..27, "connect 1 10.0.0.5 400# tcp");
+    assert_eq!(volume(&(large.to_owned() + &ports)), [("10.0.0.5".to_owned(), 0, Some(10))]);
+    assert_eq!(volume(&(ports + large)), [("10.0.0.5".to_owned(), 0, Some(10))]);
 }
 
 #[test]

@@ -18,8 +18,6 @@ const ALWAYS: &[&str] = &[
     "/root",
     "/run/*.sock",
     "/run/secrets",
-    "/var/run/*.sock",
-    "/var/run/secrets",
 ];
 
 /// The names that never collapse, as path patterns.
@@ -267,9 +265,8 @@ mod tests {
             ("/run", "*.sock", true),
             ("/run", "d1.socket", false),
             ("/run/d1", "d1.sock", false),
-            ("/var/run", "d1.sock", true),
             ("/run/secrets", "s1", true),
-            ("/var/run/secrets/kubernetes.io", "t1", true),
+            ("/run/secrets/kubernetes.io", "t1", true),
             ("/data", "user1", true),
             ("/data", "user2", false),
             ("/data", "user*", false),

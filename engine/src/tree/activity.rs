@@ -336,8 +336,7 @@ impl ActivityTree {
     }
 
     fn rebuild(&mut self, keep: impl Fn(&str, Span) -> bool) {
-        let held = self.lineage.places_mut().filter_map(|p| if let Place::At(node) = p { Some(*node) } else { None });
-        let pins = held.collect();
+        let pins = self.lineage.places().collect();
         let own = self.tree.arena.tags.get(self.tag).cloned();
         let (tree, went) = self.tree.rebuilt(keep, &pins);
         self.tree = tree;
@@ -345,22 +344,14 @@ impl ActivityTree {
         if let Some(own) = own {
             self.tag = self.tree.local_tag(&own).unwrap_or_default();
         }
-        for place in self.lineage.places_mut() {
-            if let Place::At(node) = place {
-                *node = went.get(node).copied().unwrap_or(ROOT);
-            }
-        }
+        self.lineage.move_places(|node| went.get(&node).copied().unwrap_or(ROOT));
     }
 
     /// After growth: processes that were merged into others are followed, and the dead are buried now and then.
     fn settle(&mut self) {
         if !self.tree.arena.moved.is_empty() {
             let moved: HashMap<NodeId, NodeId> = self.tree.arena.moved.drain(..).collect();
-            for place in self.lineage.places_mut() {
-                if let Place::At(node) = place {
-                    follow(&moved, node);
-                }
-            }
+            self.lineage.move_places(|node| follow(&moved, node));
         }
         if self.tree.arena.wants_rebuild() {
             self.rebuild(|_, _| true);

@@ -5,10 +5,9 @@
 //! pattern node (`absorb`), below which the same counting goes on over the union.
 
 use super::Tree;
-use super::arena::{Hashed, ROOM};
+use super::arena::Hashed;
 use super::node::{Flags, NONE, NodeId, Role};
 use super::program::literal;
-use crate::behaviour::Address;
 use crate::path::{Sketch, shape_bytes, shape_into};
 
 /// Whether everything in a directory and below it is protected, once that no longer depends on names.
@@ -329,68 +328,4 @@ impl Tree {
         // Names are text, so what is made of them is.
         String::from_utf8(text).unwrap_or_default()
     }
-
-    // Peers: addresses become networks and networks become one, by count.
-
-    /// The node of a peer, made if need be and `room` allows it, and whether it was.
-    pub(super) fn grow_peer<E>(
-        &mut self,
-        group: NodeId,
-        address: Address,
-        room: Result<(), E>,
-    ) -> Result<(NodeId, bool), E> {
-        self.widen_to(group, address.level());
-        let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let (id, made) = self.arena.named_within(group, Role::Peer, address.to_bytes(&mut [0; 17]), room)?;
-        if !made || address.stays() {
-            return Ok((id, made));
-        }
-        // A group is never seen itself, so its list of records is free to count what can still be widened.
-        let node = self.arena.node_mut(group);
-        let count = if node.more == NONE { 1 } else { node.more + 1 };
-        node.more = count;
-        let level = socket_level(node.flags());
-        if level == 2 || count as usize <= self.rules.peer_fanout {
-            return Ok((id, true));
-        }
-        self.widen_to(group, level + 1);
-        let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let widened = self.arena.first_child(group, Role::Peer, address.to_bytes(&mut [0; 17]));
-        Ok((widened.unwrap_or(id), true))
-    }
-
-    /// Makes a group's peers as wide as `level`, wider still if they are too many for that.
-    pub(super) fn widen_to(&mut self, group: NodeId, level: u8) {
-        let flags = match level {
-            0 => return,
-            1 => Flags::NETWORKS,
-            _ => Flags::NETWORKS.or(Flags::ANYWHERE),
-        };
-        let before = socket_level(self.arena.node(group).flags());
-        self.arena.node_mut(group).set(flags);
-        if before >= level {
-            return;
-        }
-        self.arena.node_mut(group).more = NONE;
-        let peers: Vec<NodeId> = self.arena.children(group).collect();
-        for peer in peers {
-            // Widening one peer may have made the whole group wider still, and this peer part of that.
-            if self.arena.node(peer).role() != Role::Peer || self.arena.node(peer).has(Flags::DEAD) {
-                continue;
-            }
-            let address = Address::from_bytes(self.arena.names.get(self.arena.node(peer).name));
-            if address.stays() {
-                continue;
-            }
-            let Ok((wide, _)) = self.grow_peer(group, address, ROOM);
-            if wide != peer {
-                self.absorb_leaf(self.arena.hashed(peer), wide);
-            }
-        }
-    }
-}
-
-/// How wide a group's peers are; see [`Address::level`].
-pub(super) fn socket_level(flags: Flags) -> u8 {
-    if flags.has(Flags::ANYWHERE) { 2 } else { u8::from(flags.has(Flags::NETWORKS)) }
 }

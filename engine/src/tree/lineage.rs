@@ -42,9 +42,8 @@ pub enum Place<N> {
 pub struct Process<N> {
     /// What it runs.
     pub place: Place<N>,
-    /// Its own program before any generalisation: path, argv0 and, if they are identity, arguments; hashed, as a
-    /// table of processes keeps no long texts.
-    program: Option<u128>,
+    /// The programs that led to it, the last being its own; none if its program is not known or is the runtime's.
+    recent: Arc<[Recent<N>]>,
     /// Its working directory, when an exec told.
     pub cwd: Option<Arc<[u8]>>,
     ppid: Option<u32>,
@@ -63,12 +62,36 @@ pub struct Process<N> {
     older: Option<Box<Process<N>>>,
 }
 
+/// A program that a process ran or comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Recent<N> {
+    /// Path, argv0 and, if they are identity, arguments, before any generalisation; hashed, as a table of processes
+    /// keeps no long texts.
+    program: u64,
+    place: Place<N>,
+}
+
+/// A program that restarts itself is known by programs that come again in the same order, up to so many.
+const CYCLE_MAX: usize = 4;
+
+/// Where in `recent`, which ends with the same programs twice, `program` stands if it comes next for a third time.
+fn restarts<N>(recent: &[Recent<N>], program: u64) -> Option<usize> {
+    (1..=CYCLE_MAX).find_map(|programs| {
+        let second = recent.len().checked_sub(programs)?;
+        let first = second.checked_sub(programs)?;
+        let same = |(a, b): (&Recent<N>, &Recent<N>)| a.program == b.program;
+        let twice = recent.get(first..second)?.iter().zip(recent.get(second..)?).all(same);
+        (twice && recent.get(second)?.program == program).then_some(second)
+    })
+}
+
 /// What an exec comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecPlace<N> {
     /// The container runtime's own program.
     Setup,
-    /// What the process already runs.
+    /// What the process already runs; or what it comes from, and runs again for the third time, with all that was in
+    /// between.
     Same(Place<N>),
     /// A program without a parent.
     Root,
@@ -98,7 +121,7 @@ pub enum Runs {
     /// The container runtime's own program.
     Runtime,
     /// A program, by its [`identity`](super::Program::identity).
-    Program(u128),
+    Program(u64),
 }
 
 /// The process table of one container.
@@ -152,7 +175,9 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// Bytes of heap owned.
     pub fn heap_bytes(&self) -> usize {
         let older = (self.len - self.table.len()) * size_of::<Process<N>>();
-        self.table.allocation_size() + older + self.ended.heap_bytes() + self.cwds.heap_bytes()
+        // At most: forks share what they come from.
+        let recent = self.len * (2 * size_of::<usize>() + 2 * CYCLE_MAX * size_of::<Recent<N>>());
+        self.table.allocation_size() + older + recent + self.ended.heap_bytes() + self.cwds.heap_bytes()
     }
 
     /// Forgets every process: the container is gone.
@@ -163,18 +188,35 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.ended = Ended::default();
     }
 
-    /// Where each process of the table stands, to be changed in place.
-    pub fn places_mut(&mut self) -> impl Iterator<Item = &mut Place<N>> {
-        struct Chain<'a, N>(Option<&'a mut Process<N>>);
-        impl<'a, N> Iterator for Chain<'a, N> {
-            type Item = &'a mut Place<N>;
-            fn next(&mut self) -> Option<Self::Item> {
-                let process = self.0.take()?;
-                self.0 = process.older.as_deref_mut();
-                Some(&mut process.place)
+    /// Where the processes of the table stand, and where they stood.
+    pub fn places(&self) -> impl Iterator<Item = N> {
+        let all = |process| std::iter::successors(Some(process), |p: &&Process<N>| p.older.as_deref());
+        let places =
+            |p: &'_ Process<N>| std::iter::once(p.place).chain(p.recent.iter().map(|r| r.place)).collect::<Vec<_>>();
+        self.table.values().flat_map(all).flat_map(places).filter_map(|place| match place {
+            Place::At(node) => Some(node),
+            _ => None,
+        })
+    }
+
+    /// Changes where the processes of the table stand, and where they stood.
+    pub fn move_places(&mut self, to: impl Fn(N) -> N) {
+        let moved = |place: Place<N>| match place {
+            Place::At(node) => Place::At(to(node)),
+            other => other,
+        };
+        for process in self.table.values_mut() {
+            let mut at = Some(process);
+            while let Some(process) = at {
+                process.place = moved(process.place);
+                if process.recent.iter().any(|recent| moved(recent.place) != recent.place) {
+                    for recent in Arc::make_mut(&mut process.recent) {
+                        recent.place = moved(recent.place);
+                    }
+                }
+                at = process.older.as_deref_mut();
             }
         }
-        self.table.values_mut().flat_map(|p| Chain(Some(p)))
     }
 
     /// `child` continues as its parent's program, which is not known if the parent is not in the table. Returns whether
@@ -188,7 +230,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
                 parent.last_use = clock;
                 Process {
                     place: parent.place,
-                    program: parent.program,
+                    recent: parent.recent.clone(),
                     cwd: parent.cwd.clone(),
                     ppid: Some(ppid),
                     start: None,
@@ -283,19 +325,33 @@ impl<N: Copy + PartialEq> Lineage<N> {
         Ok(Decided { place, program, interpreter: exec_interpreter(event, exec, cwd) })
     }
 
-    fn place_program(&self, id: Pid, ppid: u32, program: u128) -> ExecPlace<N> {
-        let Some(process) = self.on_record(id, ppid) else {
-            return match self.table.get(&ppid).map(|p| p.place) {
-                None | Some(Place::Setup) => ExecPlace::Root,
-                Some(parent) => ExecPlace::Child { parent, chain: false },
-            };
-        };
-        match process.place {
+    fn place_program(&self, id: Pid, ppid: u32, program: u64) -> ExecPlace<N> {
+        let on_record = self.on_record(id, ppid);
+        let Some(from) = on_record.or_else(|| self.table.get(&ppid)) else { return ExecPlace::Root };
+        let is_known = on_record.is_none_or(|process| !process.unknown);
+        match from.place {
             Place::Setup => ExecPlace::Root,
-            _ if process.unknown => ExecPlace::Root,
-            place if process.program == Some(program) => ExecPlace::Same(place),
-            place => ExecPlace::Child { parent: place, chain: process.execed },
+            _ if !is_known => ExecPlace::Root,
+            place if on_record.is_some() && from.runs(program) => ExecPlace::Same(place),
+            place => match restarts(&from.recent, program).and_then(|at| from.recent.get(at)) {
+                Some(again) => ExecPlace::Same(again.place),
+                None => ExecPlace::Child { parent: place, chain: on_record.is_some_and(|process| process.execed) },
+            },
         }
+    }
+
+    /// The programs that led to a process once it runs `now`; `known` is what is on record of it.
+    fn recent_after(&self, known: Option<&Process<N>>, ppid: u32, now: Recent<N>) -> Arc<[Recent<N>]> {
+        let Some(from) = known.or_else(|| self.table.get(&ppid)) else { return Arc::new([now]) };
+        if known.is_some() && from.runs(now.program) {
+            return from.recent.clone();
+        }
+        let before = match restarts(&from.recent, now.program) {
+            Some(at) => from.recent.get(..at).unwrap_or_default(),
+            None => &from.recent,
+        };
+        let kept = before.get((before.len() + 1).saturating_sub(2 * CYCLE_MAX)..).unwrap_or_default();
+        kept.iter().copied().chain([now]).collect()
     }
 
     /// Whether the process that execs cannot be the one on record, whose exit must have been lost.
@@ -316,11 +372,15 @@ impl<N: Copy + PartialEq> Lineage<N> {
         };
         let workload = runs != Runs::Runtime || self.is_workload(id, ppid);
         let known = self.on_record(id, ppid);
+        let recent = match runs {
+            Runs::Program(program) => self.recent_after(known, ppid, Recent { program, place }),
+            Runs::Runtime => Arc::default(),
+        };
         let start = id.start.or(known.and_then(|p| p.start));
         let same = known.is_some();
         let process = Process {
             place,
-            program: if let Runs::Program(program) = runs { Some(program) } else { None },
+            recent,
             cwd,
             ppid: Some(ppid),
             start,
@@ -342,10 +402,15 @@ impl<N: Copy + PartialEq> Lineage<N> {
 }
 
 impl<N> Process<N> {
+    /// Whether this is what it runs.
+    fn runs(&self, program: u64) -> bool {
+        self.recent.last().is_some_and(|recent| recent.program == program)
+    }
+
     fn unknown(place: Place<N>) -> Self {
         Self {
             place,
-            program: None,
+            recent: Arc::default(),
             cwd: None,
             ppid: None,
             start: None,

@@ -3,8 +3,9 @@
 //! A tree knows no kinds of behaviour, only the forms of their [`Place`]s; so a kind that is added needs nothing here.
 
 use super::arena::ROOM;
-use super::grow::{Component, Dir, socket_level};
+use super::grow::{Component, Dir};
 use super::node::{Flags, NodeId, Role, Span};
+use super::peers::socket_level;
 use super::program::literal;
 use super::texts::TEXTS_MAX;
 use super::{Tree, TreeFull};
@@ -137,8 +138,9 @@ impl Tree {
                 };
             }
             Spot::Address(key, address) => {
-                let (group, _) = self.arena.numbered_within(process, Role::Sockets, key.pack(), room)?;
-                self.grow_peer(group, *address, room)?
+                let (group, new) = self.grow_sockets(process, *key, room)?;
+                let (id, made) = self.grow_peer(group, *address, room)?;
+                (id, new || made)
             }
             Spot::Number(of, number) => self.arena.numbered_within(process, number_role(*of), *number, room)?,
         };
@@ -296,7 +298,7 @@ impl Tree {
     }
 
     fn find_address(&self, process: NodeId, key: SocketKey, address: Address) -> Option<NodeId> {
-        let group = self.arena.numbered_child(process, Role::Sockets, key.pack())?;
+        let group = self.find_sockets(process, key)?;
         let address = address.widen(socket_level(self.arena.node(group).flags()));
         self.arena.first_child(group, Role::Peer, address.to_bytes(&mut [0; 17]))
     }
