@@ -44,7 +44,7 @@ mod shape;
 mod sketch;
 mod text;
 
-pub use dns::{DNS_NAME_BYTES_MAX, dns_name, labels, push_label};
+pub use dns::{DNS_NAME_BYTES_MAX, dns_name, dns_name_into, labels, push_label};
 pub use network::{BadNetwork, Network, keeps_address, network};
 pub(crate) use normal::below_run;
 pub use normal::{Relative, normalise, normalise_argument, normalise_relative};

@@ -7,6 +7,7 @@ use super::arena::{ROOM, ROOT};
 use super::grow::Component;
 use super::node::{Flags, NodeId, Role, Span};
 use super::{Tree, TreeFull};
+use crate::hash::NumberMap;
 use crate::intern::TagRef;
 use std::collections::{HashMap, HashSet};
 
@@ -237,7 +238,7 @@ pub(super) fn follow(moved: &HashMap<NodeId, NodeId>, mut id: NodeId) -> NodeId 
 /// The records that a predicate on tag and span keeps; processes by the hull of everything below them.
 pub(super) struct Filter<'a, F> {
     pub keep: F,
-    pub hulls: HashMap<NodeId, Vec<(u16, Span)>>,
+    pub hulls: NumberMap<NodeId, Vec<(u16, Span)>>,
     pub pins: &'a HashSet<NodeId>,
 }
 

@@ -7,6 +7,7 @@ use super::lineage::usable_cwd;
 use super::node::Flags;
 use crate::behaviour::{By, PATH_BYTES_MAX, normal_path};
 use crate::event::{EventRef, Exec};
+use crate::hash::fingerprint_of_all;
 use crate::ledger::{Fate, Ignored, Rejected};
 use crate::path::{components, escape, normalise, normalise_argument, normalise_relative};
 
@@ -90,9 +91,9 @@ impl Program {
         ProgramKey::decode(&self.key)
     }
 
-    /// Path and key in one text, for comparing.
-    pub fn identity(&self) -> String {
-        format!("{}\0{}", self.path, self.key)
+    /// What stands for path and key in a table of processes, for comparing.
+    pub fn identity(&self) -> u64 {
+        fingerprint_of_all([self.path.as_bytes(), b"\0", self.key.as_bytes()]) as u64
     }
 }
 

@@ -361,7 +361,7 @@ impl Checker {
             }
             _ => self.below(None, &program),
         };
-        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(&identity));
+        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(identity));
 
         let told = [(exec.fileless, Reason::FilelessExec), (exec.upper_layer, Reason::UpperLayerExec)];
         let plain = !exec.fileless && !exec.upper_layer;
