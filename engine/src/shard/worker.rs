@@ -3,7 +3,6 @@
 use super::container::{Container, State, Subject, Workload};
 use super::counts::Counts;
 use super::images::Images;
-use super::kept::Kept;
 use super::memory::Memory;
 use super::waiting::{Turn, Waiting};
 use super::{Limits, Mode, counted};
@@ -37,7 +36,6 @@ pub(super) struct Worker {
     by_id: HashTable<usize>,
     last: usize,
     images: Images,
-    kept: Kept,
     stopped: VecDeque<Arc<[u8]>>,
     stopped_by_id: Map<Arc<[u8]>, Workload>,
     lingering: VecDeque<Box<[u8]>>,
@@ -94,7 +92,6 @@ impl Worker {
             by_id: HashTable::new(),
             last: usize::MAX,
             images: Images::default(),
-            kept: Kept::default(),
             stopped: VecDeque::new(),
             stopped_by_id: Map::default(),
             lingering: VecDeque::new(),
@@ -511,7 +508,7 @@ impl Worker {
 
     fn keep_findings(&mut self, subject: &Subject) {
         if let Subject::Checking(checker) = subject {
-            self.kept.add(checker.found(), checker.suppressed(), self.memory.findings_max(self.shard), &self.counts);
+            self.memory.findings().add(self.shard, checker);
         }
     }
 

@@ -82,3 +82,65 @@ fn what_is_found_does_not_depend_on_the_key_or_on_who_finds_it() {
         assert_eq!(*first.get_or_insert_with(|| all.clone()), all, "{workers} workers");
     }
 }
+
+/// What takes all the room there is for findings, of one container and of all: a chain of execs, containers that each run
+/// and open much, a few of them at a time, names of any length, several events at one time.
+fn flood() -> String {
+    let mut trace = String::new();
+    let mut ts = 0;
+    let mut tell = |container: usize, event: String| {
+        ts += container % 2;
+        writeln!(trace, r#"{{"ts":{ts},"container":"c{container}",{event}}}"#).unwrap();
+    };
+    let exec =
+        |pid: usize, path: &str, more: &str| format!(r#""type":"exec","pid":{pid},"ppid":10,"path":"{path}"{more}"#);
+    for some in (0..40).step_by(4) {
+        for c in some..some + 4 {
+            tell(c, r#""type":"container_start","image":"web","tag":"1""#.to_owned());
+            tell(c, exec(10, "/srv/app", ""));
+        }
+        for n in 0..if some == 0 { 5000 } else { 0 } {
+            tell(0, exec(20, &format!("/t/{n:x}"), ""));
+        }
+        for n in 0..300 {
+            for c in some..some + 4 {
+                let name = format!("{:x<1$}", n * 40 + c, (n * 7 + c * 13) % 500);
+                let more = if n % 50 == 49 { r#","upper_layer":true"# } else { "" };
+                tell(c, exec(1000 + n, &format!("/t/{name}"), more));
+                tell(c, format!(r#""type":"open","pid":10,"path":"/data/{name}","flags":0"#));
+                tell(c, format!(r#""type":"exit","pid":{}"#, 1000 + n));
+            }
+        }
+        // The last ones go on to the end.
+        for c in some..if some < 36 { some + 4 } else { some } {
+            tell(c, r#""type":"container_stop""#.to_owned());
+        }
+    }
+    trace
+}
+
+#[test]
+fn what_is_told_of_more_than_there_is_room_for_does_not_depend_on_the_key_or_on_who_finds_it() {
+    let lab = Lab::new();
+    lab.learn(
+        r#"{"ts":1,"container":"c","type":"container_start","image":"web","tag":"1"}
+{"ts":2,"container":"c","type":"exec","pid":10,"ppid":1,"path":"/srv/app"}
+"#,
+    );
+    let trace = flood();
+    let mut first = None;
+    for workers in ["1", "2", "3", "8", "1", "8"] {
+        let args = ["check", "--workers", workers, "--profile", "profiles/web.profile.json", "-"];
+        let mut command = lab.command(&args);
+        // Of this a quarter is for findings of programs that were run, and as much for others.
+        command.env("GROVE_MEMORY_MAX", "16Mi");
+        let ended = Lab::feed_to(command, trace.as_bytes());
+        ended.expect(2);
+        ended.said(&["more findings were only counted"]);
+        // The first line says how long it took.
+        let all = (ended.stdout.clone(), ended.stderr.lines().skip(1).map(str::to_owned).collect::<Vec<_>>());
+        let of = |container: &str| ended.stdout.lines().filter(|line| line.contains(container)).count();
+        assert!(of(r#""c39""#) > 100 && of(r#""c0""#) > 100, "{} {}", of(r#""c39""#), of(r#""c0""#));
+        assert!(*first.get_or_insert_with(|| all.clone()) == all, "{workers} workers: {}", ended.stderr);
+    }
+}

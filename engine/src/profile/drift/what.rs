@@ -75,11 +75,6 @@ impl What {
         }
     }
 
-    /// Whether it is a program that was run.
-    pub fn is_exec(&self) -> bool {
-        matches!(self, Self::Exec { .. })
-    }
-
     /// Bytes of text owned.
     pub fn text_bytes(&self) -> usize {
         match self {
