@@ -17,6 +17,15 @@ enum {
     MESSAGES_MAX = 4,   // of one TCP segment
 };
 
+// Text: the question section's first entry as it is on the wire, possibly cut.
+struct dns_record {
+    __u8 server[16]; // v4 in the first four bytes
+    __u8 v6;
+    __u8 tcp;
+    __u8 pad[6];
+    struct tail tail;
+};
+
 // A packet to port 53, as far as it has been read.
 struct packet {
     struct {

@@ -13,6 +13,20 @@ enum {
     MSG_FASTOPEN = 0x20000000, // connects with the first data
 };
 
+// Text: the unix path as the process gave it, behind the directory that it begins at if it is relative.
+struct socket_record {
+    __s64 ret;
+    __u8 address[16];
+    __u8 family; // 1 unix, 2 inet, 10 inet6
+    __u8 proto;  // IPPROTO_*, 0 unknown
+    __u16 port;  // host order
+    __u8 connect;
+    __u8 said;    // bytes of the text that were given
+    __u8 is_path; // else an abstract name
+    __u8 pad;
+    struct tail tail; // spare: bytes of that directory, with its slash
+};
+
 static __always_inline __u8 transport_of(const struct socket_call *c, struct task_struct *task)
 {
     __u64 file = c->file ? c->file : file_at(task, c->fd);

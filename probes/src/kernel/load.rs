@@ -10,12 +10,15 @@ use grove::config::Host;
 use super::capabilities;
 use super::hooks::{Hook, HookError};
 use super::options::{Options, Scope};
+use super::table::Class;
 
 /// The programs, as `build.rs` found or built them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/grove.bpf.o"));
 
-/// Number of counters for each cgroup: nine classes of eight causes, in `src/bpf/record.h`.
-pub(super) const COUNTERS: usize = 72;
+/// Distance between two classes' counters, in `src/bpf/record.h`.
+pub(super) const CAUSES: usize = 8;
+/// Number of counters for each cgroup.
+pub(super) const COUNTERS: usize = Class::ALL.len() * CAUSES;
 
 /// Why events cannot be had from the kernel.
 #[derive(Debug, thiserror::Error)]
