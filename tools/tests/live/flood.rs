@@ -66,9 +66,9 @@ fn a_program_that_runs_itself_again_and_again_from_a_long_path_hides_no_other() 
     let again = execs.iter().filter(|f| f["subject"].as_str().unwrap().contains("/again-")).count();
     assert_eq!(again, AGAIN);
     for evil in [format!("{deep}/evil"), "/tmp/evil".to_owned()] {
-        let exec = execs.iter().find(|f| *f["subject"] == *evil).unwrap_or_else(|| panic!("{evil}"));
+        let exec = execs.iter().find(|f| f["subject"] == *evil).unwrap_or_else(|| panic!("{evil}"));
         assert_eq!(exec["lineage"], serde_json::json!(["/bin/busybox[sh]"]));
-        let did = |f: &&Value| f["subject"] == "/etc/secret" && *f["lineage"][1] == *evil;
+        let did = |f: &&Value| f["subject"] == "/etc/secret" && f["lineage"][1] == *evil;
         assert!(findings.iter().any(|f| did(&f)), "{evil} opened nothing");
     }
 }

@@ -167,7 +167,7 @@ impl Checker {
     pub(crate) fn found(&self) -> impl Iterator<Item = (Sort, Finding)> {
         let mut found: Vec<_> =
             self.noted.iter().filter(|(_, noted)| self.compares && noted.reason.is_some()).collect();
-        found.sort_unstable_by_key(|((ran, what), noted)| (self.sort(*ran, what), noted.ts, noted.nth));
+        found.sort_by_cached_key(|((ran, what), noted)| (self.sort(*ran, what), noted.ts, noted.nth));
         let mut lineages = Map::default();
         found.into_iter().filter_map(move |((ran, what), noted)| {
             let Told { subject, details } = what.told(&noted.details);
