@@ -7,6 +7,7 @@
 //! `programs`, and what can be found for `what`.
 
 mod checker;
+mod cutoff;
 mod programs;
 mod rooms;
 #[cfg(test)]
@@ -14,6 +15,8 @@ mod tests;
 mod what;
 
 pub use checker::Checker;
+pub(crate) use checker::Found;
+pub(crate) use cutoff::Cutoff;
 pub(crate) use rooms::{Counted, Sort};
 
 use super::Lineage;

@@ -1,19 +1,20 @@
 //! Findings of containers that have stopped: what can be kept of them within bounds that are the process's.
 //!
 //! Which findings are kept follows from what there is to keep, and not from the order in which containers stop, or which
-//! worker they fall to. All findings have one order: the first of each container, then the second of each, and so on;
-//! within a container and within a round those first that are worth most ([`Sort`]), then the earliest. What is kept is
-//! the beginning of that order, as far as it fits. So a container that has much to tell leaves room for the others.
+//! worker they fall to. All findings have one order: the first of each sort of each container, then the second of each,
+//! and so on; within a round those first that are worth most ([`Sort`]), then the earliest. What is kept is the beginning
+//! of that order, as far as it fits. So a container that has much to tell leaves room for the others. Containers that go
+//! on do not note what is out by then ([`Cutoff`]).
 //!
 //! Findings that tell of programs that were run have room of their own.
 
 use crate::config::Config;
 use crate::hash::Set;
-use crate::profile::drift::{Checker, Counted, Finding, Sort};
+use crate::profile::drift::{Checker, Counted, Cutoff, Finding, Found, Sort};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::atomic::{self, AtomicUsize};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Findings of what programs did that are kept.
 const OTHERS_MAX: usize = 262_144;
@@ -38,7 +39,7 @@ struct Limit {
 /// A finding and its place in the order of all.
 #[derive(Debug)]
 struct Entry {
-    /// Which of its container's findings it is.
+    /// Which of its container's findings of its sort it is.
     round: u32,
     sort: Sort,
     finding: Box<Finding>,
@@ -91,7 +92,7 @@ impl First {
         Self { limit, entries: BTreeSet::new(), bytes: 0, text_bytes: 0, end: None }
     }
 
-    /// Takes one in; false if it is not among the first. `left_out` is told of each that is not any more.
+    /// Takes one in; false if it is not among the first. `left_out` is told of each that is not any more, which may be it.
     fn take(&mut self, entry: Entry, mut left_out: impl FnMut(&Entry)) -> bool {
         if self.end.as_ref().is_some_and(|end| *end <= entry) {
             return false;
@@ -127,6 +128,8 @@ struct Kept {
 #[derive(Debug)]
 pub(super) struct Findings {
     kept: Mutex<Kept>,
+    /// What workers ask before they note what will not be kept.
+    cutoff: Arc<Cutoff>,
     /// What it takes; read by whoever adds up what the engine holds.
     bytes: AtomicUsize,
 }
@@ -145,7 +148,7 @@ impl Findings {
     /// Bounds that follow from what the process may take.
     pub fn new(config: &Config) -> Self {
         let resident = if config.own_process { config.resident_max } else { usize::MAX };
-        let bytes = BYTES_MAX.min(config.memory_max / 2).min(resident / 8) / 2;
+        let bytes = BYTES_MAX.min(config.memory_max / 4).min(resident / 8) / 2;
         let limit = |findings| Limit { findings, bytes, text_bytes: TEXT_BYTES_MAX };
         Self::within(limit(PROGRAMS_MAX), limit(OTHERS_MAX), config.workers)
     }
@@ -157,7 +160,13 @@ impl Findings {
             left_out: vec![Counted::default(); workers.max(1)],
             containers: 0,
         };
-        Self { kept: Mutex::new(kept), bytes: AtomicUsize::new(0) }
+        let cutoff = Arc::new(Cutoff::new(programs.bytes, others.bytes, ENTRY_BYTES));
+        Self { kept: Mutex::new(kept), cutoff, bytes: AtomicUsize::new(0) }
+    }
+
+    /// Which findings will not be kept.
+    pub fn cutoff(&self) -> &Arc<Cutoff> {
+        &self.cutoff
     }
 
     /// Adds what was found of one container that a worker is done with.
@@ -166,7 +175,7 @@ impl Findings {
     }
 
     /// `found` is in order of worth.
-    fn add_found(&self, shard: usize, found: impl Iterator<Item = (Sort, Finding)>, left_out: Counted) {
+    fn add_found(&self, shard: usize, found: impl Iterator<Item = Found>, left_out: Counted) {
         let mut found = found.peekable();
         if found.peek().is_none() && left_out.total() == 0 {
             return;
@@ -177,35 +186,32 @@ impl Findings {
         if let Some(own) = by_shard.get_mut(shard) {
             *own += left_out;
         }
-        let mut count = |sort: Sort, shard: u32| {
+        let mut count = |shard: u32, sort: Sort, times: u64| {
             if let Some(counted) = by_shard.get_mut(shard as usize) {
-                counted.add(sort, 1);
+                counted.add(sort, times);
             }
         };
-        // Each sort has room of its own, so the names of lineages count in both.
-        let mut sorts = [(programs, Set::default(), 0, true), (others, Set::default(), 0, true)];
-        for (sort, finding) in found {
-            let [of_programs, of_others] = &mut sorts;
-            let (first, named, round, fits) = if sort.is_of_programs() { of_programs } else { of_others };
-            if !*fits {
-                count(sort, shard as u32);
-                continue;
+        let shard = shard as u32;
+        let (mut of, mut round, mut fits, mut named) = (None, 0, true, Set::default());
+        for Found { sort, bytes, finding } in found {
+            if of.replace(sort) != Some(sort) {
+                // Each sort by itself: whether those of another fit is not to matter.
+                (round, fits, named) = (0, true, Set::default());
             }
-            let bytes = ENTRY_BYTES + finding.bytes(named);
-            let entry = Entry {
-                round: *round,
-                sort,
-                bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-                text_bytes: u32::try_from(finding.text_bytes()).unwrap_or(u32::MAX),
-                finding: Box::new(finding),
-                of: *containers,
-                shard: shard as u32,
-            };
-            *round += 1;
-            // What comes behind it is worth less.
-            *fits = first.take(entry, |last| count(last.sort, last.shard));
-            if !*fits {
-                count(sort, shard as u32);
+            let times = finding.count;
+            if fits {
+                let bytes = ENTRY_BYTES + finding.bytes(&mut named).max(bytes);
+                let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                let text_bytes = u32::try_from(finding.text_bytes()).unwrap_or(u32::MAX);
+                let finding = Box::new(finding);
+                let entry = Entry { round, sort, finding, of: *containers, shard, bytes, text_bytes };
+                let first = if sort.is_of_programs() { &mut *programs } else { &mut *others };
+                // What comes behind one of its sort that does not fit is worth less.
+                fits = first.take(entry, |last| count(last.shard, last.sort, last.finding.count));
+                round += 1;
+            }
+            if !fits {
+                count(shard, sort, times);
             }
         }
         let bytes = kept.programs.bytes + kept.others.bytes;
@@ -249,8 +255,10 @@ const ENTRY_BYTES: usize = size_of::<Entry>() / 2 * 3 + 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Body, EventRef, Exec, Open};
     use crate::profile::Lineage;
     use crate::profile::drift::{Detail, Reason};
+    use crate::tree::{Rules, Tree};
 
     fn finding(container: &str, ts: u64, subject: String, lineage: &Lineage) -> Finding {
         Finding {
@@ -273,13 +281,15 @@ mod tests {
     }
 
     /// Containers by name, each with what was found, in order of worth.
-    type Found = Vec<(String, Vec<(Sort, Finding)>)>;
+    type Containers = Vec<(String, Vec<(Sort, Finding)>)>;
 
-    fn kept(limit: Limit, found: &Found, order: impl Iterator<Item = usize>) -> Told {
+    fn kept(limit: Limit, found: &Containers, order: impl Iterator<Item = usize>) -> Told {
         let all = Findings::within(limit, limit, 3);
         for at in order {
             let (_, findings) = &found[at % found.len()];
-            all.add_found(at % 3, findings.iter().cloned(), Counted::default());
+            let found =
+                findings.iter().map(|(sort, finding)| Found { sort: *sort, bytes: 0, finding: finding.clone() });
+            all.add_found(at % 3, found, Counted::default());
         }
         let held = all.heap_bytes();
         assert!(held <= 2 * limit.bytes, "{held}");
@@ -289,7 +299,7 @@ mod tests {
     }
 
     /// Containers with more and more to tell, of any size, some of it at one time.
-    fn many() -> Found {
+    fn many() -> Containers {
         let container = |c: usize| {
             let id = format!("c{c}");
             let one = |n: usize| {
@@ -327,7 +337,7 @@ mod tests {
                 |n| (Sort::Exec, finding(id, from + n, format!("/{n}/{}", "y".repeat(3600)), &Lineage::default()));
             (id.to_owned(), (0..count).map(one).collect())
         };
-        let found: Found = vec![of("flood", 0, 5000), of("a", 9000, 2), of("b", 9001, 2)];
+        let found: Containers = vec![of("flood", 0, 5000), of("a", 9000, 2), of("b", 9001, 2)];
         for order in [[0, 1, 2], [2, 1, 0]] {
             let told = kept(limit(1000, 1 << 20, 1 << 30), &found, order.into_iter());
             let count = |id: &str| told.findings.iter().filter(|f| &*f.container == id).count();
@@ -343,11 +353,58 @@ mod tests {
             let (id, sort) = (format!("c{n}"), if n >= 298 { Sort::GraveExec } else { Sort::Exec });
             (id.clone(), vec![(sort, finding(&id, n as u64, "/evil".into(), &Lineage::default()))])
         };
-        let found: Found = (0..300).map(of).collect();
+        let found: Containers = (0..300).map(of).collect();
         let told = kept(limit(100, 1 << 20, 1 << 30), &found, 0..300);
         let times: Vec<u64> = told.findings.iter().map(|f| f.ts).collect();
         assert_eq!(times, (0..98).chain([298, 299]).collect::<Vec<_>>());
         assert_eq!((told.left_out, told.containers_left_out), (Counted { programs: 200, others: 0 }, 200));
+    }
+
+    /// Containers that go on while others do: what was found, and bytes that it took until it was kept.
+    fn of_busy_containers(asks: impl Fn(usize, usize) -> bool) -> (Told, usize) {
+        let limit = limit(1 << 20, 100 << 10, 1 << 30);
+        let all = Findings::within(limit, limit, 1);
+        let baseline = Arc::new(Tree::new(Arc::default()));
+        let (image, tag) = (Arc::from("nginx"), Arc::from("1"));
+        let checker = |c: usize| {
+            let id = format!("c{c}");
+            Checker::new(baseline.clone(), &Rules::default(), id.as_bytes(), &image, &tag).among(all.cutoff())
+        };
+        let mut checkers: Vec<Checker> = (0..12).map(checker).collect();
+        for n in 0..3000 {
+            for (c, checker) in checkers.iter_mut().enumerate().filter(|(c, _)| n % (c + 1) == 0) {
+                // Some of it again and again, and as a program of its own or below another.
+                let path = format!("/x/{:w<1$}", n - n % 3 * 7, n % 40 + c);
+                let pid = if n % 5 == 0 { 5 } else { 1000 + n as u32 };
+                let exec = Exec { path: path.as_bytes(), ppid: 1, upper_layer: n % 11 == 0, ..Exec::default() };
+                let open = Open { path: path.as_bytes(), flags: 0, ret: 3, map: false };
+                for body in [Body::Exec(exec), Body::Open(open), Body::Exit] {
+                    if pid != 5 || !matches!(body, Body::Exit) {
+                        checker.check(&EventRef { ts: (3000 - n) as u64, container: b"", pid, start: None, body });
+                    }
+                }
+                if asks(n, c) {
+                    checker.forget_untold();
+                }
+            }
+        }
+        let bytes = checkers.iter().map(Checker::heap_bytes).sum();
+        checkers.iter().for_each(|checker| all.add(0, checker));
+        let mut told = all.take();
+        told.findings.sort_unstable_by(Finding::cmp_order);
+        (told, bytes)
+    }
+
+    #[test]
+    fn what_is_not_noted_would_not_be_kept_either() {
+        let (expected, all) = of_busy_containers(|_, _| false);
+        assert!(expected.left_out.programs > 1000 && expected.left_out.others > 1000, "{:?}", expected.left_out);
+        for every in [1, 7, 500] {
+            let (told, bytes) = of_busy_containers(|n, c| (n + c) % every == 0);
+            assert_eq!(told.findings, expected.findings);
+            assert_eq!((told.left_out, told.containers_left_out), (expected.left_out, expected.containers_left_out));
+            assert!(bytes < all, "{bytes} of {all}");
+        }
     }
 
     #[test]
@@ -379,7 +436,7 @@ mod tests {
             let id = format!("c{n}");
             (id.clone(), vec![(sort, finding(&id, n as u64, "/x".into(), &Lineage::default()))])
         };
-        let found: Found = (0..400).map(|n| of(if n < 300 { Sort::Did } else { Sort::Exec }, n)).collect();
+        let found: Containers = (0..400).map(|n| of(if n < 300 { Sort::Did } else { Sort::Exec }, n)).collect();
         let told = kept(limit(120, 1 << 20, 1 << 30), &found, 0..400);
         assert_eq!(told.left_out, Counted { programs: 0, others: 180 });
     }

@@ -119,6 +119,23 @@ fn flood() -> String {
     trace
 }
 
+/// Containers that all go on to the end, and find more than there is room for.
+fn busy() -> String {
+    let mut trace = String::new();
+    for c in 0..12 {
+        writeln!(trace, r#"{{"ts":1,"container":"c{c}","type":"container_start","image":"web","tag":"1"}}"#).unwrap();
+        writeln!(trace, r#"{{"ts":2,"container":"c{c}","type":"exec","pid":10,"ppid":1,"path":"/srv/app"}}"#).unwrap();
+    }
+    for n in 0..4000 {
+        for c in 0..12 {
+            let path = format!("/data/{:x}", n * 7919 + c);
+            writeln!(trace, r#"{{"ts":{n},"container":"c{c}","type":"open","pid":10,"path":"{path}","flags":0}}"#)
+                .unwrap();
+        }
+    }
+    trace
+}
+
 #[test]
 fn what_is_told_of_more_than_there_is_room_for_does_not_depend_on_the_key_or_on_who_finds_it() {
     let lab = Lab::new();
@@ -127,20 +144,21 @@ fn what_is_told_of_more_than_there_is_room_for_does_not_depend_on_the_key_or_on_
 {"ts":2,"container":"c","type":"exec","pid":10,"ppid":1,"path":"/srv/app"}
 "#,
     );
-    let trace = flood();
-    let mut first = None;
-    for workers in ["1", "2", "3", "8", "1", "8"] {
-        let args = ["check", "--workers", workers, "--profile", "profiles/web.profile.json", "-"];
-        let mut command = lab.command(&args);
-        // Of this a quarter is for findings of programs that were run, and as much for others.
-        command.env("GROVE_MEMORY_MAX", "16Mi");
-        let ended = Lab::feed_to(command, trace.as_bytes());
-        ended.expect(2);
-        ended.said(&["more findings were only counted"]);
-        // The first line says how long it took.
-        let all = (ended.stdout.clone(), ended.stderr.lines().skip(1).map(str::to_owned).collect::<Vec<_>>());
-        let of = |container: &str| ended.stdout.lines().filter(|line| line.contains(container)).count();
-        assert!(of(r#""c39""#) > 100 && of(r#""c0""#) > 100, "{} {}", of(r#""c39""#), of(r#""c0""#));
-        assert!(*first.get_or_insert_with(|| all.clone()) == all, "{workers} workers: {}", ended.stderr);
+    for (trace, last) in [(flood(), r#""c39""#), (busy(), r#""c11""#)] {
+        let mut first = None;
+        for workers in ["1", "2", "4", "8", "1", "8"] {
+            let args = ["check", "--workers", workers, "--profile", "profiles/web.profile.json", "-"];
+            let mut command = lab.command(&args);
+            // Of this an eighth is for findings of programs that were run, and as much for others.
+            command.env("GROVE_MEMORY_MAX", "16Mi");
+            let ended = Lab::feed_to(command, trace.as_bytes());
+            ended.expect(2);
+            ended.said(&["more findings were only counted"]);
+            // The first line says how long it took.
+            let all = (ended.stdout.clone(), ended.stderr.lines().skip(1).map(str::to_owned).collect::<Vec<_>>());
+            let of = |container: &str| ended.stdout.lines().filter(|line| line.contains(container)).count();
+            assert!(of(last) > 100 && of(r#""c0""#) > 100, "{} {}", of(last), of(r#""c0""#));
+            assert!(*first.get_or_insert_with(|| all.clone()) == all, "{workers} workers: {}", ended.stderr);
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! so when the workload is told after all, all of it is judged by the right profile, as if that had been known from
 //! the start.
 
+use super::cutoff::Cutoff;
 use super::programs::{Programs, Ran};
 use super::rooms::{Counted, Rooms, Sort};
 use super::what::What;
@@ -28,10 +29,20 @@ struct Noted {
     count: u64,
     /// Why it is a finding, if it is one.
     reason: Option<Reason>,
-    /// How many were noted before it.
+    /// How many were noted before it, and how many findings of its sort.
     nth: u32,
+    round: u32,
     /// What of it is new, if that is judged for good.
     details: Details<Box<str>>,
+}
+
+/// A finding, and what it is worth.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub sort: Sort,
+    /// It takes no less than this when it is kept.
+    pub bytes: usize,
+    pub finding: Finding,
 }
 
 /// Compares one container's events with a profile.
@@ -44,9 +55,13 @@ pub struct Checker {
     processes_max: usize,
     /// Whether there is memory for more findings.
     room: Room,
+    /// Which will not be told, where they are told together with those of other containers.
+    cutoff: Option<Arc<Cutoff>>,
     lineage: Lineage<Ran>,
     programs: Programs,
     noted: Map<(Ran, What), Noted>,
+    /// How many were ever noted.
+    nth: u32,
     rooms: Rooms,
     /// Findings that there was no room for.
     suppressed: Counted,
@@ -76,9 +91,11 @@ impl Checker {
             compares: true,
             processes_max: rules.processes_max,
             room: rules.room.clone(),
+            cutoff: None,
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
             noted: Map::default(),
+            nth: 0,
             rooms: Rooms::default(),
             suppressed: Counted::default(),
             unjudged: Counted::default(),
@@ -103,6 +120,12 @@ impl Checker {
         Self { provisional: true, compares, ..Self::new(baseline, rules, container, image, tag) }
     }
 
+    /// What is found is told together with what others find.
+    #[must_use]
+    pub(crate) fn among(self, cutoff: &Arc<Cutoff>) -> Self {
+        Self { cutoff: Some(cutoff.clone()), ..self }
+    }
+
     /// The workload is told: a checker against its profile that has seen all that this one has.
     #[must_use]
     pub fn rebind(self, baseline: Arc<Tree>, image: &Arc<str>, tag: &Arc<str>) -> Self {
@@ -113,9 +136,11 @@ impl Checker {
             compares: true,
             processes_max: self.processes_max,
             room: self.room,
+            cutoff: self.cutoff,
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
             noted: Map::default(),
+            nth: 0,
             rooms: Rooms::default(),
             suppressed,
             unjudged: Counted::default(),
@@ -157,17 +182,17 @@ impl Checker {
 
     /// What was found, in order.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self.found().map(|(_, finding)| finding).collect();
+        let mut findings: Vec<Finding> = self.found().map(|found| found.finding).collect();
         findings.sort_unstable_by(Finding::cmp_order);
         findings
     }
 
     /// What was found, those first that are worth most. Each is made when it is asked for: it takes four times what is
     /// noted of it.
-    pub(crate) fn found(&self) -> impl Iterator<Item = (Sort, Finding)> {
+    pub(crate) fn found(&self) -> impl Iterator<Item = Found> {
         let mut found: Vec<_> =
             self.noted.iter().filter(|(_, noted)| self.compares && noted.reason.is_some()).collect();
-        found.sort_by_cached_key(|((ran, what), noted)| (self.sort(*ran, what), noted.ts, noted.nth));
+        found.sort_by_cached_key(|((ran, what), noted)| (self.sort(*ran, what), noted.nth));
         let mut lineages = Map::default();
         found.into_iter().filter_map(move |((ran, what), noted)| {
             let Told { subject, details } = what.told(&noted.details);
@@ -186,7 +211,7 @@ impl Checker {
                 details: Detail(details),
                 count: noted.count,
             };
-            Some((self.sort(*ran, what), finding))
+            Some(Found { sort: self.sort(*ran, what), bytes: what.finding_bytes(), finding })
         })
     }
 
@@ -223,6 +248,26 @@ impl Checker {
         let mut all = self.suppressed;
         all += self.unjudged;
         all
+    }
+
+    /// Lets go of what will not be told, and counts it.
+    pub(crate) fn forget_untold(&mut self) {
+        let Some(cutoff) = self.cutoff.clone().filter(|_| !self.provisional) else { return };
+        let mut noted = std::mem::take(&mut self.noted);
+        let before = noted.len();
+        noted.retain(|(ran, what), noted| {
+            let sort = self.sort(*ran, what);
+            let told = cutoff.may_be_told(sort, noted.round);
+            if !told {
+                self.suppressed.add(sort, noted.count);
+                self.rooms.give_back(sort, what.text_bytes());
+            }
+            told
+        });
+        if noted.len() < before {
+            noted.shrink_to_fit();
+        }
+        self.noted = noted;
     }
 
     /// How many processes were forgotten because the table was full, or which directory they were in.
@@ -326,15 +371,15 @@ impl Checker {
             Some(node) => (Reason::NewBehaviour, self.baseline.news(node, what)),
         };
         let reason = news.as_ref().map(|_| reason);
-        let (ts, pid, count, nth) = (event.ts, event.pid, 1, 0);
+        let (ts, pid, count, nth, round) = (event.ts, event.pid, 1, 0, 0);
         match &news {
             _ if self.provisional => {
-                self.note(ran, What::of(what), Noted { ts, pid, count, reason, nth, details: Details::none() });
+                self.note(ran, What::of(what), Noted { ts, pid, count, reason, nth, round, details: Details::none() });
             }
             Some(News { known, details }) => {
                 let what = Behaviour { details: details.clone(), ..*what };
                 let details = details.clone().map(Into::into);
-                self.note(ran, What::new(&what, *known), Noted { ts, pid, count, reason, nth, details });
+                self.note(ran, What::new(&what, *known), Noted { ts, pid, count, reason, nth, round, details });
             }
             None => {}
         }
@@ -505,7 +550,7 @@ impl Checker {
             self.note(
                 ran,
                 what,
-                Noted { ts: event.ts, pid: event.pid, count: 1, reason, nth: 0, details: Details::none() },
+                Noted { ts: event.ts, pid: event.pid, count: 1, reason, nth: 0, round: 0, details: Details::none() },
             );
         }
     }
@@ -523,14 +568,22 @@ impl Checker {
         let is_finding = new.reason.is_some();
         let sort = self.sort(key.0, &key.1);
         let told_below = sort == Sort::GraveBelow || sort == Sort::Below;
-        if (!told_below || self.programs.may_tell_below(key.0))
+        let round = self.rooms.round(sort);
+        // Of what is assumed it is not certain yet which of its findings it will be.
+        let cutoff = self.cutoff.as_ref().filter(|_| is_finding && !self.provisional);
+        if cutoff.is_none_or(|cutoff| cutoff.may_be_told(sort, round))
+            && (!told_below || self.programs.may_tell_below(key.0, sort == Sort::GraveBelow))
             && self.rooms.take(sort, is_finding, key.1.text_bytes(), &self.room)
         {
             if told_below {
-                self.programs.told_below(key.0);
+                self.programs.told_below(key.0, sort == Sort::GraveBelow);
             }
-            let nth = self.noted.len() as u32;
-            self.noted.insert(key, Noted { nth, ..new });
+            if let Some(cutoff) = cutoff {
+                cutoff.note(sort, round, key.1.finding_bytes());
+            }
+            let nth = self.nth;
+            self.nth += 1;
+            self.noted.insert(key, Noted { nth, round, ..new });
         } else {
             let counted = if is_finding { &mut self.suppressed } else { &mut self.unjudged };
             counted.add(sort, new.count);

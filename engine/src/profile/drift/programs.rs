@@ -11,8 +11,8 @@ const PROGRAMS_MAX: usize = 65_536;
 /// Bytes of the paths and arguments of either.
 const PROGRAM_BYTES_MAX: usize = 16 << 20;
 
-/// Programs below one topmost one, and findings that tell of them: what comes of one program is not to take the room of
-/// what comes of others.
+/// Programs below one topmost one, and findings that tell of those of them that are grave, and of the others: what comes
+/// of one program is not to take the room of what comes of others.
 const BELOW_MAX: u32 = 4096;
 
 /// What stands for a program: one of the profile, or one that it does not have.
@@ -35,10 +35,11 @@ pub(super) struct Novel {
     pub node: Option<NodeId>,
     /// The number of the first program above it that no profile has and that is told; its own, if it is that one.
     topmost: u32,
-    /// Of a topmost one: how many are below it, the last of them, and how many findings tell of them.
+    /// Of a topmost one: how many are below it, the last of them, and how many findings tell of them, grave and others.
     below: u32,
     last_below: u32,
-    told_below: u32,
+    grave_below: u32,
+    others_below: u32,
 }
 
 /// Programs by their numbers, each once. A parent's number is lower than its children's.
@@ -116,7 +117,17 @@ impl Programs {
         let hash = Self::hash(&self.hasher, parent, program);
         let topmost = above.unwrap_or(number);
         let program = program.clone();
-        self.list.push(Novel { parent, program, depth, node, topmost, below: 0, last_below: 0, told_below: 0 });
+        self.list.push(Novel {
+            parent,
+            program,
+            depth,
+            node,
+            topmost,
+            below: 0,
+            last_below: 0,
+            grave_below: 0,
+            others_below: 0,
+        });
         let Self { list, index, hasher, .. } = self;
         index.insert_unique(hash, number, |n| {
             list.get(*n as usize).map_or(0, |known| Self::hash(hasher, known.parent, &known.program))
@@ -136,16 +147,16 @@ impl Programs {
         matches!(ran, Ran::Novel(number) if self.get(number).is_some_and(|novel| novel.topmost != number))
     }
 
-    /// Whether one more finding may tell of a program below the topmost one of this.
-    pub fn may_tell_below(&self, ran: Ran) -> bool {
+    /// Whether one more finding, a grave one or not, may tell of a program below the topmost one of this.
+    pub fn may_tell_below(&self, ran: Ran, grave: bool) -> bool {
         let top = self.topmost(ran).and_then(|top| self.get(top));
-        top.is_none_or(|top| top.told_below < BELOW_MAX)
+        top.is_none_or(|top| if grave { top.grave_below } else { top.others_below } < BELOW_MAX)
     }
 
     /// One more finding tells of a program below another one.
-    pub fn told_below(&mut self, ran: Ran) {
+    pub fn told_below(&mut self, ran: Ran, grave: bool) {
         if let Some(top) = self.topmost(ran).and_then(|top| self.list.get_mut(top as usize)) {
-            top.told_below += 1;
+            *if grave { &mut top.grave_below } else { &mut top.others_below } += 1;
         }
     }
 

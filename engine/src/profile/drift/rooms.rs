@@ -37,7 +37,8 @@ impl Sort {
             Self::Manner => 2,
             Self::GraveBelow => 3,
             Self::Below => 4,
-            Self::Did | Self::DidBelow => 5,
+            Self::Did => 5,
+            Self::DidBelow => 6,
         }
     }
 }
@@ -53,13 +54,14 @@ struct Limit {
     always: usize,
 }
 
-const LIMITS: [Limit; 6] = [
+const LIMITS: [Limit; 7] = [
     Limit { findings: 65_536, candidates: 16_384, text_bytes: 32 << 20, always: 256 },
     Limit { findings: 65_536, candidates: 16_384, text_bytes: 32 << 20, always: 256 },
     Limit { findings: 16_384, candidates: 16_384, text_bytes: 8 << 20, always: 64 },
     Limit { findings: 16_384, candidates: 0, text_bytes: 16 << 20, always: 64 },
     Limit { findings: 16_384, candidates: 0, text_bytes: 16 << 20, always: 64 },
     Limit { findings: 65_536, candidates: 16_384, text_bytes: 32 << 20, always: 0 },
+    Limit { findings: 16_384, candidates: 16_384, text_bytes: 16 << 20, always: 0 },
 ];
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +91,18 @@ impl Rooms {
             taken.text_bytes += text_bytes;
         }
         fits
+    }
+
+    /// So many findings of a sort were taken in: which round it is for the next.
+    pub fn round(&self, sort: Sort) -> u32 {
+        self.0.get(sort.room()).map_or(0, |taken| taken.findings as u32)
+    }
+
+    /// Text of something that was taken in is gone; it is one that was all the same.
+    pub fn give_back(&mut self, sort: Sort, text_bytes: usize) {
+        if let Some(taken) = self.0.get_mut(sort.room()) {
+            taken.text_bytes -= text_bytes;
+        }
     }
 
     /// Bytes of text of all that was taken in.

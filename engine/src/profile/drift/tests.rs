@@ -367,6 +367,10 @@ fn what_comes_of_one_new_program_takes_no_room_from_what_comes_of_another() {
         assert_eq!(own, 4097, "itself, and so many below it");
     }
     assert_eq!(checker.suppressed(), 3 * (5000 - 4097));
+    // Nor do those below it take the room of one of them that is grave.
+    let memfd = Exec { path: b"memfd:x".as_slice(), fileless: true, ..Exec::default() };
+    checker.check(&EventRef { ts: 2, container: b"c", pid: 100, start: None, body: Body::Exec(memfd) });
+    assert!(checker.findings().iter().any(|f| f.reason == Reason::FilelessExec));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What can be found: a behaviour as owned data, so that it can be told, and judged again by another profile.
 
-use super::Reason;
+use super::{Finding, Reason};
 use crate::behaviour::{Behaviour, Details, Kind, Place, Told, Value};
 use crate::profile::interpreter_name;
 use crate::tree::Program;
@@ -73,6 +73,11 @@ impl What {
                 Behaviour { kind: *kind, place: place.as_deref(), details }.told(class)
             }
         }
+    }
+
+    /// Bytes that a finding of it takes at least.
+    pub fn finding_bytes(&self) -> usize {
+        size_of::<Finding>() + self.text_bytes()
     }
 
     /// Bytes of text owned.
