@@ -148,7 +148,7 @@ impl Findings {
     /// Bounds that follow from what the process may take.
     pub fn new(config: &Config) -> Self {
         let resident = if config.own_process { config.resident_max } else { usize::MAX };
-        let bytes = BYTES_MAX.min(config.memory_max / 4).min(resident / 8) / 2;
+        let bytes = BYTES_MAX.min(config.memory_max / 8 * 3).min(resident / 8) / 2;
         let limit = |findings| Limit { findings, bytes, text_bytes: TEXT_BYTES_MAX };
         Self::within(limit(PROGRAMS_MAX), limit(OTHERS_MAX), config.workers)
     }

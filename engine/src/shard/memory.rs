@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | containers: their trees, process tables, findings | a half | the quietest are taken for stopped |
 //! | events held for containers without a name | a quarter | the longest wait is given up |
-//! | findings of stopped containers | a quarter | further ones are only counted |
+//! | findings of stopped containers | three eighths | further ones are only counted |
 //! | batches in queues | an eighth | senders wait, or drop |
 //! | merged trees of images | what is left | |
 //!

@@ -149,7 +149,7 @@ fn what_is_told_of_more_than_there_is_room_for_does_not_depend_on_the_key_or_on_
         for workers in ["1", "2", "4", "8", "1", "8"] {
             let args = ["check", "--workers", workers, "--profile", "profiles/web.profile.json", "-"];
             let mut command = lab.command(&args);
-            // Of this an eighth is for findings of programs that were run, and as much for others.
+            // Of this 3/16 are for findings of programs that were run, and as much for others.
             command.env("GROVE_MEMORY_MAX", "16Mi");
             let ended = Lab::feed_to(command, trace.as_bytes());
             ended.expect(2);
