@@ -44,7 +44,7 @@ mod text;
 
 pub use dns::{DNS_NAME_BYTES_MAX, dns_name, labels, push_label};
 pub use network::{BadNetwork, Network, keeps_address, network};
-pub use normal::{Relative, normalise};
+pub use normal::{Relative, normalise, normalise_relative};
 pub use protect::{BadPattern, Protect};
 pub use shape::shape;
 pub(crate) use shape::{shape_bytes, shape_into};

@@ -41,6 +41,18 @@ pub fn normalise(raw: &[u8], cwd: Option<&[u8]>, pid: u32, out: &mut String) -> 
     Ok(())
 }
 
+/// Writes the normalised, escaped form of the components of a relative path into `out`, which is cleared first. `.` and
+/// `..` stay: where they lead nobody knows.
+pub fn normalise_relative(raw: &[u8], out: &mut String) {
+    out.clear();
+    for component in raw.split(|b| *b == b'/').filter(|component| !component.is_empty()) {
+        if !out.is_empty() {
+            out.push('/');
+        }
+        push_without_identifiers(component, out);
+    }
+}
+
 /// Whether `raw` certainly is its own normal form; false is no statement.
 ///
 /// One pass without branches, for many bytes at once: nearly every path there is passes it.
@@ -298,6 +310,20 @@ mod tests {
         assert_eq!(normal(b"/a\xff/b"), r"/a\xff/b");
         assert_eq!(normal(b"/\xff/../b"), "/b");
         assert_eq!(normal(b"/proc/\xff"), r"/proc/\xff");
+    }
+
+    #[test]
+    fn a_relative_path_of_no_directory_keeps_its_components() {
+        for (raw, expect) in [
+            ("./start-web", "./start-web"),
+            ("nginx", "nginx"),
+            ("../bin//x/", "../bin/x"),
+            (&format!("./{HEX32}/x*"), r"./*/x\*"),
+        ] {
+            let mut out = "left over".to_owned();
+            normalise_relative(raw.as_bytes(), &mut out);
+            assert_eq!(out, expect);
+        }
     }
 
     fn raw_path() -> impl Strategy<Value = Vec<u8>> {

@@ -219,13 +219,7 @@ impl ActivityTree {
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
         let Decided { place, program, interpreter } = match self.lineage.place(event, exec, self.tree.rules()) {
             Ok(found) => found,
-            Err(fate) => {
-                // It does run something else now, and what it does is not its parent program's doing.
-                if fate == Fate::Ignored(Ignored::RelativePath) {
-                    self.lineage.exec(id, exec, Place::Unknown, Runs::Unknown);
-                }
-                return fate;
-            }
+            Err(fate) => return fate,
         };
         let (parent, chain, same) = match place {
             ExecPlace::Setup => {

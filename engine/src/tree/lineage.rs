@@ -10,7 +10,7 @@ use super::program::{Program, exec_interpreter, exec_program};
 use super::{Rules, runtime};
 use crate::event::{EventRef, Exec};
 use crate::hash::{NumberMap, fingerprint};
-use crate::ledger::{Fate, Ignored};
+use crate::ledger::Fate;
 use std::sync::Arc;
 
 /// A process, as events name it.
@@ -97,8 +97,6 @@ pub enum Runs<'a> {
     Runtime,
     /// A program, by its [`identity`](super::Program::identity).
     Program(&'a str),
-    /// A program whose path cannot be resolved.
-    Unknown,
 }
 
 /// The process table of one container.
@@ -424,19 +422,15 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// What an exec comes to, and of which program. Decides only.
     ///
     /// # Errors
-    /// The program has no path that can be resolved, and it is not the runtime's either.
+    /// The program has no path that can be one.
     pub fn place(&self, event: &EventRef<'_>, exec: &Exec<&[u8]>, rules: &Rules) -> Result<Decided<N>, Fate> {
         let id = Pid { pid: event.pid, start: event.start };
         let cwd = self.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
-        let program = match exec_program(event, exec, cwd, rules) {
-            Err(fate) if fate != Fate::Ignored(Ignored::RelativePath) => return Err(fate),
-            program => program,
-        };
-        let resolved = program.as_ref().ok().map(|program| &*program.path);
+        let program = exec_program(event, exec, cwd, rules)?;
+        let resolved = Some(&*program.path).filter(|path| path.starts_with('/'));
         if self.sets_up(id, exec, resolved) {
             return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: String::new() });
         }
-        let program = program?;
         let place = self.place_program(id, exec.ppid, &program.identity());
         Ok(Decided { place, program, interpreter: exec_interpreter(event, exec, cwd) })
     }
@@ -462,8 +456,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         !told_apart && process.ppid.is_some_and(|on_record| on_record != ppid && self.table.contains_key(&on_record))
     }
 
-    /// Records what a process runs now, and where that stands. Of a program whose path cannot be resolved,
-    /// [`Place::Unknown`]: its next exec makes a root of its own.
+    /// Records what a process runs now, and where that stands.
     pub fn exec(&mut self, id: Pid, exec: &Exec<&[u8]>, place: Place<N>, runs: Runs<'_>) {
         let ppid = exec.ppid;
         if exec.runtime.is_none() {
@@ -485,7 +478,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
             start,
             forked: known.is_some_and(|p| p.forked),
             execed: true,
-            unknown: runs == Runs::Unknown,
+            unknown: false,
             workload,
             last_use: 0,
             older: None,

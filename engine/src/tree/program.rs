@@ -7,8 +7,8 @@ use super::lineage::usable_cwd;
 use super::node::Flags;
 use crate::behaviour::{By, PATH_BYTES_MAX, normal_path};
 use crate::event::{EventRef, Exec};
-use crate::ledger::{Fate, Rejected};
-use crate::path::{components, escape, normalise};
+use crate::ledger::{Fate, Ignored, Rejected};
+use crate::path::{components, escape, normalise, normalise_relative};
 
 /// A program as an exec names it: its normalised path, and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -157,10 +157,11 @@ pub(super) fn literal(path: &str) -> impl Iterator<Item = Component<'_>> + Clone
     components(path).map(|name| (name, false))
 }
 
-/// The normalised program of an exec.
+/// The normalised program of an exec. One whose path is relative while the working directory is not known is known by the
+/// name that it was given.
 ///
 /// # Errors
-/// The path is relative and the working directory not known, or it is empty.
+/// The path is empty, or too long.
 pub fn exec_program(
     event: &EventRef<'_>,
     exec: &Exec<&[u8]>,
@@ -175,7 +176,10 @@ pub fn exec_program(
         escape(exec.path, &mut path);
     } else {
         let cwd = exec.cwd.map_or(cwd, usable_cwd);
-        normal_path(exec.path, By { pid: event.pid, cwd }, &mut path)?;
+        match normal_path(exec.path, By { pid: event.pid, cwd }, &mut path) {
+            Err(Fate::Ignored(Ignored::RelativePath)) => normalise_relative(exec.path, &mut path),
+            normal => normal?,
+        }
     }
     Ok(Program::new(&path, exec, rules.differentiate_args))
 }

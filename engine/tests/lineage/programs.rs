@@ -213,7 +213,7 @@ fn a_relative_program_of_a_process_whose_fork_was_lost_is_resolved_against_its_p
 }
 
 #[test]
-fn a_process_whose_relative_program_cannot_be_resolved_is_not_its_parent_s_program_any_more() {
+fn a_program_by_a_relative_path_of_no_known_directory_is_known_by_that_name() {
     let ledger = check(
         "exec 1<-0 /bin/sh
          open 1 /before
@@ -225,17 +225,18 @@ fn a_process_whose_relative_program_cannot_be_resolved_is_not_its_parent_s_progr
          exec 2<-0 ./tool
          exec 4<-2 /bin/below",
         "
-        /bin/later
+        ./tool
+          /bin/below
         /bin/sh
           - r /before
-        <unknown>
-          - r /x
-          - r /y
-          /bin/below
+          bin/tool chain
+            - r /x
+            - r /y
+            /bin/later
         ",
     );
-    assert_eq!(ledger.ignored(Ignored::RelativePath), 2);
-    check("exec 1<-0 /bin/sh\nexec 1<-0 bin/tool", "/bin/sh");
+    assert_eq!(ledger.ignored(Ignored::RelativePath), 0);
+    check("exec 1<-0 /bin/sh\nexec 1<-0 bin/tool", "/bin/sh\n  bin/tool chain");
 }
 
 #[test]
@@ -257,8 +258,9 @@ fn what_the_workload_runs_is_not_set_up_whatever_it_is_called() {
             - r /etc/shadow
             /usr/bin/conmon
               - r /x
-        /usr/bin/crun
-          - r /y
+              rel/tool chain
+                /usr/bin/crun chain
+                  - r /y
         ",
     );
     assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 0);

@@ -389,12 +389,7 @@ impl Checker {
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
         let Decided { place, program, interpreter } = match self.lineage.place(event, exec, self.baseline.rules()) {
             Ok(found) => found,
-            Err(fate) => {
-                if fate == Fate::Ignored(Ignored::RelativePath) {
-                    self.lineage.exec(id, exec, Place::Unknown, Runs::Unknown);
-                }
-                return fate;
-            }
+            Err(fate) => return fate,
         };
         let identity = program.identity();
         let ran = match place {
