@@ -374,7 +374,8 @@ mod tests {
         for n in 0..3000 {
             for (c, checker) in checkers.iter_mut().enumerate().filter(|(c, _)| n % (c + 1) == 0) {
                 // Some of it again and again, and as a program of its own or below another.
-                let path = format!("/x/{:w<1$}", n - n % 3 * 7, n % 40 + c);
+                let again = n + 20 - n % 3 * 7;
+                let path = format!("/x/{again:w<0$}", again % 40 + c);
                 let pid = if n % 5 == 0 { 5 } else { 1000 + n as u32 };
                 let exec = Exec { path: path.as_bytes(), ppid: 1, upper_layer: n % 11 == 0, ..Exec::default() };
                 let open = Open { path: path.as_bytes(), flags: 0, ret: 3, map: false };

@@ -37,7 +37,8 @@ fn a_program_that_runs_itself_again_and_again_from_a_long_path_hides_no_other() 
     let _alone = alone();
     let mut runc = Runc::with_usual_records();
     let rootfs = runc.rootfs().to_owned();
-    let deep = format!("/{}", vec!["d".repeat(240); 14].join("/"));
+    // No digits, not even hexadecimal ones: a name of those is any.
+    let deep = format!("/{}", vec!["n".repeat(240); 14].join("/"));
     fs::create_dir_all(rootfs.join(&deep[1..])).unwrap();
     fs::create_dir_all(rootfs.join("srv")).unwrap();
     fs::copy(containers::static_child(), rootfs.join("srv/app")).unwrap();
@@ -55,7 +56,8 @@ fn a_program_that_runs_itself_again_and_again_from_a_long_path_hides_no_other() 
     let checked = grove().args(["check", "--profile"]).arg(profile).arg(&trace).output().unwrap();
     let said = String::from_utf8_lossy(&checked.stderr);
     assert_eq!(checked.status.code(), Some(2), "{said}");
-    assert!(!said.contains("only counted"), "{said}");
+    // With their lineages, what all of them opened is more text than is written.
+    assert!(!said.contains("only counted") || said.contains("only counted, 0 of them of programs"), "{said}");
     let findings: Vec<Value> = checked
         .stdout
         .split(|b| *b == b'\n')

@@ -228,7 +228,8 @@ impl Checker {
             },
             What::Uid(_) | What::Interpreter(_) => Sort::Manner,
             What::Did(..) if self.node(ran).is_some() => Sort::Did,
-            What::Did(..) => Sort::DidBelow,
+            What::Did(..) if below => Sort::DidBelow,
+            What::Did(..) => Sort::DidTopmost,
         }
     }
 

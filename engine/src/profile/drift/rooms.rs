@@ -20,7 +20,9 @@ pub(crate) enum Sort {
     Below,
     /// What a program of the profile did.
     Did,
-    /// What another one did.
+    /// What another one did that a program of the profile ran.
+    DidTopmost,
+    /// What one below such a one did.
     DidBelow,
 }
 
@@ -38,7 +40,8 @@ impl Sort {
             Self::GraveBelow => 3,
             Self::Below => 4,
             Self::Did => 5,
-            Self::DidBelow => 6,
+            Self::DidTopmost => 6,
+            Self::DidBelow => 7,
         }
     }
 }
@@ -54,7 +57,7 @@ struct Limit {
     always: usize,
 }
 
-const LIMITS: [Limit; 7] = [
+const LIMITS: [Limit; 8] = [
     Limit { findings: 65_536, candidates: 16_384, text_bytes: 32 << 20, always: 256 },
     Limit { findings: 65_536, candidates: 16_384, text_bytes: 32 << 20, always: 256 },
     Limit { findings: 16_384, candidates: 16_384, text_bytes: 8 << 20, always: 64 },
@@ -62,6 +65,7 @@ const LIMITS: [Limit; 7] = [
     Limit { findings: 16_384, candidates: 0, text_bytes: 16 << 20, always: 64 },
     Limit { findings: 65_536, candidates: 16_384, text_bytes: 32 << 20, always: 0 },
     Limit { findings: 16_384, candidates: 16_384, text_bytes: 16 << 20, always: 0 },
+    Limit { findings: 16_384, candidates: 0, text_bytes: 16 << 20, always: 0 },
 ];
 
 #[derive(Clone, Copy, Debug, Default)]
