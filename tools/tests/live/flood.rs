@@ -47,8 +47,8 @@ fn a_program_that_runs_itself_again_and_again_from_a_long_path_hides_no_other() 
     let dir = tempfile::tempdir().unwrap();
     observed(&mut runc, "benign", "/srv/app again 0 /; cp /etc/secret /tmp/x; true", dir.path());
     let attack = format!(
-        "/srv/app again {AGAIN} {deep}; cp /bin/busybox {deep}/evil; {deep}/evil cat /etc/secret; \
-         /srv/app again 0 /; cp /bin/busybox /tmp/evil; /tmp/evil cat /etc/secret; true"
+        "/srv/app again {AGAIN} {deep}; cp /srv/app {deep}/evil; {deep}/evil open /etc/secret; \
+         /srv/app again 0 /; cp /srv/app /tmp/evil; /tmp/evil open /etc/secret; true"
     );
     let trace = observed(&mut runc, "attack", &attack, dir.path());
 
