@@ -3,8 +3,9 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::cli::{Cli, teach};
+use crate::cli::Cli;
 use crate::exit::{Error, Exit};
+use crate::help::teach;
 use crate::terminal;
 
 /// The command line of `grove completions`.

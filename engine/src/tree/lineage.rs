@@ -4,7 +4,7 @@
 //! It knows nothing of nodes: `N` is whatever stands for a program, a node of the tree being learned or of a
 //! profile being compared with. [`Lineage::place`] only decides: learning, a dry run and a check all ask there.
 
-use super::cwds::Cwds;
+use super::cwds::{Cwds, usable_cwd};
 use super::ended::Ended;
 use super::program::{Program, exec_interpreter, exec_program};
 use super::{Rules, runtime};
@@ -117,11 +117,6 @@ pub struct Lineage<N> {
 
 /// How many processes of one id, with different start times, are kept apart.
 const OLDER_MAX: usize = 64;
-
-/// A working directory, unless nothing can be resolved against it: tables of processes keep no long texts.
-pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
-    (cwd.starts_with(b"/") && cwd.len() <= crate::behaviour::PATH_BYTES_MAX).then_some(cwd)
-}
 
 impl<N: Copy + PartialEq> Lineage<N> {
     /// An empty table of at most `max` processes.

@@ -3,9 +3,8 @@
 //! A tree knows no kinds of behaviour, only the forms of their [`Place`]s; so a kind that is added needs nothing here.
 
 use super::arena::ROOM;
-use super::grow::{Component, Dir, socket_level};
+use super::grow::{Component, Dir, literal, socket_level};
 use super::node::{Flags, NodeId, Role, Span};
-use super::program::literal;
 use super::texts::TEXTS_MAX;
 use super::{Tree, TreeFull};
 use crate::behaviour::{
