@@ -42,13 +42,15 @@
 //! and hash with a seed of each map.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "common/instructions.rs"]
+mod instructions;
 #[path = "../../engine/tests/common/skips.rs"]
 mod skips;
 
 use grove::hash::Keyed;
+use instructions::{can_count, instructions};
 use std::hash::{BuildHasher, Hash};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 
 /// Names in each trace, and how often each comes.
@@ -128,30 +130,6 @@ const START: &str = "{\"ts\":1,\"type\":\"container_start\",\"container\":\"c\",
 fn trace(head: &str, names: &[u64], line: impl Fn(usize, u64) -> String) -> String {
     let every = (0..ROUNDS).flat_map(|_| names).enumerate();
     every.fold(head.to_owned(), |trace, (at, n)| trace + &line(at, *n) + "\n")
-}
-
-/// How many instructions the command takes, with a key of its own or the one that is known.
-fn instructions(dir: &Path, args: &[&str], input: &str, key: Option<(&str, &str)>) -> u64 {
-    std::fs::write(dir.join("input"), input).unwrap();
-    let mut command = Command::new("valgrind");
-    command.envs(key);
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", env!("CARGO_BIN_EXE_grove")]);
-    command.args(args).arg("input").current_dir(dir).stdin(Stdio::null());
-    // One thread at a time runs under valgrind, so several would only spin for one another.
-    let output = command.env("GROVE_WORKERS", "1").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let collected = said.lines().find_map(|line| line.split_once("Collected : ").map(|(_, n)| n.trim().parse()));
-    collected.unwrap_or_else(|| panic!("{args:?}: {said}")).unwrap()
-}
-
-/// Whether the machine can count.
-fn can_count() -> bool {
-    let found = Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let found = found.is_ok_and(|status| status.success());
-    if !found {
-        skips::skipped("valgrind is not installed");
-    }
-    found
 }
 
 /// Both kinds of names, in the same trace, take about as much.

@@ -135,7 +135,7 @@ impl Entry for DnsDoc {
         for qtype in &self.qtypes {
             let number = qtype_number(qtype)
                 .ok_or_else(|| Flaw::new("qtypes", format!("unknown type `{}`", crate::text::Visible(qtype))))?;
-            details.numbers.push(QTYPES.detail(number.into()));
+            details.numbers.insert(QTYPES.detail(number.into()));
         }
         Ok(question(&self.name, details))
     }

@@ -323,7 +323,7 @@ impl Entry for FileDoc {
         let mut details = Details::marks(access.or(MAPPED.only_if(self.mapped)));
         for change in &self.changes {
             let op = ChangeOp::from_name(change).ok_or_else(|| Flaw::none_of("changes", change, ChangeOp::NAMES))?;
-            details.numbers.push(CHANGES.detail(op as u32));
+            details.numbers.insert(CHANGES.detail(op as u32));
         }
         Ok(file(&self.path, details))
     }

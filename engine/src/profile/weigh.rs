@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use memchr::{memchr2, memchr2_iter};
 
-use crate::behaviour::CLASSES;
+use super::doc::ProcessDoc;
+use super::version_1;
+use crate::behaviour::*;
 
 /// What values take at most when they are understood, in bytes: as a document, and then as a tree. With the room of lists
 /// that grow and of what is taken for a moment.
@@ -34,8 +36,22 @@ impl Weight {
 
 // What parts of the text take. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
 
-/// An element of a list: a process, a file.
-const ELEMENT: u64 = 170;
+/// An entry of a list, by itself: what is in it is counted where it is written. Of a kind of behaviour the largest.
+const PROCESS: u64 = size_of::<ProcessDoc>() as u64;
+const ENTRY: u64 = {
+    macro_rules! largest {
+        ($(($Kind:ident, $file:ident, $Doc:ident, $list:ident, $count:ident)),* $(,)?) => {{
+            let mut most = 0;
+            $(if size_of::<$Doc>() > most {
+                most = size_of::<$Doc>();
+            })*
+            most as u64
+        }};
+    }
+    kinds!(largest)
+};
+/// A list has room for so many entries when it has one, and for twice as many each time it is full.
+const FIRST_ENTRIES: u64 = 4;
 const ARRAY: u64 = 48;
 /// Times of a tag: an entry of a list, beside the tag's name; and a further record of a node.
 const TIMES: u64 = 56;
@@ -67,7 +83,7 @@ const TAGS_KNOWN: usize = 8;
 /// The longest text that can be a time, with its quotes.
 const TIME_BYTES: usize = 32;
 
-/// Weighs JSON text. O(its length).
+/// Weighs JSON text, as far as it nests no deeper than a profile of version 1 may. O(its length).
 pub(super) fn weigh(json: &[u8]) -> Weight {
     let mut scales = Scales {
         json,
@@ -77,6 +93,8 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
         tags: Vec::new(),
         counted: 0,
         of_tags: false,
+        lists: Vec::new(),
+        growth: 0,
     };
     let (mut depth, mut at) = (0_usize, 0);
     while let Some(byte) = json.get(at) {
@@ -98,18 +116,20 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
                 depth += 1;
                 // What is a field itself is counted with what is in it.
                 let is_field = at > 1 && json.get(at - 2) == Some(&b':');
-                scales.weight.doc += match (is_field, depth) {
-                    (true, 3) if scales.of_tags => TAG_ROW,
-                    (true, 3) => LEDGER,
-                    (true, _) => 0,
-                    (false, _) => ELEMENT,
-                };
+                match (is_field, depth) {
+                    (true, 3) if scales.of_tags => scales.weight.doc += TAG_ROW,
+                    (true, 3) => scales.weight.doc += LEDGER,
+                    (true, _) => {}
+                    (false, _) => scales.entry(depth),
+                }
             }
             b'[' => {
                 depth += 1;
                 scales.counted = 0;
+                scales.list(at, depth);
                 match json.get(at) {
                     Some(b'"') => scales.texts(at),
+                    Some(b']') => {}
                     _ => scales.weight.doc += ARRAY,
                 }
             }
@@ -120,7 +140,11 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
             _ => {}
         }
         scales.weight.depth = scales.weight.depth.max(depth);
+        if depth > version_1::DEPTH_MAX {
+            break;
+        }
     }
+    scales.weight.doc += scales.growth;
     scales.weight.tree += LONGEST * scales.longest as u64;
     scales.weight
 }
@@ -139,6 +163,19 @@ struct Scales<'a> {
     counted: u8,
     /// What is being weighed is said of tags.
     of_tags: bool,
+    /// The lists that are not at their end, each with how deep it is.
+    lists: Vec<(usize, List)>,
+    /// What the largest list takes once more while it grows.
+    growth: u64,
+}
+
+/// A list of objects, so far.
+struct List {
+    /// What each takes by itself.
+    entry: u64,
+    entries: u64,
+    /// For how many there is room.
+    room: u64,
 }
 
 impl Scales<'_> {
@@ -149,6 +186,39 @@ impl Scales<'_> {
     /// The byte in front of one.
     fn before(&self, at: usize) -> Option<u8> {
         self.json.get(at.checked_sub(1)?).copied()
+    }
+
+    /// Begins the list whose bracket is in front of `at`.
+    fn list(&mut self, at: usize, depth: usize) {
+        let is_field = self.json.get(self.last.end..at) == Some(b":[");
+        let of_processes = is_field && matches!(self.bytes(&self.last), b"\"processes\"" | b"\"children\"");
+        let entry = if of_processes { PROCESS } else { ENTRY };
+        self.end_lists(depth);
+        self.lists.push((depth, List { entry, entries: 0, room: 0 }));
+    }
+
+    /// Forgets the lists that are as deep as `depth`, or deeper.
+    fn end_lists(&mut self, depth: usize) {
+        while self.lists.last().is_some_and(|(other, _)| *other >= depth) {
+            self.lists.pop();
+        }
+    }
+
+    /// Counts an object that is no field, and is so deep: an entry of the list around it.
+    fn entry(&mut self, depth: usize) {
+        self.end_lists(depth);
+        let Some((_, list)) = self.lists.last_mut().filter(|(around, _)| around + 1 == depth) else {
+            self.weight.doc += ENTRY;
+            return;
+        };
+        if list.entries == list.room {
+            let more = list.room.max(FIRST_ENTRIES);
+            // While they are moved, the entries are where they were as well.
+            self.growth = self.growth.max(list.entry * list.room);
+            self.weight.doc += list.entry * more;
+            list.room += more;
+        }
+        list.entries += 1;
     }
 
     /// Counts a text unless it is a key.

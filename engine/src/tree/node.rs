@@ -91,6 +91,8 @@ pub struct Flags(u16);
 impl Flags {
     /// A learned pattern: the names of its shape are absorbed by it.
     pub const LEARNED: Self = Self(1 << 4);
+    /// Process: texts gather on it, so that none have to be looked for where there are none.
+    pub const RUN_BY: Self = Self(1 << 4);
     /// Merged into another node; only waiting for the next rebuild.
     pub const DEAD: Self = Self(1 << 5);
     /// A process that is written: it or something below it was seen.
