@@ -276,11 +276,11 @@ fn a_link_or_pipe_that_a_user_names_is_used_if_it_is_the_users() {
     symlink("link", at("chain")).unwrap();
     symlink("nowhere", at("dangling")).unwrap();
     symlink("/dev/null", at("device")).unwrap();
-    let pipe = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let pipe = Mode::RUSR | Mode::WUSR;
     rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), pipe).unwrap();
     symlink("pipe", at("to pipe")).unwrap();
     // A pipe without a name, as a shell's process substitution gives it.
-    let (_read, write) = std::io::pipe().unwrap();
+    let (_read, write) = io::pipe().unwrap();
     symlink(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&write)), at("unnamed")).unwrap();
     for (name, expected) in [
         ("d/file", "d/file"),

@@ -6,9 +6,9 @@ use aya::maps::{HashMap, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 
 use super::capabilities;
-use super::hooks::{Hook, HookError};
+use super::hooks::HookError;
 use super::options::{Options, Scope};
-use super::table::Class;
+use super::table::{Class, Hook};
 
 /// The programs, as `build.rs` found or built them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/grove.bpf.o"));

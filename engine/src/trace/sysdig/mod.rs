@@ -28,7 +28,6 @@ mod args;
 mod container;
 mod names;
 mod record;
-mod state;
 #[cfg(test)]
 mod tests;
 
@@ -37,7 +36,7 @@ use std::borrow::Cow;
 use self::args::absolute;
 use self::container::{Container, image_and_tag};
 use self::record::{Record, invalid};
-use self::state::Bounded;
+use super::bounded::Bounded;
 use super::{Decoder, Line, Reject};
 use crate::event::{Body, Event, EventRef, Exec, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls};
 use crate::hash::fingerprint;
