@@ -206,7 +206,7 @@ impl ActivityTree {
                 new |= is_new;
                 true
             }
-            Err(TreeFull) => false,
+            Err(_) => false,
         });
         self.settle();
         match (kept, new) {
