@@ -15,9 +15,9 @@ use grove::profile::Profile;
 use grove::profile::drift::{Baselines, Finding};
 use grove::shard::{Engine, Mode};
 
-use crate::cli::teach;
 use crate::exit::{self, Error, Exit};
 use crate::feed::{self, say};
+use crate::help::teach;
 use crate::input::InputArgs;
 use crate::output::{self, Output};
 use crate::profiles;

@@ -8,9 +8,9 @@ use aya::{Btf, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use grove::config::Host;
 
 use super::capabilities;
-use super::hooks::{Hook, HookError};
+use super::hooks::HookError;
 use super::options::{Options, Scope};
-use super::table::Class;
+use super::table::{Class, Hook};
 
 /// The programs, as `build.rs` found or built them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/grove.bpf.o"));
