@@ -8,6 +8,7 @@ mod convert;
 mod decode;
 mod diff;
 mod doc;
+#[doc(hidden)]
 pub mod drift;
 mod encode;
 mod image;
@@ -29,6 +30,7 @@ pub use decode::{DecodeError, decode, decode_within};
 pub use diff::{Difference, Side, diff, diff_tags};
 pub use doc::*;
 pub(crate) use doc::{Look, interpreter_name};
+pub use drift::{Baselines, Detail, Finding, Reason};
 pub use encode::{Encode, encode};
 pub use image::Profile;
 pub use lineage::Lineage;
@@ -38,3 +40,4 @@ pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_both, read_fil
 
 pub use crate::behaviour::{Seen, Stats};
 pub use crate::time::{Time, TimeError};
+pub use crate::tree::TreeFull;

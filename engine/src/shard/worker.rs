@@ -5,13 +5,15 @@ use super::counts::Counts;
 use super::images::Images;
 use super::kept::Kept;
 use super::memory::Memory;
+use super::start::Mode;
 use super::waiting::{Turn, Waiting};
-use super::{Limits, Mode, counted};
+use super::{Limits, counted};
 use crate::config::Config;
 use crate::event::{Body, EventBuf, EventRef, Stored};
 use crate::hash::{Keyed, Map};
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
+use crate::profile::Finding;
 use crate::profile::drift::Checker;
 use crate::tree::{ActivityTree, Rules, Sizes};
 use hashbrown::HashTable;
@@ -54,6 +56,11 @@ pub(super) struct Worker {
     /// What is being replayed of events that were held.
     replaying_bytes: usize,
     seen: usize,
+    /// Containers in which something was found that nobody was told of yet, and such findings of those that are gone.
+    fresh: Vec<usize>,
+    found: Vec<Finding>,
+    /// Somebody follows what is found.
+    pub followed: bool,
     ledger: Ledger,
     failed: bool,
     /// Events of the current batch that are done with.
@@ -107,6 +114,9 @@ impl Worker {
             remembered_bytes: 0,
             replaying_bytes: 0,
             seen: 0,
+            fresh: Vec::new(),
+            found: Vec::new(),
+            followed: false,
             ledger: Ledger::default(),
             failed: false,
             done: 0,
@@ -298,6 +308,9 @@ impl Worker {
         // What is known already takes no more memory.
         if fate != Fate::Known {
             self.has_changed(index);
+            if fate == Fate::New {
+                self.has_found(index);
+            }
         }
         if let Some(Some(container)) = self.containers.get_mut(index) {
             container.count(&stored, fate);
@@ -395,7 +408,7 @@ impl Worker {
             State::Bound { workload, subject } if workload.assumed => {
                 let baseline = match &self.mode {
                     Mode::Learn => None,
-                    Mode::Check(baselines) => baselines.get(&*told.image).cloned(),
+                    Mode::Check(baselines) => baselines.tree(&told.image).cloned(),
                 };
                 match std::mem::replace(subject, Subject::Nothing) {
                     Subject::Learning(mut tree) => {
@@ -417,6 +430,7 @@ impl Worker {
                     Subject::Nothing => {}
                 }
                 *workload = told;
+                self.has_found(index);
                 Fate::Lifecycle
             }
             State::Bound { workload, .. } if workload.image == told.image && workload.tag == told.tag => {
@@ -442,7 +456,7 @@ impl Worker {
             }
             Mode::Check(baselines) => {
                 let Workload { image, tag, assumed } = workload;
-                match (baselines.get(&**image), assumed) {
+                match (baselines.tree(image), assumed) {
                     (baseline, true) => {
                         let checker = Checker::provisional(baseline.cloned(), rules, id, image, tag);
                         Subject::Checking(Box::new(checker))
@@ -489,6 +503,7 @@ impl Worker {
             self.limits.memory_refused += self.refused(fate) * stored.weight();
         }
         self.replaying_bytes = 0;
+        self.has_found(index);
         true
     }
 
@@ -511,13 +526,39 @@ impl Worker {
                     self.limits.memory_refused += self.ledger.dropped_total() - dropped;
                 }
             }
-            subject => self.keep_findings(&subject),
+            mut subject => self.keep_findings(&mut subject),
         }
         self.remember(container.id, workload);
     }
 
-    fn keep_findings(&mut self, subject: &Subject) {
+    /// Something may have been found in a container.
+    fn has_found(&mut self, index: usize) {
+        if matches!(self.mode, Mode::Check(_)) && self.fresh.last() != Some(&index) {
+            self.fresh.push(index);
+        }
+    }
+
+    /// What was found since this was asked last.
+    pub fn take_found(&mut self) -> Option<Vec<Finding>> {
+        for index in std::mem::take(&mut self.fresh) {
+            if let Some(Some(container)) = self.containers.get_mut(index)
+                && let State::Bound { subject: Subject::Checking(checker), .. } = &mut container.state
+            {
+                let fresh = checker.take_fresh();
+                if self.followed {
+                    self.found.extend(fresh);
+                }
+            }
+        }
+        Some(std::mem::take(&mut self.found)).filter(|found| !found.is_empty())
+    }
+
+    fn keep_findings(&mut self, subject: &mut Subject) {
         if let Subject::Checking(checker) = subject {
+            if self.followed {
+                checker.is_over();
+                self.found.extend(checker.take_fresh());
+            }
             self.kept.add(checker.found(), checker.suppressed(), self.memory.findings_max(self.shard), &self.counts);
         }
     }
@@ -541,7 +582,7 @@ impl Worker {
                     let (image, sizes) = (&workload.image, all.remove(&workload.image));
                     self.images.fold(image, tree.tree(), container.ledgers, &mut self.ledger, sizes);
                 }
-                subject => self.keep_findings(&subject),
+                mut subject => self.keep_findings(&mut subject),
             }
         }
     }

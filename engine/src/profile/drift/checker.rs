@@ -83,6 +83,8 @@ pub struct Checker {
     lineage: Lineage<Ran>,
     programs: Programs,
     noted: Map<(Ran, What), Noted>,
+    /// The findings among them that were not told yet, unless the workload is assumed: then none was.
+    fresh: Vec<(Ran, What)>,
     /// What is noted of programs that were run, and of what they did.
     programs_noted: Share,
     doings_noted: Share,
@@ -116,6 +118,7 @@ impl Checker {
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
             noted: Map::default(),
+            fresh: Vec::new(),
             programs_noted: Share::default(),
             doings_noted: Share::default(),
             suppressed: 0,
@@ -153,6 +156,7 @@ impl Checker {
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
             noted: Map::default(),
+            fresh: Vec::new(),
             programs_noted: Share::default(),
             doings_noted: Share::default(),
             suppressed: self.suppressed + self.unjudged,
@@ -203,23 +207,53 @@ impl Checker {
     /// What was found, in no order. Each is made when it is asked for: it takes four times what is noted of it.
     pub(crate) fn found(&self) -> impl Iterator<Item = Finding> {
         let mut lineages = Map::default();
-        self.noted.iter().filter(|_| self.compares).filter_map(move |((ran, what), noted)| {
-            let Told { subject, details } = what.told(&noted.details);
-            let kind = what.kind();
-            let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
-            Some(Finding {
-                ts: noted.ts,
-                container: self.container.clone(),
-                image: self.image.to_string(),
-                tag: self.tag.to_string(),
-                kind,
-                reason: noted.reason?,
-                pid: noted.pid,
-                lineage: by.map(|by| self.lineage_of(by, &mut lineages)).unwrap_or_default(),
-                subject,
-                details: Detail(details),
-                count: noted.count,
-            })
+        let compared = self.noted.iter().filter(|_| self.compares);
+        compared.filter_map(move |((ran, what), noted)| self.finding(*ran, what, noted, &mut lineages))
+    }
+
+    /// What was found since this was asked last, in the order it was found. What is found of a workload that is assumed
+    /// comes when the workload is told.
+    pub(crate) fn take_fresh(&mut self) -> Vec<Finding> {
+        let fresh = std::mem::take(&mut self.fresh);
+        let mut lineages = Map::default();
+        let found = fresh.iter().filter_map(|key| {
+            let noted = self.noted.get(key)?;
+            self.finding(key.0, &key.1, noted, &mut lineages)
+        });
+        found.collect()
+    }
+
+    /// The workload stays assumed: all that was found is to be told.
+    pub(crate) fn is_over(&mut self) {
+        if self.provisional && self.compares {
+            let mut found: Vec<_> = self.noted.iter().filter(|(_, noted)| noted.reason.is_some()).collect();
+            found.sort_unstable_by_key(|(_, noted)| noted.nth);
+            self.fresh = found.into_iter().map(|(key, _)| key.clone()).collect();
+        }
+    }
+
+    fn finding(
+        &self,
+        ran: Ran,
+        what: &What,
+        noted: &Noted,
+        lineages: &mut Map<Ran, profile::Lineage>,
+    ) -> Option<Finding> {
+        let Told { subject, details } = what.told(&noted.details);
+        let kind = what.kind();
+        let by = if let What::Exec { .. } = what { self.parent(ran) } else { Some(ran) };
+        Some(Finding {
+            ts: noted.ts,
+            container: self.container.clone(),
+            image: self.image.to_string(),
+            tag: self.tag.to_string(),
+            kind,
+            reason: noted.reason?,
+            pid: noted.pid,
+            lineage: by.map(|by| self.lineage_of(by, lineages)).unwrap_or_default(),
+            subject,
+            details: Detail(details),
+            count: noted.count,
         })
     }
 
@@ -530,6 +564,9 @@ impl Checker {
         };
         if room && share.takes(is_finding, key.1.text_bytes()) {
             let nth = self.noted.len() as u32;
+            if is_finding && !self.provisional {
+                self.fresh.push(key.clone());
+            }
             self.noted.insert(key, Noted { nth, ..new });
         } else {
             *if is_finding { &mut self.suppressed } else { &mut self.unjudged } += new.count;
