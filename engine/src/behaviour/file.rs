@@ -7,6 +7,7 @@ use super::{
     normal_path,
 };
 use crate::ledger::{Fate, Ignored, Rejected};
+use crate::path::below_run;
 use crate::path::is_pattern;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
@@ -325,7 +326,7 @@ impl Entry for FileDoc {
             let op = ChangeOp::from_name(change).ok_or_else(|| Flaw::none_of("changes", change, ChangeOp::NAMES))?;
             details.numbers.insert(CHANGES.detail(op as u32));
         }
-        Ok(file(&self.path, details))
+        Ok(file(if self.pattern { &self.path } else { below_run(&self.path) }, details))
     }
 
     fn class(what: &Behaviour<'_>, _: bool) -> &'static str {

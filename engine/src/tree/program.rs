@@ -7,8 +7,9 @@ use super::lineage::usable_cwd;
 use super::node::Flags;
 use crate::behaviour::{By, PATH_BYTES_MAX, normal_path};
 use crate::event::{EventRef, Exec};
+use crate::hash::fingerprint_of_all;
 use crate::ledger::{Fate, Ignored, Rejected};
-use crate::path::{components, escape, normalise, normalise_relative};
+use crate::path::{components, escape, normalise, normalise_argument, normalise_relative};
 
 /// A program as an exec names it: its normalised path, and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,7 +25,7 @@ pub struct Program {
 pub struct ProgramKey {
     /// Which of its programs a multi-call binary was, by the name under which it was called or by its argument.
     pub argv0: Option<String>,
-    /// The arguments, where they are part of identity.
+    /// The arguments, where they are part of identity: escaped, without identifiers.
     pub argv: Option<Vec<String>>,
 }
 
@@ -90,9 +91,9 @@ impl Program {
         ProgramKey::decode(&self.key)
     }
 
-    /// Path and key in one text, for comparing.
-    pub fn identity(&self) -> String {
-        format!("{}\0{}", self.path, self.key)
+    /// What stands for path and key in a table of processes, for comparing.
+    pub fn identity(&self) -> u64 {
+        fingerprint_of_all([self.path.as_bytes(), b"\0", self.key.as_bytes()]) as u64
     }
 }
 
@@ -116,7 +117,7 @@ impl ProgramKey {
             within
                 .map(|arg| {
                     let mut text = String::new();
-                    escape(arg, &mut text);
+                    normalise_argument(arg, &mut text);
                     text
                 })
                 .collect()

@@ -462,3 +462,129 @@ fn programs_that_become_one_have_the_interpreters_of_all() {
         (0..20).map(|n| format!("fork {}<-1\nexec {0}<-1 /tmp/run-{n} --by=/i/{}\n", n + 10, n % 3)).collect();
     check(&format!("exec 1<-0 /bin/sh\n{execs}"), "/bin/sh\n  /tmp/run-* by=/i/0,/i/1,/i/2");
 }
+
+/// An application that reloads itself twice, five times, or by every way there is, has the programs of the second time.
+#[test]
+fn a_program_that_restarts_itself_is_where_it_was_the_time_before() {
+    let tree = "
+        /srv/app
+          /usr/bin/env chain
+            /usr/bin/ruby chain
+              /srv/app
+                /usr/bin/env chain
+                  /usr/bin/ruby chain
+                    - r /x
+        ";
+    let reload = |from: u32, to: u32| {
+        format!(
+            "fork {to}<-{from}
+             exec {to}<-{from} /srv/app
+             exec {to}<-{from} /usr/bin/env
+             exec {to}<-{from} /usr/bin/ruby
+             exit {from}\n"
+        )
+    };
+    for times in 1..6 {
+        let events: String = (0..times).map(|n| reload(10 + n, 11 + n)).collect();
+        let events = format!(
+            "exec 10<-1 /srv/app
+             exec 10<-1 /usr/bin/env
+             exec 10<-1 /usr/bin/ruby
+             {events}open {} /x",
+            10 + times
+        );
+        check(&events, tree);
+    }
+}
+
+#[test]
+fn programs_that_come_again_in_the_same_order_are_a_restart_and_others_are_not() {
+    // One that starts itself by another, in one process: the third time is the second.
+    check(
+        "exec 1<-0 /a
+         exec 1<-0 /b
+         exec 1<-0 /a
+         exec 1<-0 /b
+         exec 1<-0 /a
+         exec 1<-0 /c
+         open 1 /x",
+        "
+        /a
+          /b chain
+            /a chain
+              /b chain
+              /c chain
+                - r /x
+        ",
+    );
+    // Another order, and more programs than are looked at.
+    check(
+        "exec 1<-0 /a
+         exec 1<-0 /b
+         exec 1<-0 /a
+         exec 1<-0 /c
+         exec 1<-0 /a",
+        "
+        /a
+          /b chain
+            /a chain
+              /c chain
+                /a chain
+        ",
+    );
+    let long = |times: usize| {
+        let one: String = (1..6).map(|n| format!("exec 1<-0 /p{n}\n")).collect();
+        one.repeat(times)
+    };
+    let nodes = |events: &str| grow(events, &Rules::default()).0.stats().process_nodes;
+    assert_eq!(nodes(&long(3)), 15);
+    // By arguments too, where they are identity.
+    let rules = Rules { differentiate_args: true, ..Rules::default() };
+    check_with(
+        &rules,
+        "exec 1<-0 /a a 1
+         exec 1<-0 /a a 2
+         exec 1<-0 /a a 1
+         exec 1<-0 /a a 2
+         exec 1<-0 /a a 1
+         exec 1<-0 /a a 3",
+        r#"
+        /a argv=["a", "1"]
+          /a chain argv=["a", "2"]
+            /a chain argv=["a", "1"]
+              /a chain argv=["a", "2"]
+              /a chain argv=["a", "3"]
+        "#,
+    );
+}
+
+/// Beyond the deepest program that is kept, one stands beside what ran it; a restart is known there all the same.
+#[test]
+fn a_restart_is_known_beyond_the_depth_that_is_kept() {
+    let rules = Rules { lineage_depth: 2, ..Rules::default() };
+    let twice = "exec 1<-0 /a\nexec 1<-0 /b\nexec 1<-0 /c\nexec 1<-0 /b\nexec 1<-0 /c\n";
+    let tree = "
+        /a
+          /b chain
+            - r /x
+          /c chain
+        ";
+    check_with(&rules, &format!("{twice}exec 1<-0 /b\nopen 1 /x"), tree);
+}
+
+#[test]
+fn arguments_have_no_identifiers() {
+    let rules = Rules { differentiate_args: true, ..Rules::default() };
+    check_with(
+        &rules,
+        "exec 1<-0 /init init
+         fork 2<-1
+         exec 2<-1 /bin/job job id=01234567-0000-4000-8000-0123456789ab
+         fork 3<-1
+         exec 3<-1 /bin/job job id=89abcdef-0000-4000-8000-0123456789ab",
+        r#"
+        /init argv=["init"]
+          /bin/job argv=["job", "id=*"]
+        "#,
+    );
+}

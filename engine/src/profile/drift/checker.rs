@@ -180,11 +180,7 @@ impl Checker {
             });
         }
         new.lineage = self.lineage;
-        for place in new.lineage.places_mut() {
-            if let Place::At(ran) = place {
-                *ran = follow(&went, *ran);
-            }
-        }
+        new.lineage.move_places(|ran| follow(&went, ran));
         let mut noted: Vec<_> = self.noted.into_iter().collect();
         // Where not all can be kept, the earliest are; what happened at one time stays in the order of its events.
         noted.sort_unstable_by_key(|(_, noted)| (noted.ts, noted.nth));
@@ -399,7 +395,7 @@ impl Checker {
             }
             _ => self.below(None, &program),
         };
-        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(&identity));
+        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(identity));
 
         let told = [(exec.fileless, Reason::FilelessExec), (exec.upper_layer, Reason::UpperLayerExec)];
         let plain = !exec.fileless && !exec.upper_layer;
