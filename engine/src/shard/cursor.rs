@@ -2,7 +2,8 @@
 //!
 //! Not here: all findings with how often each was made, which are the snapshot's (`kept`, and each container's checker).
 
-use crate::profile::drift::Finding;
+use crate::hash::Set;
+use crate::profile::Finding;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +20,8 @@ pub(super) struct Log(Mutex<Recent>);
 
 #[derive(Debug, Default)]
 struct Recent {
-    findings: VecDeque<Arc<Finding>>,
+    /// Each with what it takes.
+    findings: VecDeque<(Arc<Finding>, usize)>,
     bytes: usize,
     /// How many there were before the first of them.
     before: u64,
@@ -30,11 +32,12 @@ impl Log {
     pub fn add(&self, findings: Vec<Finding>) {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for finding in findings {
-            recent.bytes += finding.bytes();
-            recent.findings.push_back(Arc::new(finding));
+            let bytes = finding.bytes(&mut Set::default());
+            recent.bytes += bytes;
+            recent.findings.push_back((Arc::new(finding), bytes));
             while recent.findings.len() > UNREAD_MAX || recent.bytes > UNREAD_BYTES_MAX {
-                let Some(oldest) = recent.findings.pop_front() else { break };
-                recent.bytes -= oldest.bytes();
+                let Some((_, bytes)) = recent.findings.pop_front() else { break };
+                recent.bytes -= bytes;
                 recent.before += 1;
             }
         }
@@ -78,7 +81,7 @@ impl Iterator for Findings {
         let missed = recent.before.saturating_sub(self.next);
         self.next += missed;
         self.missed += missed;
-        let finding = recent.findings.get((self.next - recent.before) as usize)?.clone();
+        let finding = recent.findings.get((self.next - recent.before) as usize)?.0.clone();
         self.next += 1;
         Some(finding)
     }

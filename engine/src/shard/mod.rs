@@ -37,7 +37,7 @@ pub use start::{Builder, StartError};
 
 use crate::config::Config;
 use crate::event::{EventBuf, RecordingId};
-use crate::hash::Keyed;
+use crate::hash::{Keyed, Set};
 use crate::intern::Interner;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::path::{BadPattern, Protect};
@@ -281,9 +281,10 @@ impl Engine {
             return self.latest();
         };
         let views = self.request(Message::Snapshot);
-        let mut snapshot = self.fold(views);
+        let mut snapshot = self.fold(views, kept::Told::default());
         let trees = snapshot.profiles.values().map(|profile| profile.tree().heap_bytes()).sum::<usize>();
-        copies.are(trees + snapshot.findings.iter().map(Finding::bytes).sum::<usize>());
+        let mut named = Set::default();
+        copies.are(trees + snapshot.findings.iter().map(|finding| finding.bytes(&mut named)).sum::<usize>());
         snapshot.copies = Some(copies);
         let snapshot = Arc::new(snapshot);
         self.latest.store(snapshot.clone());
@@ -302,13 +303,17 @@ impl Engine {
         views.into_iter().map(|view| view.recv().ok()).collect()
     }
 
-    fn fold(&self, views: Vec<Option<ShardView>>) -> Snapshot {
+    fn fold(&self, views: Vec<Option<ShardView>>, kept: kept::Told) -> Snapshot {
         let names = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut snapshot = Snapshot {
             ledger: *self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner),
             ..Snapshot::default()
         };
         let mut images: BTreeMap<Arc<str>, Vec<images::Part>> = BTreeMap::new();
+        snapshot.heap_bytes = self.shared.memory.findings().heap_bytes();
+        let kept::Told { findings, mut left_out, containers_left_out } = kept;
+        snapshot.findings = findings;
+        snapshot.limits.containers_untold = containers_left_out;
         for (view, published) in views.into_iter().zip(&self.shared.shards) {
             let Some(view) = view else {
                 snapshot.ledger.add(&published.load());
@@ -319,7 +324,7 @@ impl Engine {
             snapshot.containers += view.containers;
             snapshot.heap_bytes += view.heap_bytes;
             snapshot.findings.extend(view.findings);
-            snapshot.findings_suppressed += view.findings_suppressed;
+            left_out += view.left_out;
             snapshot.limits.add(view.limits);
             for (image, parts) in view.images {
                 images.entry(image).or_default().extend(parts);
@@ -340,6 +345,8 @@ impl Engine {
         }
         snapshot.limits.snapshots_left_out = self.shared.memory.snapshots_left_out();
         snapshot.findings.sort_unstable_by(Finding::cmp_order);
+        snapshot.findings_suppressed = left_out.total();
+        snapshot.limits.programs_untold = left_out.programs;
         snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot
     }
@@ -348,7 +355,8 @@ impl Engine {
     /// image, and everything known is given back. What senders that are still there send is counted as lost.
     pub fn shutdown(mut self) -> Arc<Snapshot> {
         let views = self.finish();
-        Arc::new(self.fold(views))
+        let kept = self.shared.memory.findings().take();
+        Arc::new(self.fold(views, kept))
     }
 
     /// Ends the workers. Afterwards batches that came too late are counted.
@@ -405,7 +413,7 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
         match message {
             Message::Batch(mut batch, slot) => {
                 drop(slot);
-                worker.followed = shared.found.get().is_some();
+                tell_of_followers(shared, &mut worker);
                 shared.memory.unqueue(batch.heap_bytes());
                 if let Some(failure) = worker.apply(&batch) {
                     shared.fail(index, &failure);
@@ -417,7 +425,7 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
             }
             Message::Snapshot(reply) => drop(reply.send(worker.view())),
             Message::Finish(reply) => {
-                worker.followed = shared.found.get().is_some();
+                tell_of_followers(shared, &mut worker);
                 if let Some(failure) = worker.give_up_waiting() {
                     shared.fail(index, &failure);
                 }
@@ -430,6 +438,13 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
                 return;
             }
         }
+    }
+}
+
+/// Tells a worker that somebody follows what is found.
+fn tell_of_followers(shared: &Shared, worker: &mut Worker) {
+    if shared.found.get().is_some() {
+        worker.follow();
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Snapshot {
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
     /// What was found to differ, when checking; by time, then container.
     pub findings: Vec<Finding>,
-    /// Distinct findings beyond those that are kept for one container.
+    /// Distinct findings that are not among them: there is only so much room for those of one container, and for all.
     pub findings_suppressed: u64,
     /// Where every event went.
     pub ledger: Ledger,
@@ -54,6 +54,10 @@ pub struct Limits {
     pub memory_refused: u64,
     /// Snapshots that were not taken, as there was no memory for a copy of all that is known (`GROVE_MEMORY_MAX`).
     pub snapshots_left_out: u64,
+    /// Of [`Snapshot::findings_suppressed`], those that tell that a program was run.
+    pub programs_untold: u64,
+    /// Containers of which something was found, and for none of it was there room. Only at the end, when all is over.
+    pub containers_untold: u64,
 }
 
 impl Limits {
@@ -64,5 +68,7 @@ impl Limits {
         self.holds_cut_short += other.holds_cut_short;
         self.memory_refused += other.memory_refused;
         self.snapshots_left_out += other.snapshots_left_out;
+        self.programs_untold += other.programs_untold;
+        self.containers_untold += other.containers_untold;
     }
 }

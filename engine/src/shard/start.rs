@@ -17,7 +17,7 @@ pub enum StartError {
     /// Queues that would take more memory than they may before there is an event in them.
     #[error(
         "queues of GROVE_QUEUE_BATCHES {batches} for GROVE_WORKERS {workers} take {bytes} bytes while they are empty, more \
-         than a sixteenth of GROVE_MEMORY_MAX; set one of the first two lower, or the last higher"
+         than a quarter of GROVE_MEMORY_MAX; set one of the first two lower, or the last higher"
     )]
     Queues {
         /// Batches of one worker's queue.
@@ -34,6 +34,10 @@ pub enum StartError {
     #[error("cannot start a worker thread: {0}")]
     Thread(#[from] std::io::Error),
 }
+
+/// Queues may take so much while they are empty, however little memory there is: the default of as many workers as there
+/// may be does.
+const EMPTY_QUEUES_BYTES: usize = 4 << 20;
 
 /// What the engine does with events.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +101,7 @@ impl Builder {
         config.validate()?;
         let (batches, workers) = (config.queue_batches, config.workers);
         let bytes = batches.saturating_mul(workers).saturating_mul(super::SLOT_BYTES);
-        if bytes > config.memory_max / 16 {
+        if bytes > (config.memory_max / 4).max(EMPTY_QUEUES_BYTES) {
             return Err(StartError::Queues { batches, workers, bytes });
         }
         let interner = self.interner.unwrap_or_else(|| Interner::global_of(config.tags_max));

@@ -3,7 +3,6 @@
 use super::container::{Container, State, Subject, Workload};
 use super::counts::Counts;
 use super::images::Images;
-use super::kept::Kept;
 use super::memory::Memory;
 use super::start::Mode;
 use super::waiting::{Turn, Waiting};
@@ -14,7 +13,7 @@ use crate::hash::{Keyed, Map};
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::profile::Finding;
-use crate::profile::drift::Checker;
+use crate::profile::drift::{Checker, Cutoff};
 use crate::tree::{ActivityTree, Rules, Sizes};
 use hashbrown::HashTable;
 use std::collections::VecDeque;
@@ -39,7 +38,6 @@ pub(super) struct Worker {
     by_id: HashTable<usize>,
     last: usize,
     images: Images,
-    kept: Kept,
     stopped: VecDeque<Arc<[u8]>>,
     stopped_by_id: Map<Arc<[u8]>, Workload>,
     lingering: VecDeque<Box<[u8]>>,
@@ -60,7 +58,7 @@ pub(super) struct Worker {
     fresh: Vec<usize>,
     found: Vec<Finding>,
     /// Somebody follows what is found.
-    pub followed: bool,
+    followed: bool,
     ledger: Ledger,
     failed: bool,
     /// Events of the current batch that are done with.
@@ -80,6 +78,8 @@ pub(super) struct Worker {
     hold_time_ns: u64,
     lingering_bytes_max: usize,
     remembered_bytes_max: usize,
+    /// The rounds of findings that were out when containers last let go of them.
+    cutoff_ends: [u32; 2],
     /// What all workers hold, and this one's place in it.
     memory: Arc<Memory>,
     shard: usize,
@@ -101,7 +101,6 @@ impl Worker {
             by_id: HashTable::new(),
             last: usize::MAX,
             images: Images::default(),
-            kept: Kept::default(),
             stopped: VecDeque::new(),
             stopped_by_id: Map::default(),
             lingering: VecDeque::new(),
@@ -133,6 +132,7 @@ impl Worker {
             hold_time_ns: u64::try_from(config.hold_time.as_nanos()).unwrap_or(u64::MAX),
             lingering_bytes_max: room::lingering_bytes_max(config),
             remembered_bytes_max: room::remembered_bytes_max(config),
+            cutoff_ends: [u32::MAX; 2],
             memory,
             shard,
         }
@@ -448,6 +448,7 @@ impl Worker {
         interner: &Interner,
         id: &[u8],
         workload: &Workload,
+        cutoff: &Arc<Cutoff>,
     ) -> Result<Subject, Full> {
         Ok(match mode {
             Mode::Learn => {
@@ -459,10 +460,11 @@ impl Worker {
                 match (baselines.tree(image), assumed) {
                     (baseline, true) => {
                         let checker = Checker::provisional(baseline.cloned(), rules, id, image, tag);
-                        Subject::Checking(Box::new(checker))
+                        Subject::Checking(Box::new(checker.among(cutoff)))
                     }
                     (Some(baseline), false) => {
-                        Subject::Checking(Box::new(Checker::new(baseline.clone(), rules, id, image, tag)))
+                        let checker = Checker::new(baseline.clone(), rules, id, image, tag);
+                        Subject::Checking(Box::new(checker.among(cutoff)))
                     }
                     (None, false) => Subject::Nothing,
                 }
@@ -473,9 +475,14 @@ impl Worker {
     /// Binds a container to its workload and replays what was held. False if there is no room for its tag.
     fn bind(&mut self, index: usize, workload: Workload) -> bool {
         let Some(Some(container)) = self.containers.get_mut(index) else { return true };
-        let Ok(subject) = Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &workload) else {
+        let cutoff = self.memory.findings().cutoff();
+        let Ok(mut subject) = Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &workload, cutoff)
+        else {
             return false;
         };
+        if let (true, Subject::Checking(checker)) = (self.followed, &mut subject) {
+            checker.follow();
+        }
         let bound = State::Bound { workload, subject };
         let State::Waiting { held, .. } = std::mem::replace(&mut container.state, bound) else { return true };
         self.end_waiting(&held);
@@ -531,9 +538,21 @@ impl Worker {
         self.remember(container.id, workload);
     }
 
+    /// From now on somebody follows what is found.
+    pub fn follow(&mut self) {
+        if std::mem::replace(&mut self.followed, true) {
+            return;
+        }
+        for container in self.containers.iter_mut().flatten() {
+            if let State::Bound { subject: Subject::Checking(checker), .. } = &mut container.state {
+                checker.follow();
+            }
+        }
+    }
+
     /// Something may have been found in a container.
     fn has_found(&mut self, index: usize) {
-        if matches!(self.mode, Mode::Check(_)) && self.fresh.last() != Some(&index) {
+        if self.followed && matches!(self.mode, Mode::Check(_)) && self.fresh.last() != Some(&index) {
             self.fresh.push(index);
         }
     }
@@ -544,10 +563,7 @@ impl Worker {
             if let Some(Some(container)) = self.containers.get_mut(index)
                 && let State::Bound { subject: Subject::Checking(checker), .. } = &mut container.state
             {
-                let fresh = checker.take_fresh();
-                if self.followed {
-                    self.found.extend(fresh);
-                }
+                self.found.extend(checker.take_fresh());
             }
         }
         Some(std::mem::take(&mut self.found)).filter(|found| !found.is_empty())
@@ -555,11 +571,9 @@ impl Worker {
 
     fn keep_findings(&mut self, subject: &mut Subject) {
         if let Subject::Checking(checker) = subject {
-            if self.followed {
-                checker.is_over();
-                self.found.extend(checker.take_fresh());
-            }
-            self.kept.add(checker.found(), checker.suppressed(), self.memory.findings_max(self.shard), &self.counts);
+            checker.is_over();
+            self.found.extend(checker.take_fresh());
+            self.memory.findings().add(self.shard, checker);
         }
     }
 
