@@ -139,7 +139,7 @@
 //! | a node | 40 bytes and its place in an index; its name once per tree |
 //! | [`Engine::latest`], [`Engine::ledger`] | no worker is asked |
 //! | [`Engine::snapshot`] | the workers copy their trees between two batches: O(nodes) |
-//! | [`Findings::next`](Findings) | a lock that workers take once a batch in which they found something |
+//! | [`Findings::next`](Findings) | a lock that workers take for each new finding |
 //! | [`Baselines::add`], merging, eviction | O(nodes) |
 //!
 //! # Modules

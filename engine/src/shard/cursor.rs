@@ -13,8 +13,7 @@ const UNREAD_MAX: usize = 16_384;
 /// And up to so many bytes.
 const UNREAD_BYTES_MAX: usize = 8 << 20;
 
-/// The findings that were made last. Workers take its lock after a batch in which they found something, readers for each
-/// finding that they read.
+/// The findings that were made last. Workers take its lock for each new finding, readers for each that they read.
 #[derive(Debug, Default)]
 pub(super) struct Log(Mutex<Recent>);
 
@@ -28,10 +27,10 @@ struct Recent {
 }
 
 impl Log {
-    /// What was found after a batch.
-    pub fn add(&self, findings: Vec<Finding>) {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What was found in a container.
+    pub fn add(&self, findings: impl Iterator<Item = Finding>) {
         for finding in findings {
+            let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let bytes = finding.bytes(&mut Set::default());
             recent.bytes += bytes;
             recent.findings.push_back((Arc::new(finding), bytes));

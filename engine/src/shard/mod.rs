@@ -418,7 +418,7 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
                 if let Some(failure) = worker.apply(&batch) {
                     shared.fail(index, &failure);
                 }
-                tell_found(shared, &mut worker);
+                worker.tell_found();
                 batch.clear();
                 let _ = shared.recycled.push(batch);
                 publish(shared, index, &worker);
@@ -432,7 +432,7 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
                 if let Some(failure) = worker.guarded(Worker::fold) {
                     shared.fail(index, &failure);
                 }
-                tell_found(shared, &mut worker);
+                worker.tell_found();
                 publish(shared, index, &worker);
                 let _ = reply.send(worker.into_view());
                 return;
@@ -443,17 +443,8 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
 
 /// Tells a worker that somebody follows what is found.
 fn tell_of_followers(shared: &Shared, worker: &mut Worker) {
-    if shared.found.get().is_some() {
-        worker.follow();
-    }
-}
-
-/// Tells those who follow what was found.
-fn tell_found(shared: &Shared, worker: &mut Worker) {
-    if let Some(found) = worker.take_found()
-        && let Some(log) = shared.found.get()
-    {
-        log.add(found);
+    if let Some(log) = shared.found.get() {
+        worker.follow(log);
     }
 }
 

@@ -211,14 +211,14 @@ impl Checker {
 
     /// What was found since this was asked last, in the order it was found. What is found of a workload that is assumed
     /// comes when the workload is told.
-    pub(crate) fn take_fresh(&mut self) -> Vec<Finding> {
+    pub(crate) fn take_fresh(&mut self) -> impl Iterator<Item = Finding> {
         let fresh = std::mem::take(&mut self.fresh);
         let mut lineages = Map::default();
-        let found = fresh.iter().filter_map(|key| {
-            let noted = self.noted.get(key)?;
-            self.finding(key.0, &key.1, noted, &mut lineages)
-        });
-        found.collect()
+        let checker = &*self;
+        fresh.into_iter().filter_map(move |key| {
+            let noted = checker.noted.get(&key)?;
+            checker.finding(key.0, &key.1, noted, &mut lineages)
+        })
     }
 
     /// The workload stays assumed: all that was found is to be told.
