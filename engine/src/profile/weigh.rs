@@ -34,20 +34,30 @@ impl Weight {
 
 // What parts of the text take. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
 
-/// An entry of a list, by itself: what is in it is counted where it is written. Of a kind of behaviour the largest.
+/// An entry of a list, by itself: what is in it is counted where it is written.
 const PROCESS: u64 = size_of::<ProcessDoc>() as u64;
-const ENTRY: u64 = {
-    macro_rules! largest {
-        ($(($Kind:ident, $file:ident, $Doc:ident, $list:ident, $count:ident)),* $(,)?) => {{
-            let mut most = 0;
-            $(if size_of::<$Doc>() > most {
-                most = size_of::<$Doc>();
-            })*
-            most as u64
-        }};
-    }
-    kinds!(largest)
-};
+
+macro_rules! entries {
+    ($(($Kind:ident, $file:ident, $Doc:ident, $list:ident, $count:ident)),* $(,)?) => {
+        /// What an entry of the list with this key, in its quotes, takes by itself; of one that is not known the most.
+        fn entry_bytes(key: &[u8]) -> u64 {
+            const MOST: usize = {
+                let mut most = 0;
+                $(if size_of::<$Doc>() > most {
+                    most = size_of::<$Doc>();
+                })*
+                most
+            };
+            match key.get(1..key.len().saturating_sub(1)).map(str::from_utf8) {
+                Some(Ok("processes" | "children")) => PROCESS,
+                $(Some(Ok(stringify!($list))) => size_of::<$Doc>() as u64,)*
+                _ => MOST as u64,
+            }
+        }
+    };
+}
+kinds!(entries);
+
 /// A list has room for so many entries when it has one, and for twice as many each time it is full.
 const FIRST_ENTRIES: u64 = 4;
 const ARRAY: u64 = 48;
@@ -135,11 +145,10 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
                 depth += 1;
                 scales.weight.depth = scales.weight.depth.max(depth);
                 scales.counted = 0;
-                scales.list(at, depth);
                 match json.get(at) {
                     Some(b'"') => scales.texts(),
                     Some(b']') => {}
-                    _ => scales.weight.doc += ARRAY,
+                    _ => scales.list(at, depth),
                 }
             }
             b'}' => {
@@ -201,11 +210,11 @@ impl Scales<'_> {
         self.json.get(at.checked_sub(1)?).copied()
     }
 
-    /// Begins the list whose bracket is in front of `at`.
+    /// Begins the list whose bracket is in front of `at`, and not a text behind.
     fn list(&mut self, at: usize, depth: usize) {
         let is_field = self.json.get(self.last.end..at) == Some(b":[");
-        let of_processes = is_field && matches!(self.bytes(&self.last), b"\"processes\"" | b"\"children\"");
-        let entry = if of_processes { PROCESS } else { ENTRY };
+        self.weight.doc += ARRAY;
+        let entry = entry_bytes(if is_field { self.bytes(&self.last) } else { b"" });
         self.end_lists(depth);
         self.lists.push((depth, List { entry, entries: 0, room: 0 }));
     }
@@ -221,7 +230,7 @@ impl Scales<'_> {
     fn entry(&mut self, depth: usize) {
         self.end_lists(depth);
         let Some((_, list)) = self.lists.last_mut().filter(|(around, _)| around + 1 == depth) else {
-            self.weight.doc += ENTRY;
+            self.weight.doc += entry_bytes(b"");
             return;
         };
         if list.entries == list.room {
