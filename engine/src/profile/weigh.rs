@@ -15,6 +15,9 @@ use crate::behaviour::*;
 pub(super) struct Weight {
     pub doc: u64,
     pub tree: u64,
+    /// What the document takes while its largest list grows and is there twice, if that is more than what it takes at
+    /// the end.
+    pub growing: u64,
     /// How deep arrays and objects nest.
     pub depth: usize,
 }
@@ -28,7 +31,8 @@ impl Weight {
     /// What the document takes beside the text that it is made from, or beside the tree that is made of it, whichever
     /// is more.
     pub fn with_text(self, len: usize) -> u64 {
-        self.doc + self.tree.max(len as u64)
+        let len = len as u64;
+        (self.growing + len).max(self.doc + self.tree.max(len))
     }
 }
 
@@ -106,7 +110,6 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
         of_seen: false,
         shared: [const { 0..0 }; TAGS_AT_HAND],
         lists: Vec::new(),
-        growth: 0,
     };
     let (mut depth, mut at) = (0_usize, 0);
     while depth <= version_1::DEPTH_MAX
@@ -162,7 +165,7 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
             _ => {}
         }
     }
-    scales.weight.doc += scales.growth;
+    scales.end_lists(0);
     scales.weight.tree += LONGEST * scales.longest as u64;
     scales.weight
 }
@@ -187,8 +190,6 @@ struct Scales<'a> {
     shared: [Range<usize>; TAGS_AT_HAND],
     /// The lists that are not at their end, each with how deep it is.
     lists: Vec<(usize, List)>,
-    /// What the largest list takes once more while it grows.
-    growth: u64,
 }
 
 /// A list of objects, so far.
@@ -198,6 +199,8 @@ struct List {
     entries: u64,
     /// For how many there is room.
     room: u64,
+    /// What those before the last entry take once more while they are moved to where there is room for it.
+    moved: u64,
 }
 
 impl Scales<'_> {
@@ -216,13 +219,13 @@ impl Scales<'_> {
         self.weight.doc += ARRAY;
         let entry = entry_bytes(if is_field { self.bytes(&self.last) } else { b"" });
         self.end_lists(depth);
-        self.lists.push((depth, List { entry, entries: 0, room: 0 }));
+        self.lists.push((depth, List { entry, entries: 0, room: 0, moved: 0 }));
     }
 
-    /// Forgets the lists that are as deep as `depth`, or deeper.
+    /// Ends the lists that are as deep as `depth`, or deeper.
     fn end_lists(&mut self, depth: usize) {
-        while self.lists.last().is_some_and(|(other, _)| *other >= depth) {
-            self.lists.pop();
+        while let Some((_, list)) = self.lists.pop_if(|(other, _)| *other >= depth) {
+            self.weight.growing = self.weight.growing.max(self.weight.doc + list.moved);
         }
     }
 
@@ -233,11 +236,12 @@ impl Scales<'_> {
             self.weight.doc += entry_bytes(b"");
             return;
         };
+        // An entry is put into its list once all of it is there: what is in the one before counts by now.
+        self.weight.growing = self.weight.growing.max(self.weight.doc + std::mem::take(&mut list.moved));
         if list.entries == list.room {
             let more = list.room.max(FIRST_ENTRIES);
-            // While they are moved, the entries are where they were as well.
-            self.growth = self.growth.max(list.entry * list.room);
             self.weight.doc += list.entry * more;
+            list.moved = list.entry * list.room;
             list.room += more;
         }
         list.entries += 1;
