@@ -222,11 +222,17 @@ variables! {
     /// Whether opened files are observed
     probe_open: bool = "GROVE_PROBE_OPEN", (), |_| true;
 
-    /// Whether connected and bound sockets are observed
+    /// Whether sockets are observed: connected and bound ones, and who was let in
     probe_socket: bool = "GROVE_PROBE_SOCKET", (), |_| true;
 
     /// Whether DNS questions are observed
     probe_dns: bool = "GROVE_PROBE_DNS", (), |_| true;
+
+    /// Whether it is observed how much goes over TCP connections, if sockets are
+    probe_flow: bool = "GROVE_PROBE_FLOW", (), |_| true;
+
+    /// Whether requests to cloud metadata services are observed
+    probe_imds: bool = "GROVE_PROBE_IMDS", (), |_| true;
 
     /// Whether system calls are observed
     probe_syscalls: bool = "GROVE_PROBE_SYSCALLS", (), |_| true;
@@ -237,7 +243,7 @@ variables! {
     /// Whether failed attempts leave the kernel; only traces have a use for them
     probe_failed: bool = "GROVE_PROBE_FAILED", (), |_| false;
 
-    /// How often the system calls of running processes are told
+    /// How often the system calls of running processes, and what went over connections that go on, are told
     syscall_interval: Duration = "GROVE_SYSCALL_INTERVAL", span(Duration::from_millis(100), HOUR),
         |_| Duration::from_secs(5);
 

@@ -282,6 +282,8 @@ pub(crate) fn kernel_options(config: &Config) -> Options {
         (config.probe_open, Class::Open),
         (config.probe_socket, Class::Socket),
         (config.probe_dns, Class::Dns),
+        (config.probe_socket && config.probe_flow, Class::Flow),
+        (config.probe_imds, Class::Imds),
         (config.probe_syscalls, Class::Syscalls),
         (config.probe_capability, Class::Capability),
     ];

@@ -47,6 +47,7 @@ mod dns;
 mod entry;
 mod file;
 mod imds;
+mod imds_request;
 mod mount;
 mod place;
 pub(crate) mod record;
@@ -58,6 +59,7 @@ pub use entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Va
 pub(crate) use entry::{is_default, joined, read_unique};
 pub use file::ChangeOp;
 pub use imds::Token;
+pub use imds_request::{imds_request, is_imds_address};
 pub use place::{Class, Detail, Details, Marks, Numbered, Numbers, Place, Scope};
 pub use record::Reject;
 pub use socket::{EINPROGRESS, Peer, Proto, SocketOp, Volume};

@@ -107,6 +107,8 @@ fn every_variable_reaches_its_field() {
         ("GROVE_PROBE_OPEN", "no"),
         ("GROVE_PROBE_SOCKET", "no"),
         ("GROVE_PROBE_DNS", "no"),
+        ("GROVE_PROBE_FLOW", "no"),
+        ("GROVE_PROBE_IMDS", "no"),
         ("GROVE_PROBE_SYSCALLS", "no"),
         ("GROVE_PROBE_CAPABILITY", "no"),
         ("GROVE_PROBE_FAILED", "yes"),

@@ -4,13 +4,16 @@
 // runs after every call of every process, so the way out comes first.
 #pragma once
 #include "ring.h"
-#include "socket.h"
+#include "accept.h"
 
 enum {
     NR_OPEN = 2,
     NR_CONNECT = 42,
+    NR_ACCEPT = 43,
     NR_SENDTO = 44,
+    NR_RECVFROM = 45,
     NR_SENDMSG = 46,
+    NR_RECVMSG = 47,
     NR_BIND = 49,
     NR_EXECVE = 59,
     NR_RENAME = 82,
@@ -23,6 +26,8 @@ enum {
     NR_OPENAT = 257,
     NR_UNLINKAT = 263,
     NR_RENAMEAT = 264,
+    NR_ACCEPT4 = 288,
+    NR_RECVMMSG = 299,
     NR_SENDMMSG = 307,
     NR_RENAMEAT2 = 316,
     NR_EXECVEAT = 322,
@@ -70,6 +75,15 @@ static __always_inline __u64 number_of_32(__u64 nr)
         return NR_SENDMSG;
     case 345:
         return NR_SENDMMSG;
+    case 364:
+        return NR_ACCEPT4;
+    case 371:
+        return NR_RECVFROM;
+    case 372:
+        return NR_RECVMSG;
+    case 337:
+    case 417:
+        return NR_RECVMMSG;
     case 38:
     case 302:
     case 353:
@@ -109,11 +123,24 @@ static __always_inline void arguments_of_32(struct call *call, struct pt_regs *r
     case 3:
         call->nr = NR_CONNECT;
         break;
+    case 5:
+    case 18:
+        call->nr = NR_ACCEPT;
+        break;
     case 11:
         call->nr = NR_SENDTO;
         break;
+    case 12:
+        call->nr = NR_RECVFROM;
+        break;
     case 16:
         call->nr = NR_SENDMSG;
+        break;
+    case 17:
+        call->nr = NR_RECVMSG;
+        break;
+    case 19:
+        call->nr = NR_RECVMMSG;
         break;
     case 20:
         call->nr = NR_SENDMMSG;
@@ -164,8 +191,9 @@ static __always_inline int call_opened(struct scratch *s, struct task_struct *ta
     return open_said(bpf_probe_read_user_str(s->text, PATH_MAX, (void *)name));
 }
 
-// A message's header begins with its address and the address's length.
-static __always_inline void message_sent(struct socket_call *c, __u64 header, bool wide)
+// A message's header begins with its address and the address's length. False if there is no address: it goes to whom the
+// socket is connected to, or nobody asked whom it came from.
+static __always_inline bool message_named(struct socket_call *c, __u64 header, bool wide)
 {
     struct {
         __u64 name;
@@ -180,11 +208,15 @@ static __always_inline void message_sent(struct socket_call *c, __u64 header, bo
         to.name = narrow[0];
         to.bytes = narrow[1];
     }
-    if (!to.name)
-        return; // to whom the socket is connected
     c->address = to.name;
     c->bytes = to.bytes;
-    socket_called();
+    return to.name;
+}
+
+static __always_inline void message_sent(struct socket_call *c, __u64 header, bool wide)
+{
+    if (message_named(c, header, wide))
+        socket_called();
 }
 
 // A call that says whom it is about: connect, bind, and sends with an address.
@@ -195,8 +227,9 @@ static __always_inline int call_addressed(struct scratch *s)
     __s64 ret = call->ret;
     if ((ret < 0 && ret != -115 && !failed) || restarts(ret))
         return 0;
+    s->connection.pid = 0;
     c->ret = ret;
-    c->connect = call->nr != NR_BIND;
+    c->op = call->nr == NR_BIND ? OP_BIND : OP_CONNECT;
     c->sent = false;
     c->copied = false;
     c->file = 0;
@@ -229,6 +262,47 @@ static __always_inline int call_addressed(struct scratch *s)
         return 0;
     }
     return 0;
+}
+
+// A call that says from whom it received something, if it was asked.
+static __always_inline int call_received(struct scratch *s)
+{
+    const struct call *call = &s->call;
+    struct socket_call *c = &s->socket;
+    __s64 ret = call->ret;
+    if (ret < 0)
+        return 0;
+    c->file = 0;
+    c->fd = call->a[0];
+    c->copied = false;
+    c->marks = 0;
+    switch (call->nr) {
+    case NR_RECVFROM:
+        c->address = call->a[4];
+        c->bytes = 0;
+        if (!c->address || bpf_probe_read_user(&c->bytes, 4, (void *)call->a[5]))
+            return 0;
+        return heard_from();
+    case NR_RECVMSG:
+        return message_named(c, call->a[1], call->wide) ? heard_from() : 0;
+    case NR_RECVMMSG:
+        for (__u32 i = 0; i < RECEIVES_MAX && i < ret; i++)
+            if (message_named(c, call->a[1] + i * (call->wide ? 64 : 32), call->wide))
+                heard_from();
+        return 0;
+    }
+    return 0;
+}
+
+static __always_inline int call_accepted(struct scratch *s, struct task_struct *task)
+{
+    struct socket_call *c = &s->socket;
+    if (s->call.ret < 0)
+        return 0;
+    c->marks = 0;
+    s->connection.pid = 0;
+    accepted(file_at(task, s->call.ret));
+    return begun(s, task);
 }
 
 SEC("tp_btf/sys_exit")
@@ -300,7 +374,27 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
             arguments_of(call, regs);
         s->socket.cgroup = cgroup;
         s->socket.lineage = p->lineage;
-        return call_addressed(s);
+        call_addressed(s);
+        return begun(s, task);
+    case NR_ACCEPT:
+    case NR_ACCEPT4:
+        if (!wanted(CLASS_SOCKET))
+            return 0;
+        s->socket.cgroup = cgroup;
+        s->socket.lineage = p->lineage;
+        return call_accepted(s, task);
+    case NR_RECVFROM:
+        if (call->wide && !regs->r8)
+            return 0; // the way that most receive
+    case NR_RECVMSG:
+    case NR_RECVMMSG:
+        if (!wanted(CLASS_SOCKET))
+            return 0;
+        if (call->wide)
+            arguments_of(call, regs);
+        s->socket.cgroup = cgroup;
+        s->socket.lineage = p->lineage;
+        return call_received(s);
     case NR_IO_URING_ENTER:
         return settle_last();
     case NR_UNLINKAT:
@@ -326,6 +420,8 @@ SEC("iter/task")
 int grove_flush(struct bpf_iter__task *ctx)
 {
     struct task_struct *task = ctx->task;
+    if (task && task->pid == self)
+        tell_flows(); // of everybody, once
     if (!task || task->tgid == self || !task->mm)
         return 0;
     struct task_struct *leader = task->group_leader;

@@ -13,6 +13,10 @@ enum {
     TMPFS_MAGIC = 0x01021994,
 };
 
+struct capability_record {
+    struct tail tail; // spare: the capability
+};
+
 // Whether the open file `fd` takes memory as it grows: one of a tmpfs, or a memfd.
 static __always_inline bool in_memory(struct task_struct *task, __u32 fd)
 {

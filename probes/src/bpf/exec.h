@@ -8,6 +8,21 @@
 #define OPENED_TO_EXECUTE 0x20 // among a file's flags, where only the kernel can set it
 #define LET_GO_MAX (1 << 20)
 
+// Texts in this order: argv, interpreter, cwd, path. All but the interpreter is the program's own, a script's too.
+struct exec_record {
+    __u64 inode;
+    __u64 entered; // the cgroup in which the process, or one that it comes from, came below the root that it has since;
+                   // 0 if that is where the host's are
+    __u32 ppid;
+    __u32 uid;
+    __u32 gid;
+    __u16 cwd_bytes;
+    __u16 interpreter_bytes; // 0 if it is no script
+    __u32 argv_bytes;
+    __u32 interpreter_marks; // of its path
+    struct tail tail;
+};
+
 // Whether an overlay's file lies on its upper layer: written since the image was unpacked.
 static __always_inline bool on_upper_layer(struct inode *inode)
 {
@@ -204,6 +219,7 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     }
     bool own = p->own;
     p->own = 0;
+    tell_flows_of(p, leader);
     look_around(p, task, cgroup);
     bool tell = in_scope(p, task->tgid, cgroup);
     if (tell && !own && wanted(CLASS_SYSCALLS)) {

@@ -5,6 +5,17 @@
 #pragma once
 #include "open.h"
 
+// Texts in this order: argv and cwd of the process that made it, the path within the hierarchy. The tail's cgroup is the
+// one made or removed.
+struct cgroup_record {
+    char by[16]; // the name of the thread that did it
+    __u32 uid;   // its effective user
+    __u32 argv_bytes;
+    __u32 cwd_bytes;
+    __u32 pad;
+    struct tail tail;
+};
+
 // A cgroup made in an included one is included from its first event on.
 static __always_inline void include_below(struct cgroup *group, __u64 id)
 {

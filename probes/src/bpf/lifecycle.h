@@ -10,6 +10,14 @@ enum {
     THREADS_MAX = 65536, // that are looked at
 };
 
+struct fork_record {
+    struct tail tail; // spare: the parent's process id
+};
+
+struct exit_record {
+    struct tail tail; // spare: exit code as wait(2) has it
+};
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(grove_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -135,6 +143,8 @@ int BPF_PROG(grove_exit, struct task_struct *task)
         if (goes)
             flush_calls(p, leader, cgroup);
     }
+    if (last)
+        tell_flows_of(p, leader);
     if (!last || !wanted(CLASS_EXIT))
         return 0;
     struct exit_record r = {};

@@ -6,6 +6,11 @@
 
 #define MAX_ERRNO 4095
 
+struct open_record {
+    __s64 ret;
+    struct tail tail; // spare: flags
+};
+
 // Puts the record of the text from `begin` on and the `fixed` bytes behind it.
 static __always_inline bool put_text(struct scratch *s, __u64 begin, __u32 fixed, __u64 cgroup, __u32 class)
 {

@@ -7,6 +7,11 @@
 
 #define TASK_COMPAT 0x2 // thread_info.status: in a 32-bit system call
 
+struct syscalls_record {
+    __u64 calls[8];
+    struct tail tail;
+};
+
 static __always_inline __u64 cgroup_of(struct task_struct *task)
 {
     return task->cgroups->dfl_cgrp->kn->id;

@@ -2,8 +2,10 @@
 //
 // The records that go through the ring. A record is texts first, then a fixed part, whose last 40 bytes are
 // the same for every kind: paths are built backwards from their leaf, so they end where the fixed part begins
-// and nothing is copied twice. The reader (kernel/decode.rs) starts at the end.
-// Numbers are little endian. Change both sides together: kernel/decode.rs has the same numbers.
+// and nothing is copied twice. The reader (kernel/decode) starts at the end.
+// Numbers are little endian. Change both sides together: kernel/table.rs has the same kinds and classes, in the same
+// order, and a test compares them.
+// Not here: each kind's own part, which is in the kind's file.
 #pragma once
 #include "kernel.h"
 
@@ -18,6 +20,8 @@ enum kind {
     KIND_CAPABILITY,
     KIND_CGROUP_NEW,
     KIND_CGROUP_GONE,
+    KIND_FLOW,
+    KIND_IMDS,
 };
 
 // What is counted when it is not delivered; also the bits of `classes`.
@@ -31,6 +35,8 @@ enum class {
     CLASS_SYSCALLS,
     CLASS_CAPABILITY,
     CLASS_CGROUP,
+    CLASS_FLOW,
+    CLASS_IMDS,
     CLASSES,
 };
 
@@ -63,75 +69,4 @@ struct tail {
     __u8 kind;
     __u8 marks;
     __u64 spare;  // of the kind's own: see each
-};
-
-struct fork_record {
-    struct tail tail; // spare: the parent's process id
-};
-
-struct exit_record {
-    struct tail tail; // spare: exit code as wait(2) has it
-};
-
-// Texts in this order: argv, interpreter, cwd, path. All but the interpreter is the program's own, a script's too.
-struct exec_record {
-    __u64 inode;
-    __u64 entered; // the cgroup in which the process, or one that it comes from, came below the root that it has since;
-                   // 0 if that is where the host's are
-    __u32 ppid;
-    __u32 uid;
-    __u32 gid;
-    __u16 cwd_bytes;
-    __u16 interpreter_bytes; // 0 if it is no script
-    __u32 argv_bytes;
-    __u32 interpreter_marks; // of its path
-    struct tail tail;
-};
-
-struct open_record {
-    __s64 ret;
-    struct tail tail; // spare: flags
-};
-
-// Text: the unix path as the process gave it, behind the directory that it begins at if it is relative.
-struct socket_record {
-    __s64 ret;
-    __u8 address[16];
-    __u8 family; // 1 unix, 2 inet, 10 inet6
-    __u8 proto;  // IPPROTO_*, 0 unknown
-    __u16 port;  // host order
-    __u8 connect;
-    __u8 said;    // bytes of the text that were given
-    __u8 is_path; // else an abstract name
-    __u8 pad;
-    struct tail tail; // spare: bytes of that directory, with its slash
-};
-
-// Text: the question section's first entry as it is on the wire, possibly cut.
-struct dns_record {
-    __u8 server[16]; // v4 in the first four bytes
-    __u8 v6;
-    __u8 tcp;
-    __u8 pad[6];
-    struct tail tail;
-};
-
-struct syscalls_record {
-    __u64 calls[8];
-    struct tail tail;
-};
-
-struct capability_record {
-    struct tail tail; // spare: the capability
-};
-
-// Texts in this order: argv and cwd of the process that made it, the path within the hierarchy. The tail's cgroup is the
-// one made or removed.
-struct cgroup_record {
-    char by[16]; // the name of the thread that did it
-    __u32 uid;   // its effective user
-    __u32 argv_bytes;
-    __u32 cwd_bytes;
-    __u32 pad;
-    struct tail tail;
 };

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// What is done through io_uring, which never comes by as system calls: files opened, sockets connected and bound, and
-// sends to an address. A request is remembered when it is submitted and told when it has ended, since only then there
+// What is done through io_uring, which never comes by as system calls: files opened, sockets connected, bound and accepted,
+// and messages with an address. A request is remembered when it is submitted and told when it has ended, since only then there
 // is a result, an open file to walk up from, and a socket.
 #pragma once
 #include "calls.h"
 
 enum {
     URING_SENDMSG = 9,
+    URING_RECVMSG = 10,
+    URING_ACCEPT = 13,
     URING_CONNECT = 16,
     URING_OPENAT = 18,
     URING_SEND = 26,
@@ -28,6 +30,8 @@ static __always_inline __u32 uring_class(__u8 opcode)
         return CLASS_OPEN;
     case URING_CONNECT:
     case URING_BIND:
+    case URING_ACCEPT:
+    case URING_RECVMSG:
     case URING_SEND:
     case URING_SENDMSG:
     case URING_SEND_ZC:
@@ -135,6 +139,61 @@ static __always_inline bool asked_whom(struct uring_asked *asked, struct io_kioc
     return !bpf_probe_read_kernel(asked->name, SOCKADDR_UN_MAX, address);
 }
 
+// Requests to accept, by what the process knows them by: one may be answered many times, and then nothing else tells which
+// it was.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, URING_REQUESTS);
+    __type(key, struct uring_answer);
+    __type(value, __u32); // as uring_asked has the slot
+} uring_accepts SEC(".maps");
+
+// What a request to accept or to receive asks for. Nothing can be told of it without its end.
+static __always_inline void asked_for_peers(struct scratch *s, struct uring_asked *asked, struct io_kiocb *req)
+{
+    if (asked->opcode == URING_RECVMSG) {
+        bpf_probe_read_kernel(&asked->flags, 8, &((struct io_sr_msg *)req)->umsg);
+        return;
+    }
+    struct uring_answer *answer = &s->answer;
+    answer->ring = (__u64)req->ctx;
+    bpf_probe_read_kernel(&asked->slot, 4, &((struct io_accept *)req)->file_slot);
+    if (bpf_core_field_exists(req->cqe)) {
+        bpf_probe_read_kernel(&answer->user_data, 8, &req->cqe.user_data);
+        bpf_map_update_elem(&uring_accepts, answer, &asked->slot, BPF_ANY);
+    }
+}
+
+static __always_inline void told_accept(struct scratch *s, struct task_struct *task, struct process *p, __u64 cgroup,
+                                        __u64 ring, __u32 slot, __s64 ret)
+{
+    struct socket_call *c = &s->socket;
+    if (ret < 0)
+        return;
+    c->cgroup = cgroup;
+    c->lineage = p->lineage;
+    c->marks = MARK_URING;
+    if (slot)
+        accepted(file_in_slot(ring, slot == URING_SLOT_ANY ? ret : slot - 1));
+    else
+        accepted(file_at(task, ret));
+}
+
+// Whom a message was received from is where the request's header says.
+static __always_inline void told_sender(struct scratch *s, struct process *p, __u64 cgroup, __u64 header, __u64 file, __s64 ret)
+{
+    struct socket_call *c = &s->socket;
+    if (ret < 0 || !message_named(c, header, true))
+        return;
+    c->cgroup = cgroup;
+    c->lineage = p->lineage;
+    c->file = file;
+    c->copied = false;
+    c->marks = MARK_URING;
+    heard_from();
+}
+
 static __always_inline void told_whom(struct scratch *s, struct process *p, __u64 cgroup, const struct uring_asked *asked,
                                       __u64 file, __s64 ret)
 {
@@ -148,7 +207,7 @@ static __always_inline void told_whom(struct scratch *s, struct process *p, __u6
     c->fd = -1;
     c->bytes = asked->bytes;
     c->flags = asked->flags;
-    c->connect = asked->opcode != URING_BIND;
+    c->op = asked->opcode == URING_BIND ? OP_BIND : OP_CONNECT;
     c->sent = asked->opcode != URING_BIND && asked->opcode != URING_CONNECT;
     c->copied = true;
     __builtin_memset(&c->said, 0, sizeof(c->said));
@@ -200,6 +259,7 @@ static __always_inline int uring_begun(struct io_kiocb *req, __u64 key)
     struct scratch *s = my_scratch();
     if (!p || !s)
         return 0;
+    s->connection.pid = 0;
     // Beyond where texts are put together.
     struct uring_asked *asked = (void *)(s->text + 2 * PATH_MAX);
     asked->flags = 0;
@@ -211,6 +271,8 @@ static __always_inline int uring_begun(struct io_kiocb *req, __u64 key)
     asked->name[URING_NAME_MAX - 2] = 0;
     if (class == CLASS_OPEN)
         asked_to_open(asked, req);
+    else if (opcode == URING_ACCEPT || opcode == URING_RECVMSG)
+        asked_for_peers(s, asked, req);
     else if (!asked_whom(asked, req))
         return 0;
     // Where no end will be seen, what was asked for is told at once, and what that led to if it can be found.
@@ -222,9 +284,9 @@ static __always_inline int uring_begun(struct io_kiocb *req, __u64 key)
         return 0;
     if (class == CLASS_OPEN)
         told_open(s, task, p, cgroup, asked, 0, 0, false);
-    else
+    else if (opcode != URING_ACCEPT && opcode != URING_RECVMSG)
         told_whom(s, p, cgroup, asked, 0, 0);
-    return 0;
+    return begun(s, task);
 }
 
 // Programs whose names end in `_old` are for kernels where the hook before them is not to be had.
@@ -246,31 +308,53 @@ int BPF_PROG(grove_uring_old, struct io_kiocb *req)
     return uring_begun(req, key);
 }
 
-static __always_inline int uring_ended(__u64 ring, __u64 req, __s64 ret)
+static __always_inline int uring_ended(__u64 ring, __u64 req, __u64 user_data, __s64 ret)
 {
-    __u8 opcode = 0;
+    struct task_struct *task = bpf_get_current_task_btf();
+    __u64 cgroup = cgroup_of(task);
+    __u8 opcode = URING_ACCEPT;
+    __u32 slot = 0;
     bpf_probe_read_kernel(&opcode, 1, &((struct io_kiocb *)req)->opcode);
     if (opcode == URING_RENAMEAT || opcode == URING_UNLINKAT) {
-        moved(cgroup_of(bpf_get_current_task_btf()), ret);
+        moved(cgroup, ret);
         return 0;
     }
     struct uring_asked *asked = bpf_map_lookup_elem(&uring_asked, &req);
     struct scratch *s = my_scratch();
-    if (!asked || !s)
+    if (!s)
         return 0;
-    struct task_struct *task = bpf_get_current_task_btf();
-    __u64 cgroup = cgroup_of(task);
-    __u32 class = uring_class(asked->opcode);
+    s->answer.ring = ring;
+    s->answer.user_data = user_data;
+    if (asked) {
+        opcode = asked->opcode;
+        slot = asked->slot;
+    } else {
+        // One of the answers to a request that goes on: there is none with it, if that is to accept.
+        __u32 *accepts = req ? 0 : bpf_map_lookup_elem(&uring_accepts, &s->answer);
+        if (!accepts)
+            return 0;
+        opcode = URING_ACCEPT;
+        slot = *accepts;
+    }
+    __u32 class = uring_class(opcode);
     struct process *p = uring_process(task, cgroup, class);
-    if (p && class == CLASS_OPEN) {
+    s->connection.pid = 0;
+    if (p && opcode == URING_ACCEPT) {
+        told_accept(s, task, p, cgroup, ring, slot, ret);
+    } else if (p && asked && class == CLASS_OPEN) {
         told_open(s, task, p, cgroup, asked, ring, ret, true);
-    } else if (p) {
+    } else if (p && asked) {
         __u64 file = 0;
         bpf_probe_read_kernel(&file, 8, &((struct io_kiocb *)req)->file);
-        told_whom(s, p, cgroup, asked, file, ret);
+        if (opcode == URING_RECVMSG)
+            told_sender(s, p, cgroup, asked->flags, file, ret);
+        else
+            told_whom(s, p, cgroup, asked, file, ret);
     }
+    if (req && opcode == URING_ACCEPT)
+        bpf_map_delete_elem(&uring_accepts, &s->answer);
     bpf_map_delete_elem(&uring_asked, &req);
-    return 0;
+    return begun(s, task);
 }
 
 // The result is an argument, up to Linux 6.14 or so. Where there are not so many, the verifier refuses this one: so it is
@@ -278,7 +362,7 @@ static __always_inline int uring_ended(__u64 ring, __u64 req, __s64 ret)
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(grove_uring_end_old, __u64 of, __u64 req, __u64 user_data, int ret)
 {
-    return uring_ended(of, req, ret);
+    return uring_ended(of, req, user_data, ret);
 }
 
 // The result is in what the process is handed. That is no pointer to every verifier, so it is read as a number.
@@ -286,6 +370,8 @@ SEC("tp_btf/io_uring_complete")
 int BPF_PROG(grove_uring_end, __u64 of, __u64 req, __u64 cqe)
 {
     __s32 ret = 0;
+    __u64 user_data = 0;
     bpf_probe_read_kernel(&ret, 4, &((struct io_uring_cqe *)cqe)->res);
-    return uring_ended(of, req, ret);
+    bpf_probe_read_kernel(&user_data, 8, &((struct io_uring_cqe *)cqe)->user_data);
+    return uring_ended(of, req, user_data, ret);
 }

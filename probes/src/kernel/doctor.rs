@@ -8,9 +8,10 @@ use std::path::Path;
 use aya::Btf;
 
 use super::capabilities::{self, Wants};
-use super::hooks::{self, HOOKS, Hook};
+use super::hooks::{self, Hook};
 use super::load;
 use super::options::Options;
+use super::table::HOOKS;
 use crate::check::Check;
 
 /// Looks at everything, with these options, for what is wanted. Programs are loaded and attached, one after the other,

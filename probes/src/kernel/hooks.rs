@@ -1,4 +1,5 @@
-//! Every place in the kernel that a program is attached to, what it is good for, and what is lost without it.
+//! Attaching programs to places in the kernel, and what is said of those that cannot be. Not here: which there are
+//! (`table`).
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -49,10 +50,10 @@ pub(super) enum Kind {
 /// A program and the place for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way {
-    program: &'static str,
-    kind: Kind,
+    pub(super) program: &'static str,
+    pub(super) kind: Kind,
     /// The place, as the kernel spells it.
-    at: &'static str,
+    pub(super) at: &'static str,
 }
 
 /// A source of facts.
@@ -94,111 +95,6 @@ const EPERM: i32 = 1;
 const EINTR: i32 = 4;
 const EAGAIN: i32 = 11;
 const EINVAL: i32 = 22;
-
-pub(super) const FLUSH: &str = "grove_flush";
-
-const fn tracepoint(program: &'static str, at: &'static str) -> Way {
-    Way { program, kind: Kind::Tracepoint, at }
-}
-
-/// In the order of attaching: what announces others comes first.
-pub(super) const HOOKS: &[Hook] = &[
-    Hook {
-        name: "cgroup_mkdir",
-        ways: &[tracepoint("grove_cgroup_mkdir", "cgroup_mkdir")],
-        required: false,
-        lost: "containers are not announced before their first event",
-        without: "",
-        classes: &[],
-    },
-    Hook {
-        name: "cgroup_rmdir",
-        ways: &[tracepoint("grove_cgroup_rmdir", "cgroup_rmdir")],
-        required: false,
-        lost: "the end of containers is not told",
-        without: "",
-        classes: &[],
-    },
-    Hook {
-        name: "sched_process_exit",
-        ways: &[tracepoint("grove_exit", "sched_process_exit")],
-        required: true,
-        lost: "ends of processes",
-        without: "",
-        classes: &[],
-    },
-    Hook {
-        name: "sched_process_fork",
-        ways: &[tracepoint("grove_fork", "sched_process_fork")],
-        required: true,
-        lost: "which process started which",
-        without: "",
-        classes: &[],
-    },
-    Hook {
-        name: "sched_process_exec",
-        ways: &[tracepoint("grove_exec", "sched_process_exec")],
-        required: true,
-        lost: "programs that are executed",
-        without: "",
-        classes: &[],
-    },
-    Hook {
-        name: "sys_exit",
-        ways: &[tracepoint("grove_sys_exit", "sys_exit")],
-        required: true,
-        lost: "opened files, sockets and system calls",
-        without: "GROVE_PROBE_OPEN=false, GROVE_PROBE_SOCKET=false and GROVE_PROBE_SYSCALLS=false",
-        classes: &[Class::Open, Class::Socket, Class::Syscalls],
-    },
-    Hook {
-        name: "io_uring_complete",
-        ways: &[
-            // Where the second is right, the kernel refuses the first; the other way round it would not.
-            tracepoint("grove_uring_end_old", "io_uring_complete"),
-            tracepoint("grove_uring_end", "io_uring_complete"),
-        ],
-        required: false,
-        lost: "what is done through io_uring is told as it was asked for, not as it ended",
-        without: "",
-        classes: &[Class::Open, Class::Socket],
-    },
-    Hook {
-        name: "io_uring_submit_req",
-        ways: &[tracepoint("grove_uring", "io_uring_submit_req"), tracepoint("grove_uring_old", "io_uring_submit_sqe")],
-        required: false,
-        lost: "files and sockets of io_uring",
-        without: "",
-        classes: &[Class::Open, Class::Socket],
-    },
-    Hook {
-        name: "cap_capable",
-        ways: &[
-            tracepoint("grove_cap_capable", "cap_capable"),
-            Way { program: "grove_cap_capable_old", kind: Kind::End, at: "cap_capable" },
-        ],
-        required: false,
-        lost: "capabilities",
-        without: "",
-        classes: &[Class::Capability],
-    },
-    Hook {
-        name: "iter/task",
-        ways: &[Way { program: FLUSH, kind: Kind::Tasks, at: "task" }],
-        required: false,
-        lost: "system calls of processes that sleep are told late",
-        without: "",
-        classes: &[Class::Syscalls],
-    },
-    Hook {
-        name: "cgroup_skb/egress",
-        ways: &[Way { program: "grove_dns", kind: Kind::Egress, at: "egress" }],
-        required: true,
-        lost: "DNS questions",
-        without: "GROVE_PROBE_DNS=false",
-        classes: &[Class::Dns],
-    },
-];
 
 impl Hook {
     pub(super) fn wanted(&self, classes: Classes) -> bool {

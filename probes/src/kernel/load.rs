@@ -8,12 +8,15 @@ use aya::{Btf, Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use super::capabilities;
 use super::hooks::{Hook, HookError};
 use super::options::{Options, Scope};
+use super::table::Class;
 
 /// The programs, as `build.rs` found or built them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/grove.bpf.o"));
 
-/// Number of counters for each cgroup: nine classes of eight causes, in `src/bpf/record.h`.
-pub(super) const COUNTERS: usize = 72;
+/// Distance between two classes' counters, in `src/bpf/record.h`.
+pub(super) const CAUSES: usize = 8;
+/// Number of counters for each cgroup.
+pub(super) const COUNTERS: usize = Class::ALL.len() * CAUSES;
 
 /// Why events cannot be had from the kernel.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +100,7 @@ pub(super) fn load(options: &Options) -> Result<Loaded, AttachError> {
         .map_max_entries("ring", options.ring_size())
         .map_max_entries("scratches", cpus)
         .map_max_entries("packets", cpus)
+        .map_max_entries("requests", cpus)
         .load(OBJECT)
         .map_err(load_error)?;
     Ok(Loaded { bpf, btf })
@@ -153,10 +157,12 @@ pub(super) fn hook_error(hook: &Hook, e: &HookError) -> AttachError {
 
 /// Bytes that the maps may take beside the ring, at most, on this host: the sizes in `src/bpf/maps.h`.
 pub(super) fn fixed_map_bytes() -> u64 {
-    const SCRATCH: u64 = 67 << 10;
+    const SCRATCH: u64 = 71 << 10;
     const TOLD: u64 = 65_536 * 32;
     const LOST_PER_CPU: u64 = 4096 * (COUNTERS as u64 * 8 + 64);
-    const TABLES: u64 = 4096 * 340 + 2 * 65_536 * 80 + 4096 * 8;
+    const CONNECTIONS: u64 = 32_768 * 140;
+    const DIRECTIONS: u64 = 16_384 * 110;
+    const TABLES: u64 = 4096 * 340 + 4096 * 80 + 2 * 65_536 * 80 + 4096 * 8 + CONNECTIONS + DIRECTIONS;
     let cpus = aya::util::nr_cpus().unwrap_or(1) as u64;
     TOLD + TABLES + cpus * (SCRATCH + LOST_PER_CPU)
 }

@@ -71,6 +71,7 @@ mod load;
 mod options;
 mod probes;
 mod record;
+mod table;
 
 pub use capabilities::{Missing, Wants, drop_capabilities, require};
 pub use hooks::HookState;

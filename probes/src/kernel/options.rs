@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::Class;
+use super::table::Class;
 
 /// How to attach.
 #[derive(Clone, Debug)]

@@ -9,18 +9,17 @@ use aya::maps::{Array, HashMap, MapData, PerCpuHashMap, RingBuf};
 use aya::programs::Iter;
 
 use super::decode::{Decoder, Fault};
-use super::hooks::{FLUSH, HOOKS, HookState};
-use super::load::{self, AttachError, COUNTERS};
+use super::hooks::HookState;
+use super::load::{self, AttachError, CAUSES, COUNTERS};
 use super::options::{Options, Scope};
 use super::record::{Cause, Class, Count, Record, What};
+use super::table::{FLUSH, HOOKS};
 
 const CONTROL_SCOPE: u32 = 0;
 const CONTROL_FLUSH: u32 = 1;
 const CONTROL_URING: u32 = 2;
 const CGROUP_INCLUDED: u32 = 1;
 const CGROUP_EXCLUDED: u32 = 2;
-/// Distance between two classes' counters, in `src/bpf/record.h`.
-const CAUSES: usize = 8;
 /// A record's own header in the ring.
 const RING_HEADER: u64 = 8;
 
@@ -183,7 +182,7 @@ impl Probes {
             }
             let before = self.told.entry(cgroup).or_insert([0; COUNTERS]);
             let counters = now.chunks_exact(CAUSES).zip(before.chunks_exact(CAUSES));
-            for (class, (now, before)) in Class::ALL.into_iter().zip(counters) {
+            for (&class, (now, before)) in Class::ALL.iter().zip(counters) {
                 for (cause, (now, before)) in Cause::ALL.into_iter().zip(now.iter().zip(before)) {
                     let n = now.wrapping_sub(*before);
                     if n != 0 {

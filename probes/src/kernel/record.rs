@@ -1,6 +1,9 @@
-//! What the kernel side tells, as callers see it. Not here: how it is written in the ring (`decode`).
+//! What the kernel side tells, as callers see it. Not here: how it is written in the ring (`decode`), and the classes
+//! (`table`).
 
 use grove::event::EventRef;
+
+pub use super::table::Class;
 
 /// One thing that happened in one cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +48,10 @@ pub struct Maker<'a> {
 /// What is known of a path beside its text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PathFacts {
-    /// Its beginning is missing: it had more than 256 components or 4 KiB. It does not begin with `/`.
+    /// Its beginning is missing: it had more than 256 components or 4 KiB. It begins with `/(cut)/` instead.
     pub cut: bool,
     /// It does not lead to the process's root: it is a name only (memfd, pipe), or begins at a mount that was taken away.
+    /// It begins with `/(unreachable)/`, but of a program that has no file.
     pub detached: bool,
 }
 
@@ -72,59 +76,6 @@ pub struct Facts<'a> {
     pub status: u32,
     /// Of a DNS question: the address it was sent to, 4 or 16 bytes.
     pub server: &'a [u8],
-}
-
-/// Kinds of events, as they are switched on and off and counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// A process was forked.
-    Fork,
-    /// A program was executed.
-    Exec,
-    /// A process ended.
-    Exit,
-    /// A file was opened.
-    Open,
-    /// A socket was connected or bound.
-    Socket,
-    /// A DNS question was asked.
-    Dns,
-    /// A set of system calls.
-    Syscalls,
-    /// A capability was checked.
-    Capability,
-    /// A cgroup was made or removed. Cannot be switched off.
-    Cgroup,
-}
-
-impl Class {
-    /// All of them, in the order of their numbers in the kernel programs.
-    pub const ALL: [Self; 9] = [
-        Self::Fork,
-        Self::Exec,
-        Self::Exit,
-        Self::Open,
-        Self::Socket,
-        Self::Dns,
-        Self::Syscalls,
-        Self::Capability,
-        Self::Cgroup,
-    ];
-
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fork => "fork",
-            Self::Exec => "exec",
-            Self::Exit => "exit",
-            Self::Open => "open",
-            Self::Socket => "socket",
-            Self::Dns => "dns",
-            Self::Syscalls => "syscalls",
-            Self::Capability => "capability",
-            Self::Cgroup => "cgroup",
-        }
-    }
 }
 
 /// Why an event was not delivered.

@@ -49,7 +49,7 @@ impl Of {
 /// The programs in the kernel as a source.
 pub(super) struct ByKernel {
     probes: Probes,
-    /// `None` if system calls are not observed.
+    /// `None` if neither system calls nor volumes are observed.
     flush_interval: Option<Duration>,
     flushed: Instant,
     counted: Instant,
@@ -70,9 +70,10 @@ impl ByKernel {
     /// One line on what is missing and what to do.
     pub(super) fn attach(options: &Options, host: bool) -> Result<Self, AttachError> {
         let now = Instant::now();
+        let gathers = [Class::Syscalls, Class::Flow].iter().any(|class| options.classes.contains(*class));
         Ok(Self {
             probes: Probes::attach(options)?,
-            flush_interval: options.classes.contains(Class::Syscalls).then_some(options.syscall_flush),
+            flush_interval: gathers.then_some(options.syscall_flush),
             flushed: now,
             counted: now,
             gone: Vec::new(),
@@ -131,7 +132,7 @@ impl ByKernel {
             return;
         }
         if let Err(error) = self.probes.flush_syscalls() {
-            tracing::warn!(%error, "system calls of processes that sleep are told late");
+            tracing::warn!(%error, "system calls of processes that sleep and volumes of connections are told late");
         }
     }
 
@@ -148,7 +149,7 @@ impl ByKernel {
                     excluded.push(record.cgroup);
                 }
                 let event = of.with_runtime(event, owner, record.facts.entered, intake);
-                intake.event(owner, event, record.facts, sink);
+                intake.event(owner, event, sink);
             }
             What::CgroupNew { path, by } => {
                 if let Of::Places(places) = of
@@ -202,32 +203,23 @@ impl ByKernel {
     }
 }
 
-/// The ledger's name for what was not delivered; `None` if it was no event.
+/// The ledger's name for what was not delivered; `None` if it was no event. What is never shed is then told as lost to a
+/// full ring.
 fn ledger_name(class: Class, cause: Cause) -> Option<&'static str> {
-    use Dropped::{
-        ProbeRecord, ProbeTable, RingFullCapability, RingFullDns, RingFullExec, RingFullExit, RingFullFork,
-        RingFullOpen, RingFullSocket, RingFullSyscalls, ShedCapability, ShedDns, ShedOpen, ShedSocket, ShedSyscalls,
+    let of_class = |why: &str| {
+        Dropped::ALL.iter().map(|d| d.name()).find(|name| {
+            let of = name.strip_prefix(why).and_then(|rest| rest.strip_prefix('_'));
+            of == Some(class.name())
+        })
     };
-    let dropped = match (cause, class) {
-        (_, Class::Cgroup) => return None,
-        (Cause::Repeat, _) => return Some(Ignored::Repeat.name()),
-        (Cause::MapFull, _) => ProbeTable,
-        (Cause::Unreadable, _) => ProbeRecord,
-        (_, Class::Fork) => RingFullFork,
-        (_, Class::Exec) => RingFullExec,
-        (_, Class::Exit) => RingFullExit,
-        (Cause::RingFull, Class::Open) => RingFullOpen,
-        (Cause::RingFull, Class::Socket) => RingFullSocket,
-        (Cause::RingFull, Class::Dns) => RingFullDns,
-        (Cause::RingFull, Class::Syscalls) => RingFullSyscalls,
-        (Cause::RingFull, Class::Capability) => RingFullCapability,
-        (Cause::Shed, Class::Open) => ShedOpen,
-        (Cause::Shed, Class::Socket) => ShedSocket,
-        (Cause::Shed, Class::Dns) => ShedDns,
-        (Cause::Shed, Class::Syscalls) => ShedSyscalls,
-        (Cause::Shed, Class::Capability) => ShedCapability,
-    };
-    Some(dropped.name())
+    match cause {
+        _ if class == Class::Cgroup => None,
+        Cause::Repeat => Some(Ignored::Repeat.name()),
+        Cause::MapFull => Some(Dropped::ProbeTable.name()),
+        Cause::Unreadable => Some(Dropped::ProbeRecord.name()),
+        Cause::Shed => of_class("shed").or_else(|| of_class("ring_full")),
+        Cause::RingFull => of_class("ring_full"),
+    }
 }
 
 #[cfg(test)]
@@ -237,14 +229,15 @@ mod tests {
     #[test]
     fn every_class_and_cause_is_told_apart_in_the_ledger() {
         let mut names = std::collections::BTreeSet::new();
-        for class in Class::ALL {
+        for &class in Class::ALL {
             for cause in Cause::ALL {
                 let name = ledger_name(class, cause);
                 assert_eq!(name.is_none(), class == Class::Cgroup);
                 names.extend(name);
             }
         }
-        // Eight classes, of which three are never shed; repeats, full tables and unreadable records once each.
-        assert_eq!(names.len(), 8 + 5 + 3);
+        // Of all classes but cgroups, three are never shed; repeats, full tables and unreadable records once each.
+        let classes = Class::ALL.len() - 1;
+        assert_eq!(names.len(), classes + (classes - 3) + 3);
     }
 }

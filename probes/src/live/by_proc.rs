@@ -14,7 +14,6 @@ use grove::ledger::Dropped;
 use super::containers::Owner;
 use super::intake::{Intake, no_runtime};
 use super::places::Places;
-use crate::kernel::Facts;
 use crate::proc::{Connector, ConnectorError, ConnectorStats};
 
 /// Where events are of.
@@ -72,7 +71,7 @@ impl ByProc {
         while connector.read(Duration::ZERO, |record| {
             if let Some(owner) = of.owner(record.event.pid, &record.event.body, record.cgroup, intake) {
                 let event = if matches!(of, Of::Descendants(..)) { no_runtime(record.event) } else { record.event };
-                intake.event(owner, event, Facts::default(), sink);
+                intake.event(owner, event, sink);
             }
         })? {}
         let now = connector.stats();

@@ -6,24 +6,18 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use grove::event::{Body, EventRef, Exec, Open, Sink};
+use grove::event::{Body, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::{Containers, Index, Owner, Processes};
 use super::few::Few;
 use super::select::{Select, Wanted};
-use crate::kernel::{Facts, PathFacts, Strays};
+use crate::kernel::Strays;
 use crate::proc::{Process, Snapshot};
 use crate::workload::{Answer, Ask, ContainerRef, Making, Resolver, Workload};
 
 /// Containers that wait to be asked for. Of those beyond, the oldest is given up.
 const UNASKED_MAX: usize = 4096;
-
-/// What stands for the beginning of a path of which only the end is known.
-const CUT: &[u8] = b"/(cut)/";
-
-/// What stands for the root of a path that does not lead to the process's.
-const UNREACHABLE: &[u8] = b"/(unreachable)/";
 
 /// The program of a process that came into a container from outside: named as a runtime names its own.
 const JOINED: &[u8] = b"/runc:[joined]";
@@ -58,7 +52,6 @@ pub struct Intake {
     /// How many there were when they were told last.
     strays_told: u32,
     clock: Clock,
-    buffers: [Vec<u8>; 2],
 }
 
 /// The time of what no process did: never before what was handed on already, nor after what is still to come.
@@ -92,7 +85,6 @@ impl Intake {
             strays: None,
             strays_told: 0,
             clock: Clock::default(),
-            buffers: Default::default(),
         }
     }
 
@@ -179,7 +171,7 @@ impl Intake {
     }
 
     /// An event of a process in a cgroup of `owner`.
-    pub fn event(&mut self, owner: Owner, event: EventRef<'_>, facts: Facts<'_>, sink: &mut dyn Sink) {
+    pub fn event(&mut self, owner: Owner, event: EventRef<'_>, sink: &mut dyn Sink) {
         let index = match owner {
             Owner::Host if !self.host => {
                 self.host_events += 1;
@@ -190,8 +182,6 @@ impl Intake {
         };
         let event = if index.is_none() { no_runtime(event) } else { event };
         self.clock.pass(event.ts);
-        let mut buffers = std::mem::take(&mut self.buffers);
-        let event = EventRef { body: whole_paths(event.body, facts, &mut buffers), ..event };
         match index {
             None => sink.event(event),
             Some(index) => {
@@ -210,7 +200,6 @@ impl Intake {
                 }
             }
         }
-        self.buffers = buffers;
     }
 
     /// Processes that ran before anything was observed.
@@ -475,32 +464,6 @@ pub(super) fn no_runtime(event: EventRef<'_>) -> EventRef<'_> {
         Body::Exec(exec) => EventRef { body: Body::Exec(Exec { runtime: Some(false), ..exec }), ..event },
         _ => event,
     }
-}
-
-/// A body whose paths, where the kernel knows only a part of them, say so, and cannot pass for others.
-fn whole_paths<'a>(body: Body<&'a [u8]>, facts: Facts<'_>, buffers: &'a mut [Vec<u8>; 2]) -> Body<&'a [u8]> {
-    let [first, second] = buffers;
-    match body {
-        Body::Open(open) => Body::Open(Open { path: whole(open.path, facts.path, first), ..open }),
-        Body::Exec(exec) => {
-            let path = if exec.fileless { exec.path } else { whole(exec.path, facts.path, first) };
-            let interpreter = exec.interpreter.map(|path| whole(path, facts.interpreter, second));
-            Body::Exec(Exec { path, interpreter, ..exec })
-        }
-        other => other,
-    }
-}
-
-fn whole<'a>(path: &'a [u8], facts: PathFacts, buffer: &'a mut Vec<u8>) -> &'a [u8] {
-    let before = match facts {
-        PathFacts { detached: true, .. } => UNREACHABLE,
-        PathFacts { cut: true, .. } => CUT,
-        PathFacts { .. } => return path,
-    };
-    buffer.clear();
-    buffer.extend_from_slice(before);
-    buffer.extend_from_slice(path.strip_prefix(b"/").unwrap_or(path));
-    buffer
 }
 
 pub(super) fn now() -> u64 {

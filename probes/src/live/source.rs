@@ -14,7 +14,7 @@ use super::containers::Containers;
 use super::intake::{Intake, now};
 use super::places::Places;
 use super::select::Select;
-use crate::kernel::{self, AttachError, Facts, HookState, Missing, Options, Scope, Wants};
+use crate::kernel::{self, AttachError, HookState, Missing, Options, Scope, Wants};
 use crate::proc::{self, Budget, ConnectorError, Snapshot};
 use crate::workload::{self, ContainerRef, Resolver, Runtime, Workload};
 
@@ -203,7 +203,7 @@ impl Live {
         // Until it runs the command, what it does is not the command's doing: it sets up the container, so to say.
         let body = Body::Exec(Exec { path: LAUNCHER, runtime: Some(true), ..Exec::default() });
         let event = EventRef { ts: began, container: b"", pid, start: proc::start_of(pid), body };
-        intake.event(owner, event, Facts::default(), sink);
+        intake.event(owner, event, sink);
         Ok(Self { source, intake })
     }
 

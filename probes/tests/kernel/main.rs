@@ -1,7 +1,9 @@
 //! The kernel side on the kernel that this runs on: something is done by a child process, and has to be told.
 
+mod accepts;
 mod calls;
 mod files;
+mod flows;
 mod groups;
 mod loss;
 mod object;

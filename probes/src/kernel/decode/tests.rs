@@ -2,7 +2,11 @@
 
 use proptest::prelude::*;
 
+use grove::event::{Capability, Dns, Exec, Open, Syscalls};
+
+use super::Fault::NoQuestion;
 use super::*;
+use crate::kernel::table::kind;
 
 const OFFSET: i64 = 1_000_000;
 
@@ -69,7 +73,7 @@ fn an_exec_has_its_texts_in_order() {
         path: &b"/script"[..],
         argv: Some(b"a\0b\0"),
         argv_truncated: true,
-        interpreter: Some(b"sh"),
+        interpreter: Some(b"/(unreachable)/sh"),
         cwd: Some(b"/cwd"),
         uid: Some(1000),
         gid: Some(1001),
@@ -115,6 +119,20 @@ fn a_name_is_text_whatever_its_bytes() {
 }
 
 #[test]
+fn a_path_of_which_a_part_is_known_cannot_pass_for_another() {
+    let table: [(u8, &[u8], &[u8]); 4] = [
+        (0, b"/x", b"/x"),
+        (mark::CUT, b"x/y", b"/(cut)/x/y"),
+        (mark::DETACHED, b"/x", b"/(unreachable)/x"),
+        (mark::CUT | mark::DETACHED, b"x", b"/(unreachable)/x"),
+    ];
+    for (marks, text, path) in table {
+        let bytes = record(kind::OPEN, marks, text, &3i64.to_le_bytes(), 0);
+        check(&bytes, Body::Open(Open { path, flags: 0, ret: 3, map: false }));
+    }
+}
+
+#[test]
 fn a_length_beyond_the_record_is_malformed() {
     let mut bytes = record(kind::OPEN, 0, b"/x", &3i64.to_le_bytes(), 0);
     let text_at = bytes.len() - 12;
@@ -125,7 +143,7 @@ fn a_length_beyond_the_record_is_malformed() {
 proptest! {
     /// Whatever the kernel side writes: a record or a fault, never a panic, and nothing that was not there.
     #[test]
-    fn random_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..512), kind in 0u8..12, text in 0u16..600) {
+    fn random_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..512), kind in 0..=kind::ALL.len() as u8 + 1, text in 0u16..600) {
         let len = bytes.len();
         if len >= TAIL {
             bytes[len - 10] = kind;
@@ -145,7 +163,16 @@ proptest! {
     /// The same records cut short or with one byte changed.
     #[test]
     fn damaged_records_never_panic(text in proptest::collection::vec(any::<u8>(), 0..64), at in any::<proptest::sample::Index>(), with in any::<u8>(), keep in any::<proptest::sample::Index>()) {
-        for (kind, own) in [(kind::EXEC, 40), (kind::OPEN, 8), (kind::SOCKET, 32), (kind::DNS, 24), (kind::SYSCALLS, 64)] {
+        let kinds = [
+            (kind::EXEC, 40),
+            (kind::OPEN, 8),
+            (kind::SOCKET, 32),
+            (kind::DNS, 24),
+            (kind::SYSCALLS, 64),
+            (kind::CGROUP_NEW, 32),
+            (kind::CGROUP_GONE, 32),
+        ];
+        for (kind, own) in kinds {
             let mut bytes = record(kind, 0, &text, &vec![with; own], 0);
             let i = at.index(bytes.len());
             bytes[i] = with;

@@ -1,0 +1,12 @@
+//! Capabilities.
+
+use grove::event::{Body, Capability};
+
+use super::Fault::Malformed;
+use super::{Parts, Result, Texts, mark};
+use crate::kernel::record::What;
+
+pub(in crate::kernel) fn capability<'a>(parts: &mut Parts<'a>, _: &'a mut Texts) -> Result<What<'a>> {
+    let cap = u8::try_from(parts.spare).ok().filter(|c| *c < 64).ok_or(Malformed)?;
+    Ok(parts.event(Body::Capability(Capability { cap, used: parts.marks & mark::REFUSED == 0 })))
+}
