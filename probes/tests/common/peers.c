@@ -1,4 +1,6 @@
 // What the child does with peers: as one that lets in, hears or asks. Compiled behind child.c, whose helpers it uses.
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 static int listening(char **a)
@@ -125,6 +127,75 @@ static int says(char **a)
     return close(fd);
 }
 
+// Gives this host's loopback device an address more.
+static int own_address(const char *text)
+{
+    struct ifreq lo = {.ifr_name = "lo"}, another = {.ifr_name = "lo:1"};
+    struct {
+        struct in6_addr addr;
+        uint32_t bits;
+        int index;
+    } six = {.bits = 128};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), fd6 = socket(AF_INET6, SOCK_DGRAM, 0);
+    struct sockaddr_in *in = (void *)&another.ifr_addr;
+    in->sin_family = AF_INET;
+    if (ioctl(fd, SIOCGIFINDEX, &lo))
+        return errno;
+    six.index = lo.ifr_ifindex;
+    lo.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING;
+    if (ioctl(fd, SIOCSIFFLAGS, &lo))
+        return errno;
+    if (inet_pton(AF_INET, text, &in->sin_addr) == 1)
+        return ioctl(fd, SIOCSIFADDR, &another) ? errno : 0;
+    return inet_pton(AF_INET6, text, &six.addr) != 1 || ioctl(fd6, SIOCSIFADDR, &six) ? errno : 0;
+}
+
+// Answers every request at this address, as a service that is asked over HTTP.
+static void answer_for_ever(int fd)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    for (;;) {
+        char request[8192];
+        int in = accept(fd, 0, 0);
+        while (read(in, request, sizeof(request)) > 0)
+            if (write(in, answer, sizeof(answer) - 1) < 0)
+                break;
+        close(in);
+    }
+}
+
+// metadata FAMILY stream ADDRESS PORT: returns when it is there, and leaves a service behind at that address.
+static int metadata(char **a)
+{
+    int error = own_address(a[3]);
+    if (error)
+        return error;
+    int fd = listening(a + 1);
+    if (fork())
+        return 0;
+    answer_for_ever(fd);
+    return 0;
+}
+
+// asks-metadata FAMILY stream ADDRESS PORT TEXT...: in a network of its own, where such a service is, says each of them.
+static int asks_metadata(char **a)
+{
+    int error = unshare(CLONE_NEWNET) ? errno : own_address(a[3]);
+    if (error)
+        return error;
+    int fd = listening(a + 1);
+    pid_t server = fork();
+    if (!server) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        answer_for_ever(fd);
+    }
+    close(fd);
+    error = says(a);
+    kill(server, SIGKILL);
+    waitpid(server, 0, 0);
+    return error;
+}
+
 // One datagram and where it is from, by the call that `how` is; its length, or less than 0.
 static long receive(const char *how, int fd, struct sockaddr_storage *from, socklen_t *len)
 {
@@ -237,6 +308,10 @@ static void with_peers(char **a)
         exit(connects(a));
     if (!strcmp(a[0], "says"))
         exit(says(a));
+    if (!strcmp(a[0], "metadata"))
+        exit(metadata(a));
+    if (!strcmp(a[0], "asks-metadata"))
+        exit(asks_metadata(a));
     if (!strcmp(a[0], "hears"))
         exit(hears(a));
     if (!strcmp(a[0], "asks"))

@@ -6,6 +6,7 @@ mod files;
 mod flows;
 mod groups;
 mod loss;
+mod metadata;
 mod object;
 mod processes;
 mod sockets;
