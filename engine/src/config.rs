@@ -219,8 +219,14 @@ variables! {
     /// How long the kernel leaves out what the same program has just done; 0 leaves out nothing
     dedup_window: Duration = "GROVE_DEDUP_WINDOW", span(Duration::ZERO, HOUR), |_| Duration::from_secs(5);
 
-    /// Whether opened files are observed
+    /// Whether opened files, and those mapped to be executed, are observed
     probe_open: bool = "GROVE_PROBE_OPEN", (), |_| true;
+
+    /// Whether changes of files are observed: names that come to be or go, permissions, owners, sizes
+    probe_change: bool = "GROVE_PROBE_CHANGE", (), |_| true;
+
+    /// Whether mounted file systems are observed
+    probe_mount: bool = "GROVE_PROBE_MOUNT", (), |_| true;
 
     /// Whether connected and bound sockets are observed
     probe_socket: bool = "GROVE_PROBE_SOCKET", (), |_| true;

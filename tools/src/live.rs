@@ -280,6 +280,8 @@ fn unavailable(error: LiveError) -> Error {
 pub(crate) fn kernel_options(config: &Config) -> Options {
     let classes = [
         (config.probe_open, Class::Open),
+        (config.probe_change, Class::Change),
+        (config.probe_mount, Class::Mount),
         (config.probe_socket, Class::Socket),
         (config.probe_dns, Class::Dns),
         (config.probe_syscalls, Class::Syscalls),

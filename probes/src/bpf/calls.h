@@ -3,36 +3,12 @@
 // System calls as they return: the sets of calls made, and the few calls that are events of their own. This
 // runs after every call of every process, so the way out comes first.
 #pragma once
+#include "mount.h"
 #include "ring.h"
 #include "socket.h"
 
-enum {
-    NR_OPEN = 2,
-    NR_CONNECT = 42,
-    NR_SENDTO = 44,
-    NR_SENDMSG = 46,
-    NR_BIND = 49,
-    NR_EXECVE = 59,
-    NR_RENAME = 82,
-    NR_RMDIR = 84,
-    NR_CREAT = 85,
-    NR_PIVOT_ROOT = 155,
-    NR_CHROOT = 161,
-    NR_MOUNT = 165,
-    NR_UMOUNT2 = 166,
-    NR_OPENAT = 257,
-    NR_UNLINKAT = 263,
-    NR_RENAMEAT = 264,
-    NR_SENDMMSG = 307,
-    NR_RENAMEAT2 = 316,
-    NR_EXECVEAT = 322,
-    NR_MOVE_MOUNT = 429,
-    NR_IO_URING_ENTER = 426,
-    NR_OPENAT2 = 437,
-    NR_RT_SIGRETURN = 15,
-};
-
-#define NR_NONE (~0ull)
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
 #define AT_REMOVEDIR 0x200
 
 enum {
@@ -41,12 +17,6 @@ enum {
 };
 
 #define O_CREAT_FLAGS 01101 // O_CREAT | O_WRONLY | O_TRUNC: what creat(2) is short for
-
-// Restarted or interrupted by a signal: no result that the program sees, and the call comes again.
-static __always_inline bool restarts(long ret)
-{
-    return ret <= -512 && ret >= -516;
-}
 
 // A 64-bit process can make 32-bit calls too (int 0x80): they have other numbers, and their arguments elsewhere.
 static __always_inline __u64 number_of_32(__u64 nr)
@@ -60,6 +30,12 @@ static __always_inline __u64 number_of_32(__u64 nr)
         return NR_OPENAT;
     case 437:
         return NR_OPENAT2;
+    case 125:
+        return NR_MPROTECT;
+    case 192:
+        return NR_MMAP;
+    case 380:
+        return NR_PKEY_MPROTECT;
     case 361:
         return NR_BIND;
     case 362:
@@ -70,19 +46,71 @@ static __always_inline __u64 number_of_32(__u64 nr)
         return NR_SENDMSG;
     case 345:
         return NR_SENDMMSG;
+    case 9:
+        return NR_LINK;
+    case 10:
+        return NR_UNLINK;
+    case 14:
+        return NR_MKNOD;
+    case 15:
+        return NR_CHMOD;
     case 38:
-    case 302:
-    case 353:
         return NR_RENAME;
+    case 39:
+        return NR_MKDIR;
     case 40:
-    case 301:
         return NR_RMDIR;
+    case 83:
+        return NR_SYMLINK;
+    case 92:
+    case 193:
+        return NR_TRUNCATE;
+    case 93:
+    case 194:
+        return NR_FTRUNCATE;
+    case 94:
+        return NR_FCHMOD;
+    case 95:
+    case 207:
+        return NR_FCHOWN;
+    case 16:
+    case 198:
+        return NR_LCHOWN;
+    case 182:
+    case 212:
+        return NR_CHOWN;
+    case 296:
+        return NR_MKDIRAT;
+    case 297:
+        return NR_MKNODAT;
+    case 298:
+        return NR_FCHOWNAT;
+    case 301:
+        return NR_UNLINKAT;
+    case 302:
+        return NR_RENAMEAT;
+    case 303:
+        return NR_LINKAT;
+    case 304:
+        return NR_SYMLINKAT;
+    case 306:
+        return NR_FCHMODAT;
+    case 353:
+        return NR_RENAMEAT2;
+    case 452:
+        return NR_FCHMODAT2;
     case 21:
-    case 52:
-    case 61:
-    case 217:
-    case 429:
         return NR_MOUNT;
+    case 52:
+        return NR_UMOUNT2;
+    case 61:
+        return NR_CHROOT;
+    case 217:
+        return NR_PIVOT_ROOT;
+    case 429:
+        return NR_MOVE_MOUNT;
+    case 432:
+        return NR_FSMOUNT;
     }
     return NR_NONE;
 }
@@ -159,8 +187,11 @@ static __always_inline int call_opened(struct scratch *s, struct task_struct *ta
     else
         bpf_probe_read_user(&o->flags, 8, (void *)call->a[2]);
     o->flags = (__u32)o->flags;
-    if (ret >= 0 && !opened(file_at(task, ret)))
-        return 0;
+    if (ret >= 0) {
+        created(s, file_at(task, ret));
+        if (!opened(file_at(task, ret)))
+            return 0;
+    }
     return open_said(bpf_probe_read_user_str(s->text, PATH_MAX, (void *)name));
 }
 
@@ -231,6 +262,26 @@ static __always_inline int call_addressed(struct scratch *s)
     return 0;
 }
 
+// Calls after which directories may lie elsewhere.
+static __always_inline bool moves_directories(__u64 nr, __u64 third)
+{
+    switch (nr) {
+    case NR_UNLINKAT:
+        return third & AT_REMOVEDIR;
+    case NR_RMDIR:
+    case NR_RENAME:
+    case NR_RENAMEAT:
+    case NR_RENAMEAT2:
+    case NR_MOUNT:
+    case NR_UMOUNT2:
+    case NR_MOVE_MOUNT:
+    case NR_PIVOT_ROOT:
+    case NR_CHROOT:
+        return true;
+    }
+    return false;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
 {
@@ -275,12 +326,14 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
         else if (!((nr == NR_EXECVE || nr == NR_EXECVEAT) && !ret))
             note_call(p, nr);
     }
+    if (call->wide)
+        call->a[2] = regs->dx;
     switch (call->nr) {
     case NR_OPEN:
     case NR_CREAT:
     case NR_OPENAT:
     case NR_OPENAT2:
-        if (!wanted(CLASS_OPEN))
+        if (!wanted(CLASS_OPEN) && !wanted(CLASS_CHANGE))
             return 0;
         if (call->wide)
             arguments_of(call, regs);
@@ -303,19 +356,36 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
         return call_addressed(s);
     case NR_IO_URING_ENTER:
         return settle_last();
-    case NR_UNLINKAT:
-        if (!(regs->dx & AT_REMOVEDIR))
+    case NR_MMAP:
+    case NR_MPROTECT:
+    case NR_PKEY_MPROTECT:
+        if (!wanted(CLASS_OPEN) || !(call->a[2] & PROT_EXEC) || (ret < 0 && ret > -4096))
             return 0;
-    case NR_RMDIR:
-    case NR_RENAME:
-    case NR_RENAMEAT:
-    case NR_RENAMEAT2:
-    case NR_MOUNT:
-    case NR_UMOUNT2:
-    case NR_MOVE_MOUNT:
-    case NR_PIVOT_ROOT:
-    case NR_CHROOT:
+        if (call->wide)
+            arguments_of(call, regs);
+        s->opening.cgroup = cgroup;
+        s->opening.lineage = p->lineage;
+        if (call->nr != NR_MMAP)
+            return mapped_at(s, task, call->a[0], 0);
+        return call->a[3] & MAP_ANONYMOUS ? 0 : mapped(s, file_at(task, call->a[4]));
+    }
+    if (moves_directories(call->nr, call->a[2]))
         moved(cgroup, ret);
+    if (call->nr == NR_FSMOUNT && wanted(CLASS_MOUNT))
+        return mount_made(task, ret);
+    if (wanted(CLASS_MOUNT) && (call->nr == NR_MOUNT || call->nr == NR_MOVE_MOUNT)) {
+        if (call->wide)
+            arguments_of(call, regs);
+        s->change.cgroup = cgroup;
+        s->change.lineage = p->lineage;
+        return call_mounted(s, task);
+    }
+    if (wanted(CLASS_CHANGE) && changes_files(call->nr)) {
+        if (call->wide)
+            arguments_of(call, regs);
+        s->change.cgroup = cgroup;
+        s->change.lineage = p->lineage;
+        return call_changed(s, task);
     }
     return 0;
 }

@@ -153,6 +153,7 @@ static __noinline int settle_last(void)
     o->ret = last->direct ? 0 : last->number;
     o->marks = MARK_URING;
     o->base = AT_FDCWD;
+    created(s, file);
     bool told = !opened(file);
     if (asked) {
         asked->told = told;

@@ -175,7 +175,11 @@ static __always_inline void told_open(struct scratch *s, struct task_struct *tas
         bool direct = asked->slot;
         __s32 number = direct && asked->slot != URING_SLOT_ANY ? (__s32)asked->slot - 1 : ret;
         __u64 file = direct ? file_in_slot(ring, number) : file_at(task, number);
-        told = (asked->told && asked->found == number) || (direct && !file) ? asked->told : !opened(file);
+        told = asked->told;
+        if (!(told && asked->found == number) && (file || !direct)) {
+            created(s, file);
+            told = !opened(file);
+        }
     }
     if (!told)
         open_said(bpf_probe_read_kernel_str(s->text, URING_NAME_MAX, asked->name));
@@ -194,7 +198,7 @@ static __always_inline int uring_begun(struct io_kiocb *req, __u64 key)
             last->moves = true;
         return 0;
     }
-    if (class == CLASSES || !wanted(class))
+    if (class == CLASSES || !(wanted(class) || (class == CLASS_OPEN && wanted(CLASS_CHANGE))))
         return 0;
     struct process *p = uring_process(task, cgroup, class);
     struct scratch *s = my_scratch();
