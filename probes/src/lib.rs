@@ -13,6 +13,7 @@
 compile_error!("grove-probes watches Linux on x86-64 only; elsewhere use the `grove` crate, which reads recordings");
 
 pub mod check;
+pub mod config;
 pub mod kernel;
 pub mod live;
 pub mod proc;

@@ -3,10 +3,12 @@
 //! The arguments of a subcommand are defined in its own file; the formats and exit codes are the public contract.
 
 use clap::{Args, Parser, Subcommand};
-use grove::config::{Config, ConfigError};
+use grove::config::ConfigError;
+use grove::config::table::Settings;
 
 use crate::check::CheckArgs;
 use crate::completions::CompletionsArgs;
+use crate::config::Config;
 use crate::convert::ConvertArgs;
 use crate::diff::DiffArgs;
 use crate::doctor::DoctorArgs;
@@ -91,10 +93,10 @@ impl Global {
     /// Puts the flags that were given in the variables' place.
     pub(crate) fn override_variables(&self, config: &mut Config) -> Result<(), ConfigError> {
         if let Some(level) = &self.log {
-            config.set_flag("--log", "GROVE_LOG", level)?;
+            config.command.set_flag("--log", "GROVE_LOG", level)?;
         }
         if let Some(format) = &self.log_format {
-            config.set_flag("--log-format", "GROVE_LOG_FORMAT", format)?;
+            config.command.set_flag("--log-format", "GROVE_LOG_FORMAT", format)?;
         }
         Ok(())
     }

@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use clap::Args;
-use grove::config::Config;
 use grove_probes::kernel::Wants;
 use serde::Serialize;
 
 use crate::cli::teach;
+use crate::config::Config;
 use crate::exit::{Error, Exit};
 use crate::live::kernel_options;
 use crate::terminal::{self, escape};
@@ -65,9 +65,9 @@ pub(crate) fn run(args: &DoctorArgs, config: &Config) -> Result<Exit, Error> {
 
 fn rows(config: &Config) -> Vec<Row> {
     let options = kernel_options(config);
-    let wants = Wants::of_containers(&options, config.snapshot_processes > 0);
+    let wants = Wants::of_containers(&options, config.live.snapshot_processes > 0);
     let kernel = grove_probes::kernel::doctor::checks(&options, wants);
-    let runtimes = grove_probes::workload::checks(&grove_probes::workload::Options::of(config));
+    let runtimes = grove_probes::workload::checks(&grove_probes::workload::Options::of(&config.live));
     let checks = kernel.into_iter().chain(runtimes);
     checks
         .map(|check| Row {

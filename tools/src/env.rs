@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
-use grove::config::{Config, Origin, Row};
+use grove::config::table::{Origin, Row};
 
 use crate::cli::teach;
+use crate::config::Config;
 use crate::exit::{Error, Exit};
 use crate::terminal::{self, escape};
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, Command, ValueHint};
+use grove::config::table::Settings;
 use grove::config::{Config, ConfigError};
 use grove::trace::Format;
 

@@ -13,13 +13,15 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use grove::config::{Config, ConfigError};
+use grove::config::ConfigError;
+use grove::config::table::{Settings, parse_duration};
 use grove::event::{EventBuf, Sink};
 use grove_probes::kernel::{Class, Classes, Options, Wants, require};
 use grove_probes::live::{Live, LiveError, Origin, Select, Wanted, Whom};
 use grove_probes::proc::Budget;
 use grove_probes::workload::Workload;
 
+use crate::config::Config;
 use crate::exit::{Error, Exit};
 use crate::feed::say;
 use crate::interrupt;
@@ -75,7 +77,7 @@ impl LiveArgs {
     /// Puts the flags that were given in the variables' place.
     pub(crate) fn override_variables(&self, config: &mut Config) -> Result<(), ConfigError> {
         if self.host {
-            config.set_flag("--host", "GROVE_HOST", "true")?;
+            config.engine.set_flag("--host", "GROVE_HOST", "true")?;
         }
         Ok(())
     }
@@ -93,7 +95,7 @@ impl LiveArgs {
         match self.source {
             Source::Proc => Ok(()),
             Source::Bpf if self.command.is_empty() => {
-                require(Wants::of_containers(&options, config.snapshot_processes > 0))
+                require(Wants::of_containers(&options, config.live.snapshot_processes > 0))
             }
             Source::Bpf => require(Wants::of_command(&options)),
         }
@@ -115,7 +117,7 @@ impl LiveArgs {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    grove::config::parse_duration(text).ok_or_else(|| "a whole number with its unit: ms, s, m or h".to_owned())
+    parse_duration(text).ok_or_else(|| "a whole number with its unit: ms, s, m or h".to_owned())
 }
 
 /// A name for a recording that nobody else gives one.
@@ -156,17 +158,17 @@ impl Observation {
         let stop = interrupt::flag();
         let origin = match args.source {
             Source::Bpf => Origin::Kernel(Box::new(kernel_options(config))),
-            Source::Proc => Origin::Proc { receive_bytes: config.ring_bytes },
+            Source::Proc => Origin::Proc { receive_bytes: config.live.ring_bytes },
         };
         let mut command = None;
         let whom = match args.command.first() {
             None => Whom::Containers {
                 select: Select::new(args.container.clone()),
-                host: config.host,
-                resolver: Box::new(grove_probes::workload::Options::of(config)),
+                host: config.engine.host,
+                resolver: Box::new(grove_probes::workload::Options::of(&config.live)),
                 budget: Budget {
-                    processes_max: config.snapshot_processes,
-                    per_second: u32::try_from(config.snapshot_rate).unwrap_or(u32::MAX),
+                    processes_max: config.live.snapshot_processes,
+                    per_second: u32::try_from(config.live.snapshot_rate).unwrap_or(u32::MAX),
                 },
             },
             Some(program) => {
@@ -197,7 +199,7 @@ impl Observation {
         }
         let selects = !args.container.is_empty();
         let program = args.command.first().cloned().unwrap_or_default();
-        Ok((Self { live, command, program, stop, until, interval: config.drain_interval, selects }, before))
+        Ok((Self { live, command, program, stop, until, interval: config.live.drain_interval, selects }, before))
     }
 
     /// Hands on what has happened until it is over, or `each`, which is called after every step, breaks it off.
@@ -279,22 +281,22 @@ fn unavailable(error: LiveError) -> Error {
 /// What the programs in the kernel are asked to do.
 pub(crate) fn kernel_options(config: &Config) -> Options {
     let classes = [
-        (config.probe_open, Class::Open),
-        (config.probe_change, Class::Change),
-        (config.probe_mount, Class::Mount),
-        (config.probe_socket, Class::Socket),
-        (config.probe_dns, Class::Dns),
-        (config.probe_syscalls, Class::Syscalls),
-        (config.probe_capability, Class::Capability),
+        (config.live.probe_open, Class::Open),
+        (config.live.probe_change, Class::Change),
+        (config.live.probe_mount, Class::Mount),
+        (config.live.probe_socket, Class::Socket),
+        (config.live.probe_dns, Class::Dns),
+        (config.live.probe_syscalls, Class::Syscalls),
+        (config.live.probe_capability, Class::Capability),
     ];
     Options {
-        ring_bytes: config.ring_bytes,
-        dedup: Some(config.dedup_window).filter(|window| !window.is_zero()),
+        ring_bytes: config.live.ring_bytes,
+        dedup: Some(config.live.dedup_window).filter(|window| !window.is_zero()),
         classes: classes.iter().filter(|(on, _)| !on).fold(Classes::ALL, |all, (_, class)| all.without(*class)),
-        arguments: config.differentiate_args,
-        failed: config.probe_failed,
-        syscall_flush: config.syscall_interval,
-        shed_percent: config.shed_percent as u8,
+        arguments: config.engine.differentiate_args,
+        failed: config.live.probe_failed,
+        syscall_flush: config.live.syscall_interval,
+        shed_percent: config.live.shed_percent as u8,
         ..Options::default()
     }
 }

@@ -7,6 +7,7 @@ mod allocator;
 mod check;
 mod cli;
 mod completions;
+mod config;
 mod convert;
 mod diff;
 mod directory;
@@ -34,9 +35,8 @@ mod trace_file;
 use std::process::ExitCode;
 
 use clap::Parser;
-use grove::config::Config;
-
 use cli::{Cli, Command};
+use config::Config;
 use exit::{Error, Exit};
 
 fn main() -> ExitCode {
@@ -46,22 +46,22 @@ fn main() -> ExitCode {
 fn run() -> Result<Exit, Error> {
     let Cli { global, command } = Cli::try_parse()?;
     global.color.apply();
-    let mut config = Config { own_process: true, ..Config::from_env()? };
+    let mut config = Config::from_env()?;
     global.override_variables(&mut config)?;
     logging::start(&config);
-    allocator::suit(&config);
+    allocator::suit(&config.engine);
     interrupt::survive_file_size_limit();
     match command {
         Command::Run(args) => run::run(&args, &mut config),
         Command::Record(args) => record::run(&args, &mut config),
         Command::Doctor(args) => doctor::run(&args, &config),
         Command::Launch(args) => launch::run(&args),
-        Command::Replay(args) => replay::run(&args, &mut config),
-        Command::Check(args) => check::run(&args, &mut config),
-        Command::Inspect(args) => inspect::run(&args, &config),
-        Command::Diff(args) => diff::run(&args, &config),
-        Command::Merge(args) => merge::run(&args, &config),
-        Command::Convert(args) => convert::run(&args, &config),
+        Command::Replay(args) => replay::run(&args, &mut config.engine),
+        Command::Check(args) => check::run(&args, &mut config.engine),
+        Command::Inspect(args) => inspect::run(&args, &config.engine),
+        Command::Diff(args) => diff::run(&args, &config.engine),
+        Command::Merge(args) => merge::run(&args, &config.engine),
+        Command::Convert(args) => convert::run(&args, &config.engine),
         Command::Env(args) => env::run(&args, &config),
         Command::Completions(args) => completions::run(&args),
     }

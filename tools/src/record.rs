@@ -4,13 +4,13 @@ use std::ops::ControlFlow as Flow;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use grove::config::Config;
 use grove::event::Sink;
 use grove::ledger::{Dropped, Ledger};
 use grove::trace::write::Header;
 use grove_probes::live::Live;
 
 use crate::cli::teach;
+use crate::config::Config;
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
 use crate::live::{LiveArgs, Observation, random_name};

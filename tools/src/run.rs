@@ -8,7 +8,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use grove::config::Config;
+use grove::config::table::Settings;
 use grove::event::{EventRef, Sink};
 use grove::intern::Interner;
 use grove::shard::{Engine, Mode, Overflow, Sender, Snapshot};
@@ -16,6 +16,7 @@ use grove::trace::write::Header;
 use grove_probes::live::Live;
 
 use crate::cli::teach;
+use crate::config::Config;
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
@@ -67,7 +68,7 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     args.live.override_variables(config)?;
     if let Some(workers) = &args.workers {
-        config.set_flag("--workers", "GROVE_WORKERS", workers)?;
+        config.engine.set_flag("--workers", "GROVE_WORKERS", workers)?;
     }
     let config = &*config;
     args.live.check(config)?;
@@ -88,9 +89,9 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     let taken = [&args.record, &args.stats].into_iter().flatten().any(|path| output::is_stdout(path));
     let (observation, before) = Observation::start(&args.live, config, taken)?;
     // The kernel has the ring's memory beside the process, and takes it off the same limit.
-    let resident_max = config.resident_max.saturating_sub(config.ring_bytes);
-    let engine_config = Config { resident_max, ..config.clone() };
-    let engine = Engine::start_with(&engine_config, Mode::Learn, Interner::global_of(config.tags_max))
+    let resident_max = config.engine.resident_max.saturating_sub(config.live.ring_bytes);
+    let engine_config = grove::config::Config { resident_max, ..config.engine.clone() };
+    let engine = Engine::start_with(&engine_config, Mode::Learn, Interner::global_of(config.engine.tags_max))
         .map_err(feed::start_error)?;
     let mut sender = engine.sender(Overflow::Wait);
     let recording = engine.recording(Some(&name)).unwrap_or_default();
@@ -175,7 +176,7 @@ struct Keeper<'a> {
 
 impl Keeper<'_> {
     fn keep(mut self, engine: &Engine, stopped: Receiver<()>) -> Self {
-        let interval: Duration = self.config.profile_interval;
+        let interval: Duration = self.config.command.profile_interval;
         while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
             let snapshot = engine.snapshot();
             // An interrupt ends it too: all is written once more at the end.
@@ -187,7 +188,7 @@ impl Keeper<'_> {
     /// Writes all profiles. Only the outcome of the last time counts: what fails now may work then.
     fn write(&mut self, snapshot: &Snapshot, last: bool, stop: &AtomicBool) {
         let (failures, outcome) =
-            self.directory.write_all(snapshot.profiles.values(), self.config, stop, |path, profile| {
+            self.directory.write_all(snapshot.profiles.values(), &self.config.engine, stop, |path, profile| {
                 if last {
                     say(&describe(path, profile));
                 }

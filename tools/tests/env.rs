@@ -4,6 +4,7 @@ mod common;
 
 use common::{grove, run};
 use grove::config::Config;
+use grove::config::table::Settings as _;
 
 /// Lines without alignment, so that only words count.
 fn words(text: &str) -> String {

@@ -46,7 +46,7 @@ pub(super) fn quote(text: &OsStr) -> String {
 }
 
 /// As [`quote`], without the quotes.
-pub(super) fn plain(text: &OsStr) -> String {
+fn plain(text: &OsStr) -> String {
     let quoted = format!("{text:?}");
     shorten(quoted.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(&quoted).to_owned())
 }
@@ -58,8 +58,13 @@ fn shorten(text: String) -> String {
     }
 }
 
+/// That there is no variable `name`, the variables there are being `known`.
+pub(super) fn unknown(name: &OsStr, known: impl Iterator<Item = &'static str>) -> ConfigError {
+    ConfigError::Unknown { name: plain(name), suggestion: nearest(name, known) }
+}
+
 /// The candidate that `name` is most likely a misspelling of, unless it resembles none.
-pub(super) fn nearest(name: &OsStr, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+fn nearest(name: &OsStr, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let name = name.to_str().filter(|n| n.len() <= SHOWN)?.to_ascii_uppercase();
     // What all have in common says nothing, so a third of the rest may differ.
     let tolerance = (name.trim_start_matches("GROVE_").len() / 3).max(1);

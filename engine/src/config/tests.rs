@@ -1,5 +1,8 @@
 //! What the table as a whole promises.
 
+use std::ffi::OsStr;
+
+use super::table::Origin;
 use super::*;
 
 const HOST: Host = Host { cores: 4, memory_bytes: Some(8 << 30) };
@@ -16,7 +19,7 @@ fn check_error(vars: &[(&str, &str)], expected: &str) {
 #[test]
 fn names_are_those_of_the_fields() {
     let fields = format!("{:#?}", Config::for_host(HOST));
-    for v in &TABLE {
+    for v in Config::TABLE {
         let field = v.name.strip_prefix("GROVE_").unwrap().to_lowercase();
         assert!(fields.contains(&format!("\n    {field}: ")), "{field}");
     }
@@ -24,9 +27,9 @@ fn names_are_those_of_the_fields() {
 
 #[test]
 fn names_are_unique_and_meanings_are_one_line() {
-    let names: std::collections::HashSet<_> = TABLE.iter().map(|v| v.name).collect();
-    assert_eq!(names.len(), TABLE.len());
-    for v in &TABLE {
+    let names: std::collections::HashSet<_> = Config::TABLE.iter().map(|v| v.name).collect();
+    assert_eq!(names.len(), Config::TABLE.len());
+    for v in Config::TABLE {
         assert!(!v.meaning.is_empty() && v.meaning.len() <= 100 && !v.meaning.ends_with('.'), "{}", v.name);
     }
 }
@@ -100,29 +103,6 @@ fn every_variable_reaches_its_field() {
         ("GROVE_RECORD_BYTES", "1Gi"),
         ("GROVE_PROFILE_READ_BYTES", "2Mi"),
         ("GROVE_HOST", "on"),
-        ("GROVE_RING_BYTES", "256Ki"),
-        ("GROVE_DRAIN_INTERVAL", "20ms"),
-        ("GROVE_SHED_PERCENT", "60"),
-        ("GROVE_DEDUP_WINDOW", "0s"),
-        ("GROVE_PROBE_OPEN", "no"),
-        ("GROVE_PROBE_CHANGE", "no"),
-        ("GROVE_PROBE_MOUNT", "no"),
-        ("GROVE_PROBE_SOCKET", "no"),
-        ("GROVE_PROBE_DNS", "no"),
-        ("GROVE_PROBE_SYSCALLS", "no"),
-        ("GROVE_PROBE_CAPABILITY", "no"),
-        ("GROVE_PROBE_FAILED", "yes"),
-        ("GROVE_SYSCALL_INTERVAL", "1s"),
-        ("GROVE_SNAPSHOT_PROCESSES", "9"),
-        ("GROVE_SNAPSHOT_RATE", "8"),
-        ("GROVE_DOCKER_SOCKETS", "/d"),
-        ("GROVE_PODMAN_SOCKETS", "/p"),
-        ("GROVE_CONTAINERD_SOCKETS", "/c"),
-        ("GROVE_CRI_SOCKETS", "/k:/l"),
-        ("GROVE_CONTAINER_STORAGE", "/s"),
-        ("GROVE_PROFILE_INTERVAL", "2m"),
-        ("GROVE_LOG", "trace"),
-        ("GROVE_LOG_FORMAT", "json"),
     ])
     .unwrap();
     let expected = Config {
@@ -146,31 +126,8 @@ fn every_variable_reaches_its_field() {
         record_bytes: 1 << 30,
         profile_read_bytes: 2 << 20,
         host: true,
-        ring_bytes: 256 << 10,
-        drain_interval: Duration::from_millis(20),
-        shed_percent: 60,
-        dedup_window: Duration::ZERO,
-        probe_open: false,
-        probe_change: false,
-        probe_mount: false,
-        probe_socket: false,
-        probe_dns: false,
-        probe_syscalls: false,
-        probe_capability: false,
-        probe_failed: true,
-        syscall_interval: Duration::from_secs(1),
-        snapshot_processes: 9,
-        snapshot_rate: 8,
-        docker_sockets: vec!["/d".to_owned()],
-        podman_sockets: vec!["/p".to_owned()],
-        containerd_sockets: vec!["/c".to_owned()],
-        cri_sockets: vec!["/k".to_owned(), "/l".to_owned()],
-        container_storage: vec!["/s".to_owned()],
-        profile_interval: Duration::from_secs(120),
-        log: LogLevel::Trace,
-        log_format: LogFormat::Json,
         own_process: false,
-        origins: Origins { host: config.origins.host, of: [Origin::Environment; TABLE.len()] },
+        origins: config.origins.clone(),
     };
     assert_eq!(config, expected);
 }
@@ -219,17 +176,13 @@ fn a_bad_value_says_what_is_allowed() {
         "GROVE_PATH_PROTECT: \"srv\" has a path that does not begin with `/`; \
          allowed: absolute paths, separated by `:`, or empty for none",
     );
-    check_error(
-        &[("GROVE_LOG", "grove=debug\n")],
-        r#"GROVE_LOG: "grove=debug\n" is none of the choices; allowed: off, error, warn, info, debug, trace"#,
-    );
 }
 
 #[test]
 fn which_error_is_reported_does_not_depend_on_the_environments_order() {
-    let expected = "GROVE_LOG: \"x\" is none of the choices; allowed: off, error, warn, info, debug, trace";
-    check_error(&[("GROVE_WORKERS", "0"), ("GROVE_LOG", "x")], expected);
-    check_error(&[("GROVE_LOG", "x"), ("GROVE_WORKERS", "0")], expected);
+    let expected = "GROVE_WORKERS: \"0\" is out of range; allowed: 1 to 256 threads, in plain digits";
+    check_error(&[("GROVE_WORKERS", "0"), ("GROVE_HOST", "x"), ("GROVE_A", "")], expected);
+    check_error(&[("GROVE_A", ""), ("GROVE_HOST", "x"), ("GROVE_WORKERS", "0")], expected);
 }
 
 #[test]
@@ -248,8 +201,8 @@ fn a_value_that_is_not_utf8_is_an_error() {
         Config::from_vars([(OsStr::from_bytes(name), OsStr::from_bytes(value))]).unwrap_err().to_string()
     };
     assert_eq!(
-        error(b"GROVE_LOG_FORMAT", b"js\xffon"),
-        r#"GROVE_LOG_FORMAT: "js\xFFon" is not valid UTF-8; allowed: text, json"#
+        error(b"GROVE_WORKERS", b"3\xff"),
+        r#"GROVE_WORKERS: "3\xFF" is not valid UTF-8; allowed: 1 to 256 threads, in plain digits"#
     );
     assert_eq!(error(b"GROVE_\xff", b""), r"unknown variable GROVE_\xFF; `grove env` lists those there are");
 }

@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 /// Why a text is no value of a variable, in words that follow the text: "`x` is not a boolean".
-pub(super) type Fault = &'static str;
+pub type Fault = &'static str;
 
 const OUT_OF_RANGE: Fault = "is out of range";
 
 /// A type that a variable's value can have.
-pub(super) trait Setting: Sized {
+pub trait Setting: Sized {
     /// What narrows the values of one variable down.
     type Limits;
 
@@ -41,24 +41,26 @@ pub(super) trait Setting: Sized {
 }
 
 /// Limits of a number: a count of something, or a size in bytes.
-pub(super) struct Number {
+#[derive(Clone, Copy, Debug)]
+pub struct Number {
     min: u64,
     max: u64,
     scale: Scale,
 }
 
+#[derive(Clone, Copy, Debug)]
 enum Scale {
     Count { unit: &'static str },
     Bytes,
 }
 
 /// A count of `unit`s, written in plain digits.
-pub(super) const fn count(min: u64, max: u64, unit: &'static str) -> Number {
+pub const fn count(min: u64, max: u64, unit: &'static str) -> Number {
     Number { min, max, scale: Scale::Count { unit } }
 }
 
 /// A size in bytes, written with or without a suffix.
-pub(super) const fn bytes(min: u64, max: u64) -> Number {
+pub const fn bytes(min: u64, max: u64) -> Number {
     Number { min, max, scale: Scale::Bytes }
 }
 
@@ -161,13 +163,14 @@ impl Setting for usize {
 }
 
 /// Limits of a duration.
-pub(super) struct Span {
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
     min: Duration,
     max: Duration,
 }
 
 /// A duration, written as a whole number with a unit.
-pub(super) const fn span(min: Duration, max: Duration) -> Span {
+pub const fn span(min: Duration, max: Duration) -> Span {
     Span { min, max }
 }
 
@@ -302,7 +305,7 @@ impl Setting for Vec<String> {
 }
 
 /// A type whose values are words of a fixed list.
-pub(super) trait Choice: Copy + PartialEq + 'static {
+pub trait Choice: Copy + PartialEq + 'static {
     /// Every value with its word, in the order in which they are listed.
     const ALL: &'static [(Self, &'static str)];
 }

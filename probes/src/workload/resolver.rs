@@ -14,8 +14,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use grove::config::Config;
 use tokio::sync::mpsc;
+
+use crate::config::Config;
 
 use super::Workload;
 use super::bundle::Bundles;

@@ -3,10 +3,11 @@
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use super::*;
+use super::{Cli, Command};
 use crate::diff::TagRange;
 use crate::input::Source;
 use crate::inspect::InspectFormat;
+use grove::config::Config;
 use grove::trace::Format;
 
 fn parse(line: &str) -> Result<Command, ErrorKind> {
