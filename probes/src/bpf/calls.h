@@ -262,8 +262,8 @@ static __always_inline int call_addressed(struct scratch *s)
     return 0;
 }
 
-// Calls after which directories may lie elsewhere.
-static __always_inline bool moves_directories(__u64 nr, __u64 third)
+// Calls after which the same name may lead elsewhere.
+static __always_inline bool moves_names(__u64 nr, __u64 third)
 {
     switch (nr) {
     case NR_UNLINKAT:
@@ -272,6 +272,10 @@ static __always_inline bool moves_directories(__u64 nr, __u64 third)
     case NR_RENAME:
     case NR_RENAMEAT:
     case NR_RENAMEAT2:
+    case NR_LINK:
+    case NR_LINKAT:
+    case NR_SYMLINK:
+    case NR_SYMLINKAT:
     case NR_MOUNT:
     case NR_UMOUNT2:
     case NR_MOVE_MOUNT:
@@ -369,7 +373,7 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
             return mapped_at(s, task, call->a[0], 0);
         return call->a[3] & MAP_ANONYMOUS ? 0 : mapped(s, file_at(task, call->a[4]));
     }
-    if (moves_directories(call->nr, call->a[2]))
+    if (moves_names(call->nr, call->a[2]))
         moved(cgroup, ret);
     if (call->nr == NR_FSMOUNT && wanted(CLASS_MOUNT))
         return mount_made(task, ret);

@@ -24,6 +24,8 @@ enum {
     AT_SYMLINK_FOLLOW = 0x400,
     AT_EMPTY_PATH = 0x1000,
     FROM_TEXT = PATH_MAX, // where in the scratch the second name is, as it was said
+    KEPT_TEXT = 4 * PATH_MAX, // and where names are put that are not in the process's memory
+    KEPT_FROM_TEXT = 5 * PATH_MAX,
 };
 
 // Whether the dentry was never a name, or is none any more.
@@ -40,6 +42,7 @@ static __always_inline void print_change(struct hash *h, const struct change *c,
     hash_add(h, c->cgroup);
     hash_add(h, c->lineage);
     hash_add(h, c->op | (__u64)(c->ret < 0) << 4 | (__u64)said << 5 | KIND_CHANGE << 8);
+    hash_add(h, moves_until_now(c->cgroup));
 }
 
 // The place of a directory or file in its own one stands for it: its dentry may be made anew with each file.
@@ -50,6 +53,7 @@ static __always_inline void print_place(struct hash *h, struct walk *w)
     if (w->dentry)
         read_above(&w->above, w->dentry);
     hash_add(h, w->mnt);
+    hash_add(h, w->root_mnt);
     hash_add(h, w->root_dentry);
     hash_add(h, w->above.parent);
     hash_add(h, w->above.name.hash_len);
@@ -133,6 +137,13 @@ static __always_inline void created(struct scratch *s, __u64 file)
     changed_file(file);
 }
 
+static __always_inline long read_said(struct scratch *s, __u64 from)
+{
+    if (s->change.kept)
+        return bpf_probe_read_kernel_str(s->text, PATH_MAX, s->text + BOUNDED(from, TEXT_MASK));
+    return bpf_probe_read_user_str(s->text, PATH_MAX, (void *)from);
+}
+
 // Reads a name to the scratch's front and makes it part of the print, with the directory that it begins at. Returns its
 // bytes, with the zero behind it; 0 or less if it cannot be read.
 static __noinline long read_name(__u64 from, int base)
@@ -142,8 +153,7 @@ static __noinline long read_name(__u64 from, int base)
     if (!s)
         return 0;
     struct walk *w = &s->walk;
-    long n = s->change.kept ? bpf_probe_read_kernel_str(s->text, PATH_MAX, (void *)from)
-                            : bpf_probe_read_user_str(s->text, PATH_MAX, (void *)from);
+    long n = read_said(s, from);
     if (n <= 0)
         return n;
     if (s->text[0] == '/') {

@@ -99,7 +99,9 @@ __noinline int read_mount(__u64 mnt)
     bpf_probe_read_kernel(&type, 8, &sb->s_type);
     bpf_probe_read_kernel(&name, 8, &type->name);
     bpf_probe_read_kernel_str(r->fstype, FSTYPE_BYTES, name);
-    bpf_probe_read_kernel(&s->change.from, 8, &m->mnt_devname);
+    bpf_probe_read_kernel(&name, 8, &m->mnt_devname);
+    bpf_probe_read_kernel_str(s->text + KEPT_FROM_TEXT, PATH_MAX, name);
+    s->change.from = KEPT_FROM_TEXT;
     return 0;
 }
 
@@ -109,9 +111,7 @@ static __noinline __u32 read_source(void)
     struct scratch *s = my_scratch();
     if (!s || !s->change.from)
         return 0;
-    const void *from = (const void *)s->change.from;
-    long n = s->change.kept ? bpf_probe_read_kernel_str(s->text, PATH_MAX, from)
-                            : bpf_probe_read_user_str(s->text, PATH_MAX, from);
+    long n = read_said(s, s->change.from);
     if (n <= 0)
         return 0;
     bpf_probe_read_kernel(s->text + FROM_TEXT, BOUNDED(n, 2 * PATH_MAX - 1), s->text);
@@ -153,6 +153,7 @@ static __noinline int print_mount(void)
     hash_add(h, c->cgroup);
     hash_add(h, c->lineage);
     hash_add(h, (c->ret < 0) | KIND_MOUNT << 8 | (__u64)s->mount_flags << 32);
+    hash_add(h, moves_until_now(c->cgroup));
     for (__u32 i = 0; i < FSTYPE_BYTES / 8; i++)
         hash_add(h, type[i]);
     return 0;
@@ -192,7 +193,8 @@ __noinline int mounted(__u64 mnt)
         return 0;
     path = mnt ? walk_up(TEXT_BYTES) : put_name(0, BOUNDED(n - 1, PATH_MAX - 1), TEXT_BYTES);
     marks = w->marks;
-    begin = put_from(s, task, source, path);
+    c->from_marks = 0;
+    begin = source ? put_from(s, task, source, path) : path;
     return put_mount(begin, path, marks);
 }
 

@@ -88,7 +88,7 @@ struct change {
     bool follow; // if what is named is a symbolic link, it is followed
     bool from_follow;
     bool from_is_text; // it is no name: what a symbolic link points to
-    bool kept; // the names are in the kernel's memory
+    bool kept; // the names are in the scratch's text, these are where
     __u8 op;
     __u8 marks;
     __u8 from_marks;
