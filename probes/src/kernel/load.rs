@@ -159,7 +159,7 @@ pub(super) fn fixed_map_bytes() -> u64 {
     const SCRATCH: u64 = 67 << 10;
     const TOLD: u64 = 65_536 * 32;
     const LOST_PER_CPU: u64 = 4096 * (COUNTERS as u64 * 8 + 64);
-    const TABLES: u64 = 4096 * 340 + 2 * 65_536 * 80 + 4096 * 8;
+    const TABLES: u64 = 4096 * 620 + 2 * 65_536 * 80 + 4096 * 8 + 1024 * 88;
     let cpus = aya::util::nr_cpus().unwrap_or(1) as u64;
     TOLD + TABLES + cpus * (SCRATCH + LOST_PER_CPU)
 }

@@ -1,6 +1,6 @@
 // System calls by their names, one after the other: calls NAME ARG... [, NAME ARG...]. Compiled behind child.c.
 // A NAME may begin with 32- (the 32-bit way) or ring- (a request to a ring of its own: what it is asked by are the fields
-// of the request: fd, addr, off, len, flags). An ARG is a number (#NUMBER), the result of the call of that place ($1, ...),
+// of the request: fd, addr, off, len, flags). An ARG is a number (=NUMBER), the result of the call of that place ($1, ...),
 // a directory or file opened without access (at:PATH) or to be read and written (file:PATH), nothing (0), or else a text.
 #include <sys/mount.h>
 
@@ -77,7 +77,7 @@ static const struct named_call *call_named(const struct named_call *table, int n
 
 static long argument(const char *text, const long *results, bool narrow)
 {
-    if (*text == '#')
+    if (*text == '=')
         return strtol(text + 1, 0, 0);
     if (*text == '$')
         return results[atoi(text + 1) - 1];
