@@ -26,8 +26,14 @@ grove::settings! {
     /// How long the kernel leaves out what the same program has just done; 0 leaves out nothing
     dedup_window: Duration = "GROVE_DEDUP_WINDOW", span(Duration::ZERO, HOUR), |_| Duration::from_secs(5);
 
-    /// Whether opened files are observed
+    /// Whether opened files, and those mapped to be executed, are observed
     probe_open: bool = "GROVE_PROBE_OPEN", (), |_| true;
+
+    /// Whether changes of files are observed: names that come to be or go, permissions, owners, sizes
+    probe_change: bool = "GROVE_PROBE_CHANGE", (), |_| true;
+
+    /// Whether mounted file systems are observed
+    probe_mount: bool = "GROVE_PROBE_MOUNT", (), |_| true;
 
     /// Whether sockets are observed: connected and bound ones, and who was let in
     probe_socket: bool = "GROVE_PROBE_SOCKET", (), |_| true;
@@ -98,6 +104,8 @@ mod tests {
             ("GROVE_SHED_PERCENT", "60"),
             ("GROVE_DEDUP_WINDOW", "0s"),
             ("GROVE_PROBE_OPEN", "no"),
+            ("GROVE_PROBE_CHANGE", "no"),
+            ("GROVE_PROBE_MOUNT", "no"),
             ("GROVE_PROBE_SOCKET", "no"),
             ("GROVE_PROBE_DNS", "no"),
             ("GROVE_PROBE_FLOW", "no"),
@@ -123,6 +131,8 @@ mod tests {
             shed_percent: 60,
             dedup_window: Duration::ZERO,
             probe_open: false,
+            probe_change: false,
+            probe_mount: false,
             probe_socket: false,
             probe_dns: false,
             probe_flow: false,

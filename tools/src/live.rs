@@ -282,6 +282,8 @@ fn unavailable(error: LiveError) -> Error {
 pub(crate) fn kernel_options(config: &Config) -> Options {
     let classes = [
         (config.live.probe_open, Class::Open),
+        (config.live.probe_change, Class::Change),
+        (config.live.probe_mount, Class::Mount),
         (config.live.probe_socket, Class::Socket),
         (config.live.probe_dns, Class::Dns),
         (config.live.probe_socket && config.live.probe_flow, Class::Flow),

@@ -28,7 +28,6 @@ __noinline int let_in(void)
     struct print *p = &s->print;
     struct hash *h = &s->hash;
     struct seen *slot;
-    s->connection.pid = 0;
     address[0] = 0;
     address[1] = 0;
     r->said = 0;

@@ -3,152 +3,19 @@
 // System calls as they return: the sets of calls made, and the few calls that are events of their own. This
 // runs after every call of every process, so the way out comes first.
 #pragma once
-#include "ring.h"
 #include "accept.h"
+#include "mount.h"
+#include "narrow.h"
+#include "ring.h"
+
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
 
 enum {
-    NR_OPEN = 2,
-    NR_CONNECT = 42,
-    NR_ACCEPT = 43,
-    NR_SENDTO = 44,
-    NR_RECVFROM = 45,
-    NR_SENDMSG = 46,
-    NR_RECVMSG = 47,
-    NR_BIND = 49,
-    NR_EXECVE = 59,
-    NR_RENAME = 82,
-    NR_RMDIR = 84,
-    NR_CREAT = 85,
-    NR_PIVOT_ROOT = 155,
-    NR_CHROOT = 161,
-    NR_MOUNT = 165,
-    NR_UMOUNT2 = 166,
-    NR_OPENAT = 257,
-    NR_UNLINKAT = 263,
-    NR_RENAMEAT = 264,
-    NR_ACCEPT4 = 288,
-    NR_RECVMMSG = 299,
-    NR_SENDMMSG = 307,
-    NR_RENAMEAT2 = 316,
-    NR_EXECVEAT = 322,
-    NR_MOVE_MOUNT = 429,
-    NR_IO_URING_ENTER = 426,
-    NR_OPENAT2 = 437,
-    NR_RT_SIGRETURN = 15,
-};
-
-#define NR_NONE (~0ull)
-#define AT_REMOVEDIR 0x200
-
-enum {
-    NR32_SOCKETCALL = 102,
     SENDS_MAX = 64, // messages of one sendmmsg that are looked at
 };
 
 #define O_CREAT_FLAGS 01101 // O_CREAT | O_WRONLY | O_TRUNC: what creat(2) is short for
-
-// Restarted or interrupted by a signal: no result that the program sees, and the call comes again.
-static __always_inline bool restarts(long ret)
-{
-    return ret <= -512 && ret >= -516;
-}
-
-// A 64-bit process can make 32-bit calls too (int 0x80): they have other numbers, and their arguments elsewhere.
-static __always_inline __u64 number_of_32(__u64 nr)
-{
-    switch (nr) {
-    case 5:
-        return NR_OPEN;
-    case 8:
-        return NR_CREAT;
-    case 295:
-        return NR_OPENAT;
-    case 437:
-        return NR_OPENAT2;
-    case 361:
-        return NR_BIND;
-    case 362:
-        return NR_CONNECT;
-    case 369:
-        return NR_SENDTO;
-    case 370:
-        return NR_SENDMSG;
-    case 345:
-        return NR_SENDMMSG;
-    case 364:
-        return NR_ACCEPT4;
-    case 371:
-        return NR_RECVFROM;
-    case 372:
-        return NR_RECVMSG;
-    case 337:
-    case 417:
-        return NR_RECVMMSG;
-    case 38:
-    case 302:
-    case 353:
-        return NR_RENAME;
-    case 40:
-    case 301:
-        return NR_RMDIR;
-    case 21:
-    case 52:
-    case 61:
-    case 217:
-    case 429:
-        return NR_MOUNT;
-    }
-    return NR_NONE;
-}
-
-static __always_inline void arguments_of_32(struct call *call, struct pt_regs *regs)
-{
-    __u32 given[6] = {};
-    call->a[0] = (__u32)regs->bx;
-    call->a[1] = (__u32)regs->cx;
-    call->a[2] = (__u32)regs->dx;
-    call->a[3] = (__u32)regs->si;
-    call->a[4] = (__u32)regs->di;
-    call->a[5] = (__u32)regs->bp;
-    call->wide = false;
-    if (regs->orig_ax != NR32_SOCKETCALL)
-        return;
-    // One call for all of sockets, with the arguments in memory.
-    if (bpf_probe_read_user(given, sizeof(given), (void *)call->a[1]))
-        bpf_probe_read_user(given, 3 * 4, (void *)call->a[1]);
-    switch (call->a[0]) {
-    case 2:
-        call->nr = NR_BIND;
-        break;
-    case 3:
-        call->nr = NR_CONNECT;
-        break;
-    case 5:
-    case 18:
-        call->nr = NR_ACCEPT;
-        break;
-    case 11:
-        call->nr = NR_SENDTO;
-        break;
-    case 12:
-        call->nr = NR_RECVFROM;
-        break;
-    case 16:
-        call->nr = NR_SENDMSG;
-        break;
-    case 17:
-        call->nr = NR_RECVMSG;
-        break;
-    case 19:
-        call->nr = NR_RECVMMSG;
-        break;
-    case 20:
-        call->nr = NR_SENDMMSG;
-        break;
-    }
-    for (int i = 0; i < 6; i++)
-        call->a[i] = given[i];
-}
 
 static __always_inline void arguments_of(struct call *call, struct pt_regs *regs)
 {
@@ -186,8 +53,11 @@ static __always_inline int call_opened(struct scratch *s, struct task_struct *ta
     else
         bpf_probe_read_user(&o->flags, 8, (void *)call->a[2]);
     o->flags = (__u32)o->flags;
-    if (ret >= 0 && !opened(file_at(task, ret)))
-        return 0;
+    if (ret >= 0) {
+        created(s, file_at(task, ret));
+        if (!opened(file_at(task, ret)))
+            return 0;
+    }
     return open_said(bpf_probe_read_user_str(s->text, PATH_MAX, (void *)name));
 }
 
@@ -227,7 +97,6 @@ static __always_inline int call_addressed(struct scratch *s)
     __s64 ret = call->ret;
     if ((ret < 0 && ret != -115 && !failed) || restarts(ret))
         return 0;
-    s->connection.pid = 0;
     c->ret = ret;
     c->op = call->nr == NR_BIND ? OP_BIND : OP_CONNECT;
     c->sent = false;
@@ -300,9 +169,32 @@ static __always_inline int call_accepted(struct scratch *s, struct task_struct *
     if (s->call.ret < 0)
         return 0;
     c->marks = 0;
-    s->connection.pid = 0;
     accepted(file_at(task, s->call.ret));
     return begun(s, task);
+}
+
+// Calls after which the same name may lead elsewhere.
+static __always_inline bool moves_names(__u64 nr, __u64 third)
+{
+    switch (nr) {
+    case NR_UNLINKAT:
+        return third & AT_REMOVEDIR;
+    case NR_RMDIR:
+    case NR_RENAME:
+    case NR_RENAMEAT:
+    case NR_RENAMEAT2:
+    case NR_LINK:
+    case NR_LINKAT:
+    case NR_SYMLINK:
+    case NR_SYMLINKAT:
+    case NR_MOUNT:
+    case NR_UMOUNT2:
+    case NR_MOVE_MOUNT:
+    case NR_PIVOT_ROOT:
+    case NR_CHROOT:
+        return true;
+    }
+    return false;
 }
 
 SEC("tp_btf/sys_exit")
@@ -349,12 +241,14 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
         else if (!((nr == NR_EXECVE || nr == NR_EXECVEAT) && !ret))
             note_call(p, nr);
     }
+    if (call->wide)
+        call->a[2] = regs->dx;
     switch (call->nr) {
     case NR_OPEN:
     case NR_CREAT:
     case NR_OPENAT:
     case NR_OPENAT2:
-        if (!wanted(CLASS_OPEN))
+        if (!wanted(CLASS_OPEN) && !wanted(CLASS_CHANGE))
             return 0;
         if (call->wide)
             arguments_of(call, regs);
@@ -397,19 +291,36 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
         return call_received(s);
     case NR_IO_URING_ENTER:
         return settle_last();
-    case NR_UNLINKAT:
-        if (!(regs->dx & AT_REMOVEDIR))
+    case NR_MMAP:
+    case NR_MPROTECT:
+    case NR_PKEY_MPROTECT:
+        if (!wanted(CLASS_OPEN) || !(call->a[2] & PROT_EXEC) || (ret < 0 && ret > -4096))
             return 0;
-    case NR_RMDIR:
-    case NR_RENAME:
-    case NR_RENAMEAT:
-    case NR_RENAMEAT2:
-    case NR_MOUNT:
-    case NR_UMOUNT2:
-    case NR_MOVE_MOUNT:
-    case NR_PIVOT_ROOT:
-    case NR_CHROOT:
+        if (call->wide)
+            arguments_of(call, regs);
+        s->opening.cgroup = cgroup;
+        s->opening.lineage = p->lineage;
+        if (call->nr != NR_MMAP)
+            return mapped_at(s, task, call->a[0], 0);
+        return call->a[3] & MAP_ANONYMOUS ? 0 : mapped(s, file_at(task, call->a[4]));
+    }
+    if (moves_names(call->nr, call->a[2]))
         moved(cgroup, ret);
+    if (call->nr == NR_FSMOUNT && wanted(CLASS_MOUNT))
+        return mount_made(task, ret);
+    if (wanted(CLASS_MOUNT) && (call->nr == NR_MOUNT || call->nr == NR_MOVE_MOUNT)) {
+        if (call->wide)
+            arguments_of(call, regs);
+        s->change.cgroup = cgroup;
+        s->change.lineage = p->lineage;
+        return call_mounted(s, task);
+    }
+    if (wanted(CLASS_CHANGE) && changes_files(call->nr)) {
+        if (call->wide)
+            arguments_of(call, regs);
+        s->change.cgroup = cgroup;
+        s->change.lineage = p->lineage;
+        return call_changed(s, task);
     }
     return 0;
 }

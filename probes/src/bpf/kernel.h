@@ -95,24 +95,57 @@ struct qstr {
     const unsigned char *name;
 };
 
+struct list_head {
+    struct list_head *next;
+};
+
+struct hlist_node {
+    struct hlist_node *next;
+};
+
+struct hlist_head {
+    struct hlist_node *first;
+};
+
+struct hlist_bl_node {
+    struct hlist_bl_node **pprev;
+};
+
+struct file_system_type {
+    const char *name;
+};
+
 struct super_block {
     __u32 s_dev;
     unsigned long s_magic;
+    struct file_system_type *s_type;
+    struct dentry *s_root;
 };
 
 struct inode {
+    __u16 i_mode;
+    char *i_link;
     unsigned long i_ino;
     unsigned int i_nlink;
     struct super_block *i_sb;
 };
 
 struct dentry {
+    unsigned int d_flags;
+    struct hlist_bl_node d_hash;
+    struct hlist_node d_sib;
+    struct hlist_head d_children;
     struct dentry *d_parent;
     struct qstr d_name;
     struct inode *d_inode;
 };
 
-// Present only if overlayfs is built in: see exec.h.
+struct dentry___before_6_8 {
+    struct list_head d_child;
+    struct list_head d_subdirs;
+};
+
+// Present only if overlayfs is built in: see overlay.h.
 struct ovl_inode {
     struct inode vfs_inode;
     struct dentry *__upperdentry;
@@ -120,9 +153,14 @@ struct ovl_inode {
 
 struct vfsmount {
     struct dentry *mnt_root;
+    struct super_block *mnt_sb;
+    int mnt_flags;
 };
 
 struct mount {
+    struct list_head mnt_mounts;
+    struct list_head mnt_child;
+    const char *mnt_devname;
     struct mount *mnt_parent;
     struct dentry *mnt_mountpoint;
     struct vfsmount mnt;
@@ -147,6 +185,7 @@ struct file {
     struct inode *f_inode;
     void *private_data;
     unsigned int f_flags;
+    unsigned int f_mode;
     struct callback_head f_task_work;
 };
 
@@ -188,15 +227,15 @@ struct mm_struct {
     struct file *exe_file;
 };
 
-struct list_head {
-    struct list_head *next;
-};
-
 struct signal_struct {
     atomic_t live;
     int nr_threads;
     struct list_head thread_head;
     int group_exit_code;
+};
+
+struct vm_area_struct {
+    struct file *vm_file;
 };
 
 struct thread_info {
@@ -353,6 +392,33 @@ struct io_bind {
     int addr_len;
 };
 
+struct io_rename {
+    int old_dfd;
+    int new_dfd;
+    struct filename *oldpath;
+    struct filename *newpath;
+};
+
+// Of a symbolic link too, whose old path is what it points to.
+struct io_link {
+    int old_dfd;
+    int new_dfd;
+    struct filename *oldpath;
+    struct filename *newpath;
+    int flags;
+};
+
+struct io_unlink {
+    int dfd;
+    int flags;
+    struct filename *filename;
+};
+
+struct io_mkdir {
+    int dfd;
+    struct filename *filename;
+};
+
 struct io_sr_msg {
     void *umsg;
     unsigned int msg_flags;
@@ -384,6 +450,7 @@ struct pt_regs {
     unsigned long bx;
     unsigned long cx;
     unsigned long bp;
+    unsigned long ip;
     unsigned long orig_ax;
 };
 

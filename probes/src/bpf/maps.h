@@ -142,8 +142,8 @@ struct {
     __type(value, struct seen);
 } told SEC(".maps");
 
-// How often directories and mounts were moved or taken away, by cgroup: what was told before does not make a repeat of
-// what comes after, since the way to it may be another. Cgroups that share a slot only cost each other repeats.
+// How often directories, links and mounts were moved, made or taken away, by cgroup: what was told before does not make a
+// repeat of what comes after, since the way to it may be another. Cgroups that share a slot only cost each other repeats.
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, MOVES_SLOTS);

@@ -146,6 +146,7 @@ static __always_inline int begun(struct scratch *s, struct task_struct *task)
 {
     if (s->connection.pid)
         begin_flow(task, s->socket.sock, &s->connection);
+    s->connection.pid = 0;
     return 0;
 }
 
@@ -183,7 +184,6 @@ __noinline int socket_called(void)
     struct seen *slot;
     bool relative = false;
     __s64 ret = c->ret;
-    s->connection.pid = 0;
     if (bytes < 2)
         return 0;
     __u64 file = file_called(c, task);

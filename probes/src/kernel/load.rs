@@ -162,7 +162,8 @@ pub(super) fn fixed_map_bytes() -> u64 {
     const LOST_PER_CPU: u64 = 4096 * (COUNTERS as u64 * 8 + 64);
     const CONNECTIONS: u64 = 32_768 * 140;
     const DIRECTIONS: u64 = 16_384 * 110;
-    const TABLES: u64 = 4096 * 340 + 4096 * 80 + 2 * 65_536 * 80 + 4096 * 8 + CONNECTIONS + DIRECTIONS;
+    const RINGS: u64 = 4096 * 620 + 4096 * 80;
+    const TABLES: u64 = RINGS + 2 * 65_536 * 80 + 4096 * 8 + 1024 * 88 + CONNECTIONS + DIRECTIONS;
     let cpus = aya::util::nr_cpus().unwrap_or(1) as u64;
     TOLD + TABLES + cpus * (SCRATCH + LOST_PER_CPU)
 }

@@ -30,7 +30,7 @@ classes! {
     Exec = "exec",
     /// A process ended.
     Exit = "exit",
-    /// A file was opened.
+    /// A file was opened, or mapped to be executed.
     Open = "open",
     /// A socket was connected or bound, or somebody was let in or heard from.
     Socket = "socket",
@@ -42,6 +42,10 @@ classes! {
     Capability = "capability",
     /// A cgroup was made or removed. Cannot be switched off.
     Cgroup = "cgroup",
+    /// A name came to be or went, or its file was changed without being opened.
+    Change = "change",
+    /// A file system was mounted.
+    Mount = "mount",
     /// So much has gone over a connection.
     Flow = "flow",
     /// A metadata service was asked for something.
@@ -77,8 +81,10 @@ kinds! {
     CAPABILITY = 8: caps::capability,
     CGROUP_NEW = 9: groups::made,
     CGROUP_GONE = 10: groups::gone,
-    FLOW = 11: flow::flow,
-    IMDS = 12: imds::imds,
+    CHANGE = 11: change::change,
+    MOUNT = 12: mount::mount,
+    FLOW = 13: flow::flow,
+    IMDS = 14: imds::imds,
 }
 
 pub(super) const FLUSH: &str = "grove_flush";
@@ -133,9 +139,10 @@ pub(super) const HOOKS: &[Hook] = &[
         name: "sys_exit",
         ways: &[tracepoint("grove_sys_exit", "sys_exit")],
         required: true,
-        lost: "opened files, sockets and system calls",
-        without: "GROVE_PROBE_OPEN=false, GROVE_PROBE_SOCKET=false and GROVE_PROBE_SYSCALLS=false",
-        classes: &[Class::Open, Class::Socket, Class::Syscalls],
+        lost: "files, mounts, sockets and system calls",
+        without: "GROVE_PROBE_OPEN=false, GROVE_PROBE_CHANGE=false, GROVE_PROBE_MOUNT=false, \
+                  GROVE_PROBE_SOCKET=false and GROVE_PROBE_SYSCALLS=false",
+        classes: &[Class::Open, Class::Socket, Class::Syscalls, Class::Change, Class::Mount],
     },
     Hook {
         name: "inet_sock_set_state",
@@ -155,7 +162,7 @@ pub(super) const HOOKS: &[Hook] = &[
         required: false,
         lost: "what is done through io_uring is told as it was asked for, not as it ended",
         without: "",
-        classes: &[Class::Open, Class::Socket],
+        classes: &[Class::Open, Class::Socket, Class::Change],
     },
     Hook {
         name: "io_uring_submit_req",
@@ -163,7 +170,7 @@ pub(super) const HOOKS: &[Hook] = &[
         required: false,
         lost: "files and sockets of io_uring",
         without: "",
-        classes: &[Class::Open, Class::Socket],
+        classes: &[Class::Open, Class::Socket, Class::Change],
     },
     Hook {
         name: "cap_capable",

@@ -1,12 +1,12 @@
-//! The program that does one thing by its bare system call: `child.c` and `peers.c`, compiled once by the C compiler that Rust links
-//! with.
+//! The program that does one thing by its bare system call: `child.c` and what is behind it, compiled once by the C
+//! compiler that Rust links with.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-const SOURCE: &[u8] = concat!(include_str!("child.c"), include_str!("peers.c")).as_bytes();
+const SOURCE: &[u8] = concat!(include_str!("child.c"), include_str!("calls.c"), include_str!("peers.c")).as_bytes();
 
 /// For this host.
 pub fn child() -> &'static Path {

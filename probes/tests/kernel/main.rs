@@ -2,10 +2,12 @@
 
 mod accepts;
 mod calls;
+mod changes;
 mod files;
 mod flows;
 mod groups;
 mod loss;
+mod mounts;
 mod metadata;
 mod object;
 mod processes;

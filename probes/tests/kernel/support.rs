@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use grove::event::{Body, Dns, Event, Flow, Imds, Open, Peer, Socket};
+use grove::event::{Body, Change, Dns, Event, Flow, Imds, Mount, Open, Peer, Socket};
 use grove_probes::kernel::{Cause, Class, Count, Options, Probes, What};
 
 #[path = "../common/child.rs"]
@@ -135,6 +135,17 @@ pub fn line(seen: &Seen) -> String {
         Body::Fork { .. } => "fork".into(),
         Body::Exec(e) => format!("exec {}", text(&e.path)),
         Body::Exit => format!("exit {}", seen.status),
+        Body::Open(Open { path, map: true, .. }) => format!("map {}", text(path)),
+        Body::Change(Change { op, path, from, ret }) => {
+            let from = from.as_ref().map_or_else(String::new, |from| format!(" from {}", text(from)));
+            let ret = if *ret < 0 { format!(" {ret}") } else { String::new() };
+            format!("{} {}{from}{ret}", op.name(), text(path))
+        }
+        Body::Mount(Mount { path, fstype, source, flags, ret }) => {
+            let source = source.as_ref().map_or_else(|| "-".into(), |source| text(source));
+            let ret = if *ret < 0 { format!(" {ret}") } else { String::new() };
+            format!("mount {} {source} {} {flags:#x}{ret}", text(fstype), text(path))
+        }
         Body::Open(Open { path, ret, .. }) if *ret < 0 => format!("open {} {ret}", text(path)),
         Body::Open(Open { path, .. }) => format!("open {}", text(path)),
         Body::Socket(Socket { op, peer, port, proto, ret }) => {

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use grove::event::{Capability, Dns, Exec, Open, Syscalls};
+use grove::behaviour::ChangeOp;
+use grove::event::{Capability, Change, Dns, Exec, Mount, Open, Syscalls};
 
 use super::Fault::NoQuestion;
 use super::*;
@@ -45,6 +46,8 @@ fn every_kind() {
     check(&record(kind::EXIT, 0, b"", b"", 256), Body::Exit);
     let failed = (-2i64).to_le_bytes();
     check(&record(kind::OPEN, 0, b"/x", &failed, 1), Body::Open(Open { path: b"/x", flags: 1, ret: -2, map: false }));
+    let mapped = record(kind::OPEN, mark::MAPPED, b"/x", &0i64.to_le_bytes(), 0);
+    check(&mapped, Body::Open(Open { path: b"/x", flags: 0, ret: 0, map: true }));
     check(
         &record(kind::CAPABILITY, mark::REFUSED, b"", b"", 21),
         Body::Capability(Capability { cap: 21, used: false }),
@@ -119,6 +122,29 @@ fn a_name_is_text_whatever_its_bytes() {
 }
 
 #[test]
+fn a_change_and_a_mount_have_two_paths() {
+    let mut own = 0i64.to_le_bytes().to_vec();
+    own.extend(2u16.to_le_bytes());
+    own.extend([mark::CUT, 6, 0, 0, 0, 0]);
+    let mut rename = record(kind::CHANGE, 0, b"/new", &own, 0);
+    rename.splice(0..0, *b"od");
+    let change = Change { op: ChangeOp::Rename, path: &b"/new"[..], from: Some(b"/(cut)/od"), ret: 0 };
+    check(&rename, Body::Change(change));
+    own[11] = 10;
+    assert_eq!(Decoder::new(0).decode(&record(kind::CHANGE, 0, b"/new", &own, 0)), Err(Malformed));
+
+    let mut own = 0i64.to_le_bytes().to_vec();
+    own.extend(b"tmpfs");
+    own.resize(8 + 64, 0);
+    own.extend(4u16.to_le_bytes());
+    own.extend([0; 6]);
+    let mut mount = record(kind::MOUNT, 0, b"/tmp", &own, 6);
+    mount.splice(0..0, *b"none");
+    let expected = Mount { path: &b"/tmp"[..], fstype: b"tmpfs", source: Some(b"none"), flags: 6, ret: 0 };
+    check(&mount, Body::Mount(expected));
+}
+
+#[test]
 fn a_path_of_which_a_part_is_known_cannot_pass_for_another() {
     let table: [(u8, &[u8], &[u8]); 4] = [
         (0, b"/x", b"/x"),
@@ -171,6 +197,8 @@ proptest! {
             (kind::SYSCALLS, 64),
             (kind::CGROUP_NEW, 32),
             (kind::CGROUP_GONE, 32),
+            (kind::CHANGE, 16),
+            (kind::MOUNT, 80),
         ];
         for (kind, own) in kinds {
             let mut bytes = record(kind, 0, &text, &vec![with; own], 0);
