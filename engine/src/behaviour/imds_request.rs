@@ -6,7 +6,7 @@ use super::{Imds, Token};
 use std::net::IpAddr;
 
 /// Where metadata services listen, and whose each is; empty where several clouds share the address.
-const SERVICES: [(&str, &str); 8] = [
+const SERVICES: [(&str, &str); 13] = [
     ("169.254.169.254", ""),
     ("fd00:ec2::254", "aws"),
     // Credentials of a task or pod.
@@ -16,6 +16,12 @@ const SERVICES: [(&str, &str); 8] = [
     ("fd20:ce::254", "gcp"),
     ("100.100.100.200", "alibaba"),
     ("168.63.129.16", "azure"),
+    ("169.254.0.23", "tencent"),
+    ("169.254.42.42", "scaleway"),
+    ("fd00:42::42", "scaleway"),
+    ("fd00:c1::a9fe:a9fe", "oracle"),
+    // OpenStack's, which others build on.
+    ("fe80::a9fe:a9fe", ""),
 ];
 
 /// How paths begin that only one cloud has.
@@ -37,7 +43,8 @@ const PATHS: [(&str, &str); 12] = [
 const METHODS: [&[u8]; 5] = [b"GET ", b"PUT ", b"HEAD ", b"POST ", b"DELETE "];
 
 /// Headers whose value proves that the request may be made, in lower case. What they say is not looked at.
-const TOKENS: [&[u8]; 3] = [b"x-aws-ec2-metadata-token", b"x-aliyun-ecs-metadata-token", b"authorization"];
+const TOKENS: [&[u8]; 4] =
+    [b"x-aws-ec2-metadata-token", b"x-aliyun-ecs-metadata-token", b"x-metadata-token", b"authorization"];
 
 /// Whether a metadata service listens at this address; not that there is one.
 pub fn is_imds_address(ip: IpAddr) -> bool {
@@ -132,6 +139,12 @@ mod tests {
             ("169.254.170.2", "GET /v2/credentials/1 HTTP/1.1\r\n\r\n", Some("aws v1 /v2/credentials/1")),
             ("fd00:ec2::254", "GET /x HTTP/1.1\r\n\r\n", Some("aws v1 /x")),
             ("::ffff:169.254.169.254", "GET /latest/x HTTP/1.1\r\n\r\n", Some("aws v1 /latest/x")),
+            ("169.254.0.23", "GET /latest/x HTTP/1.1\r\n\r\n", Some("tencent v1 /latest/x")),
+            ("169.254.42.42", "GET /conf HTTP/1.1\r\n\r\n", Some("scaleway v1 /conf")),
+            ("fd00:42::42", "GET /conf HTTP/1.1\r\n\r\n", Some("scaleway v1 /conf")),
+            ("fd00:c1::a9fe:a9fe", "GET /opc/v1/x HTTP/1.1\r\n\r\n", Some("oracle v1 /opc/v1/x")),
+            ("fe80::a9fe:a9fe", "GET /openstack/x HTTP/1.1\r\n\r\n", Some("openstack v1 /openstack/x")),
+            (shared, "GET /latest/x HTTP/1.1\r\nX-Metadata-Token: s3cret\r\n\r\n", Some("aws v2 /latest/x")),
             // Cut short: by which token nobody knows, or by which path.
             (shared, "GET /latest/x HTTP/1.1\r\nHo", Some("aws ? /latest/x")),
             (shared, "GET /latest/meta-da", None),
