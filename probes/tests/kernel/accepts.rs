@@ -1,7 +1,7 @@
 //! Who is let in, and who is heard from.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::Child;
@@ -41,12 +41,13 @@ fn visit(from: &str, at: &str) {
     let at: SocketAddr = at.parse().unwrap();
     let from: SocketAddr = from.parse().unwrap();
     let mut stream = soon(|| {
-        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
         let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = socket(family, SocketType::STREAM, None).unwrap();
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         bind(&socket, &from).unwrap();
         connect(&socket, &at).is_ok().then(|| TcpStream::from(socket))
     });
+    stream.shutdown(Shutdown::Write).ok();
     stream.read_to_end(&mut Vec::new()).ok();
 }
 
@@ -81,6 +82,7 @@ fn connections_are_let_in_by_every_way_there_is() {
             let args = ["let-in", how, "unix", "stream", name, "0", "0"];
             let lines = of_port(told(&mut w, &args, dir.path(), |_| {
                 let mut stream = soon(|| to_unix(dir.path(), name));
+                stream.shutdown(Shutdown::Write).ok();
                 stream.read_to_end(&mut Vec::new()).ok();
             }));
             assert_eq!(lines, [format!("accept Unix({at}) 0 - 0")], "{how}");
@@ -210,7 +212,7 @@ fn without_the_class_nobody_is_let_in() {
 pub fn exchange(at: &str, bytes: usize) -> usize {
     let mut stream = soon(|| TcpStream::connect(at).ok());
     stream.write_all(&vec![0; bytes]).unwrap();
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
     let mut heard = Vec::new();
     stream.read_to_end(&mut heard).unwrap();
     heard.len()
