@@ -53,18 +53,18 @@ const TABLE: &[(&str, &[Shows])] = &[
     ("cat /bound/file", &[File(CAT, "/bound/file", "r"), NoFile("/file")]),
     ("echo x > /scratch/made", &[File(SH, "/scratch/made", "w")]),
     (
-        "(cd /scratch && echo x > before && mv before after && cat after)",
+        "(cd /scratch && echo x > before && mv /scratch/before /scratch/after && cat after)",
         &[File(SH, "/scratch/before", "w"), File(CAT, "/scratch/after", "r")],
     ),
     (
-        "(cd /scratch && mkdir new && echo x > new/config && cat new/config && mv new app && cat app/config)",
+        "(cd /scratch && mkdir /scratch/new && echo x > new/config && cat new/config && mv /scratch/new /scratch/app && cat app/config)",
         &[File(CAT, "/scratch/new/config", "r"), File(CAT, "/scratch/app/config", "r")],
     ),
     ("child openat /srv/deep er/leaf", &[File(CHILD, "/srv/deep/er/leaf", "r")]),
     ("child openat2 /scratch/made", &[File(CHILD, "/scratch/made", "rw")]),
     // Changes of names and files.
     (
-        "(cd /scratch && mv made moved)",
+        "mv /scratch/made /scratch/moved",
         &[Changed(SH, "/scratch/made", "rename"), Changed(SH, "/scratch/moved", "rename")],
     ),
     (
