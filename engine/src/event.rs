@@ -81,7 +81,32 @@ macro_rules! body {
             }
         }
 
+        impl<B> Body<B> {
+            /// Whether it tells of a behaviour. All other events are of the life cycle: without one of them, those that
+            /// come after it are taken for another program's or container's.
+            pub const fn is_behaviour(&self) -> bool {
+                match self {
+                    $(Self::$Event(_) => true,)*
+                    Self::ContainerStart { .. } | Self::ContainerStop | Self::Fork { .. } | Self::Exec(_) => false,
+                    Self::Exit | Self::Missed { .. } => false,
+                }
+            }
+        }
+
         impl Body<&[u8]> {
+            /// Its type in a trace.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    Self::ContainerStart { .. } => "container_start",
+                    Self::ContainerStop => "container_stop",
+                    Self::Fork { .. } => "fork",
+                    Self::Exec(_) => "exec",
+                    Self::Exit => "exit",
+                    Self::Missed { .. } => "missed",
+                    $(Self::$Event(event) => event.type_name(),)*
+                }
+            }
+
             /// The text that no shard would take if it were empty or longer, of an event that tells of a behaviour.
             pub(crate) fn bounded(&self) -> Option<Bounded<'_>> {
                 match self {
@@ -161,6 +186,14 @@ impl<B> Exec<B> {
 }
 
 impl<B> Event<B> {
+    /// How many events the ledger counts for it; `counted` is false for one that was [implied](Sink::implied).
+    pub(crate) fn weight(&self, counted: bool) -> u64 {
+        match self.body {
+            Body::Missed { n, .. } => n,
+            _ => u64::from(counted),
+        }
+    }
+
     /// The same event with every text passed through `f`.
     pub fn map<C>(self, mut f: impl FnMut(B) -> C) -> Event<C> {
         let Event { ts, container, pid, start, body } = self;
@@ -218,10 +251,7 @@ pub struct Stored<'a> {
 impl Stored<'_> {
     /// How many events the ledger counts for it.
     pub fn weight(&self) -> u64 {
-        match self.event.body {
-            Body::Missed { n, .. } => n,
-            _ => u64::from(self.counted),
-        }
+        self.event.weight(self.counted)
     }
 }
 
@@ -249,6 +279,13 @@ impl EventBuf {
     /// Bytes of heap owned.
     pub fn heap_bytes(&self) -> usize {
         self.records.capacity() * size_of::<Record>() + self.text.capacity()
+    }
+
+    /// Bytes that one more event takes.
+    pub(crate) fn bytes_of(event: &EventRef<'_>) -> usize {
+        let mut bytes = size_of::<Record>();
+        event.map(|text| bytes += text.len());
+        bytes
     }
 
     /// Empties it, keeping its memory for the next use, up to 1 MiB of text.

@@ -71,9 +71,9 @@ reasons! {
 }
 
 reasons! {
-    /// What a good event was lost to. From [`RingFullFork`](Dropped::RingFullFork) on, only live sources count.
+    /// What a good event was lost to. From [`RingFullFork`](Dropped::RingFullFork) on, only what was lost is written.
     Dropped {
-        /// The shard's queue was full and the source could not wait.
+        /// The shard's queue was full and the source could not wait: an event that tells of a behaviour.
         QueueFull = "queue_full",
         /// The container's tree had reached its byte budget.
         TreeFull = "tree_full",
@@ -137,6 +137,9 @@ reasons! {
         NotWritten = "not_written",
         /// Lost by the source, for a reason that this version does not know.
         Source = "source",
+        /// The shard's queue was full, the source could not wait, and there was no memory left to keep it back: a fork,
+        /// exec, exit, or a container's start or stop.
+        QueueFullLifecycle = "queue_full_lifecycle",
     }
 }
 
@@ -317,7 +320,7 @@ impl Ledger {
     }
 }
 
-/// The counters of `reasons`. Those from `live` on are the business of live sources only, and left out if they are 0.
+/// The counters of `reasons`. Those from `live` on are the business of few sources, and left out if they are 0.
 fn written<R: Copy + Ord>(
     reasons: &[R],
     live: R,

@@ -28,7 +28,9 @@ fn start(config: &Config) -> Engine {
 
 fn send(engine: &Engine, text: &str) {
     let mut sender = engine.sender(Overflow::Wait);
-    events(text).iter().for_each(|stored| sender.send(stored.event));
+    events(text).iter().for_each(|stored| {
+        sender.send(stored.event);
+    });
 }
 
 /// What is known after all of the text.
@@ -78,7 +80,9 @@ fn many_producers_lose_nothing_and_any_number_of_workers_gives_the_same_profile(
                     let mut text =
                         format!("c{producer}: start image {}\nc{producer}: exec 1<-0 /bin/app\n", producer % 3);
                     (0..500).for_each(|i| text += &format!("c{producer}: open 1 /d/{producer}/f{i}\n"));
-                    events(&text).iter().for_each(|stored| sender.send(stored.event));
+                    events(&text).iter().for_each(|stored| {
+                        sender.send(stored.event);
+                    });
                 });
             }
         });
@@ -99,11 +103,13 @@ fn a_source_that_cannot_wait_drops_and_every_event_is_counted() {
     let (senders, each) = (4_u64, 20_000_u64);
     std::thread::scope(|scope| {
         for _ in 0..senders {
-            let mut sender = engine.sender(Overflow::Drop);
+            let mut sender = engine.sender(Overflow::Shed);
             scope.spawn(move || {
                 let batch = events("open 1 /x");
                 for _ in 0..each {
-                    batch.iter().for_each(|stored| sender.send(stored.event));
+                    batch.iter().for_each(|stored| {
+                        sender.send(stored.event);
+                    });
                 }
             });
         }
@@ -301,7 +307,9 @@ fn the_ledger_balances_at_every_moment_and_a_snapshot_s_is_that_of_its_trees() {
                     text + &format!("c{producer}: open 1 /f{i}\nc{producer}: open 1 /x fail\nw{producer}-{i}: exit 1\n")
                 });
                 for _ in 0..5 {
-                    events(&text).iter().for_each(|stored| sender.send(stored.event));
+                    events(&text).iter().for_each(|stored| {
+                        sender.send(stored.event);
+                    });
                 }
                 done.store(true, Ordering::Relaxed);
             });
@@ -338,7 +346,7 @@ fn a_snapshot_is_what_was_known_and_stays_so() {
 fn shutdown_applies_what_was_sent_and_counts_what_came_too_late() {
     let engine = start(&Config { workers: 2, queue_batches: 64, batch_events: 1, ..Config::default() });
     let mut late = engine.sender(Overflow::Wait);
-    let mut dropping = engine.sender(Overflow::Drop);
+    let mut dropping = engine.sender(Overflow::Shed);
     send(&engine, &format!("start nginx 1\n{}", "open 1 /x\n".repeat(5000)));
     let end = engine.shutdown();
     assert_eq!((end.ledger.received, end.ledger.dropped_total()), (5001, 0));
@@ -354,7 +362,7 @@ fn shutdown_applies_what_was_sent_and_counts_what_came_too_late() {
 
 #[test]
 fn senders_that_race_with_shutdown_lose_nothing_unseen() {
-    for overflow in [Overflow::Wait, Overflow::Drop] {
+    for overflow in [Overflow::Wait, Overflow::Shed] {
         for _ in 0..20 {
             let engine = start(&Config { workers: 2, queue_batches: 2, batch_events: 1, ..Config::default() });
             let watch = engine.sender(overflow);
@@ -363,7 +371,11 @@ fn senders_that_race_with_shutdown_lose_nothing_unseen() {
                     let mut sender = engine.sender(overflow);
                     std::thread::spawn(move || {
                         let batch = events(&format!("c{i}: open 1 /x"));
-                        (0..2000).for_each(|_| batch.iter().for_each(|stored| sender.send(stored.event)));
+                        (0..2000).for_each(|_| {
+                            batch.iter().for_each(|stored| {
+                                sender.send(stored.event);
+                            })
+                        });
                     })
                 })
                 .collect();
@@ -382,7 +394,9 @@ fn an_engine_that_is_dropped_ends_its_workers() {
     let mut sender = engine.sender(Overflow::Wait);
     send(&engine, "open 1 /x");
     drop(engine);
-    events("open 1 /y").iter().for_each(|stored| sender.send(stored.event));
+    events("open 1 /y").iter().for_each(|stored| {
+        sender.send(stored.event);
+    });
     sender.flush();
     assert_eq!(sender.ledger().dropped(Dropped::Shutdown), 1);
 }
@@ -395,7 +409,9 @@ fn two_recordings_are_accounted_for_each_under_its_name_and_no_recording_under_n
     let send_as = |recording: Option<u16>, text: &str| {
         let mut sender = engine.sender(Overflow::Wait);
         recording.into_iter().for_each(|r| sender.set_recording(r));
-        events(text).iter().for_each(|stored| sender.send(stored.event));
+        events(text).iter().for_each(|stored| {
+            sender.send(stored.event);
+        });
     };
     send_as(Some(a), "start nginx 1\nexec 1<-0 /bin/app");
     // Held under one recording, told under another.

@@ -29,7 +29,9 @@ fn engine(interner: &Interner, config: Config) -> Engine {
 
 fn send(engine: &Engine, text: &str) {
     let mut sender = engine.sender(Overflow::Wait);
-    events(text).iter().for_each(|stored| sender.send(stored.event));
+    events(text).iter().for_each(|stored| {
+        sender.send(stored.event);
+    });
 }
 
 #[test]

@@ -229,14 +229,14 @@ fn children_of_united_programs_are_united() {
     let events = (0..17).map(|i| {
         let (pid, child) = (100 + i, 200 + i);
         format!(
-            "fork {pid}<-1\nexec {pid}<-1 /opt/v{i}\nfork {child}<-{pid}\nexec {child}<-{pid} /bin/sh\nopen {child} /f{i}\n"
+            "fork {pid}<-1\nexec {pid}<-1 /srv/v{i}\nfork {child}<-{pid}\nexec {child}<-{pid} /bin/sh\nopen {child} /f{i}\n"
         )
     });
     check(
         &format!("exec 1<-0 /init\n{}open 216 /after\n", events.collect::<String>()),
         "
         /init
-          /opt/*
+          /srv/*
             /bin/sh
               - r /*
               - r /after
@@ -247,7 +247,7 @@ fn children_of_united_programs_are_united() {
 #[test]
 fn programs_of_different_parents_do_not_add_up() {
     let events =
-        (0..20).map(|i| format!("exec {0}<-0 /bin/{1}\nexec {2}<-{0} /opt/v{i}\n", 10 + i, "xy".repeat(i + 1), 50 + i));
+        (0..20).map(|i| format!("exec {0}<-0 /bin/{1}\nexec {2}<-{0} /srv/v{i}\n", 10 + i, "xy".repeat(i + 1), 50 + i));
     let (tree, _) = grow(&events.collect::<String>(), &Rules::default());
     assert_eq!(tree.stats().process_nodes, 40);
 }
@@ -266,13 +266,13 @@ fn programs_keep_their_names_apart_from_files_of_the_same_directory() {
 #[test]
 fn multi_call_names_and_marks_survive_generalisation() {
     let events =
-        (0..17).map(|i| format!("exec {0}<-1 /opt/v{i}/busybox {1}\n", 100 + i, if i < 5 { "ls" } else { "cat" }));
+        (0..17).map(|i| format!("exec {0}<-1 /srv/v{i}/busybox {1}\n", 100 + i, if i < 5 { "ls" } else { "cat" }));
     check(
         &format!("exec 1<-0 /init\n{}", events.collect::<String>()),
         "
         /init
-          /opt/*/busybox argv0=cat
-          /opt/*/busybox argv0=ls
+          /srv/*/busybox argv0=cat
+          /srv/*/busybox argv0=ls
         ",
     );
 }
@@ -313,11 +313,50 @@ fn loopback_and_unspecified_addresses_stay_as_they_are_and_do_not_count() {
 }
 
 #[test]
-fn v6_networks_are_of_64_bits_and_mapped_addresses_are_v4_networks() {
+fn v6_networks_are_of_64_bits_and_mapped_addresses_are_v4_addresses() {
     let addresses =
         |line: &str| -> Vec<String> { docs(&each(1..18, line))[0].sockets.iter().map(|s| s.addr.clone()).collect() };
     assert_eq!(addresses("connect 1 2001:db8:1:2::# 443 tcp"), ["2001:db8:1:2::/64"]);
-    assert_eq!(addresses("connect 1 ::ffff:10.0.3.# 443 tcp"), ["::ffff:10.0.3.0/120"]);
+    assert_eq!(addresses("connect 1 ::ffff:10.0.3.# 443 tcp"), ["10.0.3.0/24"]);
+}
+
+#[test]
+fn ports_that_nobody_chose_become_any_port_once_they_are_too_many() {
+    let sockets = |events: &str| -> Vec<String> {
+        let all = docs(events)[0].sockets.clone();
+        all.iter().map(|s| format!("{} {} {} {}", s.op, s.proto.as_deref().unwrap_or("?"), s.addr, s.port)).collect()
+    };
+    let ports = |range: std::ops::Range<u32>| each(range, "connect 1 10.0.0.5 400# tcp");
+    assert_eq!(sockets(&ports(10..26)).len(), 16);
+    assert_eq!(sockets(&ports(10..27)), ["connect tcp 10.0.0.5 0"]);
+    // Over all addresses; those come after, and generalise as others do.
+    let many = each(10..27, "connect 1 10.0.0.# 400# tcp");
+    assert_eq!(sockets(&many), ["connect tcp 10.0.0.0/24 0"]);
+    // Ports that somebody chose, other transports and what was bound stay.
+    let others = "connect 1 10.0.0.5 443 tcp\nconnect 1 10.0.0.5 40000 udp\nbind 1 0.0.0.0 8080 tcp\n";
+    assert_eq!(
+        sockets(&(ports(10..27) + others)),
+        ["bind tcp 0.0.0.0 8080", "connect tcp 10.0.0.5 0", "connect tcp 10.0.0.5 443", "connect udp 10.0.0.5 40000"]
+    );
+    // Half of them in either of two trees.
+    let halves = [ports(10..19), ports(18..27)];
+    assert_eq!(sockets(&halves.concat()), ["connect tcp 10.0.0.5 0"]);
+}
+
+#[test]
+fn how_much_went_over_a_connection_is_known_of_its_network_and_of_any_port() {
+    let volume = |events: &str| {
+        let all = docs(events)[0].sockets.clone();
+        all.iter().map(|s| (s.addr.clone(), s.port, s.volume.and_then(|v| v.sent))).collect::<Vec<_>>()
+    };
+    let large = "flow 1 connect 10.0.0.1 443 tcp --sent=1000\n";
+    let peers = each(1..18, "connect 1 10.0.0.# 443 tcp");
+    assert_eq!(volume(&(large.to_owned() + &peers)), [("10.0.0.0/24".to_owned(), 443, Some(10))]);
+    assert_eq!(volume(&(peers + large)), [("10.0.0.0/24".to_owned(), 443, Some(10))]);
+    let large = "flow 1 connect 10.0.0.5 40010 tcp --sent=1000\n";
+    let ports = each(10..27, "connect 1 10.0.0.5 400# tcp");
+    assert_eq!(volume(&(large.to_owned() + &ports)), [("10.0.0.5".to_owned(), 0, Some(10))]);
+    assert_eq!(volume(&(ports + large)), [("10.0.0.5".to_owned(), 0, Some(10))]);
 }
 
 #[test]
@@ -460,4 +499,16 @@ fn patterns_below_patterns_cost_no_more_than_their_names() {
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     assert_eq!(picture_of(tree.tree()), format!("<unknown>\n  - r {}\n", "/*".repeat(600)));
     assert_eq!((tree.stats(), tree.tree().heap_bytes()), (tree.tree().recount(), tree.tree().recount_bytes()));
+}
+
+/// Tools with digits in their names, and then another program that somebody put beside them.
+#[test]
+fn programs_of_an_image_are_no_pattern() {
+    for dir in ["/usr/bin", "/bin", "/usr/local/lib/x", "/opt/app/bin", "/lib64"] {
+        let run = |names: std::ops::Range<u32>| each(names, &format!("fork 2#<-1\nexec 2#<-1 {dir}/tool#"));
+        let learned = docs(&("exec 1<-0 /bin/sh\n".to_owned() + &run(10..60)));
+        assert_eq!(learned.iter().filter(|program| program.path.contains("/tool")).count(), 50, "{dir}");
+    }
+    let built = docs(&("exec 1<-0 /bin/sh\n".to_owned() + &each(10..60, "fork 2#<-1\nexec 2#<-1 /tmp/build/t#")));
+    assert_eq!(built.iter().filter(|program| program.path.starts_with("/tmp")).count(), 1);
 }

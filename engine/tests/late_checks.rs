@@ -17,7 +17,9 @@ fn learned(config: &Config, image: &str, lines: &[String]) -> Baselines {
     let engine = Engine::start_with(config, Mode::Learn, Interner::new()).unwrap();
     let mut sender = engine.sender(Overflow::Wait);
     let text = format!("start {image} 1\n{}", lines.join("\n"));
-    events(&text).iter().for_each(|stored| sender.send(stored.event));
+    events(&text).iter().for_each(|stored| {
+        sender.send(stored.event);
+    });
     drop(sender);
     engine.shutdown().profiles.iter().map(|(image, p)| (image.to_string(), p.tree().clone())).collect()
 }
@@ -30,12 +32,16 @@ fn check(config: &Config, baselines: &Arc<Baselines>, lines: &[String], at: usiz
     let start = events("start nginx 1");
     for (i, stored) in all.iter().enumerate() {
         if i == at {
-            start.iter().for_each(|stored| sender.send(stored.event));
+            start.iter().for_each(|stored| {
+                sender.send(stored.event);
+            });
         }
         sender.send(stored.event);
     }
     if at >= all.len() {
-        start.iter().for_each(|stored| sender.send(stored.event));
+        start.iter().for_each(|stored| {
+            sender.send(stored.event);
+        });
     }
     drop(sender);
     let end = engine.shutdown();

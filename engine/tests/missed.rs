@@ -15,7 +15,9 @@ fn ledgers(config: &Config, text: &str, image: &str) -> (Ledger, Ledger) {
     let recording = engine.recording(Some("live")).unwrap();
     let mut sender = engine.sender(Overflow::Wait);
     sender.set_recording(recording);
-    events(text).iter().for_each(|stored| sender.send(stored.event));
+    events(text).iter().for_each(|stored| {
+        sender.send(stored.event);
+    });
     drop(sender);
     let end = engine.shutdown();
     assert!(end.ledger.balances() && end.ledger.held == 0, "{:?}", end.ledger);

@@ -20,7 +20,9 @@ fn one_worker() -> Config {
 }
 
 fn send(sender: &mut Sender, text: &str) {
-    events(text).iter().for_each(|stored| sender.send(stored.event));
+    events(text).iter().for_each(|stored| {
+        sender.send(stored.event);
+    });
 }
 
 fn learn(config: &Config, text: &str) -> Arc<Snapshot> {

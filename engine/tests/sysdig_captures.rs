@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use flate2::read::MultiGzDecoder;
-use grove::event::{Body, EventRef, Open, Peer, Sink, Socket, Syscalls};
+use grove::event::{Body, Change, EventRef, Mount, Open, Peer, Sink, Socket, SocketOp, Syscalls};
 use grove::trace::sysdig::SysdigDecoder;
 use grove::trace::{Decoder, Line};
 use skips::skipped;
@@ -73,11 +73,20 @@ struct Told {
     execs: Vec<String>,
     /// Operation, result, address, port and protocol.
     sockets: Vec<String>,
+    /// Of those that were let in the same, less the operation.
+    accepts: Vec<String>,
+    /// Files that were mapped to be executed.
+    maps: Vec<String>,
+    /// Operation, result and names.
+    changes: Vec<String>,
+    /// Result, source, place and type.
+    mounts: Vec<String>,
     /// Child and parent.
     forks: Vec<String>,
     exits: Vec<String>,
-    /// Processes with a system call.
+    /// Processes with a system call, from the first line on that begins one: before that, ends tell of them.
     callers: Vec<String>,
+    has_enters: bool,
     starts: Vec<String>,
     /// Paths of counted and implied execs but for the container runtime's.
     programs: BTreeSet<String>,
@@ -93,6 +102,7 @@ impl Told {
         for line in lines.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
             count += 1;
             let before = told.counted;
+            told.has_enters |= memchr::memmem::find(line, b"\"evt.dir\":\">\"").is_some();
             let outcome = decoder.decode(line, &mut told).unwrap_or_else(|e| panic!("line {count}: {e}"));
             match outcome {
                 Line::Event => assert_eq!(told.counted, before + 1, "line {count}"),
@@ -100,13 +110,12 @@ impl Told {
                     told.ignored += 1;
                     assert_eq!(told.counted, before, "line {count}");
                 }
-                Line::Header => panic!("line {count} is no header"),
+                Line::Header | Line::Held => panic!("line {count} is no header, and waits for none"),
             }
         }
         assert_eq!(told.counted + told.ignored, count);
-        for list in
-            [&mut told.opens, &mut told.execs, &mut told.sockets, &mut told.forks, &mut told.exits, &mut told.callers]
-        {
+        let Self { opens, execs, sockets, accepts, maps, changes, mounts, forks, exits, callers, .. } = &mut told;
+        for list in [opens, execs, sockets, accepts, maps, changes, mounts, forks, exits, callers] {
             list.sort();
         }
         told
@@ -139,6 +148,7 @@ impl Told {
                 self.lineage.push(format!("{mark}{pid} exit"));
                 self.exits.push(pid.to_string());
             }
+            Body::Open(Open { path, map: true, .. }) => self.maps.push(text(path)),
             Body::Open(Open { path, flags, ret, .. }) => {
                 let access = ["r", "w", "rw", "rw"].get((flags & 3) as usize).unwrap();
                 self.opens.push(format!("{ret} {access} {}", text(path)));
@@ -149,9 +159,20 @@ impl Told {
                     Peer::Unix(path) => text(path),
                 };
                 let proto = proto.map_or("<NA>".to_owned(), |p| format!("{p:?}").to_lowercase());
-                self.sockets.push(format!("{} {ret} {peer} {proto}", format!("{op:?}").to_lowercase()));
+                match op {
+                    SocketOp::Accept => self.accepts.push(format!("{ret} {peer} {proto}")),
+                    _ => self.sockets.push(format!("{} {ret} {peer} {proto}", op.name())),
+                }
             }
-            Body::Syscalls(Syscalls { .. }) => self.callers.push(pid.to_string()),
+            Body::Change(Change { op, path, from, ret }) => {
+                let from = from.map_or(String::new(), |from| format!(" {}", text(from)));
+                self.changes.push(format!("{} {ret}{from} {}", op.name(), text(path)));
+            }
+            Body::Mount(Mount { path, fstype, source, ret, .. }) => {
+                self.mounts.push(format!("{ret} {} {} {}", text(source.unwrap()), text(path), text(fstype)));
+            }
+            Body::Syscalls(Syscalls { .. }) if self.has_enters => self.callers.push(pid.to_string()),
+            Body::Syscalls(Syscalls { .. }) => {}
             other => panic!("sysdig told {other:?}"),
         }
     }
@@ -226,6 +247,52 @@ fn the_peers_are_those_of_the_recording() {
         | [."evt.type", (."evt.args" | capture("^res=(?<r>-?[0-9]+)").r),
            (."fd.name" | sub("^.*->"; "") | sub("^[0-9a-f]+ "; "")), ."fd.l4proto"] | join(" ")"#,
         |told| told.sockets,
+    );
+}
+
+#[test]
+fn who_was_let_in_is_in_the_recording() {
+    check(
+        r#"select(."evt.dir" == "<" and (."evt.type" | test("^accept4?$")) and (."fd.name" // "" | contains("->")))
+        | (."fd.name" | capture("^(?<peer>.*):[0-9]+->.*:(?<port>[0-9]+)$")) as $pair
+        | [(."evt.args" | capture("^fd=(?<r>-?[0-9]+)").r), "\($pair.peer):\($pair.port)", ."fd.l4proto"] | join(" ")"#,
+        |told| told.accepts,
+    );
+}
+
+#[test]
+fn what_is_mapped_to_be_executed_is_in_the_recording() {
+    check(
+        r#"select(."evt.type" == "mmap" and ."evt.dir" == ">") | ."evt.args"
+        | capture(" prot=[^ ]*PROT_EXEC.* fd=[0-9]+\\(<f>(?<path>/.*)\\) offset=").path"#,
+        |told| told.maps,
+    );
+}
+
+#[test]
+fn the_changes_of_names_are_those_of_the_recording() {
+    check(
+        r#"select(."evt.dir" == "<") | ."evt.type" as $type | ."evt.args"
+        | (capture("^res=(?<r>-?[0-9]+).* name=(?<p>/.*) flags=(?<f>.*) $") | select($type == "unlinkat")
+            | "\(if .f | contains("REMOVEDIR") then "rmdir" else "delete" end) \(.r) \(.p)"),
+          (capture("^res=(?<r>-?[0-9]+).* path=(?<p>/.*) mode=") | select($type == "mkdirat") | "mkdir \(.r) \(.p)"),
+          (capture("^res=(?<r>-?[0-9]+) path=(?<p>/.*?) ?$") | select($type | IN("unlink", "rmdir", "mkdir"))
+            | "\(if $type == "unlink" then "delete" else $type end) \(.r) \(.p)"),
+          (capture("^res=(?<r>-?[0-9]+).* oldpath=(?<o>/.*) newdirfd=.* newpath=(?<p>/.*?) ?$")
+            | select($type == "renameat") | "rename \(.r) \(.o) \(.p)"),
+          (capture("^res=(?<r>-?[0-9]+) target=(?<o>.*) linkdirfd=.* linkpath=(?<p>/.*?) ?$")
+            | select($type == "symlinkat") | "symlink \(.r) \(.o) \(.p)")"#,
+        |told| told.changes,
+    );
+}
+
+#[test]
+fn the_mounts_are_those_of_the_recording() {
+    check(
+        r#"select(."evt.dir" == "<" and ."evt.type" == "mount") | ."evt.args"
+        | capture("^res=(?<r>-?[0-9]+).* dev=(?<d>.*) dir=([^/]*\\()?(?<p>/[^)]*)\\)? type=(?<t>[^ ]*)")
+        | "\(.r) \(.d) \(.p) \(.t)""#,
+        |told| told.mounts,
     );
 }
 

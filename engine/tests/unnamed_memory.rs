@@ -42,7 +42,9 @@ fn eight_thousand_containers_without_a_name_leave_memory_flat_from_the_first_tho
         let mut levels = Vec::new();
         for thousand in 0..8 {
             for n in thousand * 1000..(thousand + 1) * 1000 {
-                events(&life(n)).iter().for_each(|stored| sender.send(stored.event));
+                events(&life(n)).iter().for_each(|stored| {
+                    sender.send(stored.event);
+                });
             }
             sender.flush();
             // The workers have done all that came before a snapshot, which is then dropped.

@@ -144,7 +144,7 @@ fn step(
     match decoded {
         Ok(Line::Header) => fed.header = true,
         Ok(Line::Ignored(Ignored::UnknownType)) => {}
-        Ok(Line::Event | Line::Ignored(_)) => fed.accepted += 1,
+        Ok(Line::Event | Line::Held | Line::Ignored(_)) => fed.accepted += 1,
         Err(reject) => {
             rejections.tell(line, &reject);
             if strict || decoder.is_fatal() {

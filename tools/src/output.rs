@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use grove::files::{Named, NewFile, named};
+use grove::files::{self, Named, NewFile, named};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -33,7 +33,7 @@ impl Output {
             return Ok(Self::Stream(Box::new(io::stdout().lock())));
         }
         let opened = match named(path) {
-            Ok(Named::Stream) => open_stream(path).map(|file| Self::Stream(Box::new(file))),
+            Ok(Named::Stream(stream)) => open_stream(path, &stream).map(|file| Self::Stream(Box::new(file))),
             Ok(Named::File(folder, name)) => folder.create(&name).map(Self::File),
             Err(error) => Err(error),
         };
@@ -88,7 +88,7 @@ impl Write for Output {
 }
 
 /// Opens a device or a pipe. A pipe that nobody reads yet is waited for, until the first interrupt.
-fn open_stream(path: &Path) -> io::Result<File> {
+fn open_stream(path: &Path, stream: &files::Stream) -> io::Result<File> {
     let stop = interrupt::flag();
     let file = loop {
         match rustix::fs::open(
@@ -101,6 +101,9 @@ fn open_stream(path: &Path) -> io::Result<File> {
             opened => break File::from(opened?),
         }
     };
+    if !stream.is(&file.metadata()?) {
+        return Err(io::Error::new(ErrorKind::ResourceBusy, "something else was put in its place"));
+    }
     // From here on whoever reads it may be slow.
     let flags = rustix::fs::fcntl_getfl(&file)?;
     rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;

@@ -31,7 +31,7 @@
 //! | `trace/tracee.rs` `started` | container id | `containers_of_a_tracee_log` | 3.72 | 1.00 |
 //!
 //! The others are maps of the same types, `hash::{Map, Set, NumberMap, NumberSet}` and `std`'s own with its own hasher
-//! (clippy.toml allows none else), and `hash.rs` tries crafted keys on each type, > 42 and ≤ 2: in the engine
+//! (clippy.toml allows none else), and `hash/tests.rs` tries crafted keys on each type, > 42 and ≤ 2: in the engine
 //! `drift/checker.rs` `noted` (what was done), `drift.rs` `Baselines` and `shard/images.rs` views (images),
 //! `shard/worker.rs` `stopped_by_id` (container ids), `trace/strace` (threads and processes: ids of at most 22 bits, too
 //! few to choose from), `export/dot.rs` `peers`; in the probes `live/containers.rs` `by_id`, `owners`, `known`,
@@ -42,13 +42,15 @@
 //! and hash with a seed of each map.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "common/instructions.rs"]
+mod instructions;
 #[path = "../../engine/tests/common/skips.rs"]
 mod skips;
 
 use grove::hash::Keyed;
+use instructions::{can_count, instructions};
 use std::hash::{BuildHasher, Hash};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 
 /// Names in each trace, and how often each comes.
@@ -128,30 +130,6 @@ const START: &str = "{\"ts\":1,\"type\":\"container_start\",\"container\":\"c\",
 fn trace(head: &str, names: &[u64], line: impl Fn(usize, u64) -> String) -> String {
     let every = (0..ROUNDS).flat_map(|_| names).enumerate();
     every.fold(head.to_owned(), |trace, (at, n)| trace + &line(at, *n) + "\n")
-}
-
-/// How many instructions the command takes, with a key of its own or the one that is known.
-fn instructions(dir: &Path, args: &[&str], input: &str, key: Option<(&str, &str)>) -> u64 {
-    std::fs::write(dir.join("input"), input).unwrap();
-    let mut command = Command::new("valgrind");
-    command.envs(key);
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", env!("CARGO_BIN_EXE_grove")]);
-    command.args(args).arg("input").current_dir(dir).stdin(Stdio::null());
-    // One thread at a time runs under valgrind, so several would only spin for one another.
-    let output = command.env("GROVE_WORKERS", "1").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let collected = said.lines().find_map(|line| line.split_once("Collected : ").map(|(_, n)| n.trim().parse()));
-    collected.unwrap_or_else(|| panic!("{args:?}: {said}")).unwrap()
-}
-
-/// Whether the machine can count.
-fn can_count() -> bool {
-    let found = Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let found = found.is_ok_and(|status| status.success());
-    if !found {
-        skips::skipped("valgrind is not installed");
-    }
-    found
 }
 
 /// Both kinds of names, in the same trace, take about as much.

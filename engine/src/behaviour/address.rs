@@ -7,7 +7,7 @@ use crate::path::{Network, keeps_address, network};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Bound ports from here up are any port: the kernel or the library chose it.
+/// Ports from here up are nobody's choice: the kernel or a library took one.
 pub const EPHEMERAL_PORT: u16 = 32768;
 
 /// Address family.
@@ -41,7 +41,8 @@ pub struct SocketKey {
     pub family: Family,
     /// Transport, where known.
     pub proto: Option<Proto>,
-    /// Port, the own one but for a connect; 0 for unix sockets, and for an ephemeral port that is the own one.
+    /// Port, the own one but for a connect; 0 for unix sockets, for an ephemeral port that is the own one, and for
+    /// ephemeral ports of connects that are too many.
     pub port: u16,
 }
 
@@ -51,6 +52,17 @@ impl SocketKey {
         let ephemeral = op != SocketOp::Connect && port >= EPHEMERAL_PORT;
         let port = if ephemeral || family == Family::Unix { 0 } else { port };
         Self { op, family, proto, port }
+    }
+
+    /// Of a connect to an ephemeral port: the same connect, to any of them.
+    pub(crate) fn at_any_port(self) -> Option<Self> {
+        let ephemeral = self.op == SocketOp::Connect && self.family != Family::Unix && self.port >= EPHEMERAL_PORT;
+        ephemeral.then_some(Self { port: 0, ..self })
+    }
+
+    /// Whether it is a connect to any ephemeral port. One to port 0, which is no port, counts as that.
+    pub(crate) fn is_at_any_port(self) -> bool {
+        self.op == SocketOp::Connect && self.family != Family::Unix && self.port == 0
     }
 
     pub(crate) fn pack(self) -> u32 {

@@ -7,6 +7,7 @@ use super::{
     normal_path,
 };
 use crate::ledger::{Fate, Ignored, Rejected};
+use crate::path::below_run;
 use crate::path::is_pattern;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
@@ -323,9 +324,9 @@ impl Entry for FileDoc {
         let mut details = Details::marks(access.or(MAPPED.only_if(self.mapped)));
         for change in &self.changes {
             let op = ChangeOp::from_name(change).ok_or_else(|| Flaw::none_of("changes", change, ChangeOp::NAMES))?;
-            details.numbers.push(CHANGES.detail(op as u32));
+            details.numbers.insert(CHANGES.detail(op as u32));
         }
-        Ok(file(&self.path, details))
+        Ok(file(if self.pattern { &self.path } else { below_run(&self.path) }, details))
     }
 
     fn class(what: &Behaviour<'_>, _: bool) -> &'static str {

@@ -56,7 +56,7 @@ mod syscall;
 
 pub use address::{Address, Family, SocketKey};
 pub use entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value};
-pub(crate) use entry::{is_default, joined, read_unique};
+pub(crate) use entry::{TAGS_AT_HAND, is_default, joined, read_unique, tag_place};
 pub use file::ChangeOp;
 pub use imds::Token;
 pub use imds_request::{imds_request, is_imds_address};
@@ -197,6 +197,7 @@ pub enum Behaviours<'a> {
 
 impl Behaviours<'_> {
     /// Whether `f` holds for all of them.
+    #[inline]
     pub fn all(&self, mut f: impl FnMut(&Behaviour<'_>) -> bool) -> bool {
         match self {
             Self::One(one) => f(one),

@@ -203,7 +203,7 @@ impl Entry for MountDoc {
         for flag in &self.flags {
             let bit = mount_flag_bit(flag)
                 .ok_or_else(|| Flaw::new("flags", format!("unknown flag `{}`", crate::text::Visible(flag))))?;
-            details.numbers.push(FLAGS.detail(bit));
+            details.numbers.insert(FLAGS.detail(bit));
         }
         if self.fstype.is_empty() {
             return Err(Flaw::new("fstype", "it is empty; a mount without a type has `none`"));

@@ -187,17 +187,13 @@ impl<T> Details<T> {
 
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.marks == Marks::default() && self.numbers.first.is_none() && self.texts.is_empty()
+        self.marks == Marks::default() && self.numbers.is_empty() && self.texts.is_empty()
     }
 
     /// Adds what another one has: marks and numbers that are not there, the larger of those of which the largest counts.
     pub fn unite(&mut self, other: Self) {
         self.marks = self.marks.or(other.marks);
-        for detail in other.numbers.iter() {
-            if !self.numbers.iter().any(|known| known == detail) {
-                self.numbers.push(detail);
-            }
-        }
+        self.numbers.extend(other.numbers.iter());
         self.texts.extend(other.texts);
     }
 
@@ -212,26 +208,39 @@ impl<T> Details<T> {
     }
 }
 
-/// A few numbers, of which two need no memory of their own.
+/// A set of numbers. Of most there are two at most, which need no memory of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Numbers {
     first: Option<Detail>,
     second: Option<Detail>,
+    /// All others, sorted.
     more: Vec<Detail>,
 }
 
 impl Numbers {
-    /// All of them, in the order in which they came.
+    /// All of them: the first two that came, and then the others by their size.
     pub fn iter(&self) -> impl Iterator<Item = Detail> {
         self.first.into_iter().chain(self.second).chain(self.more.iter().copied())
     }
 
-    /// Adds one.
-    pub fn push(&mut self, detail: Detail) {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Adds one, if it is not there.
+    pub fn insert(&mut self, detail: Detail) {
+        if self.first == Some(detail) || self.second == Some(detail) {
+            return;
+        }
         match (self.first, self.second) {
             (None, _) => self.first = Some(detail),
             (_, None) => self.second = Some(detail),
-            _ => self.more.push(detail),
+            _ => {
+                if let Err(place) = self.more.binary_search(&detail) {
+                    self.more.insert(place, detail);
+                }
+            }
         }
     }
 
@@ -251,6 +260,6 @@ impl FromIterator<Detail> for Numbers {
 
 impl Extend<Detail> for Numbers {
     fn extend<I: IntoIterator<Item = Detail>>(&mut self, details: I) {
-        details.into_iter().for_each(|detail| self.push(detail));
+        details.into_iter().for_each(|detail| self.insert(detail));
     }
 }

@@ -8,7 +8,7 @@ use super::{
     bounded_path, normal_path,
 };
 use crate::ledger::{Fate, Ignored, Rejected};
-use crate::path::{escape, is_pattern};
+use crate::path::{below_run, escape, is_pattern};
 use crate::text::Visible;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
@@ -217,6 +217,8 @@ fn socket<'t>(
 ) -> Result<Behaviours<'t>, Fate> {
     let place = match peer {
         Peer::Ip(ip) => {
+            // An IPv4 address in IPv6 form is the same peer.
+            let ip = ip.to_canonical();
             let family = if ip.is_ipv4() { Family::Inet } else { Family::Inet6 };
             Place::Address(SocketKey::new(op, family, proto, port), Address::Host(ip))
         }
@@ -486,13 +488,22 @@ impl Entry for SocketDoc {
             Flaw::new("addr", detail)
         };
         let place = match key.family {
-            Family::Unix => Place::Name(Scope::Sockets(key), self.addr.as_str()),
+            Family::Unix => {
+                Place::Name(Scope::Sockets(key), if self.pattern { &self.addr } else { below_run(&self.addr) })
+            }
             Family::Inet | Family::Inet6 => {
                 let address: Address = self.addr.parse().map_err(|()| misfit())?;
                 if address != Address::Any && address.is_ipv6() != (key.family == Family::Inet6) {
                     return Err(misfit());
                 }
-                Place::Address(key, address)
+                match address {
+                    // From before an IPv4 address in IPv6 form counted as what it is.
+                    Address::Host(ip) if ip.to_canonical().is_ipv4() => {
+                        let key = SocketKey { family: Family::Inet, ..key };
+                        Place::Address(key, Address::Host(ip.to_canonical()))
+                    }
+                    address => Place::Address(key, address),
+                }
             }
         };
         let mut details = Details::none();

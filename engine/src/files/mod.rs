@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-pub use named::{Named, named};
+pub use named::{Named, Stream, named};
 
 /// How a file that is not whole yet is called: this, 16 random hexadecimal digits, and [`SUFFIX`].
 const PREFIX: &str = ".grove-";

@@ -260,14 +260,14 @@ fn a_directory_stays_the_one_that_was_opened() {
 }
 
 #[test]
-fn a_link_that_a_user_names_is_followed_if_it_is_the_users() {
+fn a_link_or_pipe_that_a_user_names_is_used_if_it_is_the_users() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let target = |name: &str| match named(&at(name)) {
         Ok(Named::File(folder, name)) => {
             format!("{}", folder.path().canonicalize().unwrap().join(name).strip_prefix(dir.path()).unwrap().display())
         }
-        Ok(Named::Stream) => "a stream".to_owned(),
+        Ok(Named::Stream(_)) => "a stream".to_owned(),
         Err(error) => error.to_string(),
     };
     fs::create_dir(at("d")).unwrap();
@@ -276,6 +276,12 @@ fn a_link_that_a_user_names_is_followed_if_it_is_the_users() {
     symlink("link", at("chain")).unwrap();
     symlink("nowhere", at("dangling")).unwrap();
     symlink("/dev/null", at("device")).unwrap();
+    let pipe = Mode::RUSR | Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), pipe).unwrap();
+    symlink("pipe", at("to pipe")).unwrap();
+    // A pipe without a name, as a shell's process substitution gives it.
+    let (_read, write) = io::pipe().unwrap();
+    symlink(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&write)), at("unnamed")).unwrap();
     for (name, expected) in [
         ("d/file", "d/file"),
         ("d/new", "d/new"),
@@ -283,6 +289,9 @@ fn a_link_that_a_user_names_is_followed_if_it_is_the_users() {
         ("chain", "d/file"),
         ("dangling", "dangling"),
         ("device", "a stream"),
+        ("pipe", "a stream"),
+        ("to pipe", "a stream"),
+        ("unnamed", "a stream"),
         ("d", "is a directory"),
     ] {
         assert_eq!(target(name), expected, "{name}");
@@ -290,5 +299,10 @@ fn a_link_that_a_user_names_is_followed_if_it_is_the_users() {
     if own_id() == 0 {
         std::os::unix::fs::lchown(at("link"), Some(65_534), None).unwrap();
         assert_eq!(target("link"), "it is a symbolic link of another user (uid 65534)");
+        std::os::unix::fs::lchown(at("pipe"), Some(65_534), None).unwrap();
+        rustix::fs::fchown(&write, Some(rustix::fs::Uid::from_raw(65_534)), None).unwrap();
+        assert_eq!(target("pipe"), "it is a pipe of another user (uid 65534)");
+        assert_eq!(target("to pipe"), "it is a pipe of another user (uid 65534)");
+        assert_eq!(target("unnamed"), "a stream");
     }
 }

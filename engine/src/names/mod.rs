@@ -2,12 +2,14 @@
 //! mounting. Tables and look-ups, nothing else.
 
 mod capability;
+mod errno;
 mod mount_flags;
 pub(crate) mod open_flags;
 mod qtype;
 mod syscalls;
 
 pub use capability::{CAPABILITY_MAX, capability_name, capability_number};
+pub(crate) use errno::errno;
 pub use mount_flags::{mount_flag_bit, mount_flag_name};
 pub(crate) use qtype::question_type;
 pub use qtype::{qtype_name, qtype_number};

@@ -5,6 +5,10 @@
 pub(crate) const O_DIRECTORY: u32 = 0o200_000;
 /// `O_CLOEXEC`.
 pub(crate) const O_CLOEXEC: u32 = 0o2_000_000;
+/// `O_CREAT|O_EXCL`: the file was not there before.
+pub(crate) const CREATES: u32 = 0o300;
+/// `__O_TMPFILE`: the file has no name.
+pub(crate) const TMPFILE: u32 = 0o20_000_000;
 /// What creat(2) opens with: `O_CREAT|O_WRONLY|O_TRUNC`.
 pub(crate) const CREAT: u32 = 0o1101;
 
@@ -38,21 +42,28 @@ const NAMES: &[(&[u8], u32)] = &[
     (b"__O_TMPFILE", 0o20_000_000),
 ];
 
-/// The number of flags written as `O_WRONLY|O_CREAT|0x8000`; names that are not known count as 0.
+/// The number of flags written as `O_WRONLY|O_CREAT|0x8000`, whatever stands in a comment behind it; names that are not
+/// known count as 0.
 pub(crate) fn parse(text: &[u8]) -> u32 {
+    let end = memchr::memmem::find(text, b"/*").unwrap_or(text.len());
+    let text = text.get(..end).unwrap_or_default();
     text.split(|b| *b == b'|').fold(0, |flags, part| {
         let part = part.trim_ascii();
-        flags | NAMES.iter().find(|(name, _)| *name == part).map_or_else(|| number(part).unwrap_or(0), |(_, n)| *n)
+        flags
+            | NAMES
+                .iter()
+                .find(|(name, _)| *name == part)
+                .map_or_else(|| c_number(part).unwrap_or(0) as u32, |(_, n)| *n)
     })
 }
 
 /// A number in C's notation: decimal, `0x…` or `0…` octal.
-fn number(text: &[u8]) -> Option<u32> {
+pub(crate) fn c_number(text: &[u8]) -> Option<u64> {
     let text = str::from_utf8(text).ok()?;
     if let Some(hex) = text.strip_prefix("0x") {
-        u32::from_str_radix(hex, 16).ok()
+        u64::from_str_radix(hex, 16).ok()
     } else if text.len() > 1 && text.starts_with('0') {
-        u32::from_str_radix(text, 8).ok()
+        u64::from_str_radix(text, 8).ok()
     } else {
         text.parse().ok()
     }
@@ -73,6 +84,8 @@ mod tests {
             ("O_NEW", 0),
             ("577", 577),
             ("0101", 65),
+            ("0x80001", O_CLOEXEC | 1),
+            ("0x80001 /* O_WRONLY|O_CLOEXEC */", O_CLOEXEC | 1),
             ("", 0),
         ] {
             assert_eq!(parse(text.as_bytes()), flags, "{text}");

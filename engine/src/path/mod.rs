@@ -20,6 +20,8 @@
 //! | `/proc/7/task/8/stat` | `/proc/*/task/*/stat` | any other process, any thread |
 //! | `/x/pod01234567-89ab-cdef-0123-456789abcdef.slice` | `/x/pod*.slice` | a UUID, joined by `-` or `_` |
 //! | `/x/docker-` and 64 hex digits and `.scope` | `/x/docker-*.scope` | 32 hex digits or more |
+//! | `/tmp/#10010679` | `/tmp/#*` | a file that never had a name (`O_TMPFILE`), by its inode |
+//! | `/var/run/x` | `/run/x` | one directory by two names |
 //! | `/vol/..2024_01_31_08_00_00.12/token` | `/vol/*/token` | a Kubernetes volume time stamp |
 //!
 //! *Generalising* is learned, so only its ingredients are here; the tree decides when a directory has too
@@ -42,9 +44,10 @@ mod shape;
 mod sketch;
 mod text;
 
-pub use dns::{DNS_NAME_BYTES_MAX, dns_name, labels, push_label};
+pub use dns::{DNS_NAME_BYTES_MAX, dns_name, dns_name_into, labels, push_label};
 pub use network::{BadNetwork, Network, keeps_address, network};
-pub use normal::{Relative, normalise};
+pub(crate) use normal::below_run;
+pub use normal::{Relative, normalise, normalise_argument, normalise_relative};
 pub use protect::{BadPattern, Protect};
 pub use shape::shape;
 pub(crate) use shape::{shape_bytes, shape_into};

@@ -10,6 +10,9 @@ const HEX_RUN_MIN: usize = 32;
 /// The groups of a UUID, in hex digits.
 const UUID_GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
 
+const VAR: &str = "/var";
+const VAR_RUN: &str = "/var/run";
+
 /// A path that is relative while no absolute working directory is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a relative path, and no absolute working directory to resolve it against")]
@@ -35,10 +38,34 @@ pub fn normalise(raw: &[u8], cwd: Option<&[u8]>, pid: u32, out: &mut String) -> 
         resolve(cwd.filter(|cwd| cwd.starts_with(b"/")).ok_or(Relative)?, pid, out);
     }
     resolve(raw, pid, out);
+    // Where `/var/run` is, `/run` is.
+    if below_run(out) != out {
+        out.drain(..VAR.len());
+    }
     if out.is_empty() {
         out.push('/');
     }
     Ok(())
+}
+
+/// Writes the normalised, escaped form of the components of a relative path into `out`, which is cleared first. `.` and
+/// `..` stay: where they lead nobody knows.
+pub fn normalise_relative(raw: &[u8], out: &mut String) {
+    out.clear();
+    for component in raw.split(|b| *b == b'/').filter(|component| !component.is_empty()) {
+        if !out.is_empty() {
+            out.push('/');
+        }
+        push_without_identifiers(component, out);
+    }
+}
+
+/// A normalised path as it is written since `/var/run` counts as `/run`: one from a profile may be older than that.
+pub(crate) fn below_run(path: &str) -> &str {
+    match path.strip_prefix(VAR_RUN) {
+        Some(below) if below.is_empty() || below.starts_with('/') => path.get(VAR.len()..).unwrap_or(path),
+        _ => path,
+    }
 }
 
 /// Whether `raw` certainly is its own normal form; false is no statement.
@@ -46,12 +73,12 @@ pub fn normalise(raw: &[u8], cwd: Option<&[u8]>, pid: u32, out: &mut String) -> 
 /// One pass without branches, for many bytes at once: nearly every path there is passes it.
 fn is_normal(raw: &[u8]) -> bool {
     let Some((b'/', tail @ [.., last])) = raw.split_first() else { return false };
-    if *last == b'/' || raw.starts_with(b"/proc/") {
+    if *last == b'/' || raw.starts_with(b"/proc/") || raw.starts_with(VAR_RUN.as_bytes()) {
         return false;
     }
     let rewrites = |(before, byte): (&u8, &u8)| {
-        let empty_or_dot = (*before == b'/') & ((*byte == b'/') | (*byte == b'.'));
-        empty_or_dot | (*byte == b'*') | (*byte == b'\\') | !byte.is_ascii()
+        let begins_special = (*before == b'/') & ((*byte == b'/') | (*byte == b'.') | (*byte == b'#'));
+        begins_special | (*byte == b'*') | (*byte == b'\\') | !byte.is_ascii()
     };
     !raw.iter().zip(tail).fold(false, |any, pair| any | rewrites(pair)) && !may_have_identifier(raw)
 }
@@ -90,9 +117,18 @@ fn push(name: &[u8], pid: u32, out: &mut String) {
         out.push_str("self");
     } else if names_process || names_thread || is_volume_time_stamp(name) {
         out.push('*');
+    } else if name.strip_prefix(b"#").is_some_and(is_number) {
+        // How the kernel writes a file that never had a name (`O_TMPFILE`): by its inode.
+        out.push_str("#*");
     } else {
         push_without_identifiers(name, out);
     }
+}
+
+/// Appends an argument of a program as it is compared: escaped, and its UUIDs and long hex numbers replaced as those of
+/// paths are. O(its length).
+pub fn normalise_argument(arg: &[u8], out: &mut String) {
+    push_without_identifiers(arg, out);
 }
 
 fn is_number(name: &[u8]) -> bool {
@@ -281,6 +317,46 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_never_had_a_name_is_named_by_no_inode() {
+        check(&[
+            ("/tmp/#10010679", "/tmp/#*"),
+            ("/#1/x", "/#*/x"),
+            ("/tmp/#", "/tmp/#"),
+            ("/tmp/#1a", "/tmp/#1a"),
+            ("/tmp/a#1", "/tmp/a#1"),
+            ("/tmp/##1", "/tmp/##1"),
+        ]);
+    }
+
+    #[test]
+    fn var_run_is_run() {
+        check(&[
+            ("/var/run/docker.sock", "/run/docker.sock"),
+            ("/var/run", "/run"),
+            ("/var//./run/x/", "/run/x"),
+            ("/var/running", "/var/running"),
+            ("/var/run/../lib/x", "/var/lib/x"),
+            ("/x/../var/run/x", "/run/x"),
+            ("/srv/var/run/x", "/srv/var/run/x"),
+        ]);
+    }
+
+    #[test]
+    fn arguments_have_no_identifiers() {
+        for (raw, expect) in [
+            (format!("--id={UUID}"), "--id=*"),
+            (format!("/srv/{HEX32}/x*"), r"/srv/*/x\*"),
+            ("-c".to_owned(), "-c"),
+            ("1234".to_owned(), "1234"),
+            (String::new(), ""),
+        ] {
+            let mut out = String::new();
+            normalise_argument(raw.as_bytes(), &mut out);
+            assert_eq!(out, expect);
+        }
+    }
+
+    #[test]
     fn replaces_volume_time_stamps() {
         check(&[
             ("/vol/..2024_01_31_08_00_00.123456789/token", "/vol/*/token"),
@@ -300,12 +376,27 @@ mod tests {
         assert_eq!(normal(b"/proc/\xff"), r"/proc/\xff");
     }
 
+    #[test]
+    fn a_relative_path_of_no_directory_keeps_its_components() {
+        for (raw, expect) in [
+            ("./start-web", "./start-web"),
+            ("nginx", "nginx"),
+            ("../bin//x/", "../bin/x"),
+            (&format!("./{HEX32}/x*"), r"./*/x\*"),
+        ] {
+            let mut out = "left over".to_owned();
+            normalise_relative(raw.as_bytes(), &mut out);
+            assert_eq!(out, expect);
+        }
+    }
+
     fn raw_path() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             4 => Just(b"/".to_vec()),
             8 => prop::sample::select(vec![
                 &b"."[..], b"..", b"/proc", b"task", b"42", b"7", b"*", b"\\", b"\xff", b"-", b"_", b"usr", b"g",
                 "é".as_bytes(), UUID.as_bytes(), UUID_.as_bytes(), HEX32.as_bytes(), b"deadbeef", b"/..2024_01_31_x",
+                b"#", b"/#17", b"/var/run", b"run", b"var",
             ]).prop_map(<[u8]>::to_vec),
             1 => prop::collection::vec(any::<u8>(), 0..4),
         ];

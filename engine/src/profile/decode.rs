@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
@@ -94,19 +94,19 @@ pub(super) fn decode_weighed(bytes: &[u8], memory_max: usize) -> Result<(Profile
     if weight.depth > version_1::DEPTH_MAX {
         return Err(invalid("", "nested too deep"));
     }
-    let doc = match version(bytes, weight.depth)? {
-        1 => {
+    // Nearly all are of this version. What is wrong with one that cannot be read so, or that it is of another version, is
+    // found out then.
+    let current = if weight.depth > DEPTH_MAX { None } else { sonic_rs::from_slice::<Profile>(bytes).ok() };
+    let doc = match current {
+        Some(profile) => profile.into(),
+        None if version(bytes, weight.depth)? == 1 => {
             // Read as it was, and then made what it is now.
             weight.doc *= 2;
             fits(weight)?;
             version_1::read(bytes, weight.depth)?
         }
-        _ if weight.depth > DEPTH_MAX => return Err(invalid("", "nested too deep")),
-        _ => {
-            let Profile { image, completeness, tags, ledgers, processes } =
-                parse(bytes, |bytes| sonic_rs::from_slice(bytes).map_err(|e| (Some(e.offset()), e.to_string())))?;
-            ProfileDoc { image, partial: completeness.as_deref() == Some(PARTIAL), tags, ledgers, processes }
-        }
+        None if weight.depth > DEPTH_MAX => return Err(invalid("", "nested too deep")),
+        None => parse::<Profile>(bytes)?.into(),
     };
     check(&doc)?;
     Ok((doc, weight.doc))
@@ -118,9 +118,13 @@ const DEPTH_MAX: usize = 64;
 /// How many exemplars one pattern may have. What is written has [16](crate::path::SKETCH_SIZE).
 const EXEMPLARS_MAX: usize = 64;
 
-/// What of a profile is read.
+/// What of a profile is read, if it is one of this version.
 #[derive(Deserialize)]
 struct Profile {
+    #[serde(rename = "format", deserialize_with = "this_format")]
+    _format: (),
+    #[serde(rename = "version", deserialize_with = "this_version")]
+    _version: (),
     image: String,
     #[serde(default)]
     completeness: Option<String>,
@@ -129,6 +133,28 @@ struct Profile {
     #[serde(deserialize_with = "read_unique")]
     ledgers: Ledgers,
     processes: Vec<ProcessDoc>,
+}
+
+impl From<Profile> for ProfileDoc {
+    fn from(profile: Profile) -> Self {
+        let Profile { image, completeness, tags, ledgers, processes, .. } = profile;
+        Self { image, partial: completeness.as_deref() == Some(PARTIAL), tags, ledgers, processes }
+    }
+}
+
+/// Ends the reading of what is something else at once.
+fn this_format<'de, D: Deserializer<'de>>(d: D) -> Result<(), D::Error> {
+    match Given::deserialize(d)? {
+        Given::Text(format) if format == FORMAT => Ok(()),
+        other => Err(D::Error::custom(other)),
+    }
+}
+
+fn this_version<'de, D: Deserializer<'de>>(d: D) -> Result<(), D::Error> {
+    match Given::deserialize(d)? {
+        Given::Number(version) if version == u64::from(VERSION) => Ok(()),
+        other => Err(D::Error::custom(other)),
+    }
 }
 
 /// A value of a field that may be anything.
@@ -215,8 +241,7 @@ fn version(bytes: &[u8], depth: usize) -> Result<u64, DecodeError> {
         // Only of version 1 there are such.
         return Ok(1);
     }
-    let Head { format, version } =
-        parse(bytes, |bytes| sonic_rs::from_slice(bytes).map_err(|e| (Some(e.offset()), e.to_string())))?;
+    let Head { format, version } = parse(bytes)?;
     match format {
         Some(Given::Text(format)) if format == FORMAT => {}
         Some(other) => return Err(DecodeError::Format(other.to_string())),
@@ -231,13 +256,10 @@ fn version(bytes: &[u8], depth: usize) -> Result<u64, DecodeError> {
 }
 
 /// Reads text by its type; what is wrong with it is found by reading it again.
-fn parse<'de, T: Deserialize<'de>>(
-    bytes: &'de [u8],
-    read: impl FnOnce(&'de [u8]) -> Result<T, (Option<usize>, String)>,
-) -> Result<T, DecodeError> {
-    read(bytes).map_err(|(offset, message)| {
+fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, DecodeError> {
+    sonic_rs::from_slice(bytes).map_err(|error| {
         let mut json = sonic_rs::Deserializer::from_slice(bytes);
-        explain(&mut json, std::marker::PhantomData::<T>, offset, &message)
+        explain(&mut json, std::marker::PhantomData::<T>, Some(error.offset()), &error.to_string())
     })
 }
 

@@ -13,7 +13,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::states::States;
-use crate::behaviour::{Entry, Seen, Stats, is_default, kinds};
+use crate::behaviour::{Entry, Kind, Seen, Stats, is_default, kinds};
 use crate::ledger::Ledger;
 use crate::text::Words;
 use crate::time::Time;
@@ -181,7 +181,7 @@ macro_rules! define {
                     upper_layer: false,
                     uids: Vec::new(),
                     seen: Seen::default(),
-                    $($list: Leaves::new(tree, leaves.remove(&crate::behaviour::Kind::$Kind)),)*
+                    $($list: Leaves::new(tree, std::mem::take(leaves.of(Kind::$Kind))),)*
                 }
             }
 
@@ -229,8 +229,7 @@ pub(super) struct Leaves<'a, E> {
 }
 
 impl<'a, E: Entry> Leaves<'a, E> {
-    fn new(tree: &'a Tree, ids: Option<Vec<NodeId>>) -> Self {
-        let mut ids = ids.unwrap_or_default();
+    fn new(tree: &'a Tree, mut ids: Vec<NodeId>) -> Self {
         // Files are, by the tree.
         if !E::SORTED_BY_PATH {
             ids.sort_by_cached_key(|id| E::order(&tree.leaf(*id)));

@@ -1,6 +1,6 @@
 //! A profile: all that is known of one image, mergeable with what else is known of it.
 
-use super::convert::TakeError;
+use super::convert::{Hulls, TakeError};
 use super::doc::{Ledgers, ProfileDoc, TagDoc};
 use super::states::States;
 use crate::intern::Interner;
@@ -95,17 +95,18 @@ impl Profile {
 
     /// As it is written, as a whole: some 1,000 bytes an entry. [`encode`](super::encode()) needs none of it.
     pub fn to_doc(&self) -> ProfileDoc {
+        let hulls = self.tree.hulls();
         ProfileDoc {
             image: self.image.clone(),
             partial: self.partial,
-            tags: self.tag_docs(),
+            tags: self.tag_docs(&hulls),
             ledgers: self.ledgers.clone(),
-            processes: self.tree.to_docs(),
+            processes: self.tree.process_docs(&hulls),
         }
     }
 
-    pub(super) fn tag_docs(&self) -> BTreeMap<String, TagDoc> {
-        let tags = self.tree.tag_spans().into_iter().map(|(tag, span)| {
+    pub(super) fn tag_docs(&self, hulls: &Hulls) -> BTreeMap<String, TagDoc> {
+        let tags = self.tree.tag_spans(hulls).into_iter().map(|(tag, span)| {
             let state = self.states.get(&tag).cloned().unwrap_or_else(States::learning);
             (tag, TagDoc { first_seen: Time(span.first), last_seen: Time(span.last), state })
         });

@@ -185,7 +185,7 @@ fn weighed(file: File, path: &Path, memory_max: usize) -> Result<(ProfileDoc, u6
 /// Whatever the file system answers, and a target that is not a regular file.
 pub fn write(path: &Path, profile: &impl Encode) -> Result<(), WriteError> {
     let written = named(path).and_then(|target| match target {
-        Named::Stream => Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file")),
+        Named::Stream(_) => Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file")),
         Named::File(folder, name) => fill(folder.create(&name)?, path.extension(), profile)?.keep(),
     });
     written.map_err(|source| WriteError { path: path.to_owned(), source })

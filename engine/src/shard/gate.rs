@@ -34,6 +34,13 @@ impl<T> Gate<T> {
         self.queue.load().is_some()
     }
 
+    /// How many messages the queue would take now; none once it is closed.
+    pub fn free(&self) -> Option<usize> {
+        let queue = self.queue.load();
+        let queue = queue.as_deref()?;
+        Some(queue.capacity()?.saturating_sub(queue.len()))
+    }
+
     /// Puts a message into the queue. One that was taken is received or [left over](Self::close), never lost.
     pub fn send(&self, message: T, wait: bool) -> Result<(), Refused<T>> {
         // Borrowed until the message is in the queue: for that long the channel is not done with.

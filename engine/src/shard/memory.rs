@@ -8,7 +8,8 @@
 //! | containers: their trees, process tables, findings | a half | the quietest are taken for stopped |
 //! | events held for containers without a name | a quarter | the longest wait is given up |
 //! | findings of stopped containers | a quarter | further ones are only counted |
-//! | batches in queues | an eighth | senders wait, or drop |
+//! | batches in queues | an eighth, of which a quarter is not for behaviours that were not waited for | senders wait, or keep back |
+//! | what senders that do not wait keep back | a sixteenth, of which a half is not for behaviours | it is lost, and counted (`lane`) |
 //! | merged trees of images | what is left | |
 //!
 //! The shares are more than a whole, since not all of them are used up at once. What holds is the sum: near the bound
@@ -71,6 +72,8 @@ pub(super) struct Memory {
     places: Vec<Place>,
     /// Batches on their way to workers.
     queued: AtomicUsize,
+    /// What senders keep back that do not wait.
+    kept: AtomicUsize,
     /// Snapshots that somebody has. Not part of the sum: what is learned does not depend on who looks.
     copies: AtomicUsize,
     snapshots_left_out: AtomicU64,
@@ -91,6 +94,7 @@ impl Memory {
             findings_max: FINDINGS_BYTES_MAX.min(max / 4),
             places: (0..config.workers.max(1)).map(|_| Place::default()).collect(),
             queued: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
             copies: AtomicUsize::new(0),
             snapshots_left_out: AtomicU64::new(0),
             room: Room::default(),
@@ -135,7 +139,7 @@ impl Memory {
 
     /// All that is held.
     pub fn total(&self) -> usize {
-        self.sum(|place| &place.total) + self.queued.load(Ordering::Relaxed)
+        self.sum(|place| &place.total) + self.queued.load(Ordering::Relaxed) + self.kept.load(Ordering::Relaxed)
     }
 
     /// Room for a snapshot of all that is known; none where all that is held, the snapshots that there are and this one
@@ -192,6 +196,27 @@ impl Memory {
     pub fn may_queue(&self, bytes: usize) -> bool {
         let queued = self.queued.load(Ordering::Relaxed);
         queued == 0 || queued + bytes <= self.max / 8
+    }
+
+    /// As [`may_queue`](Self::may_queue), for a batch of a sender that does not wait. A quarter of the room is not for
+    /// behaviours.
+    pub fn may_queue_shed(&self, bytes: usize, behaviours: bool) -> bool {
+        self.may_queue(bytes.saturating_add(if behaviours { self.max / 32 } else { 0 }))
+    }
+
+    /// How much more senders that do not wait may keep back, all together. Half of the room is not for behaviours.
+    pub fn kept_left(&self, behaviours: bool) -> usize {
+        (self.max / if behaviours { 32 } else { 16 }).saturating_sub(self.kept.load(Ordering::Relaxed))
+    }
+
+    /// Such a sender keeps something back.
+    pub fn keep(&self, bytes: usize) {
+        self.kept.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// It does not any more.
+    pub fn unkeep(&self, bytes: usize) {
+        self.kept.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// A batch is on its way.

@@ -14,6 +14,9 @@ mod counts;
 mod gate;
 mod images;
 mod kept;
+mod lane;
+#[cfg(test)]
+mod lane_tests;
 mod memory;
 mod resident;
 mod sender;
@@ -23,7 +26,7 @@ mod waiting;
 mod worker;
 
 pub use container::{HOST_IMAGE, UNKNOWN_IMAGE};
-pub use sender::{Overflow, Sender};
+pub use sender::{Losses, Overflow, Sender, Sent};
 
 use crate::config::Config;
 use crate::event::EventBuf;
@@ -65,7 +68,8 @@ pub struct TooManyRecordings;
 
 /// What a worker is told.
 enum Message {
-    Batch(EventBuf),
+    /// Events, and what a sender that does not wait counts its batches in the queue by.
+    Batch(EventBuf, Option<lane::Slot>),
     Snapshot(Channel<ShardView>),
     /// As a snapshot, and the last: the worker ends.
     Finish(Channel<ShardView>),
@@ -96,6 +100,25 @@ struct Shared {
 }
 
 impl Shared {
+    /// What is shared, and the receiving side of each shard's queue.
+    fn new(config: &Config, memory: Arc<Memory>) -> (Self, Vec<Receiver<Message>>) {
+        let count = config.workers.max(1);
+        let (queues, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(config.queue_batches)).unzip();
+        let shared = Self {
+            gates: queues.into_iter().map(Gate::new).collect(),
+            recycled: ArrayQueue::new(count * config.queue_batches + count),
+            intake: Mutex::default(),
+            shards: (0..count).map(|_| ArcSwap::default()).collect(),
+            recordings: Mutex::default(),
+            failures: Mutex::default(),
+            batch_events: config.batch_events.max(1),
+            memory,
+            hasher: Keyed::default(),
+            counts: Arc::default(),
+        };
+        (shared, inboxes)
+    }
+
     fn shard_of(&self, container: &[u8]) -> usize {
         if self.gates.len() == 1 {
             return 0;
@@ -223,19 +246,8 @@ impl Engine {
         let count = config.workers.max(1);
         let memory = Arc::new(Memory::new(config));
         let rules = Arc::new(Rules { room: memory.room().clone(), ..Rules::new(config)? });
-        let (queues, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(config.queue_batches)).unzip();
-        let shared = Arc::new(Shared {
-            gates: queues.into_iter().map(Gate::new).collect(),
-            recycled: ArrayQueue::new(count * config.queue_batches + count),
-            intake: Mutex::default(),
-            shards: (0..count).map(|_| ArcSwap::default()).collect(),
-            recordings: Mutex::default(),
-            failures: Mutex::default(),
-            batch_events: config.batch_events.max(1),
-            memory: memory.clone(),
-            hasher: Keyed::default(),
-            counts: Arc::default(),
-        });
+        let (shared, inboxes) = Shared::new(config, memory.clone());
+        let shared = Arc::new(shared);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(count)
             .stack_size(STACK_BYTES)
@@ -418,7 +430,7 @@ impl Drop for Inbox<'_> {
     fn drop(&mut self) {
         let Some(gate) = self.shared.gates.get(self.index) else { return };
         gate.close(self.queue, |message| {
-            if let Message::Batch(batch) = message {
+            if let Message::Batch(batch, _) = message {
                 self.shared.memory.unqueue(batch.heap_bytes());
                 let lost = counted(&batch);
                 let mut intake = self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner);
@@ -438,7 +450,8 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
     let inbox = Inbox { queue, shared, index };
     for message in inbox.queue {
         match message {
-            Message::Batch(mut batch) => {
+            Message::Batch(mut batch, slot) => {
+                drop(slot);
                 shared.memory.unqueue(batch.heap_bytes());
                 if let Some(failure) = worker.apply(&batch) {
                     shared.fail(index, &failure);

@@ -169,10 +169,17 @@ impl Worker {
         Some(text.unwrap_or_else(|| "panicked without a message".to_owned()))
     }
 
-    /// Counts the events of a batch from the `from`-th on as lost.
+    /// Counts the events of a batch from the `from`-th on as lost, also for those containers that are still there.
     fn lose(&mut self, batch: &EventBuf, from: usize) {
-        let lost = batch.iter().skip(from).map(|stored| stored.weight()).sum();
-        self.ledger.count_many(Fate::Dropped(Dropped::ShardFailed), lost);
+        const LOST: Fate = Fate::Dropped(Dropped::ShardFailed);
+        for stored in batch.iter().skip(from) {
+            self.ledger.count_many(LOST, stored.weight());
+            if let Some(index) = self.find(stored.event.container)
+                && let Some(Some(container)) = self.containers.get_mut(index)
+            {
+                container.count(&stored, LOST);
+            }
+        }
     }
 
     /// Lets a container go whose state cannot be trusted; what it held is lost.

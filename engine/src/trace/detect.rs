@@ -9,6 +9,7 @@ use std::str::FromStr;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use super::input::{Framing, Records};
+use super::strace;
 use crate::nesting;
 
 /// A format that events are read from.
@@ -107,7 +108,7 @@ fn recognise(head: &[u8]) -> Option<Format> {
         } else if line.starts_with('{') {
             of_object(line)
         } else {
-            is_strace(line).then_some(Format::Strace)
+            strace::is_likely(line.as_bytes()).then_some(Format::Strace)
         };
         if found.is_some() {
             return found;
@@ -195,44 +196,6 @@ impl Seen {
             None
         }
     }
-}
-
-/// `[pid N] `, `N ` or neither, then a time stamp or none, then a call, a signal, an exit, or the rest of a call.
-fn is_strace(line: &str) -> bool {
-    let mut rest = line;
-    let mut marked = false;
-    if let Some((pid, after)) = line.strip_prefix("[pid").and_then(|l| l.split_once(']')) {
-        if !is_digits(pid.trim()) {
-            return false;
-        }
-        (rest, marked) = (after.trim_start(), true);
-    } else if let Some((pid, after)) = line.split_once(' ')
-        && is_digits(pid)
-    {
-        (rest, marked) = (after.trim_start(), true);
-    }
-    if let Some((stamp, after)) = rest.split_once(' ')
-        && is_stamp(stamp)
-    {
-        (rest, marked) = (after.trim_start(), true);
-    }
-    if marked && (rest.starts_with("+++ ") || rest.starts_with("--- SIG") || rest.starts_with("<... ")) {
-        return true;
-    }
-    let name = rest.split('(').next().unwrap_or_default();
-    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    !name.is_empty() && name.len() < rest.len() && name.len() <= 40 && name.chars().all(word)
-}
-
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// `1700000000.123456`, `12:34:56` or `12:34:56.123456`.
-fn is_stamp(text: &str) -> bool {
-    let (whole, fraction) = text.split_once('.').map_or((text, None), |(w, f)| (w, Some(f)));
-    let clock = whole.len() == 8 && whole.split(':').count() == 3 && whole.split(':').all(is_digits);
-    fraction.is_none_or(is_digits) && (clock || fraction.is_some() && is_digits(whole))
 }
 
 #[cfg(test)]

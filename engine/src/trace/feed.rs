@@ -87,14 +87,18 @@ impl Feed<'_> {
             };
             let line = record.line;
             let mut conflict = None;
+            let mut late = Vec::new();
             let decoded = match record.bytes {
                 Ok(bytes) => {
                     fed.bytes += bytes.len() as u64 + 1;
-                    let mut watch =
-                        Watch { sink: &mut *sender, workloads: &mut *workloads, held_back: None, conflict: None };
-                    let decoded = decoder.decode(bytes, &mut watch);
+                    let mut watch = Watch::new(&mut *sender, &mut *workloads);
+                    let mut decoded = decoder.decode(bytes, &mut watch);
                     conflict = watch.conflict;
-                    let decoded = watch.held_back.map_or(decoded, Err);
+                    late = watch.held_back;
+                    // The last of several events is the record's own; the others waited for it.
+                    if watch.passed == 0 && decoded == Ok(Line::Event) {
+                        decoded = late.pop().map_or(decoded, Err);
+                    }
                     if !named && decoded != Ok(Line::Header) {
                         hash.add(bytes);
                     }
@@ -106,6 +110,10 @@ impl Feed<'_> {
                     Err(too_long.into())
                 }
             };
+            for reject in late {
+                sender.reject(reject.reason);
+                on_reject(line, &reject);
+            }
             match decoded {
                 Ok(Line::Header) => {
                     sender.set_recording(on_recording(decoder.recording(), decoder.is_partial()));
@@ -125,6 +133,7 @@ impl Feed<'_> {
                         fed.accepted += 1;
                     }
                 }
+                Ok(Line::Held) => fed.accepted += 1,
                 Ok(Line::Ignored(reason)) => {
                     sender.ignore(reason);
                     fed.accepted += u64::from(reason != Ignored::UnknownType);
@@ -140,9 +149,7 @@ impl Feed<'_> {
             }
             fed.records += 1;
         };
-        if outcome.is_ok() {
-            decoder.finish(sender);
-        }
+        decoder.finish(sender);
         sender.flush();
         outcome.map(|()| fed)
     }

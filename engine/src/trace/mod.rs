@@ -35,13 +35,14 @@ pub trait Decoder: Send {
     /// Decodes one record, without its line end.
     ///
     /// Unless it returns an error it calls [`Sink::event`] exactly once and returns [`Line::Event`], or does
-    /// not call it and returns one of the others; [`Sink::implied`] it may call any number of times, before or after.
+    /// not call it and returns one of the others; beside that, once for each record that was [`Line::Held`] and is
+    /// not any more. [`Sink::implied`] it may call any number of times, before or after.
     ///
     /// # Errors
     /// A record that is not what the format allows, with the reason and the field.
     fn decode(&mut self, record: &[u8], sink: &mut dyn Sink) -> Result<Line, Reject>;
 
-    /// Tells what is still pending when the input ends.
+    /// Tells what is still pending when the input ends: once for each record that is still [`Line::Held`].
     fn finish(&mut self, _sink: &mut dyn Sink) {}
 
     /// Whether the last record that was rejected tells that the whole input is not for this decoder.
@@ -65,6 +66,8 @@ pub trait Decoder: Send {
 pub enum Line {
     /// One counted event.
     Event,
+    /// One event that is counted later: what has to be known for it comes behind it.
+    Held,
     /// Nothing to learn from.
     Ignored(Ignored),
     /// The header: not an event and not counted.

@@ -51,18 +51,27 @@ impl Workloads {
 pub(super) struct Watch<'a> {
     pub sink: &'a mut dyn Sink,
     pub workloads: &'a mut Workloads,
-    /// What the record's event was held back for. It is not counted yet.
-    pub held_back: Option<Reject>,
+    /// What events were held back for. They are not counted yet.
+    pub held_back: Vec<Reject>,
+    /// How many counted events were let through.
+    pub passed: u64,
     /// What is wrong with the record's event, which was let through: the shard counts it.
     pub conflict: Option<Reject>,
 }
 
+impl<'a> Watch<'a> {
+    pub(super) fn new(sink: &'a mut dyn Sink, workloads: &'a mut Workloads) -> Self {
+        Self { sink, workloads, held_back: Vec::new(), passed: 0, conflict: None }
+    }
+}
+
 impl Sink for Watch<'_> {
     fn event(&mut self, event: EventRef<'_>) {
-        self.held_back = impossible(&event);
-        if self.held_back.is_some() {
+        if let Some(reject) = impossible(&event) {
+            self.held_back.push(reject);
             return;
         }
+        self.passed += 1;
         if let Body::ContainerStart { image, tag } = event.body {
             self.conflict = self.workloads.tell(event.container, image, tag);
         }
@@ -133,14 +142,14 @@ mod tests {
             [(&fits, &long, Some("tag")), (&long, &fits, Some("image")), (&fits, &fits, None), (&fits, &fits, None)]
         {
             let mut sent = EventBuf::new();
-            let mut watch = Watch { sink: &mut sent, workloads: &mut workloads, held_back: None, conflict: None };
+            let mut watch = Watch::new(&mut sent, &mut workloads);
             let body = Body::ContainerStart { image: &**image, tag: &**tag };
             let event = Event { ts: 0, container: &b"c"[..], pid: 0, start: None, body };
             watch.implied(event);
             watch.event(event);
             // What cannot be is not what the container was told to be first.
             assert!(watch.conflict.is_none());
-            let rejected = watch.held_back.map(|reject| (reject.reason, reject.field));
+            let rejected = watch.held_back.first().map(|reject| (reject.reason, reject.field));
             assert_eq!(rejected, field.map(|field| (Rejected::InvalidValue, Some(field))));
             assert_eq!(sent.len(), 1 + usize::from(field.is_none()));
         }
@@ -158,7 +167,7 @@ mod tests {
             let path = vec![b'/'; len];
             let mut sent = EventBuf::new();
             let mut workloads = Workloads::default();
-            let mut watch = Watch { sink: &mut sent, workloads: &mut workloads, held_back: None, conflict: None };
+            let mut watch = Watch::new(&mut sent, &mut workloads);
             watch.event(Event {
                 ts: 0,
                 container: b"c",
@@ -166,7 +175,7 @@ mod tests {
                 start: None,
                 body: Body::Open(Open { path: &path, flags: 0, ret, map: false }),
             });
-            assert_eq!(watch.held_back.map(|reject| reject.reason), reason, "{len} {ret}");
+            assert_eq!(watch.held_back.first().map(|reject| reject.reason), reason, "{len} {ret}");
             assert_eq!(sent.is_empty(), reason.is_some());
         }
     }

@@ -188,7 +188,7 @@ impl Serialize for EventLine<'_> {
         let event = &self.event;
         let mut map = s.serialize_map(None)?;
         map.serialize_entry("ts", &event.ts)?;
-        map.serialize_entry("type", type_name(&event.body))?;
+        map.serialize_entry("type", event.body.name())?;
         map.serialize_entry("container", self.container)?;
         if !matches!(event.body, Body::ContainerStart { .. } | Body::ContainerStop | Body::Missed { .. }) {
             map.serialize_entry("pid", &event.pid)?;
@@ -207,18 +207,6 @@ fn text<'a>(field: &str, bytes: &'a [u8]) -> io::Result<&'a str> {
 
 macro_rules! body {
     ($(($Event:ident $(<$B:ident>)?, $file:ident, $($name:literal)|+)),* $(,)?) => {
-        fn type_name(body: &Body<&[u8]>) -> &'static str {
-            match body {
-                Body::ContainerStart { .. } => "container_start",
-                Body::ContainerStop => "container_stop",
-                Body::Fork { .. } => "fork",
-                Body::Exec(_) => "exec",
-                Body::Exit => "exit",
-                Body::Missed { .. } => "missed",
-                $(Body::$Event(event) => event.type_name(),)*
-            }
-        }
-
         fn body<M: SerializeMap>(map: &mut M, body: &Body<&[u8]>) -> Result<(), M::Error> {
             match body {
                 Body::ContainerStart { image, tag } => {

@@ -9,9 +9,9 @@
 
 use super::Tree;
 use super::arena::{Hashed, ROOM, ShapeKey};
-use super::grow::socket_level;
 use super::node::{Flags, NONE, Node, NodeId, Role};
-use crate::behaviour::Address;
+use super::peers::socket_level;
+use crate::behaviour::{Address, SocketKey};
 use std::collections::{HashMap, VecDeque};
 
 /// A node whose records and children still have to go to another one.
@@ -115,19 +115,21 @@ impl Tree {
                 self.arena.show(into.0);
             }
         }
-        let children: Vec<NodeId> = self.arena.children(from.0).collect();
+        let children = self.living(from.0);
         for child in children {
             let node = self.arena.node(child);
             let (role, name) = (node.role(), node.name);
             let child = (child, self.arena.step_stored(from, role, name));
             if role.gathers() {
-                let text = if role == Role::Text { self.arena.text(child.0).to_owned() } else { String::new() };
-                self.take_detail(into.0, role, name, &text);
-                self.arena.kill(child);
+                self.absorb_detail(child, into.0);
                 continue;
             }
             let target = self.counterpart(child.0, into);
-            if role.is_path() || matches!(role, Role::Process | Role::Sockets | Role::Group) {
+            if role == Role::Sockets {
+                // At once: the next group may unite this one with others.
+                let run = self.arena.step_stored(into, role, self.arena.node(target).name);
+                self.absorb(child, (target, run), moves);
+            } else if role.is_path() || matches!(role, Role::Process | Role::Group) {
                 let run = self.arena.step_stored(into, role, self.arena.node(target).name);
                 moves.push_back(Move { from: child, into: (target, run) });
             } else {
@@ -137,9 +139,38 @@ impl Tree {
         self.arena.kill(from);
     }
 
-    /// As [`absorb`](Self::absorb), of a node that has no children.
+    /// What is below a node and was not merged into another one.
+    fn living(&self, parent: NodeId) -> Vec<NodeId> {
+        self.arena.children(parent).filter(|id| !self.arena.node(*id).has(Flags::DEAD)).collect()
+    }
+
+    /// As [`absorb`](Self::absorb), of a node below which there is nothing but what gathers on it.
     pub(super) fn absorb_leaf(&mut self, from: Hashed, into: NodeId) {
         self.absorb_node(from.0, into);
+        let children = self.living(from.0);
+        for child in children {
+            let node = self.arena.node(child);
+            let run = self.arena.step_stored(from, node.role(), node.name);
+            self.absorb_detail((child, run), into);
+        }
+        self.arena.kill(from);
+    }
+
+    fn absorb_detail(&mut self, detail: Hashed, into: NodeId) {
+        let (role, name) = (self.arena.node(detail.0).role(), self.arena.node(detail.0).name);
+        let text = if role == Role::Text { self.arena.text(detail.0).to_owned() } else { String::new() };
+        self.take_detail(into, role, name, &text);
+        self.arena.kill(detail);
+    }
+
+    /// As [`absorb`](Self::absorb), of sockets that have addresses.
+    pub(super) fn absorb_peers(&mut self, from: Hashed, into: NodeId) {
+        let peers = self.living(from.0);
+        for peer in peers {
+            let address = Address::from_bytes(self.arena.names.get(self.arena.node(peer).name));
+            let Ok((target, _)) = self.grow_peer(into, address, ROOM);
+            self.absorb_leaf(self.arena.hashed(peer), target);
+        }
         self.arena.kill(from);
     }
 
@@ -166,6 +197,12 @@ impl Tree {
                 let Ok((id, _)) = self.grow_peer(parent.0, address, ROOM);
                 id
             }
+            Role::Sockets => {
+                let level = socket_level(node.flags());
+                let Ok((group, _)) = self.grow_sockets(parent.0, SocketKey::unpack(name), ROOM);
+                self.widen_to(group, level);
+                group
+            }
             _ if role.is_path() => {
                 let text = self.arena.text(child).to_owned();
                 let Ok(((id, _), _)) = self.grow_child(parent, role, (&text, learned), false, &mut None, ROOM);
@@ -175,11 +212,7 @@ impl Tree {
                 let run = self.arena.step_stored(parent, role, name);
                 let parent = parent.0;
                 let is_it = |_, n: &Node| n.parent == parent && n.role() == role && n.name == name;
-                let id = self.arena.find(run, is_it).unwrap_or_else(|| self.arena.add(parent, run, role, name));
-                if role == Role::Sockets {
-                    self.widen_to(id, socket_level(self.arena.node(child).flags()));
-                }
-                id
+                self.arena.find(run, is_it).unwrap_or_else(|| self.arena.add(parent, run, role, name))
             }
         }
     }

@@ -7,7 +7,7 @@ use super::merge::follow;
 use super::node::{Flags, NodeId, Role, Span};
 use super::program::{Program, exec_flags, literal};
 use super::{Rules, Stats, Tree, TreeFull};
-use crate::behaviour::{Behaviours, Place as Where, Scope, Texts};
+use crate::behaviour::{Behaviours, Place as Where, Scope, Texts, syscall_numbers};
 use crate::event::{Body, EventRef, Exec, Open};
 use crate::intern::TagRef;
 use crate::ledger::{Dropped, Fate, Ignored};
@@ -201,13 +201,17 @@ impl ActivityTree {
             return Fate::Dropped(Dropped::TreeFull);
         }
         let mut new = false;
-        let kept = what.all(|one| match tree.observe_below(node, dir, one, self.tag, span) {
-            Ok(is_new) => {
-                new |= is_new;
-                true
+        let mut keep = |kept: Result<bool, TreeFull>| {
+            new |= kept == Ok(true);
+            kept.is_ok()
+        };
+        let tag = self.tag;
+        let kept = match &what {
+            Behaviours::Numbers(_, of, numbers) => {
+                syscall_numbers(numbers).all(|number| keep(tree.observe_number(node, *of, number, tag, span)))
             }
-            Err(TreeFull) => false,
-        });
+            what => what.all(|one| keep(tree.observe_below(node, dir, one, tag, span))),
+        };
         self.settle();
         match (kept, new) {
             (false, _) => Fate::Dropped(Dropped::TreeFull),
@@ -219,13 +223,7 @@ impl ActivityTree {
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
         let Decided { place, program, interpreter } = match self.lineage.place(event, exec, self.tree.rules()) {
             Ok(found) => found,
-            Err(fate) => {
-                // It does run something else now, and what it does is not its parent program's doing.
-                if fate == Fate::Ignored(Ignored::RelativePath) {
-                    self.lineage.exec(id, exec, Place::Unknown, Runs::Unknown);
-                }
-                return fate;
-            }
+            Err(fate) => return fate,
         };
         let (parent, chain, same) = match place {
             ExecPlace::Setup => {
@@ -242,7 +240,7 @@ impl ActivityTree {
             known => known,
         };
         let Place::At(parent) = parent else {
-            self.lineage.exec(id, exec, Place::Lost, Runs::Program(&identity));
+            self.lineage.exec(id, exec, Place::Lost, Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
@@ -255,7 +253,7 @@ impl ActivityTree {
             tree.grow_program(parent, &program, room_for_programs)
         };
         let Ok((node, mut new, general)) = grown else {
-            self.lineage.exec(id, exec, Place::Lost, Runs::Program(&identity));
+            self.lineage.exec(id, exec, Place::Lost, Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Role::Uid, *uid).is_none());
@@ -264,7 +262,7 @@ impl ActivityTree {
         let no_room = new_uid.is_some() && !room || new_interpreter.is_some() && room_for_programs.is_err();
         if !new && no_room {
             // The program is known, so its process can be followed; as which user, or by what, it ran is not kept.
-            self.lineage.exec(id, exec, Place::At(node), Runs::Program(&identity));
+            self.lineage.exec(id, exec, Place::At(node), Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         }
         new |= tree.stamp_leaf(node, node, self.tag, Span::at(event.ts));
@@ -278,7 +276,7 @@ impl ActivityTree {
         if general && room {
             tree.sketch(node, &program.path);
         }
-        self.lineage.exec(id, exec, Place::At(node), Runs::Program(&identity));
+        self.lineage.exec(id, exec, Place::At(node), Runs::Program(identity));
         if new { Fate::New } else { Fate::Known }
     }
 
@@ -338,8 +336,7 @@ impl ActivityTree {
     }
 
     fn rebuild(&mut self, keep: impl Fn(&str, Span) -> bool) {
-        let held = self.lineage.places_mut().filter_map(|p| if let Place::At(node) = p { Some(*node) } else { None });
-        let pins = held.collect();
+        let pins = self.lineage.places().collect();
         let own = self.tree.arena.tags.get(self.tag).cloned();
         let (tree, went) = self.tree.rebuilt(keep, &pins);
         self.tree = tree;
@@ -347,22 +344,14 @@ impl ActivityTree {
         if let Some(own) = own {
             self.tag = self.tree.local_tag(&own).unwrap_or_default();
         }
-        for place in self.lineage.places_mut() {
-            if let Place::At(node) = place {
-                *node = went.get(node).copied().unwrap_or(ROOT);
-            }
-        }
+        self.lineage.move_places(|node| went.get(&node).copied().unwrap_or(ROOT));
     }
 
     /// After growth: processes that were merged into others are followed, and the dead are buried now and then.
     fn settle(&mut self) {
         if !self.tree.arena.moved.is_empty() {
             let moved: HashMap<NodeId, NodeId> = self.tree.arena.moved.drain(..).collect();
-            for place in self.lineage.places_mut() {
-                if let Place::At(node) = place {
-                    follow(&moved, node);
-                }
-            }
+            self.lineage.move_places(|node| follow(&moved, node));
         }
         if self.tree.arena.wants_rebuild() {
             self.rebuild(|_, _| true);

@@ -5,11 +5,10 @@
 //! pattern node (`absorb`), below which the same counting goes on over the union.
 
 use super::Tree;
-use super::arena::{Hashed, ROOM};
+use super::arena::Hashed;
 use super::node::{Flags, NONE, NodeId, Role};
 use super::program::literal;
-use crate::behaviour::Address;
-use crate::path::{Sketch, push_component, shape_bytes, shape_into};
+use crate::path::{Sketch, shape_bytes, shape_into};
 
 /// Whether everything in a directory and below it is protected, once that no longer depends on names.
 pub(super) type Shelter = Option<bool>;
@@ -38,6 +37,12 @@ pub(super) struct Dir {
 /// Directories with no more names that could generalise than this are not counted shape by shape.
 const SHAPED_ABOVE: usize = 16;
 
+/// Whether the directory with this first component holds programs that an image brings. They are as many as they are,
+/// whatever their names look like, and one that is put there later must not pass for one of them.
+fn is_of_an_image(top: &[u8]) -> bool {
+    matches!(top, b"/usr" | b"/bin" | b"/sbin" | b"/opt") || top.starts_with(b"/lib")
+}
+
 impl Tree {
     /// Whether a name must never generalise where it is. `shelter` is what is known of the directories on the way from
     /// the scope down, so that a path costs no more than its length.
@@ -52,11 +57,15 @@ impl Tree {
         let dirs = std::iter::successors(Some(parent), |id| above(*id));
         let dirs = dirs.take_while(|id| self.arena.node(*id).role() == role);
         let top = dirs.clone().last().map_or(name.as_bytes(), |top| self.arena.bytes(top));
+        if role == Role::ExecPath && is_of_an_image(top) {
+            *shelter = dirs.clone().next().map(|_| true);
+            return true;
+        }
         if !self.rules.protect.reaches(top) {
             *shelter = dirs.clone().next().map(|_| false);
             return false;
         }
-        let mut dir: Vec<&str> = dirs.map(|id| self.arena.text(id)).collect();
+        let mut dir: Vec<&[u8]> = dirs.map(|id| self.arena.bytes(id)).collect();
         dir.reverse();
         let exempt = self.rules.protect.exempts(&dir, name);
         if dir.len() >= self.rules.protect.depth().max(1) {
@@ -140,7 +149,7 @@ impl Tree {
         let mut at = id;
         loop {
             let node = self.arena.node(at);
-            if node.role() != role {
+            if !node.is(role) {
                 return false;
             }
             let Some(head) = rest.strip_suffix(self.arena.names.get(node.name)) else { return false };
@@ -307,91 +316,26 @@ impl Tree {
 
     /// The path, name or address that a leaf stands for, from its scope down.
     pub(super) fn path_text(&self, leaf: NodeId) -> String {
-        let mut at = if self.arena.node(leaf).role() == Role::Process { self.arena.node(leaf).parent } else { leaf };
-        let role = self.arena.node(at).role();
-        let mut names = Vec::with_capacity(16);
-        while at != NONE && self.arena.node(at).role() == role && role.is_path() {
-            names.push(self.arena.text(at));
-            at = self.arena.node(at).parent;
+        let leaf = if self.arena.node(leaf).role() == Role::Process { self.arena.node(leaf).parent } else { leaf };
+        let role = self.arena.node(leaf).role();
+        if !role.is_path() {
+            return String::new();
         }
-        let mut text = String::new();
-        if role == Role::DnsLabel {
-            // From the leaf upwards is how a domain name is written.
-            for (i, name) in names.into_iter().enumerate() {
-                if i > 0 {
-                    text.push('.');
-                }
-                text.push_str(name);
+        let nodes = std::iter::successors(Some(leaf), |at| Some(self.arena.node(*at).parent));
+        let names = nodes.take_while(|at| *at != NONE && self.arena.node(*at).is(role)).map(|at| self.arena.bytes(at));
+        let len = names.clone().map(|name| name.len() + 1).sum::<usize>() - 1;
+        let is_dns = role == Role::DnsLabel;
+        let mut text = vec![if is_dns { b'.' } else { b'/' }; len];
+        // From the leaf upwards is how a domain name is written; a path is filled from its end.
+        let mut done = 0;
+        for name in names {
+            let from = if is_dns { done } else { len - done - name.len() };
+            if let Some(place) = text.get_mut(from..from + name.len()) {
+                place.copy_from_slice(name);
             }
-        } else {
-            for name in names.into_iter().rev() {
-                push_component(&mut text, name);
-            }
+            done += name.len() + 1;
         }
-        text
+        // Names are text, so what is made of them is.
+        String::from_utf8(text).unwrap_or_default()
     }
-
-    // Peers: addresses become networks and networks become one, by count.
-
-    /// The node of a peer, made if need be and `room` allows it, and whether it was.
-    pub(super) fn grow_peer<E>(
-        &mut self,
-        group: NodeId,
-        address: Address,
-        room: Result<(), E>,
-    ) -> Result<(NodeId, bool), E> {
-        self.widen_to(group, address.level());
-        let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let (id, made) = self.arena.named_within(group, Role::Peer, address.to_bytes(&mut [0; 17]), room)?;
-        if !made || address.stays() {
-            return Ok((id, made));
-        }
-        // A group is never seen itself, so its list of records is free to count what can still be widened.
-        let node = self.arena.node_mut(group);
-        let count = if node.more == NONE { 1 } else { node.more + 1 };
-        node.more = count;
-        let level = socket_level(node.flags());
-        if level == 2 || count as usize <= self.rules.peer_fanout {
-            return Ok((id, true));
-        }
-        self.widen_to(group, level + 1);
-        let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let widened = self.arena.first_child(group, Role::Peer, address.to_bytes(&mut [0; 17]));
-        Ok((widened.unwrap_or(id), true))
-    }
-
-    /// Makes a group's peers as wide as `level`, wider still if they are too many for that.
-    pub(super) fn widen_to(&mut self, group: NodeId, level: u8) {
-        let flags = match level {
-            0 => return,
-            1 => Flags::NETWORKS,
-            _ => Flags::NETWORKS.or(Flags::ANYWHERE),
-        };
-        let before = socket_level(self.arena.node(group).flags());
-        self.arena.node_mut(group).set(flags);
-        if before >= level {
-            return;
-        }
-        self.arena.node_mut(group).more = NONE;
-        let peers: Vec<NodeId> = self.arena.children(group).collect();
-        for peer in peers {
-            // Widening one peer may have made the whole group wider still, and this peer part of that.
-            if self.arena.node(peer).role() != Role::Peer || self.arena.node(peer).has(Flags::DEAD) {
-                continue;
-            }
-            let address = Address::from_bytes(self.arena.names.get(self.arena.node(peer).name));
-            if address.stays() {
-                continue;
-            }
-            let Ok((wide, _)) = self.grow_peer(group, address, ROOM);
-            if wide != peer {
-                self.absorb_leaf(self.arena.hashed(peer), wide);
-            }
-        }
-    }
-}
-
-/// How wide a group's peers are; see [`Address::level`].
-pub(super) fn socket_level(flags: Flags) -> u8 {
-    if flags.has(Flags::ANYWHERE) { 2 } else { u8::from(flags.has(Flags::NETWORKS)) }
 }

@@ -4,13 +4,15 @@
 //! It knows nothing of nodes: `N` is whatever stands for a program, a node of the tree being learned or of a
 //! profile being compared with. [`Lineage::place`] only decides: learning, a dry run and a check all ask there.
 
+mod table;
+
 use super::cwds::Cwds;
 use super::ended::Ended;
 use super::program::{Program, exec_interpreter, exec_program};
 use super::{Rules, runtime};
 use crate::event::{EventRef, Exec};
-use crate::hash::{NumberMap, fingerprint};
-use crate::ledger::{Fate, Ignored};
+use crate::hash::NumberMap;
+use crate::ledger::Fate;
 use std::sync::Arc;
 
 /// A process, as events name it.
@@ -40,9 +42,8 @@ pub enum Place<N> {
 pub struct Process<N> {
     /// What it runs.
     pub place: Place<N>,
-    /// Its own program before any generalisation: path, argv0 and, if they are identity, arguments; hashed, as a
-    /// table of processes keeps no long texts.
-    program: Option<u128>,
+    /// The programs that led to it, the last being its own; none if its program is not known or is the runtime's.
+    recent: Arc<[Recent<N>]>,
     /// Its working directory, when an exec told.
     pub cwd: Option<Arc<[u8]>>,
     ppid: Option<u32>,
@@ -61,12 +62,36 @@ pub struct Process<N> {
     older: Option<Box<Process<N>>>,
 }
 
+/// A program that a process ran or comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Recent<N> {
+    /// Path, argv0 and, if they are identity, arguments, before any generalisation; hashed, as a table of processes
+    /// keeps no long texts.
+    program: u64,
+    place: Place<N>,
+}
+
+/// A program that restarts itself is known by programs that come again in the same order, up to so many.
+const CYCLE_MAX: usize = 4;
+
+/// Where in `recent`, which ends with the same programs twice, `program` stands if it comes next for a third time.
+fn restarts<N>(recent: &[Recent<N>], program: u64) -> Option<usize> {
+    (1..=CYCLE_MAX).find_map(|programs| {
+        let second = recent.len().checked_sub(programs)?;
+        let first = second.checked_sub(programs)?;
+        let same = |(a, b): (&Recent<N>, &Recent<N>)| a.program == b.program;
+        let twice = recent.get(first..second)?.iter().zip(recent.get(second..)?).all(same);
+        (twice && recent.get(second)?.program == program).then_some(second)
+    })
+}
+
 /// What an exec comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecPlace<N> {
     /// The container runtime's own program.
     Setup,
-    /// What the process already runs.
+    /// What the process already runs; or what it comes from, and runs again for the third time, with all that was in
+    /// between.
     Same(Place<N>),
     /// A program without a parent.
     Root,
@@ -92,13 +117,11 @@ pub struct Decided<N> {
 
 /// What a process runs after an exec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runs<'a> {
+pub enum Runs {
     /// The container runtime's own program.
     Runtime,
     /// A program, by its [`identity`](super::Program::identity).
-    Program(&'a str),
-    /// A program whose path cannot be resolved.
-    Unknown,
+    Program(u64),
 }
 
 /// The process table of one container.
@@ -114,9 +137,6 @@ pub struct Lineage<N> {
     ended: Ended,
     cwds: Cwds,
 }
-
-/// How many processes of one id, with different start times, are kept apart.
-const OLDER_MAX: usize = 64;
 
 /// A working directory, unless nothing can be resolved against it: tables of processes keep no long texts.
 pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
@@ -155,7 +175,9 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// Bytes of heap owned.
     pub fn heap_bytes(&self) -> usize {
         let older = (self.len - self.table.len()) * size_of::<Process<N>>();
-        self.table.allocation_size() + older + self.ended.heap_bytes() + self.cwds.heap_bytes()
+        // At most: forks share what they come from.
+        let recent = self.len * (2 * size_of::<usize>() + 2 * CYCLE_MAX * size_of::<Recent<N>>());
+        self.table.allocation_size() + older + recent + self.ended.heap_bytes() + self.cwds.heap_bytes()
     }
 
     /// Forgets every process: the container is gone.
@@ -166,169 +188,35 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.ended = Ended::default();
     }
 
-    /// Where each process of the table stands, to be changed in place.
-    pub fn places_mut(&mut self) -> impl Iterator<Item = &mut Place<N>> {
-        struct Chain<'a, N>(Option<&'a mut Process<N>>);
-        impl<'a, N> Iterator for Chain<'a, N> {
-            type Item = &'a mut Place<N>;
-            fn next(&mut self) -> Option<Self::Item> {
-                let process = self.0.take()?;
-                self.0 = process.older.as_deref_mut();
-                Some(&mut process.place)
-            }
-        }
-        self.table.values_mut().flat_map(|p| Chain(Some(p)))
+    /// Where the processes of the table stand, and where they stood.
+    pub fn places(&self) -> impl Iterator<Item = N> {
+        let all = |process| std::iter::successors(Some(process), |p: &&Process<N>| p.older.as_deref());
+        let places =
+            |p: &'_ Process<N>| std::iter::once(p.place).chain(p.recent.iter().map(|r| r.place)).collect::<Vec<_>>();
+        self.table.values().flat_map(all).flat_map(places).filter_map(|place| match place {
+            Place::At(node) => Some(node),
+            _ => None,
+        })
     }
 
-    /// The process, if it is in the table.
-    pub fn find(&self, id: Pid) -> Option<&Process<N>> {
-        let mut at = self.table.get(&id.pid)?;
-        let Some(start) = id.start else { return Some(at) };
-        loop {
-            // A process whose start was never told is the one meant, unless a later event says otherwise.
-            match at.start {
-                Some(s) if s != start => at = at.older.as_deref()?,
-                _ => return Some(at),
-            }
-        }
-    }
-
-    fn find_mut(&mut self, id: Pid) -> Option<&mut Process<N>> {
-        let mut at = self.table.get_mut(&id.pid)?;
-        let Some(start) = id.start else { return Some(at) };
-        loop {
-            match at.start {
-                Some(s) if s != start => at = at.older.as_deref_mut()?,
-                _ => {
-                    at.start = Some(start);
-                    return Some(at);
-                }
-            }
-        }
-    }
-
-    /// Marks a process as in use and gives where it stands.
-    pub fn touch(&mut self, id: Pid) -> Option<&Process<N>> {
-        self.clock += 1;
-        let clock = self.clock;
-        let process = self.find_mut(id)?;
-        process.last_use = clock;
-        Some(process)
-    }
-
-    fn put(&mut self, id: Pid, mut process: Process<N>) {
-        if self.len >= self.max {
-            self.forget_some();
-        }
-        self.clock += 1;
-        process.last_use = self.clock;
-        process.start = id.start;
-        let Some(at) = self.table.get_mut(&id.pid) else {
-            self.table.insert(id.pid, process);
-            self.len += 1;
-            return;
+    /// Changes where the processes of the table stand, and where they stood.
+    pub fn move_places(&mut self, to: impl Fn(N) -> N) {
+        let moved = |place: Place<N>| match place {
+            Place::At(node) => Place::At(to(node)),
+            other => other,
         };
-        // Without start times the newcomer replaces: the exit of the one before was lost.
-        let (Some(new), Some(old)) = (id.start, at.start) else {
-            let before = std::mem::replace(at, process);
-            self.len -= chain_len(before.older.as_deref());
-            self.over(id.pid, Some(&before));
-            return;
-        };
-        if new == old {
-            process.older = at.older.take();
-            *at = process;
-            return;
-        }
-        self.len += 1;
-        if new > old {
-            let before = std::mem::replace(at, process);
-            at.older = Some(Box::new(before));
-            let cut = cut_chain(at);
-            return self.forget_chain(id.pid, cut);
-        }
-        // A late event of an earlier process: it must not stand before the one that lives.
-        let mut slot = &mut at.older;
-        while slot.as_ref().is_some_and(|p| p.start.is_some_and(|s| s > new)) {
-            match slot {
-                Some(p) => slot = &mut p.older,
-                None => break,
-            }
-        }
-        if slot.as_ref().is_some_and(|p| p.start == Some(new)) {
-            self.len -= 1;
-            process.older = slot.take().and_then(|p| p.older);
-        } else {
-            process.older = slot.take();
-        }
-        *slot = Some(Box::new(process));
-        let cut = cut_chain(at);
-        self.forget_chain(id.pid, cut);
-    }
-
-    /// Of a chain that grew too long this is the end.
-    fn forget_chain(&mut self, pid: u32, cut: Option<Box<Process<N>>>) {
-        self.len -= chain_len(cut.as_deref());
-        self.over(pid, cut.as_deref());
-    }
-
-    /// These, all of one id, are not in the table any more.
-    fn over(&mut self, pid: u32, chain: Option<&Process<N>>) {
-        let mut at = chain;
-        while let Some(process) = at {
-            if process.workload {
-                return self.ended.add(pid);
-            }
-            at = process.older.as_deref();
-        }
-    }
-
-    fn remove(&mut self, id: Pid) {
-        let Some(at) = self.table.get_mut(&id.pid) else { return };
-        let is_it = |p: &Process<N>| id.start.is_none() || p.start.is_none() || p.start == id.start;
-        if is_it(at) {
-            let gone = match at.older.take() {
-                // Without a start time nothing tells the older ones apart either.
-                Some(older) if id.start.is_some() => Some(std::mem::replace(at, *older)),
-                older => {
-                    at.older = older;
-                    self.table.remove(&id.pid)
+        for process in self.table.values_mut() {
+            let mut at = Some(process);
+            while let Some(process) = at {
+                process.place = moved(process.place);
+                if process.recent.iter().any(|recent| moved(recent.place) != recent.place) {
+                    for recent in Arc::make_mut(&mut process.recent) {
+                        recent.place = moved(recent.place);
+                    }
                 }
-            };
-            self.len -= chain_len(gone.as_ref());
-            self.over(id.pid, gone.as_ref());
-            return;
-        }
-        let mut slot = &mut at.older;
-        while slot.as_ref().is_some_and(|p| !is_it(p)) {
-            match slot {
-                Some(p) => slot = &mut p.older,
-                None => break,
+                at = process.older.as_deref_mut();
             }
         }
-        if let Some(mut found) = slot.take() {
-            *slot = found.older.take();
-            self.len -= 1;
-            self.over(id.pid, Some(&found));
-        }
-    }
-
-    /// Makes room by forgetting the eighth of the processes that did nothing for the longest time: their exits
-    /// were lost, or they sleep.
-    fn forget_some(&mut self) {
-        let mut uses: Vec<u64> = self.table.values().map(|p| p.last_use).collect();
-        let nth = uses.len() / 8;
-        if uses.is_empty() {
-            return;
-        }
-        let (_, limit, _) = uses.select_nth_unstable(nth);
-        let limit = *limit;
-        let before = self.len;
-        self.table.retain(|_, p| p.last_use > limit);
-        self.len = self.table.values().map(|p| 1 + chain_len(p.older.as_deref())).sum();
-        self.forgotten += (before - self.len) as u64;
-        self.ended.add_unknown();
-        tracing::warn!(forgotten = before - self.len, "the process table of a container is full");
     }
 
     /// `child` continues as its parent's program, which is not known if the parent is not in the table. Returns whether
@@ -342,7 +230,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
                 parent.last_use = clock;
                 Process {
                     place: parent.place,
-                    program: parent.program,
+                    recent: parent.recent.clone(),
                     cwd: parent.cwd.clone(),
                     ppid: Some(ppid),
                     start: None,
@@ -424,36 +312,46 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// What an exec comes to, and of which program. Decides only.
     ///
     /// # Errors
-    /// The program has no path that can be resolved, and it is not the runtime's either.
+    /// The program has no path that can be one.
     pub fn place(&self, event: &EventRef<'_>, exec: &Exec<&[u8]>, rules: &Rules) -> Result<Decided<N>, Fate> {
         let id = Pid { pid: event.pid, start: event.start };
         let cwd = self.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
-        let program = match exec_program(event, exec, cwd, rules) {
-            Err(fate) if fate != Fate::Ignored(Ignored::RelativePath) => return Err(fate),
-            program => program,
-        };
-        let resolved = program.as_ref().ok().map(|program| &*program.path);
+        let program = exec_program(event, exec, cwd, rules)?;
+        let resolved = Some(&*program.path).filter(|path| path.starts_with('/'));
         if self.sets_up(id, exec, resolved) {
             return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: String::new() });
         }
-        let program = program?;
-        let place = self.place_program(id, exec.ppid, &program.identity());
+        let place = self.place_program(id, exec.ppid, program.identity());
         Ok(Decided { place, program, interpreter: exec_interpreter(event, exec, cwd) })
     }
 
-    fn place_program(&self, id: Pid, ppid: u32, program: &str) -> ExecPlace<N> {
-        let Some(process) = self.on_record(id, ppid) else {
-            return match self.table.get(&ppid).map(|p| p.place) {
-                None | Some(Place::Setup) => ExecPlace::Root,
-                Some(parent) => ExecPlace::Child { parent, chain: false },
-            };
-        };
-        match process.place {
+    fn place_program(&self, id: Pid, ppid: u32, program: u64) -> ExecPlace<N> {
+        let on_record = self.on_record(id, ppid);
+        let Some(from) = on_record.or_else(|| self.table.get(&ppid)) else { return ExecPlace::Root };
+        let is_known = on_record.is_none_or(|process| !process.unknown);
+        match from.place {
             Place::Setup => ExecPlace::Root,
-            _ if process.unknown => ExecPlace::Root,
-            place if process.program == Some(fingerprint(program.as_bytes())) => ExecPlace::Same(place),
-            place => ExecPlace::Child { parent: place, chain: process.execed },
+            _ if !is_known => ExecPlace::Root,
+            place if on_record.is_some() && from.runs(program) => ExecPlace::Same(place),
+            place => match restarts(&from.recent, program).and_then(|at| from.recent.get(at)) {
+                Some(again) => ExecPlace::Same(again.place),
+                None => ExecPlace::Child { parent: place, chain: on_record.is_some_and(|process| process.execed) },
+            },
         }
+    }
+
+    /// The programs that led to a process once it runs `now`; `known` is what is on record of it.
+    fn recent_after(&self, known: Option<&Process<N>>, ppid: u32, now: Recent<N>) -> Arc<[Recent<N>]> {
+        let Some(from) = known.or_else(|| self.table.get(&ppid)) else { return Arc::new([now]) };
+        if known.is_some() && from.runs(now.program) {
+            return from.recent.clone();
+        }
+        let before = match restarts(&from.recent, now.program) {
+            Some(at) => from.recent.get(..at).unwrap_or_default(),
+            None => &from.recent,
+        };
+        let kept = before.get((before.len() + 1).saturating_sub(2 * CYCLE_MAX)..).unwrap_or_default();
+        kept.iter().copied().chain([now]).collect()
     }
 
     /// Whether the process that execs cannot be the one on record, whose exit must have been lost.
@@ -462,9 +360,8 @@ impl<N: Copy + PartialEq> Lineage<N> {
         !told_apart && process.ppid.is_some_and(|on_record| on_record != ppid && self.table.contains_key(&on_record))
     }
 
-    /// Records what a process runs now, and where that stands. Of a program whose path cannot be resolved,
-    /// [`Place::Unknown`]: its next exec makes a root of its own.
-    pub fn exec(&mut self, id: Pid, exec: &Exec<&[u8]>, place: Place<N>, runs: Runs<'_>) {
+    /// Records what a process runs now, and where that stands.
+    pub fn exec(&mut self, id: Pid, exec: &Exec<&[u8]>, place: Place<N>, runs: Runs) {
         let ppid = exec.ppid;
         if exec.runtime.is_none() {
             self.ended.will_be_asked();
@@ -475,17 +372,21 @@ impl<N: Copy + PartialEq> Lineage<N> {
         };
         let workload = runs != Runs::Runtime || self.is_workload(id, ppid);
         let known = self.on_record(id, ppid);
+        let recent = match runs {
+            Runs::Program(program) => self.recent_after(known, ppid, Recent { program, place }),
+            Runs::Runtime => Arc::default(),
+        };
         let start = id.start.or(known.and_then(|p| p.start));
         let same = known.is_some();
         let process = Process {
             place,
-            program: if let Runs::Program(program) = runs { Some(fingerprint(program.as_bytes())) } else { None },
+            recent,
             cwd,
             ppid: Some(ppid),
             start,
             forked: known.is_some_and(|p| p.forked),
             execed: true,
-            unknown: runs == Runs::Unknown,
+            unknown: false,
             workload,
             last_use: 0,
             older: None,
@@ -501,10 +402,15 @@ impl<N: Copy + PartialEq> Lineage<N> {
 }
 
 impl<N> Process<N> {
+    /// Whether this is what it runs.
+    fn runs(&self, program: u64) -> bool {
+        self.recent.last().is_some_and(|recent| recent.program == program)
+    }
+
     fn unknown(place: Place<N>) -> Self {
         Self {
             place,
-            program: None,
+            recent: Arc::default(),
             cwd: None,
             ppid: None,
             start: None,
@@ -516,22 +422,4 @@ impl<N> Process<N> {
             older: None,
         }
     }
-}
-
-fn chain_len<N>(mut at: Option<&Process<N>>) -> usize {
-    let mut len = 0;
-    while let Some(process) = at {
-        len += 1;
-        at = process.older.as_deref();
-    }
-    len
-}
-
-/// Takes the oldest off a chain that is too long.
-fn cut_chain<N>(head: &mut Process<N>) -> Option<Box<Process<N>>> {
-    let mut at = head;
-    for _ in 0..OLDER_MAX {
-        at = at.older.as_deref_mut()?;
-    }
-    at.older.take()
 }

@@ -7,6 +7,7 @@ use super::arena::{ROOM, ROOT};
 use super::grow::Component;
 use super::node::{Flags, NodeId, Role, Span};
 use super::{Tree, TreeFull};
+use crate::hash::NumberMap;
 use crate::intern::TagRef;
 use std::collections::{HashMap, HashSet};
 
@@ -135,7 +136,7 @@ impl Tree {
         // Only a merge into a tree that has names of its own can learn a pattern.
         let moved: HashMap<NodeId, NodeId> = self.arena.moved.drain(..).collect();
         if !moved.is_empty() {
-            went.values_mut().for_each(|id| follow(&moved, id));
+            went.values_mut().for_each(|id| *id = follow(&moved, *id));
         }
         Ok(went)
     }
@@ -227,16 +228,17 @@ impl Tree {
 }
 
 /// Where a process went that may have been merged into another, which may have been merged again.
-pub(super) fn follow(moved: &HashMap<NodeId, NodeId>, id: &mut NodeId) {
-    while let Some(to) = moved.get(id) {
-        *id = *to;
+pub(super) fn follow(moved: &HashMap<NodeId, NodeId>, mut id: NodeId) -> NodeId {
+    while let Some(to) = moved.get(&id) {
+        id = *to;
     }
+    id
 }
 
 /// The records that a predicate on tag and span keeps; processes by the hull of everything below them.
 pub(super) struct Filter<'a, F> {
     pub keep: F,
-    pub hulls: HashMap<NodeId, Vec<(u16, Span)>>,
+    pub hulls: NumberMap<NodeId, Vec<(u16, Span)>>,
     pub pins: &'a HashSet<NodeId>,
 }
 

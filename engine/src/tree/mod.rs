@@ -26,6 +26,7 @@ mod lineage;
 mod merge;
 mod names;
 mod node;
+mod peers;
 mod place;
 mod program;
 mod refresh;

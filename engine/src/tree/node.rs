@@ -91,6 +91,8 @@ pub struct Flags(u16);
 impl Flags {
     /// A learned pattern: the names of its shape are absorbed by it.
     pub const LEARNED: Self = Self(1 << 4);
+    /// Process: texts gather on it, so that none have to be looked for where there are none.
+    pub const RUN_BY: Self = Self(1 << 4);
     /// Merged into another node; only waiting for the next rebuild.
     pub const DEAD: Self = Self(1 << 5);
     /// A process that is written: it or something below it was seen.
@@ -205,6 +207,12 @@ impl Node {
     /// What it stands for.
     pub fn role(&self) -> Role {
         Role::ALL.get((self.meta & 0xf) as usize).copied().unwrap_or(Role::Root)
+    }
+
+    /// Whether it stands for such a thing: as `role() == role`, which has to look up what it compares.
+    #[inline]
+    pub(super) fn is(&self, role: Role) -> bool {
+        self.meta & 0xf == role as u16
     }
 
     /// Its bits.

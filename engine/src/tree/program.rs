@@ -7,8 +7,9 @@ use super::lineage::usable_cwd;
 use super::node::Flags;
 use crate::behaviour::{By, PATH_BYTES_MAX, normal_path};
 use crate::event::{EventRef, Exec};
-use crate::ledger::{Fate, Rejected};
-use crate::path::{components, escape, normalise};
+use crate::hash::fingerprint_of_all;
+use crate::ledger::{Fate, Ignored, Rejected};
+use crate::path::{components, escape, normalise, normalise_argument, normalise_relative};
 
 /// A program as an exec names it: its normalised path, and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,7 +25,7 @@ pub struct Program {
 pub struct ProgramKey {
     /// Which of its programs a multi-call binary was, by the name under which it was called or by its argument.
     pub argv0: Option<String>,
-    /// The arguments, where they are part of identity.
+    /// The arguments, where they are part of identity: escaped, without identifiers.
     pub argv: Option<Vec<String>>,
 }
 
@@ -90,9 +91,9 @@ impl Program {
         ProgramKey::decode(&self.key)
     }
 
-    /// Path and key in one text, for comparing.
-    pub fn identity(&self) -> String {
-        format!("{}\0{}", self.path, self.key)
+    /// What stands for path and key in a table of processes, for comparing.
+    pub fn identity(&self) -> u64 {
+        fingerprint_of_all([self.path.as_bytes(), b"\0", self.key.as_bytes()]) as u64
     }
 }
 
@@ -116,7 +117,7 @@ impl ProgramKey {
             within
                 .map(|arg| {
                     let mut text = String::new();
-                    escape(arg, &mut text);
+                    normalise_argument(arg, &mut text);
                     text
                 })
                 .collect()
@@ -157,10 +158,11 @@ pub(super) fn literal(path: &str) -> impl Iterator<Item = Component<'_>> + Clone
     components(path).map(|name| (name, false))
 }
 
-/// The normalised program of an exec.
+/// The normalised program of an exec. One whose path is relative while the working directory is not known is known by the
+/// name that it was given.
 ///
 /// # Errors
-/// The path is relative and the working directory not known, or it is empty.
+/// The path is empty, or too long.
 pub fn exec_program(
     event: &EventRef<'_>,
     exec: &Exec<&[u8]>,
@@ -175,7 +177,10 @@ pub fn exec_program(
         escape(exec.path, &mut path);
     } else {
         let cwd = exec.cwd.map_or(cwd, usable_cwd);
-        normal_path(exec.path, By { pid: event.pid, cwd }, &mut path)?;
+        match normal_path(exec.path, By { pid: event.pid, cwd }, &mut path) {
+            Err(Fate::Ignored(Ignored::RelativePath)) => normalise_relative(exec.path, &mut path),
+            normal => normal?,
+        }
     }
     Ok(Program::new(&path, exec, rules.differentiate_args))
 }

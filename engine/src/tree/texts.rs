@@ -2,7 +2,7 @@
 //! bounded set, since whoever chooses them may choose without end.
 
 use super::Tree;
-use super::node::{NodeId, Role};
+use super::node::{Flags, NodeId, Role};
 
 /// Texts that are told apart of one node. More of them become `*`, and it does not matter in which order they came, or
 /// how trees were merged.
@@ -40,6 +40,9 @@ impl Tree {
         }
         let run = self.arena.first(id, Role::Text, name.as_bytes());
         self.arena.add_named(id, run, Role::Text, name.as_bytes());
+        if self.node(id).role() == Role::Process {
+            self.arena.node_mut(id).set(Flags::RUN_BY);
+        }
         true
     }
 

@@ -185,7 +185,18 @@ fn exec_options() -> impl Strategy<Value = String> {
 /// The rest of a connect or bind: addresses of few networks, of many, of loopback, and unix paths.
 pub fn peer() -> BoxedStrategy<String> {
     let n = || 0..NAMES;
-    let port = || prop::sample::select(vec!["443 tcp", "80 tcp", "53 udp", "40000 tcp", "40001 tcp"]);
+    let port = || {
+        prop::sample::select(vec![
+            "443 tcp",
+            "80 tcp",
+            "53 udp",
+            "40000 tcp",
+            "40001 tcp",
+            "40002 tcp",
+            "60999 tcp",
+            "40000 udp",
+        ])
+    };
     prop_oneof![
         3 => (n(), n(), port()).prop_map(|(a, b, port)| format!("10.0.{a}.{b} {port}")),
         2 => (n(), n(), port()).prop_map(|(a, b, port)| format!("2001:db8:0:{a}::{b} {port}")),

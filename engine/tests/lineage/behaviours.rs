@@ -46,6 +46,30 @@ fn an_ephemeral_port_that_is_bound_is_any_and_one_that_is_connected_to_is_itself
 }
 
 #[test]
+fn one_peer_directory_or_unnamed_file_is_one_however_it_is_written() {
+    check(
+        "exec 1<-0 /bin/app
+         connect 1 10.0.0.1 443 tcp
+         connect 1 ::ffff:10.0.0.1 443 tcp
+         connect 1 ::10.0.0.1 443 tcp
+         connect 1 unix /var/run/docker.sock
+         connect 1 unix /run/docker.sock
+         open 1 /var/run/x
+         open 1 /run/x
+         open 1 /tmp/#1001
+         open 1 /tmp/#2002",
+        "
+        /bin/app
+          - r /run/x
+          - r /tmp/#*
+          - connect inet tcp 10.0.0.1 443
+          - connect inet6 tcp ::a00:1 443
+          - connect unix ? /run/docker.sock 0
+        ",
+    );
+}
+
+#[test]
 fn access_modes_are_united_and_not_identity() {
     let ledger = check(
         "exec 1<-0 /bin/app

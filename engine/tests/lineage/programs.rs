@@ -213,7 +213,7 @@ fn a_relative_program_of_a_process_whose_fork_was_lost_is_resolved_against_its_p
 }
 
 #[test]
-fn a_process_whose_relative_program_cannot_be_resolved_is_not_its_parent_s_program_any_more() {
+fn a_program_by_a_relative_path_of_no_known_directory_is_known_by_that_name() {
     let ledger = check(
         "exec 1<-0 /bin/sh
          open 1 /before
@@ -225,17 +225,18 @@ fn a_process_whose_relative_program_cannot_be_resolved_is_not_its_parent_s_progr
          exec 2<-0 ./tool
          exec 4<-2 /bin/below",
         "
-        /bin/later
+        ./tool
+          /bin/below
         /bin/sh
           - r /before
-        <unknown>
-          - r /x
-          - r /y
-          /bin/below
+          bin/tool chain
+            - r /x
+            - r /y
+            /bin/later
         ",
     );
-    assert_eq!(ledger.ignored(Ignored::RelativePath), 2);
-    check("exec 1<-0 /bin/sh\nexec 1<-0 bin/tool", "/bin/sh");
+    assert_eq!(ledger.ignored(Ignored::RelativePath), 0);
+    check("exec 1<-0 /bin/sh\nexec 1<-0 bin/tool", "/bin/sh\n  bin/tool chain");
 }
 
 #[test]
@@ -257,8 +258,9 @@ fn what_the_workload_runs_is_not_set_up_whatever_it_is_called() {
             - r /etc/shadow
             /usr/bin/conmon
               - r /x
-        /usr/bin/crun
-          - r /y
+              rel/tool chain
+                /usr/bin/crun chain
+                  - r /y
         ",
     );
     assert_eq!(ledger.ignored(Ignored::RuntimeSetup), 0);
@@ -459,4 +461,130 @@ fn programs_that_become_one_have_the_interpreters_of_all() {
     let execs: String =
         (0..20).map(|n| format!("fork {}<-1\nexec {0}<-1 /tmp/run-{n} --by=/i/{}\n", n + 10, n % 3)).collect();
     check(&format!("exec 1<-0 /bin/sh\n{execs}"), "/bin/sh\n  /tmp/run-* by=/i/0,/i/1,/i/2");
+}
+
+/// An application that reloads itself twice, five times, or by every way there is, has the programs of the second time.
+#[test]
+fn a_program_that_restarts_itself_is_where_it_was_the_time_before() {
+    let tree = "
+        /srv/app
+          /usr/bin/env chain
+            /usr/bin/ruby chain
+              /srv/app
+                /usr/bin/env chain
+                  /usr/bin/ruby chain
+                    - r /x
+        ";
+    let reload = |from: u32, to: u32| {
+        format!(
+            "fork {to}<-{from}
+             exec {to}<-{from} /srv/app
+             exec {to}<-{from} /usr/bin/env
+             exec {to}<-{from} /usr/bin/ruby
+             exit {from}\n"
+        )
+    };
+    for times in 1..6 {
+        let events: String = (0..times).map(|n| reload(10 + n, 11 + n)).collect();
+        let events = format!(
+            "exec 10<-1 /srv/app
+             exec 10<-1 /usr/bin/env
+             exec 10<-1 /usr/bin/ruby
+             {events}open {} /x",
+            10 + times
+        );
+        check(&events, tree);
+    }
+}
+
+#[test]
+fn programs_that_come_again_in_the_same_order_are_a_restart_and_others_are_not() {
+    // One that starts itself by another, in one process: the third time is the second.
+    check(
+        "exec 1<-0 /a
+         exec 1<-0 /b
+         exec 1<-0 /a
+         exec 1<-0 /b
+         exec 1<-0 /a
+         exec 1<-0 /c
+         open 1 /x",
+        "
+        /a
+          /b chain
+            /a chain
+              /b chain
+              /c chain
+                - r /x
+        ",
+    );
+    // Another order, and more programs than are looked at.
+    check(
+        "exec 1<-0 /a
+         exec 1<-0 /b
+         exec 1<-0 /a
+         exec 1<-0 /c
+         exec 1<-0 /a",
+        "
+        /a
+          /b chain
+            /a chain
+              /c chain
+                /a chain
+        ",
+    );
+    let long = |times: usize| {
+        let one: String = (1..6).map(|n| format!("exec 1<-0 /p{n}\n")).collect();
+        one.repeat(times)
+    };
+    let nodes = |events: &str| grow(events, &Rules::default()).0.stats().process_nodes;
+    assert_eq!(nodes(&long(3)), 15);
+    // By arguments too, where they are identity.
+    let rules = Rules { differentiate_args: true, ..Rules::default() };
+    check_with(
+        &rules,
+        "exec 1<-0 /a a 1
+         exec 1<-0 /a a 2
+         exec 1<-0 /a a 1
+         exec 1<-0 /a a 2
+         exec 1<-0 /a a 1
+         exec 1<-0 /a a 3",
+        r#"
+        /a argv=["a", "1"]
+          /a chain argv=["a", "2"]
+            /a chain argv=["a", "1"]
+              /a chain argv=["a", "2"]
+              /a chain argv=["a", "3"]
+        "#,
+    );
+}
+
+/// Beyond the deepest program that is kept, one stands beside what ran it; a restart is known there all the same.
+#[test]
+fn a_restart_is_known_beyond_the_depth_that_is_kept() {
+    let rules = Rules { lineage_depth: 2, ..Rules::default() };
+    let twice = "exec 1<-0 /a\nexec 1<-0 /b\nexec 1<-0 /c\nexec 1<-0 /b\nexec 1<-0 /c\n";
+    let tree = "
+        /a
+          /b chain
+            - r /x
+          /c chain
+        ";
+    check_with(&rules, &format!("{twice}exec 1<-0 /b\nopen 1 /x"), tree);
+}
+
+#[test]
+fn arguments_have_no_identifiers() {
+    let rules = Rules { differentiate_args: true, ..Rules::default() };
+    check_with(
+        &rules,
+        "exec 1<-0 /init init
+         fork 2<-1
+         exec 2<-1 /bin/job job id=01234567-0000-4000-8000-0123456789ab
+         fork 3<-1
+         exec 3<-1 /bin/job job id=89abcdef-0000-4000-8000-0123456789ab",
+        r#"
+        /init argv=["init"]
+          /bin/job argv=["job", "id=*"]
+        "#,
+    );
 }

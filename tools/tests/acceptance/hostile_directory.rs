@@ -184,6 +184,28 @@ fn an_output_that_is_a_link_of_another_user_is_refused() {
     }
 }
 
+/// Whoever made a pipe reads what is written into it, or lets the writer wait for ever.
+#[test]
+fn an_output_that_is_a_pipe_of_another_user_is_refused() {
+    if !is_root() {
+        return skipped("only root can make a pipe of another user");
+    }
+    let lab = Lab::new();
+    lab.file("t", trace(&[START, EXEC]));
+    lab.run(&["replay", "t"]).expect(0);
+    let mode = rustix::fs::Mode::from_raw_mode(0o666);
+    rustix::fs::mkfifoat(rustix::fs::CWD, lab.path("out"), mode).unwrap();
+    std::os::unix::fs::lchown(lab.path("out"), Some(NOBODY), None).unwrap();
+    for args in [
+        &["convert", "--output", "out", "t"] as &[_],
+        &["merge", "--output", "out", "profiles/web.profile.json"],
+        &["check", "--profile", "profiles/web.profile.json", "--output", "out", "t"],
+        &["replay", "--stats", "out", "t"],
+    ] {
+        at_once(&lab, args).expect(1).said(&["out", "a pipe of another user (uid 65534)"]);
+    }
+}
+
 #[test]
 fn files_have_the_mode_that_the_umask_leaves_or_that_they_had() {
     let lab = Lab::new();

@@ -176,11 +176,7 @@ impl Checker {
             });
         }
         new.lineage = self.lineage;
-        for place in new.lineage.places_mut() {
-            if let Place::At(ran) = place {
-                *ran = follow(&went, *ran);
-            }
-        }
+        new.lineage.move_places(|ran| follow(&went, ran));
         let mut noted: Vec<_> = self.noted.into_iter().collect();
         // Where not all can be kept, the earliest are; what happened at one time stays in the order of its events.
         noted.sort_unstable_by_key(|(_, noted)| (noted.ts, noted.nth));
@@ -349,12 +345,7 @@ impl Checker {
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
         let Decided { place, program, interpreter } = match self.lineage.place(event, exec, self.baseline.rules()) {
             Ok(found) => found,
-            Err(fate) => {
-                if fate == Fate::Ignored(Ignored::RelativePath) {
-                    self.lineage.exec(id, exec, Place::Unknown, Runs::Unknown);
-                }
-                return fate;
-            }
+            Err(fate) => return fate,
         };
         let identity = program.identity();
         let ran = match place {
@@ -370,7 +361,7 @@ impl Checker {
             }
             _ => self.below(None, &program),
         };
-        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(&identity));
+        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(identity));
 
         let told = [(exec.fileless, Reason::FilelessExec), (exec.upper_layer, Reason::UpperLayerExec)];
         let plain = !exec.fileless && !exec.upper_layer;

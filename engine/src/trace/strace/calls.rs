@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 
-use crate::event::{Body, EINPROGRESS, Exec, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls};
-use crate::names::{open_flags, syscall_number};
+use crate::behaviour::ChangeOp;
+use crate::event::{Body, Change, Exec, Open, Sink, Syscalls};
+use crate::names::{errno, open_flags, syscall_number};
 use crate::trace::Line;
 
+use super::files;
 use super::line::{Call, Outcome};
 use super::process::{File, Process};
 use super::table::{Birth, is_clone, makes_thread};
-use super::value::{self, Address, Descriptor};
-use super::{Caller, NOTHING, StraceDecoder, Told, event, scan};
+use super::value::{self, Descriptor};
+use super::{Caller, Held, NOTHING, StraceDecoder, Told, event, scan};
 
 /// The longest exec that is kept in case its process's parent turns out to be another.
 const EXEC_BYTES: usize = 4096;
@@ -21,16 +23,20 @@ impl StraceDecoder {
         let told = match call.name {
             b"execve" | b"execveat" => self.exec(caller, call, sink),
             b"open" | b"openat" | b"openat2" | b"creat" => self.open(caller, call, sink),
-            b"connect" => self.socket(caller, SocketOp::Connect, call, sink),
-            b"bind" => self.socket(caller, SocketOp::Bind, call, sink),
             b"exit_group" | b"exit" => self.exit(caller, call, sink),
             name if is_clone(name) => self.fork(caller, call, sink),
             b"wait4" => self.wait(caller, call, sink),
-            _ => {
-                let bytes = follow(self.table.process_mut(caller.pid), call);
-                self.table.remember(bytes.unwrap_or(0));
-                None
-            }
+            b"mmap" | b"mmap2" => self.map(caller, call, sink),
+            b"mount" | b"move_mount" => self.mount(caller, call, sink),
+            name if files::is_change(name) => self.change(caller, call, sink),
+            _ => match self.socket_call(caller, call, sink) {
+                Some(told) => told,
+                None => {
+                    let bytes = follow(self.table.process_mut(caller.pid), call);
+                    self.table.remember(bytes.unwrap_or(0));
+                    None
+                }
+            },
         };
         told.unwrap_or_else(|| self.syscall(caller.pid, caller.ts, call.name, Told::Counted, sink))
     }
@@ -50,7 +56,13 @@ impl StraceDecoder {
     }
 
     /// Tells of `body`, after the call that it came by.
-    fn tell(&mut self, caller: Caller, call: &Call<'_>, body: Body<&[u8]>, sink: &mut dyn Sink) -> Option<Line> {
+    pub(super) fn tell(
+        &mut self,
+        caller: Caller,
+        call: &Call<'_>,
+        body: Body<&[u8]>,
+        sink: &mut dyn Sink,
+    ) -> Option<Line> {
         self.syscall(caller.pid, caller.ts, call.name, Told::Beside, sink);
         sink.event(event(caller.pid, caller.ts, body));
         Some(Line::Event)
@@ -66,7 +78,7 @@ impl StraceDecoder {
         let path = args.next().and_then(value::string);
         let argv = args.next().and_then(value::argv);
         let process = self.table.process_mut(pid);
-        let path = path.map(|path| program(process, dir, &path).into_owned()).filter(|path| !path.is_empty());
+        let path = path.map(|path| process.named(dir, &path).into_owned()).filter(|path| !path.is_empty());
         let (cwd, ppid, known) = (process.cwd.clone(), process.ppid, process.has_program);
         if known && path.is_some() {
             self.syscall(pid, ts, call.name, Told::Beside, sink);
@@ -74,6 +86,11 @@ impl StraceDecoder {
         self.table.exec(pid);
         let path = path?;
         self.start(ts, path.rsplit(|b| *b == b'/').next().unwrap_or_default(), sink);
+        if !path.starts_with(b"/") && cwd.is_none() && !self.is_holding {
+            // Its directory may be told by what it does next.
+            self.held = Some(Held::new(pid, ts, ppid, path, argv));
+            return Some(Line::Held);
+        }
         sink.event(event(pid, ts, exec_body(ppid, &path, argv.as_deref(), cwd.as_deref())));
         if self.table.is_guess(pid) && path.len() + argv.as_ref().map_or(0, Vec::len) <= EXEC_BYTES {
             self.table.process_mut(pid).exec = Some((path, argv));
@@ -93,42 +110,34 @@ impl StraceDecoder {
         };
         let process = self.table.process_mut(caller.pid);
         if let Some(Descriptor { fd: None, note: Some(note) }) = dir {
-            process.change_dir(value::noted_path(note).as_deref());
+            process.learn_dir(value::noted_path(note).as_deref());
         }
-        let path = process.resolve(dir, &path).into_owned();
+        let noted = scan::annotation(call.outcome.rest).and_then(value::noted_path);
+        let mut path = opened(process, dir, &path, noted.as_deref());
+        if flags & open_flags::TMPFILE != 0 {
+            // What was asked for is a directory. Its number, where strace does not tell it, is nobody's.
+            path = noted.as_deref().map_or_else(|| [&path, b"/#0".as_slice()].concat(), <[u8]>::to_vec);
+        }
         if let Ok(fd) = i32::try_from(value)
             && fd >= 0
         {
-            // Nothing can be opened relative to a file, and a directory cannot be written.
-            let noted = scan::annotation(call.outcome.rest).and_then(value::noted_path);
             let file = noted.unwrap_or(Cow::Borrowed(path.as_slice()));
-            let file = (flags & 3 == 0 && file.starts_with(b"/")).then(|| File::Path(file.as_ref().into()));
+            let file = file.starts_with(b"/").then(|| File::Path(file.as_ref().into()));
             let bytes = process.open(fd, file, flags & open_flags::O_CLOEXEC != 0);
             self.table.remember(bytes);
         }
+        if value >= 0 && flags & open_flags::CREATES == open_flags::CREATES {
+            // Without O_EXCL it may have been there before.
+            let change = Change { op: ChangeOp::Create, path: path.as_slice(), from: None, ret: 0 };
+            sink.implied(event(caller.pid, caller.ts, Body::Change(change)));
+        }
         self.tell(caller, call, Body::Open(Open { path: &path, flags, ret: ret(&call.outcome)?, map: false }), sink)
-    }
-
-    fn socket(&mut self, caller: Caller, op: SocketOp, call: &Call<'_>, sink: &mut dyn Sink) -> Option<Line> {
-        let mut args = scan::parts(call.args);
-        let socket = value::descriptor(args.next()?)?;
-        let address = value::sockaddr(args.next()?)?;
-        let ret = ret(&call.outcome)?;
-        let process = self.table.process_mut(caller.pid);
-        let path;
-        let (peer, port, proto) = match &address {
-            Address::Ip(addr, port) => (Peer::Ip(*addr), *port, proto(process, socket)),
-            Address::Unix(name) => {
-                path = if name.starts_with(b"@") { name.clone() } else { process.resolve(None, name) };
-                (Peer::Unix(path.as_ref()), 0, None)
-            }
-        };
-        self.tell(caller, call, Body::Socket(Socket { op, peer, port, proto, ret }), sink)
     }
 
     /// A thread, or with exit_group a process, is about to end.
     fn exit(&mut self, caller: Caller, call: &Call<'_>, sink: &mut dyn Sink) -> Option<Line> {
         let Caller { tid, pid, ts, .. } = caller;
+        self.end_flows(pid, ts, sink);
         let process = self.table.process_mut(pid);
         if process.threads.len() > 1 {
             // Calls of the other threads may still return, so the process lives until the last of them is gone.
@@ -145,11 +154,13 @@ impl StraceDecoder {
         Some(Line::Event)
     }
 
-    /// A child that was waited for has ended, even if the log does not say so anywhere else.
+    /// A child that was waited for has ended, even if the log does not say so anywhere else. Only of one that is known to
+    /// be ending: where lines are in the order in which calls began, what the child did stands after this.
     fn wait(&mut self, caller: Caller, call: &Call<'_>, sink: &mut dyn Sink) -> Option<Line> {
         let child = u32::try_from(call.outcome.value?).ok().filter(|child| *child != caller.pid)?;
         let contains = |text: &[u8]| memchr::memmem::find(call.args, text).is_some();
-        if (contains(b"WIFEXITED") || contains(b"WIFSIGNALED")) && self.table.end_process(child).is_some() {
+        let ended = contains(b"WIFEXITED") || contains(b"WIFSIGNALED");
+        if ended && self.table.is_dying(child) && self.table.end_process(child).is_some() {
             sink.implied(event(child, caller.ts, Body::Exit));
         }
         None
@@ -188,79 +199,69 @@ fn follow(process: &mut Process, call: &Call<'_>) -> Option<usize> {
             process.change_dir(dir.as_deref());
         }
         b"getcwd" => {
-            if let Some(cwd) = value::string(arg()?) {
-                process.change_dir(Some(&cwd));
+            if let Some(cwd) = value::string(arg()?).filter(|cwd| cwd.starts_with(b"/")) {
+                process.learn_dir(Some(&cwd));
             }
         }
         b"close" => return Some(process.open(value::descriptor(arg()?)?.fd?, None, false)),
         b"dup" | b"dup2" | b"dup3" | b"fcntl" => {
             let fd = value::descriptor(arg()?)?.fd?;
             let how = match call.name {
-                b"fcntl" => arg().filter(|op| op.starts_with(b"F_DUPFD"))?,
+                b"fcntl" => arg()
+                    .map(scan::bare)
+                    .filter(|op| op.starts_with(b"F_DUPFD") || matches!(*op, b"0" | b"0x406" | b"1030"))?,
                 b"dup3" => arg().and_then(|_| arg())?,
                 _ => b"",
             };
             if fd != value {
                 let file = process.file(fd).cloned();
-                return Some(process.open(value, file, how.ends_with(b"CLOEXEC")));
+                let close_on_exec = how.ends_with(b"CLOEXEC") || matches!(how, b"0x406" | b"1030");
+                return Some(process.open(value, file, close_on_exec));
             }
-        }
-        b"socket" => {
-            let (family, kind, protocol) = (arg()?, arg()?, arg().unwrap_or_default());
-            let ip = matches!(family, b"AF_INET" | b"AF_INET6") && !protocol.ends_with(b"SCTP");
-            let proto = match kind.split(|b| *b == b'|').next()? {
-                b"SOCK_STREAM" if ip => Some(File::Socket(Proto::Tcp)),
-                b"SOCK_DGRAM" if ip => Some(File::Socket(Proto::Udp)),
-                _ => None,
-            };
-            return Some(process.open(value, proto, memchr::memmem::find(kind, b"SOCK_CLOEXEC").is_some()));
         }
         b"memfd_create" => {
             let path = [MEMFD, &value::string(arg()?)?].concat();
             let close_on_exec = arg().is_some_and(|flags| memchr::memmem::find(flags, b"MFD_CLOEXEC").is_some());
             return Some(process.open(value, Some(File::Path(path.into())), close_on_exec));
         }
-        _ => {}
+        name => return files::follow_mount(process, name, value, args),
     }
     None
+}
+
+/// The path of a file that was opened, absolute if that can be known: by its directory, or by what `-y` says of the
+/// result. From that the directory is learned where it was not known.
+fn opened(process: &mut Process, dir: Option<Descriptor<'_>>, path: &[u8], noted: Option<&[u8]>) -> Vec<u8> {
+    let resolved = process.named(dir, path).into_owned();
+    let Some(noted) = noted.filter(|noted| !resolved.starts_with(b"/") && noted.starts_with(b"/")) else {
+        return resolved;
+    };
+    let in_cwd = dir.is_none_or(|dir| dir.fd.is_none());
+    let relative = path.strip_prefix(b"./").unwrap_or(path);
+    if let Some(cwd) = noted.strip_suffix(relative).and_then(|cwd| cwd.strip_suffix(b"/")).filter(|_| in_cwd) {
+        process.learn_dir(Some(if cwd.is_empty() { b"/" } else { cwd }));
+    }
+    noted.to_vec()
 }
 
 /// What /proc/PID/fd calls a file that memfd_create(2) made.
 const MEMFD: &[u8] = b"/memfd:";
 
-/// The path of the program that is run: as given, or that of the descriptor by which it is given.
-fn program<'a>(process: &Process, dir: Option<Descriptor<'_>>, path: &'a [u8]) -> Cow<'a, [u8]> {
-    let by_fd = [b"/proc/self/fd/".as_slice(), b"/dev/fd/"].iter().find_map(|dir| path.strip_prefix(*dir));
-    if let Some(fd) = by_fd.and_then(value::descriptor).and_then(|dir| dir.fd)
-        && let Some(File::Path(path)) = process.file(fd)
-    {
-        return Cow::Owned(path.to_vec());
-    }
-    process.resolve(dir, path)
-}
-
-fn exec_body<'a>(ppid: u32, path: &'a [u8], argv: Option<&'a [u8]>, cwd: Option<&'a [u8]>) -> Body<&'a [u8]> {
+pub(super) fn exec_body<'a>(
+    ppid: u32,
+    path: &'a [u8],
+    argv: Option<&'a [u8]>,
+    cwd: Option<&'a [u8]>,
+) -> Body<&'a [u8]> {
     let fileless = path.starts_with(MEMFD);
     Body::Exec(Exec { ppid, path, argv, cwd, fileless, ..Exec::default() })
 }
 
-/// A socket's transport, from what `-yy` says of it or from the call that made it.
-fn proto(process: &Process, socket: Descriptor<'_>) -> Option<Proto> {
-    let noted = |note: &[u8]| match note {
-        [b'T', b'C', b'P', ..] => Some(Proto::Tcp),
-        [b'U', b'D', b'P', ..] => Some(Proto::Udp),
-        _ => None,
-    };
-    socket.note.and_then(noted).or_else(|| match process.file(socket.fd?)? {
-        File::Socket(proto) => Some(*proto),
-        File::Path(_) => None,
-    })
-}
-
-/// The result as the kernel has it: of errors only their being one is kept, and [`EINPROGRESS`].
-fn ret(outcome: &Outcome<'_>) -> Option<i64> {
+/// The result as the kernel has it, errors by their numbers; -1 of one that is not known.
+pub(super) fn ret(outcome: &Outcome<'_>) -> Option<i64> {
     let value = outcome.value?;
-    Some(if outcome.rest.starts_with(b"EINPROGRESS") { EINPROGRESS } else { value })
+    let name = outcome.rest.split(|b| *b == b' ').next().filter(|_| value == -1);
+    Some(name.and_then(errno).map_or(value, |number| -number))
 }
 
 /// The number of the thread that a clone made.

@@ -40,8 +40,10 @@ pub(super) enum Body<'a> {
     Gone,
     /// The thread that leads the process was replaced by this one of its threads, which called execve.
     Superseded(u32),
-    /// A signal, a message of strace's own, a frame of a stack.
+    /// A signal, a message of strace's own, a frame of a stack, a call that strace did not wait for.
     Note,
+    /// A line of the table that `-c` and `-C` write.
+    Summary,
 }
 
 /// A system call and how it ended.
@@ -63,6 +65,8 @@ pub(super) struct Outcome<'a> {
 }
 
 const UNFINISHED: &[u8] = b"<unfinished ...>";
+/// The end of a call that was under way when strace let go of the thread.
+const DETACHED: &[u8] = b"<detached ...>";
 
 /// Takes a line apart; `None` if it is no line of strace's.
 pub(super) fn parse(text: &[u8]) -> Option<Line<'_>> {
@@ -70,10 +74,53 @@ pub(super) fn parse(text: &[u8]) -> Option<Line<'_>> {
     if text.starts_with(b" > ") {
         return Some(Line { tid: None, time: None, body: Body::Note });
     }
+    if is_summary(text) {
+        return Some(Line { tid: None, time: None, body: Body::Summary });
+    }
+    let (tid, time, text) = columns(text);
+    Some(Line { tid, time, body: body(text)? })
+}
+
+/// The columns before the call, and what follows them.
+fn columns(text: &[u8]) -> (Option<u32>, Option<Time>, &[u8]) {
     let (tid, text) = tid(text.trim_ascii_start());
     let (time, text) = time(text.trim_ascii_start());
-    let text = skip_bracket(skip_delta(text.trim_ascii_start()));
-    Some(Line { tid, time, body: body(text)? })
+    // -n and -i together, in this order; or the context of --secontext.
+    (tid, time, skip_bracket(skip_bracket(skip_delta(text.trim_ascii_start()))))
+}
+
+/// Whether a line, or the beginning of one, looks like strace's: there is a column of strace's and a signal, an exit or
+/// the rest of a call; or a call.
+pub(super) fn is_likely(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let (tid, time, rest) = columns(text);
+    let is_address = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b' ' | b'?');
+    let bracket = text.strip_prefix(b"[").and_then(|inner| inner.get(..memchr::memchr(b']', inner)?));
+    let marked = tid.is_some() || time.is_some();
+    if !marked && bracket.is_some_and(|inner| !inner.iter().all(is_address)) {
+        return false;
+    }
+    if marked && [b"+++ ".as_slice(), b"--- SIG", b"<... "].iter().any(|start| rest.starts_with(start)) {
+        return true;
+    }
+    let len = name_len(rest).unwrap_or(0);
+    let is_call = |name: &[u8]| name.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
+    (1..=40).contains(&len) && rest.get(..len).is_some_and(is_call)
+}
+
+/// Whether a line is of the table of calls and times that `-c` and `-C` write.
+fn is_summary(text: &[u8]) -> bool {
+    let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let has_decimals = |word: &[u8], decimals: usize| {
+        memchr::memchr(b'.', word).is_some_and(|at| word.len() == at + 1 + decimals)
+            && word.iter().all(|b| b.is_ascii_digit() || *b == b'.')
+    };
+    match words.next() {
+        Some(b"%") => words.next() == Some(b"time"),
+        Some(word) if word.iter().all(|b| *b == b'-') => word.len() > 3 && words.all(|w| w.iter().all(|b| *b == b'-')),
+        Some(word) => has_decimals(word, 2) && words.next().is_some_and(|seconds| has_decimals(seconds, 6)),
+        None => false,
+    }
 }
 
 /// Whether a line goes on with a call that was [cut](Body::Cut).
@@ -83,7 +130,7 @@ pub(super) fn continues(text: &[u8]) -> bool {
 
 /// What the line tells, given what follows its time stamp.
 pub(super) fn body(text: &[u8]) -> Option<Body<'_>> {
-    if text.starts_with(b"--- ") || text.starts_with(b"strace: ") {
+    if text.starts_with(b"--- ") || text.starts_with(b"strace: ") || is_message(text) || text.ends_with(DETACHED) {
         return Some(Body::Note);
     }
     if let Some(end) = text.strip_prefix(b"+++ ") {
@@ -104,12 +151,24 @@ pub(super) fn body(text: &[u8]) -> Option<Body<'_>> {
     }
     match call(text) {
         Some(call) => Some(Body::Call(call)),
-        None => {
-            // The message always ends the line, so that the last one found is the one that cut it.
-            let at = memchr::memmem::rfind(text, b"strace: Process ").filter(|at| *at > open)?;
-            text.ends_with(b" attached").then(|| Body::Cut(text.get(..at).unwrap_or_default()))
-        }
+        None => cut(text).filter(|head| head.len() > open).map(Body::Cut),
     }
+}
+
+/// What a message of strace's own cut off, if one ends the line: `strace: Process 7 attached`, or without the program's
+/// name before strace 4.11.
+fn cut(text: &[u8]) -> Option<&[u8]> {
+    let text = text.strip_suffix(b" (waiting for parent)").unwrap_or(text).strip_suffix(b" attached")?;
+    let digits = text.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let head = text.get(..text.len() - digits)?.strip_suffix(b"Process ").filter(|_| digits > 0)?;
+    Some(head.strip_suffix(b"strace: ").unwrap_or(head))
+}
+
+/// Whether it is a message such as `Process 7 attached`, as strace before 4.11 wrote them.
+fn is_message(text: &[u8]) -> bool {
+    let rest = text.strip_prefix(b"Process ").and_then(scan::leading_number).map(|(_, rest)| rest);
+    let verbs = [b" attached".as_slice(), b" detached", b" suspended", b" resumed", b" created"];
+    rest.is_some_and(|rest| verbs.iter().any(|verb| rest.starts_with(verb)))
 }
 
 /// A whole call: name, arguments, result.

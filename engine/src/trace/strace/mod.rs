@@ -5,9 +5,15 @@
 //!
 //! | line | becomes |
 //! |---|---|
-//! | a successful exec, an open, a connect or bind to an IP or unix address, a fork, an exit | that event; before it, once per program, its system call |
+//! | a successful exec, an open, a change of a name, an executable mapping of a file, a mount, a fork, an exit | that event; before it, once per program, its system call |
+//! | a connect, bind or accept of an IP or unix address; a datagram sent to an address, or heard from one at a port of the program's choice | likewise |
+//! | a request sent to a metadata service | likewise, if the line has its path |
 //! | any other call that returned | a `syscalls` event |
 //! | `<unfinished ...>`, a signal, a thread's end, a message of strace's own | nothing |
+//!
+//! How much went over a TCP connection is implied by its end, in each direction of which the log has the plain calls
+//! (read, write). A file that an open made is implied where `O_EXCL` proves it. A program that is given by a relative
+//! path is held back, with all that follows, until its directory is told by a later line, for a while.
 //!
 //! Time stamps may be of `-ttt`, `-tt`, `-t`, `-r` or none; without a date time counts from the epoch, without a
 //! stamp in lines. What is remembered of threads and processes is bounded; the oldest is forgotten first.
@@ -16,9 +22,12 @@
 
 mod calls;
 mod clock;
+mod files;
+mod held;
 mod line;
 mod process;
 mod scan;
+mod sockets;
 mod table;
 mod value;
 
@@ -28,7 +37,9 @@ use crate::event::{Body as What, Event, Sink};
 use crate::ledger::{Ignored, Rejected};
 
 use self::clock::Clock;
+use self::held::Held;
 use self::line::{Body, Line as Parsed};
+use self::sockets::Sockets;
 use self::table::{Arrival, Table};
 use super::{Decoder, Line, Reject};
 
@@ -62,6 +73,13 @@ pub struct StraceDecoder {
     started: bool,
     clock: Clock,
     table: Table,
+    sockets: Sockets,
+    /// An exec that waits for its directory, and what came after it.
+    held: Option<Held>,
+    /// What is told now goes behind such an exec.
+    is_holding: bool,
+    /// There was a call.
+    has_calls: bool,
     /// The number of the [`NAMELESS`] thread, once lines have a pid column.
     alias: Option<u32>,
     nameless: bool,
@@ -84,6 +102,10 @@ impl StraceDecoder {
             started: false,
             clock: Clock::default(),
             table: Table::new(),
+            sockets: Sockets::new(),
+            held: None,
+            is_holding: false,
+            has_calls: false,
             alias: None,
             nameless: false,
             cut: None,
@@ -93,6 +115,33 @@ impl StraceDecoder {
 
 impl Decoder for StraceDecoder {
     fn decode(&mut self, record: &[u8], sink: &mut dyn Sink) -> Result<Line, Reject> {
+        let Some(mut held) = self.held.take() else { return self.line(record, sink) };
+        // What this line tells has to wait as well. Of a second exec that would, only the first does.
+        self.is_holding = true;
+        let told = self.line(record, &mut held.events);
+        self.is_holding = false;
+        if held.is_over(self.table.process(held.pid())) {
+            held.tell(sink);
+            return told;
+        }
+        self.held = Some(held);
+        Ok(if told? == Line::Event { Line::Held } else { NOTHING })
+    }
+
+    fn finish(&mut self, sink: &mut dyn Sink) {
+        if let Some(held) = self.held.take() {
+            held.tell(sink);
+        }
+    }
+}
+
+/// Whether a line, or the beginning of one, looks like one of strace's.
+pub(crate) fn is_likely(line: &[u8]) -> bool {
+    line::is_likely(line)
+}
+
+impl StraceDecoder {
+    fn line(&mut self, record: &[u8], sink: &mut dyn Sink) -> Result<Line, Reject> {
         if let Some(mut cut) = self.cut.take().filter(|_| line::continues(record)) {
             cut.text.extend_from_slice(record.trim_ascii_end());
             let body = line::body(&cut.text).ok_or_else(malformed)?;
@@ -119,7 +168,8 @@ impl StraceDecoder {
             self.nameless |= *body != Body::Note;
             return NAMELESS;
         };
-        if self.nameless && self.alias.is_none() && self.table.pid_of(tid).is_none() {
+        let is_new = self.table.pid_of(tid).is_none() && !self.table.is_gone(tid);
+        if self.nameless && self.alias.is_none() && is_new {
             // The first process gets its number once there are others. Those are known by the call that made them.
             if matches!(body, Body::Resumed { .. }) || !self.table.awaits_child() {
                 self.alias = Some(tid);
@@ -131,6 +181,7 @@ impl StraceDecoder {
     fn body(&mut self, tid: u32, ts: u64, body: Body<'_>, sink: &mut dyn Sink) -> Result<Line, Reject> {
         match body {
             Body::Call(call) => {
+                self.has_calls = true;
                 let pid = self.arrive(tid, ts, sink);
                 return Ok(self.call(Caller { tid, pid, ts, child: None }, &call, sink));
             }
@@ -141,13 +192,18 @@ impl StraceDecoder {
             }
             Body::Cut(head) if head.len() <= CUT_BYTES => self.cut = Some(Cut { tid, ts, text: head.to_vec() }),
             Body::Gone => {
+                if let Some(pid) = self.table.pid_of(tid) {
+                    self.end_flows(pid, ts, sink);
+                }
                 if let Some(pid) = self.table.end_thread(tid) {
                     sink.event(event(pid, ts, What::Exit));
                     return Ok(Line::Event);
                 }
             }
             Body::Superseded(by) => self.table.supersede(tid, by),
-            Body::Cut(_) | Body::Note => {}
+            // A table without the calls that it sums up is all there is of them.
+            Body::Summary if !self.has_calls => return Err(malformed()),
+            Body::Cut(_) | Body::Note | Body::Summary => {}
         }
         Ok(NOTHING)
     }

@@ -7,8 +7,6 @@ use std::sync::Arc;
 
 use crate::hash::NumberSet;
 
-use crate::event::Proto;
-
 use super::value::{self, Descriptor};
 
 /// The longest path that is remembered, the kernel's PATH_MAX; a longer one is none.
@@ -21,6 +19,8 @@ const DESCRIPTORS: usize = 64;
 pub(super) struct Process {
     pub(super) ppid: u32,
     pub(super) cwd: Option<Arc<[u8]>>,
+    /// It went to another directory since its last exec: what is learned from now on does not say where it was then.
+    pub(super) moved: bool,
     /// Oldest first.
     descriptors: Vec<Open>,
     /// The threads that have not ended, itself among them.
@@ -48,8 +48,10 @@ struct Open {
 pub(super) enum File {
     /// A file, by its absolute path.
     Path(Arc<[u8]>),
-    /// An IP socket.
-    Socket(Proto),
+    /// A socket, by its number among all of the log.
+    Socket(u64),
+    /// A file system that is not mounted yet: its type, and the `MS_*` flags that mounting it will have.
+    Unmounted(Arc<[u8]>, u32),
 }
 
 impl Process {
@@ -71,6 +73,7 @@ impl Process {
         self.threads.insert(pid);
         self.has_program = true;
         self.dying = false;
+        self.moved = false;
         self.told = [0; 8];
     }
 
@@ -89,7 +92,7 @@ impl Process {
         let Some(file) = file else { return 0 };
         let bytes = match &file {
             File::Path(path) if path.len() > PATH_BYTES => return 0,
-            File::Path(path) => path.len(),
+            File::Path(path) | File::Unmounted(path, _) => path.len(),
             File::Socket(_) => 0,
         };
         if self.descriptors.len() >= DESCRIPTORS {
@@ -105,8 +108,16 @@ impl Process {
 
     /// Bytes of the paths of its descriptors.
     pub(super) fn path_bytes(&self) -> usize {
-        let len = |open: &Open| if let File::Path(path) = &open.file { path.len() } else { 0 };
+        let len = |open: &Open| match &open.file {
+            File::Path(path) | File::Unmounted(path, _) => path.len(),
+            File::Socket(_) => 0,
+        };
         self.descriptors.iter().map(len).sum()
+    }
+
+    /// Its sockets, by their numbers.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = u64> {
+        self.descriptors.iter().filter_map(|open| if let File::Socket(id) = open.file { Some(id) } else { None })
     }
 
     pub(super) fn forget_descriptors(&mut self) {
@@ -115,11 +126,26 @@ impl Process {
 
     /// Goes to another directory; to one that is not known if `path` is `None` or cannot be resolved.
     pub(super) fn change_dir(&mut self, path: Option<&[u8]>) {
+        self.moved = true;
+        self.learn_dir(path);
+    }
+
+    /// Takes note of the directory that it is in.
+    pub(super) fn learn_dir(&mut self, path: Option<&[u8]>) {
         let path = path.map(|path| self.resolve(None, path));
         self.cwd = path.filter(|path| path.starts_with(b"/")).and_then(|path| {
             let path = tidy(&path);
             (path.len() <= PATH_BYTES).then(|| path.into())
         });
+    }
+
+    /// The file that a path names: as given, or that of the descriptor by which it is given.
+    pub(super) fn named<'a>(&self, dir: Option<Descriptor<'_>>, path: &'a [u8]) -> Cow<'a, [u8]> {
+        let by_fd = [b"/proc/self/fd/".as_slice(), b"/dev/fd/"].iter().find_map(|dir| path.strip_prefix(*dir));
+        match by_fd.and_then(value::descriptor).and_then(|dir| self.file(dir.fd?)) {
+            Some(File::Path(path)) => Cow::Owned(path.to_vec()),
+            _ => self.resolve(dir, path),
+        }
     }
 
     /// The directory that a `dirfd` argument stands for, if known.
@@ -131,7 +157,7 @@ impl Process {
             None => self.cwd.as_deref().map(Cow::Borrowed),
             Some(fd) => match self.file(fd)? {
                 File::Path(path) => Some(Cow::Borrowed(path)),
-                File::Socket(_) => None,
+                File::Socket(_) | File::Unmounted(..) => None,
             },
         }
     }

@@ -62,6 +62,12 @@ pub(super) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     Some((str::from_utf8(digits).ok()?.parse().ok()?, rest))
 }
 
+/// A value without what `-X verbose` adds to it: `0x2 /* AF_INET */` is `0x2`.
+pub(super) fn bare(text: &[u8]) -> &[u8] {
+    let end = memchr::memmem::find(text, b" /*").unwrap_or(text.len());
+    text.get(..end).unwrap_or_default().trim_ascii()
+}
+
 /// What `-y` says of a descriptor: the text in the angle brackets that `text` begins with.
 pub(super) fn annotation(text: &[u8]) -> Option<&[u8]> {
     let end = annotation_end(text)?;

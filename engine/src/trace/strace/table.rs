@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::trace::bounded::Bounded;
 
 use super::process::{Pending, Process, Thread};
+use super::{scan, value};
 
 /// How many processes are remembered.
 const PROCESSES: usize = 1 << 14;
@@ -74,6 +75,11 @@ impl Table {
         }
     }
 
+    /// The process, unless it has ended or had to be forgotten.
+    pub(super) fn process(&self, pid: u32) -> Option<&Process> {
+        self.processes.get(&pid)
+    }
+
     /// The process, which is made if it had to be forgotten.
     pub(super) fn process_mut(&mut self, pid: u32) -> &mut Process {
         if self.processes.get(&pid).is_none() {
@@ -111,7 +117,8 @@ impl Table {
             let Some(pending) = thread.pending.as_mut() else { continue };
             pending.child = Some(tid);
             let ppid = thread.pid;
-            let is_thread = makes_thread(&pending.head) || tid == ppid;
+            let args = memchr::memchr(b'(', &pending.head).and_then(|at| pending.head.get(at + 1..));
+            let is_thread = makes_thread(args.unwrap_or_default()) || tid == ppid;
             let pid = if is_thread { ppid } else { tid };
             if is_thread {
                 self.add_thread(tid, pid);
@@ -278,6 +285,11 @@ impl Table {
         }
     }
 
+    /// Whether one of a process's threads has ended all of it, and others are still to go.
+    pub(super) fn is_dying(&self, pid: u32) -> bool {
+        self.processes.get(&pid).is_some_and(|process| process.dying)
+    }
+
     /// Whether a process's parent is a guess as yet.
     pub(super) fn is_guess(&self, pid: u32) -> bool {
         self.threads.get(&pid).is_some_and(|thread| thread.guess.is_some())
@@ -356,5 +368,14 @@ pub(super) fn is_clone(name: &[u8]) -> bool {
 
 /// Whether a clone makes a thread, by its arguments.
 pub(super) fn makes_thread(args: &[u8]) -> bool {
-    memchr::memmem::find(args, b"CLONE_THREAD").is_some()
+    const CLONE_THREAD: u64 = 0x1_0000;
+    let named = |flags: &[u8]| value::bits(flags, &[(b"CLONE_THREAD", CLONE_THREAD)]) & CLONE_THREAD != 0;
+    // clone3({flags=…, …}), clone(child_stack=…, flags=…), and neither where a line was cut short.
+    let flags = |text| {
+        scan::parts(text).find_map(|part| part.strip_prefix(b"{flags=").or_else(|| part.strip_prefix(b"flags=")))
+    };
+    match scan::member(args, b"flags").or_else(|| flags(args)) {
+        Some(text) => named(text.split(|b| *b == b',').next().unwrap_or_default()),
+        None => memchr::memmem::find(args, b"CLONE_THREAD").is_some(),
+    }
 }

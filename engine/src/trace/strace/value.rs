@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::scan;
+use crate::names::open_flags::c_number;
 
 /// The bytes of a string literal. `None` for what is not one, and for one that strace cut short (`"abc"...`), since
 /// half a path is another path.
@@ -15,7 +16,7 @@ pub(super) fn string(text: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 /// The bytes of a string literal, and whether that is all of it.
-fn lossy_string(text: &[u8]) -> Option<(Cow<'_, [u8]>, bool)> {
+pub(super) fn lossy_string(text: &[u8]) -> Option<(Cow<'_, [u8]>, bool)> {
     if !text.starts_with(b"\"") {
         return None;
     }
@@ -92,16 +93,28 @@ pub(super) struct Descriptor<'a> {
     pub(super) note: Option<&'a [u8]>,
 }
 
-/// `3`, `3</etc>`, `AT_FDCWD`, `AT_FDCWD</tmp>`.
+/// `3`, `3</etc>`, `AT_FDCWD`, `AT_FDCWD</tmp>`, and with `-X raw` or `verbose` `-100`, `-100 /* AT_FDCWD */`.
 pub(super) fn descriptor(text: &[u8]) -> Option<Descriptor<'_>> {
-    let (fd, rest) = match text.strip_prefix(b"AT_FDCWD") {
+    let directory = [b"AT_FDCWD".as_slice(), b"-100"].iter().find_map(|name| text.strip_prefix(*name));
+    let (fd, rest) = match directory {
         Some(rest) => (None, rest),
         None => {
             let (fd, rest) = scan::leading_number(text)?;
             (Some(i32::try_from(fd).ok()?), rest)
         }
     };
-    (rest.is_empty() || rest.starts_with(b"<")).then(|| Descriptor { fd, note: scan::annotation(rest) })
+    let ends = matches!(rest.first(), None | Some(b'<' | b' '));
+    ends.then(|| Descriptor { fd, note: scan::annotation(rest) })
+}
+
+/// The bits of flags that are written by name, as a number, or both: `PROT_READ|PROT_EXEC`, `0x5`,
+/// `0x5 /* PROT_READ|PROT_EXEC */`. Names that are not in `names` count as none.
+pub(super) fn bits(text: &[u8], names: &[(&[u8], u64)]) -> u64 {
+    scan::bare(text).split(|b| *b == b'|').fold(0, |bits, part| {
+        let part = part.trim_ascii();
+        let named = names.iter().find(|(name, _)| *name == part).map(|(_, bit)| *bit);
+        bits | named.or_else(|| c_number(part)).unwrap_or(0)
+    })
 }
 
 /// The path that `-y` says a descriptor was opened by.
@@ -122,12 +135,12 @@ pub(super) enum Address<'a> {
 /// A `struct sockaddr`; `None` for families other than IP and unix, and for unix sockets without a name.
 pub(super) fn sockaddr(text: &[u8]) -> Option<Address<'_>> {
     let inner = scan::braced(text)?;
-    match scan::member(text, b"sa_family")? {
-        b"AF_INET" | b"PF_INET" => {
+    match scan::bare(scan::member(text, b"sa_family")?) {
+        b"AF_INET" | b"PF_INET" | b"0x2" => {
             let addr = quoted(scan::member(text, b"sin_addr")?, b"inet_addr(")?;
             Some(Address::Ip(IpAddr::V4(addr.parse::<Ipv4Addr>().ok()?), port(scan::member(text, b"sin_port")?)?))
         }
-        b"AF_INET6" | b"PF_INET6" => {
+        b"AF_INET6" | b"PF_INET6" | b"0xa" => {
             let addr = scan::parts(inner).find_map(|part| {
                 let part = part.strip_prefix(b"sin6_addr=").unwrap_or(part);
                 scan::parts(part.strip_prefix(b"inet_pton(")?).nth(1)
@@ -135,7 +148,7 @@ pub(super) fn sockaddr(text: &[u8]) -> Option<Address<'_>> {
             let addr = quoted(addr, b"")?.parse::<Ipv6Addr>().ok()?;
             Some(Address::Ip(IpAddr::V6(addr), port(scan::member(text, b"sin6_port")?)?))
         }
-        b"AF_UNIX" | b"AF_LOCAL" | b"AF_FILE" | b"PF_UNIX" => {
+        b"AF_UNIX" | b"AF_LOCAL" | b"AF_FILE" | b"PF_UNIX" | b"0x1" => {
             let path = scan::member(text, b"sun_path")?;
             match path.strip_prefix(b"@") {
                 Some(name) => {
@@ -204,6 +217,9 @@ mod tests {
             ("5<TCP:[1.1.1.1:1->2.2.2.2:2]>", Some(5), Some("TCP:[1.1.1.1:1->2.2.2.2:2]")),
             ("AT_FDCWD", None, None),
             ("AT_FDCWD</tmp>", None, Some("/tmp")),
+            ("-100", None, None),
+            ("-100 /* AT_FDCWD */", None, None),
+            ("AT_FDCWD [unconfined_t]", None, None),
         ] {
             let expected = Some(Descriptor { fd, note: note.map(str::as_bytes) });
             assert_eq!(descriptor(text.as_bytes()), expected, "{text}");
@@ -213,6 +229,21 @@ mod tests {
         }
         assert_eq!(noted_path(b"/dev/pts/0<char 136:0>").as_deref(), Some(b"/dev/pts/0".as_slice()));
         assert_eq!(noted_path(b"pipe:[123]"), None);
+    }
+
+    #[test]
+    fn flags_are_read_in_all_of_strace_s_styles() {
+        let names: &[(&[u8], u64)] = &[(b"PROT_READ", 1), (b"PROT_EXEC", 4)];
+        for (text, expected) in [
+            ("PROT_READ|PROT_EXEC", 5),
+            ("0x5", 5),
+            ("0x5 /* PROT_READ|PROT_EXEC */", 5),
+            ("PROT_READ|0x8", 9),
+            ("PROT_NONE", 0),
+            ("", 0),
+        ] {
+            assert_eq!(bits(text.as_bytes(), names), expected, "{text}");
+        }
     }
 
     #[test]

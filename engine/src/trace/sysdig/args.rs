@@ -19,18 +19,18 @@ pub(super) fn result(args: &str) -> Option<i64> {
 }
 
 /// The text between the first `from` and the first `to` after it, or the end.
-fn between<'a>(args: &'a str, from: &str, to: &str) -> Option<&'a str> {
+pub(super) fn between<'a>(args: &'a str, from: &str, to: &str) -> Option<&'a str> {
     let value = after(args, from)?;
     Some(memmem::find(value.as_bytes(), to.as_bytes()).and_then(|end| value.get(..end)).unwrap_or(value))
 }
 
 /// What follows the first `from`.
-fn after<'a>(args: &'a str, from: &str) -> Option<&'a str> {
+pub(super) fn after<'a>(args: &'a str, from: &str) -> Option<&'a str> {
     args.get(memmem::find(args.as_bytes(), from.as_bytes())? + from.len()..)
 }
 
 /// What precedes the last `to`, or all but the blank that ends a value.
-fn before_last<'a>(value: &'a str, to: &str) -> &'a str {
+pub(super) fn before_last<'a>(value: &'a str, to: &str) -> &'a str {
     match memmem::rfind(value.as_bytes(), to.as_bytes()) {
         Some(end) => value.get(..end).unwrap_or_default(),
         None => value.strip_suffix(' ').unwrap_or(value),
@@ -49,8 +49,9 @@ pub(super) fn exec_filename(args: &str) -> Option<&str> {
     (!name.is_empty() && name != "<NA>").then_some(name)
 }
 
-fn from_working_directory(args: &str) -> bool {
-    !args.contains("dirfd=") || between(args, "dirfd=", " ").is_some_and(|fd| fd.starts_with("-100"))
+pub(super) fn from_working_directory(args: &str) -> bool {
+    let dirfd = args.strip_prefix("dirfd=").or_else(|| after(args, " dirfd="));
+    dirfd.is_none_or(|fd| fd.starts_with("-100"))
 }
 
 /// The path that an open was asked for, as its arguments tell it. Relative to the working directory if relative;
@@ -60,13 +61,23 @@ pub(super) fn open_path(args: &str) -> Option<&str> {
         Some(value) => before_last(before_last(value, " mode="), " flags="),
         None => before_last(after(args, " path=")?, " dev="),
     };
-    // `name=test(/dir/test)`: as given, then as sysdig resolved it.
+    named(value).filter(|path| path.starts_with('/') || from_working_directory(args))
+}
+
+/// The path that a value tells of, if it is one. `test(/dir/test)` is as given, then as sysdig resolved it.
+pub(super) fn named(value: &str) -> Option<&str> {
     let path = match value.strip_suffix(')').and_then(|v| v.find("(/").and_then(|at| v.get(at + 1..))) {
         Some(resolved) if !value.starts_with('/') => resolved,
         _ => value,
     };
-    let told = !path.is_empty() && path != "NULL" && path != "<NA>";
-    (told && (path.starts_with('/') || from_working_directory(args))).then_some(path)
+    (!path.is_empty() && path != "NULL" && path != "<NA>").then_some(path)
+}
+
+/// Whether no descriptor of a directory other than the working directory is among the arguments.
+pub(super) fn has_only_cwd(args: &str) -> bool {
+    ["olddirfd=", "newdirfd=", "linkdirfd=", "olddir=", "newdir="]
+        .iter()
+        .all(|name| after(args, name).is_none_or(|fd| fd.starts_with("-100")))
 }
 
 /// sysdig's names of an open's flags, its bits for them, and the `O_*` bits of x86-64.
@@ -87,6 +98,12 @@ const OPEN_FLAGS: &[(&str, u32, u32)] = &[
     ("O_CLOEXEC", 1 << 12, 0o2_000_000),
     ("O_TMPFILE", 1 << 13, 0o20_200_000),
 ];
+
+/// Whether sysdig says that the file was made by this open.
+pub(super) fn has_created(args: &str) -> bool {
+    let flags = memmem::rfind(args.as_bytes(), b" flags=").and_then(|at| args.get(at..)).unwrap_or_default();
+    flags.split(['(', '|', ')']).any(|flag| flag == "O_F_CREATED")
+}
 
 /// What `creat(2)` opens with.
 const CREAT_FLAGS: u32 = 0o1101;
@@ -234,7 +251,7 @@ fn unix(path: &str) -> Option<Address<'_>> {
 }
 
 /// `ADDRESS:PORT`, the address of either family and without brackets.
-fn ip(text: &str) -> Result<Option<Address<'_>>, NotNumeric> {
+pub(super) fn ip(text: &str) -> Result<Option<Address<'_>>, NotNumeric> {
     let Some((address, port)) = text.rsplit_once(':') else { return Ok(None) };
     let address =
         address.parse::<Ipv4Addr>().map(IpAddr::from).or_else(|_| address.parse::<Ipv6Addr>().map(IpAddr::from));

@@ -11,9 +11,15 @@
 //! | `<` of `clone`, `fork`, … in a new process | `fork` |
 //! | `procexit` of a process | `exit` |
 //! | `<` of `open`, `openat`, … | `open` |
-//! | `<` of `connect`, `bind` with an address | `connect`, `bind` |
+//! | `<` of `connect`, `bind`, `accept` with an address | `connect`, `bind`, `accept` |
+//! | `<` of `recvfrom`, `recvmsg` of a datagram at a port below 32768 | `accept` of who was heard from |
+//! | `<` of calls that change names (`unlink`, `renameat`, `mkdir`, `chmod`, …), of `mount` | `change`, `mount` |
 //! | `container` | `container_start` |
 //! | any other | [`Ignored::NoBehaviour`] |
+//!
+//! A file that is mapped to be executed is implied by the line of its `mmap`, a file that an open made by the open's.
+//! Recordings of sysdigs with falcosecurity/libs from autumn 2025 on have no `>` at all: there each `<` is the line of its
+//! system call, or implies it.
 //!
 //! Beside these the decoder *implies* what sysdig knows without an event for it: the workload of a container and the
 //! program of a process that were there before the recording, and an exec or fork whose own line was lost.
@@ -25,6 +31,7 @@
 //! that is also all there is of a process that was running before.
 
 mod args;
+mod changes;
 mod container;
 mod names;
 mod record;
@@ -39,7 +46,8 @@ use self::container::{Container, image_and_tag};
 use self::record::{Record, invalid};
 use self::state::Bounded;
 use super::{Decoder, Line, Reject};
-use crate::event::{Body, Event, EventRef, Exec, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls};
+use crate::behaviour::ChangeOp;
+use crate::event::{Body, Change, Event, EventRef, Exec, Mount, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls};
 use crate::hash::fingerprint;
 use crate::ledger::Ignored;
 
@@ -62,6 +70,8 @@ pub struct SysdigDecoder {
     processes: Bounded<ProcessKey, Program>,
     /// The file that a thread is about to execute.
     execs: Bounded<ProcessKey, Box<str>>,
+    /// There was a line of a call that begins.
+    has_enters: bool,
 }
 
 /// A process or thread: its container's id, hashed, and its own.
@@ -120,7 +130,12 @@ impl Default for SysdigDecoder {
 impl SysdigDecoder {
     /// A decoder that knows nothing yet.
     pub fn new() -> Self {
-        Self { containers: Bounded::new(KNOWN_MAX), processes: Bounded::new(KNOWN_MAX), execs: Bounded::new(EXECS_MAX) }
+        Self {
+            containers: Bounded::new(KNOWN_MAX),
+            processes: Bounded::new(KNOWN_MAX),
+            execs: Bounded::new(EXECS_MAX),
+            has_enters: false,
+        }
     }
 }
 
@@ -136,16 +151,39 @@ impl Decoder for SysdigDecoder {
         };
         let actor = Actor { ts: r.ts, container, container_key: fingerprint(container.as_bytes()), pid, tid };
         self.imply_workload(&r, actor, sink);
-        match (r.enter, r.kind.as_ref()) {
-            (_, "procexit") => Ok(self.exit(actor, sink)),
-            (true, _) => Ok(self.enter(&r, actor, sink)),
-            (false, "execve" | "execveat") => Ok(self.exec(&r, actor, sink)),
-            (false, "clone" | "clone3" | "fork" | "vfork") => Ok(self.fork(&r, actor, sink)),
-            (false, "open" | "openat" | "openat2" | "creat" | "open_by_handle_at") => Ok(self.open(&r, actor, sink)),
-            (false, "connect") => self.socket(SocketOp::Connect, &r, actor, sink),
-            (false, "bind") => self.socket(SocketOp::Bind, &r, actor, sink),
-            (false, _) => Ok(NOTHING),
+        let line = match (r.enter, r.kind.as_ref()) {
+            (_, "procexit") => return Ok(self.exit(actor, sink)),
+            (true, _) => return Ok(self.enter(&r, actor, sink)),
+            (false, "execve" | "execveat") => self.exec(&r, actor, sink),
+            (false, "clone" | "clone3" | "fork" | "vfork") => match self.fork(&r, actor, sink) {
+                Line::Event => return Ok(Line::Event),
+                parents => parents,
+            },
+            (false, "open" | "openat" | "openat2" | "creat" | "open_by_handle_at") => self.open(&r, actor, sink),
+            (false, "connect") => self.socket(SocketOp::Connect, &r, actor, sink)?,
+            (false, "bind") => self.socket(SocketOp::Bind, &r, actor, sink)?,
+            (false, "accept" | "accept4") => self.socket(SocketOp::Accept, &r, actor, sink)?,
+            (false, "recvfrom" | "recvmsg") if is_datagram_of_a_service(&r) => {
+                self.socket(SocketOp::Accept, &r, actor, sink)?
+            }
+            (false, "mount") => self.mount(&r, actor, sink),
+            (false, kind) => self.change(kind, &r, actor, sink),
+        };
+        if self.has_enters {
+            return Ok(line);
         }
+        // No line told of the call's beginning.
+        let Some(nr) = names::number(&r.kind, &r.args) else { return Ok(line) };
+        let nrs = nr.to_le_bytes();
+        let call = actor.event(Body::Syscalls(Syscalls { nrs: &nrs }));
+        self.imply_map(&r, actor, sink);
+        self.observe(&r, actor, sink);
+        if line == NOTHING {
+            sink.event(call);
+            return Ok(Line::Event);
+        }
+        sink.implied(call);
+        Ok(line)
     }
 }
 
@@ -164,6 +202,7 @@ impl SysdigDecoder {
     }
 
     fn enter(&mut self, r: &Record<'_>, actor: Actor<'_>, sink: &mut dyn Sink) -> Line {
+        self.has_enters = true;
         if matches!(r.kind.as_ref(), "execve" | "execveat") {
             self.execs.remove(&actor.thread());
             if let Some(path) = args::exec_filename(&r.args).filter(|p| p.len() <= PATH_BYTES_MAX) {
@@ -172,6 +211,7 @@ impl SysdigDecoder {
         }
         let Some(nr) = names::number(&r.kind, &r.args) else { return NOTHING };
         self.observe(r, actor, sink);
+        self.imply_map(r, actor, sink);
         sink.event(actor.event(Body::Syscalls(Syscalls { nrs: &nr.to_le_bytes() })));
         Line::Event
     }
@@ -237,7 +277,44 @@ impl SysdigDecoder {
         let path = absolute(asked, &r.cwd);
         let flags = args::open_flags(&r.kind, &r.args);
         self.observe(r, actor, sink);
+        if ret >= 0 && args::has_created(&r.args) {
+            let change = Change { op: ChangeOp::Create, path: path.as_bytes(), from: None, ret: 0 };
+            sink.implied(actor.event(Body::Change(change)));
+        }
         sink.event(actor.event(Body::Open(Open { path: path.as_bytes(), flags, ret, map: false })));
+        Line::Event
+    }
+
+    /// A call that changes names, or any other.
+    fn change(&mut self, kind: &str, r: &Record<'_>, actor: Actor<'_>, sink: &mut dyn Sink) -> Line {
+        let (Some((op, from, path)), Some(ret)) = (changes::change(kind, &r.args), args::result(&r.args)) else {
+            return NOTHING;
+        };
+        let in_cwd = args::from_working_directory(&r.args) && args::has_only_cwd(&r.args);
+        if !path.starts_with('/') && !in_cwd {
+            return Line::Ignored(Ignored::RelativePath);
+        }
+        let path = absolute(path, &r.cwd);
+        let from = match op {
+            // What it says, wherever that is.
+            ChangeOp::Symlink => from.map(Cow::Borrowed),
+            _ => from.filter(|from| from.starts_with('/') || in_cwd).map(|from| absolute(from, &r.cwd)),
+        };
+        self.observe(r, actor, sink);
+        let from = from.as_deref().map(str::as_bytes);
+        sink.event(actor.event(Body::Change(Change { op, path: path.as_bytes(), from, ret })));
+        Line::Event
+    }
+
+    fn mount(&mut self, r: &Record<'_>, actor: Actor<'_>, sink: &mut dyn Sink) -> Line {
+        let (Some((source, path, fstype)), Some(ret)) = (changes::mount(&r.args), args::result(&r.args)) else {
+            return NOTHING;
+        };
+        let path = absolute(path, &r.cwd);
+        self.observe(r, actor, sink);
+        let source = Some(source.as_bytes());
+        let mount = Mount { path: path.as_bytes(), fstype: fstype.as_bytes(), source, flags: 0, ret };
+        sink.event(actor.event(Body::Mount(mount)));
         Line::Event
     }
 
@@ -245,8 +322,7 @@ impl SysdigDecoder {
         let address = match op {
             SocketOp::Connect => args::connect_peer(&r.args, &r.fd_name, &r.fd_type),
             SocketOp::Bind => args::bind_addr(&r.args, &r.fd_name, &r.fd_type),
-            // Not told of yet.
-            SocketOp::Accept => return Ok(NOTHING),
+            SocketOp::Accept => changes::peer_and_port(&r.args, &r.fd_name),
         };
         let address = address.map_err(|_| invalid("evt.args", "an address that is not numeric (record without -R)"))?;
         let (Some((peer, port)), Some(ret)) = (address, args::result(&r.args)) else { return Ok(NOTHING) };
@@ -281,6 +357,16 @@ impl SysdigDecoder {
         if !image.is_empty() {
             self.containers.insert(actor.container_key, ());
             sink.implied(container_start(r.ts, actor.container, image, tag));
+        }
+    }
+
+    /// The file that a line of a mmap says is mapped to be executed.
+    fn imply_map(&mut self, r: &Record<'_>, actor: Actor<'_>, sink: &mut dyn Sink) {
+        if matches!(r.kind.as_ref(), "mmap" | "mmap2")
+            && let Some(path) = changes::mapped(&r.args)
+        {
+            self.observe(r, actor, sink);
+            sink.implied(actor.event(Body::Open(Open { path: path.as_bytes(), flags: 0, ret: 0, map: true })));
         }
     }
 
@@ -332,6 +418,16 @@ fn program<'a>(r: &'a Record<'_>, path: &'a str, argv: Option<&'a [u8]>) -> Exec
         fileless: is_memfd(path),
         ..Exec::default()
     }
+}
+
+/// Ports from here up are chosen by the kernel for who speaks first.
+const EPHEMERAL_PORT: u16 = 32768;
+
+/// Whether a line tells of a datagram that came to a port that others send to, and from whom.
+fn is_datagram_of_a_service(r: &Record<'_>) -> bool {
+    r.l4proto == "udp"
+        && args::result(&r.args).is_some_and(|ret| ret >= 0)
+        && matches!(changes::peer_and_port(&r.args, ""), Ok(Some((_, port))) if port < EPHEMERAL_PORT)
 }
 
 fn is_memfd(path: &str) -> bool {

@@ -3,9 +3,10 @@
 //! | record | becomes |
 //! |---|---|
 //! | `process_exec`, `process_exit`, `process_dns` | exec, exit, dns |
-//! | `process_connect` of older versions | connect |
-//! | `process_kprobe`, `process_lsm`, `process_tracepoint` of a function that connects, binds or opens | that, if its arguments say what |
-//! | all others | nothing |
+//! | `process_connect`, `process_listen` | connect, bind |
+//! | `process_close` of a connection whose `process_connect` came before | flow, if it says how much |
+//! | `process_kprobe`, `process_lsm`, `process_tracepoint` of a function that connects, binds, accepts, opens, checks a file's permission (`security_file_permission`) or a capability (`cap_capable`), maps, mounts, or changes names | that, if its arguments say what |
+//! | all others | nothing but their process |
 //!
 //! Every record describes its process and that process's parent. What is described and was not seen to start is told
 //! as an implied exec, or, if Tetragon's flags say that it was cloned and has run nothing since, as an implied fork.
@@ -21,7 +22,7 @@ mod record;
 use std::borrow::Cow;
 
 use self::meaning::Meaning;
-use self::record::{Process, Record};
+use self::record::{Happening, Process, Record};
 use super::bounded::Bounded;
 use super::json::{self, Text};
 use super::{Decoder, Line, Reject, image};
@@ -47,6 +48,8 @@ pub struct TetragonDecoder {
     execs: Bounded<u128, Option<u64>>,
     /// The processes that run, by the hash of the container's id, and their pid.
     running: Bounded<(u128, u32), Running>,
+    /// The connections that were made, as hashes of container and both sides.
+    connections: Bounded<u128, ()>,
 }
 
 #[derive(Debug)]
@@ -87,7 +90,12 @@ impl Default for TetragonDecoder {
 impl TetragonDecoder {
     /// A decoder of one export.
     pub fn new() -> Self {
-        Self { containers: Bounded::new(CONTAINERS), execs: Bounded::new(PROCESSES), running: Bounded::new(PROCESSES) }
+        Self {
+            containers: Bounded::new(CONTAINERS),
+            execs: Bounded::new(PROCESSES),
+            running: Bounded::new(PROCESSES),
+            connections: Bounded::new(PROCESSES),
+        }
     }
 }
 
@@ -96,6 +104,7 @@ impl Decoder for TetragonDecoder {
         let record: Record<'_> = json::object(record)?;
         let Some((happening, meaning)) = meaning::of(&record)? else { return Ok(Line::Ignored(Ignored::NoBehaviour)) };
         if let Meaning::Nothing(why) = meaning {
+            self.introduce(&record, happening, sink);
             return Ok(Line::Ignored(why));
         }
         let process = happening.process.as_ref().ok_or_else(|| json::missing("process"))?;
@@ -119,6 +128,13 @@ impl Decoder for TetragonDecoder {
             return Ok(Line::Event);
         }
         let start = self.meet(scene, process, parent.filter(|_| family.is_some()), sink);
+        let connection = connection(scene, happening);
+        if record.process_connect.is_some() {
+            self.connections.insert(connection, ());
+        } else if record.process_close.is_some() && self.connections.remove(&connection).is_none() {
+            // Nobody knows who made it.
+            return Ok(Line::Ignored(Ignored::NoBehaviour));
+        }
         match meaning {
             Meaning::Exit => {
                 sink.event(scene.event(pid, start, Body::Exit));
@@ -146,6 +162,19 @@ enum Told {
 }
 
 impl TetragonDecoder {
+    /// Tells of the processes that a record describes, if it does; nothing in it is faulty.
+    fn introduce(&mut self, record: &Record<'_>, happening: &Happening<'_>, sink: &mut dyn Sink) {
+        let Some(process) = &happening.process else { return };
+        let Some(ts) = record.time.as_ref().and_then(|time| nanos(time, "time").ok()) else { return };
+        let container = self.container(process, ts, sink);
+        let scene = Scene { container: &container, ts };
+        let parent = happening.parent.as_ref().filter(|parent| *self.container(parent, ts, sink) == *container);
+        if let Some(parent) = parent {
+            self.meet(scene, parent, None, sink);
+        }
+        self.meet(scene, process, parent, sink);
+    }
+
     /// The id of a process's container, whose workload is told once it is known.
     fn container(&mut self, process: &Process<'_>, ts: u64, sink: &mut dyn Sink) -> Box<str> {
         let pod = process.pod.as_ref().and_then(|pod| pod.container.as_ref());
@@ -244,6 +273,13 @@ impl TetragonDecoder {
         self.execs.insert(exec_key(scene, process), start);
         start
     }
+}
+
+/// Stands for a connection.
+fn connection(scene: Scene<'_>, happening: &Happening<'_>) -> u128 {
+    let Happening { source_ip, source_port, destination_ip, destination_port, .. } = happening;
+    let sides = (source_ip.as_deref(), source_port, destination_ip.as_deref(), destination_port);
+    fingerprint(format!("{} {sides:?}", scene.container).as_bytes())
 }
 
 fn key(scene: Scene<'_>, pid: u32) -> (u128, u32) {

@@ -3,6 +3,7 @@
 //! Only what is used is read. Not here: what it means (`mod`).
 
 use serde::Deserialize;
+use sonic_rs::LazyValue;
 
 use crate::trace::json::{Int, Text};
 
@@ -26,6 +27,19 @@ pub(super) struct Record<'a> {
     pub(super) process_tracepoint: Option<Happening<'a>>,
     #[serde(borrow)]
     pub(super) process_dns: Option<Happening<'a>>,
+    #[serde(borrow)]
+    pub(super) process_listen: Option<Happening<'a>>,
+    #[serde(borrow)]
+    pub(super) process_close: Option<Happening<'a>>,
+    // Kinds that tell of nothing but their process.
+    #[serde(borrow)]
+    pub(super) process_accept: Option<Happening<'a>>,
+    #[serde(borrow)]
+    pub(super) process_uprobe: Option<Happening<'a>>,
+    #[serde(borrow)]
+    pub(super) process_usdt: Option<Happening<'a>>,
+    #[serde(borrow)]
+    pub(super) process_loader: Option<Happening<'a>>,
 }
 
 /// What happened, of any kind; the fields are those of all kinds.
@@ -42,6 +56,17 @@ pub(super) struct Happening<'a> {
     pub(super) destination_port: Option<Int>,
     #[serde(borrow)]
     pub(super) protocol: Option<Text<'a>>,
+    // process_connect, process_close
+    #[serde(borrow)]
+    pub(super) source_ip: Option<Text<'a>>,
+    pub(super) source_port: Option<Int>,
+    // process_close
+    #[serde(borrow)]
+    pub(super) stats: Option<LazyValue<'a>>,
+    // process_listen
+    #[serde(borrow)]
+    pub(super) ip: Option<Text<'a>>,
+    pub(super) port: Option<Int>,
     // process_kprobe, process_lsm, process_tracepoint
     #[serde(borrow)]
     pub(super) function_name: Option<Text<'a>>,
@@ -125,6 +150,8 @@ pub(super) struct BinaryProperties<'a> {
 #[serde(default)]
 pub(super) struct Argument<'a> {
     pub(super) int_arg: Option<Int>,
+    pub(super) uint_arg: Option<Int>,
+    pub(super) capability_arg: Option<Capability>,
     #[serde(borrow)]
     pub(super) string_arg: Option<Text<'a>>,
     #[serde(borrow)]
@@ -135,6 +162,20 @@ pub(super) struct Argument<'a> {
     pub(super) sock_arg: Option<Socket<'a>>,
     #[serde(borrow)]
     pub(super) sockaddr_arg: Option<SocketAddress<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Capability {
+    pub(super) value: Option<Int>,
+}
+
+/// How much went over a connection.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Stats {
+    pub(super) bytes_sent: Option<Int>,
+    pub(super) bytes_received: Option<Int>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,6 +1,6 @@
 //! Records as Tetragon writes them, and what they become.
 use super::*;
-use crate::event::{Dns, Open, Peer, Socket};
+use crate::event::{Capability, Change, Dns, Flow, Mount, Open, Peer, Socket};
 use crate::ledger::Rejected;
 
 #[derive(Default)]
@@ -20,7 +20,19 @@ fn line(event: Event<&[u8]>) -> String {
             format!("exec {} [{argv}] ppid {}{fileless}", text(e.path), e.ppid)
         }
         Body::Exit => "exit".into(),
+        Body::Open(Open { path, map: true, .. }) => format!("map {}", text(path)),
         Body::Open(Open { path, flags, ret, .. }) => format!("open {} {flags:#o} {ret}", text(path)),
+        Body::Change(Change { op, path, from, ret }) => {
+            format!("{} {} {} {ret}", op.name(), from.map_or("?".into(), text), text(path))
+        }
+        Body::Mount(Mount { path, fstype, source, flags, ret }) => {
+            let source = source.map_or("?".into(), text);
+            format!("mount {source} {} {} {flags} {ret}", text(path), text(fstype))
+        }
+        Body::Capability(Capability { cap, used }) => format!("capability {cap} {used}"),
+        Body::Flow(Flow { peer: Peer::Ip(ip), port, sent, received, .. }) => {
+            format!("flow {ip} {port} {sent:?} {received:?}")
+        }
         Body::Socket(Socket { op, peer, port, proto, ret }) => {
             let peer = match peer {
                 Peer::Ip(ip) => ip.to_string(),
@@ -190,7 +202,7 @@ fn functions_and_their_arguments() {
         let lines = decode(&[record("process_kprobe", &process("c", 7, "/x", "execve clone", 1, ""), "", &more)]);
         let expected = expected.map(|expected| format!(" 7@1{S} {expected}"));
         assert_eq!(lines.get(1), expected.as_ref(), "{function} {args}");
-        assert_eq!(lines.is_empty(), expected.is_none(), "{function} {args}");
+        assert_eq!(lines.len(), if expected.is_some() { 2 } else { 1 }, "{function} {args}");
     }
     let more = format!(r#","subsys":"syscalls","event":"sys_enter_openat","args":[{},{path}]"#, int(-100));
     let lines = decode(&[record("process_tracepoint", &process("c", 7, "/x", "execve", 1, ""), "", &more)]);
@@ -282,4 +294,120 @@ fn what_is_remembered_is_bounded() {
     }
     assert_eq!((decoder.containers.len(), decoder.execs.len()), (CONTAINERS, PROCESSES));
     assert_eq!(decoder.running.len(), PROCESSES);
+}
+
+/// What a probe of `function` with these arguments tells, apart from who did it.
+fn probed(function: &str, args: &str, more: &str) -> Option<String> {
+    let known = process("c", 7, "/x", "execve clone", 1, "");
+    let more = format!(r#","function_name":"{function}","args":[{args}]{more}"#);
+    let events = decode(&[record("process_exec", &known, "", ""), record("process_kprobe", &known, "", &more)]);
+    let told = events.get(1)?.split_once(' ')?.1.split_once(' ')?.1.to_owned();
+    Some(told)
+}
+
+#[test]
+fn policies_that_watch_files_by_permission_and_by_mapping() {
+    let file = |path: &str| format!(r#"{{"file_arg":{{"path":"{path}","permission":"-rw-r--r--"}}}}"#);
+    let ret = |ret: i32| format!(r#","return":{{"int_arg":{ret}}}"#);
+    for (function, args, more, expected) in [
+        ("security_file_permission", format!("{},{{\"int_arg\":2}}", file("/etc/passwd")), ret(0), {
+            Some("open /etc/passwd 0o1 0")
+        }),
+        ("security_file_permission", format!("{},{{\"int_arg\":4}}", file("/e")), ret(0), Some("open /e 0o0 0")),
+        ("security_file_permission", format!("{},{{\"int_arg\":6}}", file("/e")), ret(-13), Some("open /e 0o2 -13")),
+        ("security_file_permission", format!("{},{{\"int_arg\":1}}", file("/e")), ret(0), None),
+        ("security_mmap_file", format!("{},{{\"uint_arg\":1}}", file("/usr/lib/libc.so.6")), ret(0), {
+            Some("map /usr/lib/libc.so.6")
+        }),
+        ("security_mmap_file", format!("{},{{\"uint_arg\":5}}", file("/usr/bin/x")), ret(0), Some("map /usr/bin/x")),
+        ("security_mmap_file", format!("{},{{\"uint_arg\":1}}", file("/etc/x")), ret(0), Some("open /etc/x 0o0 0")),
+        ("security_path_truncate", r#"{"path_arg":{"path":"/e"}}"#.into(), ret(0), Some("truncate ? /e 0")),
+    ] {
+        assert_eq!(probed(function, &args, &more).as_deref(), expected, "{function} {args}");
+    }
+}
+
+#[test]
+fn capabilities_changes_and_mounts() {
+    let text = |text: &str| format!(r#"{{"string_arg":"{text}"}}"#);
+    let cap = r#"{"user_ns_arg":{"level":0}},{"capability_arg":{"value":34,"name":"CAP_SYSLOG"}}"#;
+    for (function, args, more, expected) in [
+        ("cap_capable", cap.to_owned(), r#","return":{"int_arg":0}"#, Some("capability 34 true")),
+        ("cap_capable", cap.to_owned(), r#","return":{"int_arg":-1}"#, Some("capability 34 false")),
+        (
+            "__x64_sys_unlinkat",
+            format!(r#"{{"int_arg":-100}},{},{{"int_arg":0}}"#, text("a")),
+            "",
+            Some("delete ? a 0"),
+        ),
+        (
+            "__x64_sys_unlinkat",
+            format!(r#"{{"int_arg":-100}},{},{{"int_arg":512}}"#, text("a")),
+            "",
+            Some("rmdir ? a 0"),
+        ),
+        ("sys_unlinkat", format!(r#"{{"int_arg":5}},{},{{"int_arg":0}}"#, text("a")), "", None),
+        (
+            "__x64_sys_renameat",
+            [r#"{"int_arg":-100}"#, &text("a"), r#"{"int_arg":-100}"#, &text("/b")].join(","),
+            "",
+            { Some("rename a /b 0") },
+        ),
+        ("sys_symlink", [text("../a"), text("/b")].join(","), "", Some("symlink ../a /b 0")),
+        ("sys_rename", text("/b"), "", None),
+        (
+            "sys_mount",
+            [text("tmpfs"), text("/mnt"), text("tmpfs"), r#"{"int_arg":6}"#.into()].join(","),
+            "",
+            Some("mount tmpfs /mnt tmpfs 6 0"),
+        ),
+        (
+            "inet_csk_accept",
+            String::new(),
+            r#","return":{"sock_arg":{"type":"SOCK_STREAM","saddr":"10.0.0.1","sport":80,"daddr":"10.0.0.7","dport":40000}}"#,
+            Some("Accept 10.0.0.7 80 Some(Tcp) 0"),
+        ),
+    ] {
+        assert_eq!(probed(function, &args, more).as_deref(), expected, "{function} {args}");
+    }
+}
+
+#[test]
+fn a_process_is_known_from_any_record_that_describes_it() {
+    let shell = process("p", 6, "/bin/sh", "execve clone", 1, "");
+    let cat = process("c", 7, "/bin/cat", "execve clone", 2, "");
+    let unknown = r#","function_name":"some_function","args":[]"#;
+    let listen = r#","ip":"0.0.0.0","port":80"#;
+    assert_eq!(
+        decode(&[
+            record("process_kprobe", &cat, &shell, unknown),
+            record("process_uprobe", &cat, &shell, ""),
+            record("process_listen", &cat, &shell, listen),
+        ]),
+        [
+            format!("( 6@1{S} exec /bin/sh [/bin/sh|] ppid 0)"),
+            format!("( 7@2{S} exec /bin/cat [/bin/cat|] ppid 6)"),
+            format!(" 7@2{S} Bind 0.0.0.0 80 Some(Tcp) 0"),
+        ]
+    );
+}
+
+#[test]
+fn a_close_tells_how_much_went_over_a_connection_that_was_made() {
+    let known = process("c", 7, "/x", "execve clone", 1, "");
+    let sides = |port| {
+        format!(
+            r#","source_ip":"10.0.0.1","source_port":{port},"destination_ip":"10.0.0.7","destination_port":443,"protocol":"TCP""#
+        )
+    };
+    let stats = r#","stats":{"bytes_sent":"4364","bytes_received":"8874"}"#;
+    let events = decode(&[
+        record("process_exec", &known, "", ""),
+        record("process_connect", &known, "", &sides(40_000)),
+        record("process_close", &known, "", &(sides(40_001) + stats)),
+        record("process_close", &known, "", &(sides(40_000) + stats)),
+        record("process_close", &known, "", &(sides(40_000) + stats)),
+    ]);
+    let flow = format!(" 7@1{S} flow 10.0.0.7 443 Some(4364) Some(8874)");
+    assert_eq!(events[1..], [format!(" 7@1{S} Connect 10.0.0.7 443 Some(Tcp) 0"), flow]);
 }

@@ -6,7 +6,7 @@ mod hostile;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::event::{Open, Peer, Socket, Syscalls, syscall_numbers};
+use crate::event::{Change, Mount, Open, Peer, Socket, Syscalls, syscall_numbers};
 
 /// Events as text: `event …` for counted ones, `implied …` for the others.
 #[derive(Default)]
@@ -32,6 +32,7 @@ impl Told {
                 if x.upper_layer { " upper" } else { "" },
             ),
             Body::Exit => "exit".to_owned(),
+            Body::Open(Open { path, map: true, .. }) => format!("map {}", text(path)),
             Body::Open(Open { path, flags, ret, .. }) => format!("open {} {flags:o} ret={ret}", text(path)),
             Body::Socket(Socket { op, peer, port, proto, ret }) => {
                 let peer = match peer {
@@ -41,9 +42,14 @@ impl Told {
                 format!("{op:?} {peer} {port} {proto:?} ret={ret}")
             }
             Body::Syscalls(Syscalls { nrs }) => format!("syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
-            Body::Dns(_) | Body::Capability(_) | Body::Change(_) | Body::Flow(_) | Body::Mount(_) | Body::Imds(_) => {
-                panic!("not a thing sysdig tells")
+            Body::Change(Change { op, path, from, ret }) => {
+                format!("{} {} {} ret={ret}", op.name(), from.map_or("?".to_owned(), text), text(path))
             }
+            Body::Mount(Mount { path, fstype, source, ret, .. }) => {
+                let source = source.map_or("?".to_owned(), text);
+                format!("mount {source} {} {} ret={ret}", text(path), text(fstype))
+            }
+            Body::Dns(_) | Body::Capability(_) | Body::Flow(_) | Body::Imds(_) => panic!("not a thing sysdig tells"),
         };
         self.0.push(format!("{how} {}/{} {what}", text(e.container), e.pid));
     }
@@ -102,9 +108,15 @@ const EXEPATH_UNKNOWN: (&str, &str) = ("proc.exepath", "\"\"");
 /// What every sequence that begins in the middle begins with.
 const APP: &str = "implied c1/10 exec ppid=1 /bin/app [app,-x] cwd=/srv/ uid=0";
 
-/// The events that `lines` give. Each line must be counted exactly once.
+/// The events that `lines` give, of a recording that has lines for calls that begin. Each line must be counted exactly
+/// once.
 fn told(lines: &[String]) -> Vec<String> {
     let mut decoder = SysdigDecoder::new();
+    decoder.has_enters = true;
+    told_by(decoder, lines)
+}
+
+fn told_by(mut decoder: SysdigDecoder, lines: &[String]) -> Vec<String> {
     let mut told = Told::default();
     for line in lines {
         let before = told.0.iter().filter(|e| e.starts_with("event")).count();
@@ -445,6 +457,66 @@ fn a_socket_without_an_address_tells_nothing() {
     ] {
         check(&[exit_line(kind, args, &[])], &[]);
     }
+}
+
+#[test]
+fn changes_mounts_and_who_was_let_in() {
+    for (kind, args, fields, want) in [
+        ("unlinkat", "res=0 dirfd=-100(AT_FDCWD) name=x flags=0 ", &[][..], Some("delete ? /srv/x ret=0")),
+        ("unlinkat", "res=0 dirfd=5 name=x flags=0 ", &[], None),
+        ("renameat", "res=0 olddirfd=-100(AT_FDCWD) oldpath=a newdirfd=-100(AT_FDCWD) newpath=/b ", &[], {
+            Some("rename /srv/a /b ret=0")
+        }),
+        ("symlink", "res=0 target=../a linkpath=b ", &[], Some("symlink ../a /srv/b ret=0")),
+        ("mkdir", "res=-17(EEXIST) path=/a ", &[], Some("mkdir ? /a ret=-17")),
+        ("mount", "res=0 dev=tmpfs dir=/mnt type=tmpfs ", &[], Some("mount tmpfs /mnt tmpfs ret=0")),
+        (
+            "accept",
+            "fd=10(<4t>172.17.0.1:46512->172.17.0.4:80) tuple=172.17.0.1:46512->172.17.0.4:80 queuepct=0 ",
+            &[("fd.l4proto", "\"tcp\"")],
+            Some("Accept 172.17.0.1 80 Some(Tcp) ret=10"),
+        ),
+        ("accept4", "fd=-11(EAGAIN) tuple=NULL queuepct=0 ", &[], None),
+        ("recvfrom", "res=9 data=x tuple=10.0.0.7:40000->10.0.0.1:53 ", &[("fd.l4proto", "\"udp\"")], {
+            Some("Accept 10.0.0.7 53 Some(Udp) ret=9")
+        }),
+        ("recvfrom", "res=9 data=x tuple=10.0.0.7:53->10.0.0.1:40000 ", &[("fd.l4proto", "\"udp\"")], None),
+    ] {
+        let expected: Vec<String> =
+            want.into_iter().flat_map(|want| [APP.to_owned(), format!("event c1/10 {want}")]).collect();
+        assert_eq!(told(&[exit_line(kind, args, fields)]), expected, "{kind} {args}");
+    }
+}
+
+#[test]
+fn a_file_that_an_open_made_or_a_mmap_runs_is_implied() {
+    let args = "fd=3(<f>/t) name=/t flags=8196(O_CREAT|O_WRONLY|O_F_CREATED) mode=0 ";
+    check(&[exit_line("open", args, &[])], &[APP, "implied c1/10 create ? /t ret=0", "event c1/10 open /t 101 ret=3"]);
+    let args = "\"addr=0 length=8 prot=5(PROT_READ|PROT_EXEC) flags=2(MAP_PRIVATE) fd=3(<f>/l.so) offset=0 \"";
+    check(
+        &[line(&[("evt.type", "\"mmap\""), ("evt.args", args)])],
+        &[APP, "implied c1/10 map /l.so", "event c1/10 syscalls [9]"],
+    );
+}
+
+#[test]
+fn without_lines_of_calls_that_begin_their_ends_tell_of_them() {
+    let lines = [
+        exit_line("read", "res=1 ", &[]),
+        exit_line("open", "fd=3 name=/t flags=1(O_RDONLY) mode=0 ", &[]),
+        exit_line("execve", "res=-2(ENOENT) ", &[]),
+        exit_line("switch", "next=1 ", &[]),
+    ];
+    assert_eq!(
+        told_by(SysdigDecoder::new(), &lines),
+        [
+            APP,
+            "event c1/10 syscalls [0]",
+            "event c1/10 open /t 0 ret=3",
+            "implied c1/10 syscalls [2]",
+            "event c1/10 syscalls [59]",
+        ]
+    );
 }
 
 #[test]
