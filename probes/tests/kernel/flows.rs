@@ -114,8 +114,8 @@ fn a_connection_that_goes_on_is_told_now_and_then() {
         lines(&w.of(pid)).into_iter().filter(|line| line.starts_with("flow")).collect::<Vec<_>>()
     };
     let first = format!("flow connect 127.0.0.1 {port} tcp 600 0");
-    assert_eq!(flows(&mut w), [first.clone()]);
-    assert_eq!(flows(&mut w), [first.clone()], "told again, though nothing has gone over it");
+    assert_eq!(flows(&mut w), std::slice::from_ref(&first));
+    assert_eq!(flows(&mut w), std::slice::from_ref(&first), "told again, though nothing has gone over it");
     let acknowledged = |stream: &mut TcpStream| {
         // It is in the other's queue once it is acknowledged.
         while rustix::io::ioctl_fionread(&*stream).is_err() {}
