@@ -171,7 +171,6 @@ pub mod ledger;
 mod nesting;
 pub mod profile;
 mod shard;
-mod text;
 mod time;
 
 // For Grove's own crates, tests and benches, and no part of the API: it may change at any time.
@@ -187,6 +186,8 @@ pub mod intern;
 pub mod names;
 #[doc(hidden)]
 pub mod path;
+#[doc(hidden)]
+pub mod text;
 #[doc(hidden)]
 pub mod trace;
 #[doc(hidden)]

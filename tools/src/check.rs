@@ -10,9 +10,9 @@ use grove::intern::Interner;
 use grove::ledger::Ignored;
 use grove::{Baselines, Engine, Finding};
 
-use crate::cli::teach;
 use crate::exit::{self, Error, Exit};
 use crate::feed::{self, say};
+use crate::help::teach;
 use crate::input::InputArgs;
 use crate::output::{self, Output};
 use crate::profiles;

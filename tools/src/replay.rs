@@ -7,10 +7,10 @@ use grove::Engine;
 use grove::config::Config;
 use grove::export::{self, Palette};
 
-use crate::cli::teach;
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
+use crate::help::teach;
 use crate::input::InputArgs;
 use crate::interrupt;
 use crate::terminal;

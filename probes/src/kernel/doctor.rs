@@ -6,10 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use super::capabilities::{self, Wants};
-use super::hooks::{self, Hook};
+use super::hooks;
 use super::load::{self, AttachError};
 use super::options::Options;
-use super::table::HOOKS;
+use super::table::{HOOKS, Hook};
 use crate::check::Check;
 
 /// Looks at everything, with these options, for what is wanted. Programs are loaded and attached, one after the other,

@@ -1,5 +1,5 @@
 // Does one thing by its bare system call, for the tests to see it: child WHAT [ARG...].
-// Built by child.rs.
+// Built by child.rs, with calls.c and peers.c behind it.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,6 +25,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static int by_name(char **a);
+static void with_peers(char **a);
 
 static int family_of(const char *name)
 {
@@ -322,6 +325,9 @@ int main(int argc, char **argv)
     char **a = argv + 1;
     if (argc < 2)
         return 99;
+    if (!strcmp(a[0], "calls"))
+        return by_name(a + 1);
+    with_peers(a);
     if (!strcmp(a[0], "exit"))
         return a[1] ? atoi(a[1]) : 0;
     if (!strcmp(a[0], "open"))
