@@ -21,7 +21,7 @@ mod watch;
 pub mod write;
 
 pub use detect::{Format, detect, detect_records};
-pub use feed::{Fed, Feed, FeedError};
+pub use feed::{Feed, FeedError, FeedSummary};
 pub use name::LineHash;
 pub use watch::Workloads;
 
@@ -61,7 +61,7 @@ pub trait Decoder: Send {
     }
 }
 
-/// What a good record was.
+/// What a record that was read without fault turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
     /// One counted event.

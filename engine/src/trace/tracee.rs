@@ -118,7 +118,7 @@ struct SocketAddress<'a> {
     sun_path: Option<Text<'a>>,
 }
 
-/// What a record tells of.
+/// The event that a record of Tracee's is.
 enum Meaning<'a> {
     Exec { path: Text<'a>, argv: Option<Vec<u8>> },
     Fork { pid: u32, ppid: u32 },
