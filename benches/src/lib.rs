@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p grove-benches` runs them. Nothing here is part of Grove.
 
+pub mod counting;
 pub mod naive;
 pub mod traffic;
 

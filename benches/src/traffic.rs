@@ -1,10 +1,11 @@
 //! Events to apply: a real capture when it is there, a synthetic load always, and a trace of many containers to replay.
 
-use crate::workload::Workload;
+use crate::workload::{CONTAINER, Workload};
 use grove::event::{Body, EventBuf, EventRef};
-use grove::trace::detect_records;
 use grove::trace::input::{Compression, Framing, Records, open};
+use grove::trace::native::NativeDecoder;
 use grove::trace::write::{Header, Writer};
+use grove::trace::{Decoder, Line, detect_records};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,24 @@ pub fn all_captures() -> Option<Vec<EventBuf>> {
     (!all.is_empty()).then_some(all)
 }
 
+/// Reads native traces.
+pub fn decoder() -> impl Decoder {
+    NativeDecoder::new()
+}
+
+/// The events of a native trace's lines, or `None` if one of them is of a kind that this version does not know.
+pub fn decoded(text: &str) -> Option<EventBuf> {
+    let mut events = EventBuf::new();
+    let mut decoder = decoder();
+    let known = text.lines().all(|line| matches!(decoder.decode(line.as_bytes(), &mut events), Ok(Line::Event)));
+    known.then_some(events)
+}
+
+/// The container of the synthetic load.
+pub fn container() -> &'static str {
+    str::from_utf8(CONTAINER).unwrap_or_default()
+}
+
 /// Everything that the programs of the synthetic load do, once.
 pub fn lives() -> EventBuf {
     Workload::default().lives(0, PROGRAMS).events
@@ -58,6 +77,18 @@ pub fn lives() -> EventBuf {
 /// What they go on doing: known events in the mix of a container under load.
 pub fn steady() -> EventBuf {
     Workload::default().traffic(PROGRAMS, 50_000).events
+}
+
+/// Writes a native trace of the container's start and its [`lives`].
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_lives(out: impl Write) -> io::Result<()> {
+    let mut writer = Writer::new(out, Compression::Plain, Header::default())?;
+    let body = Body::ContainerStart { image: b"app".as_slice(), tag: b"1".as_slice() };
+    writer.event(EventRef { ts: 0, container: CONTAINER, pid: 0, start: None, body })?;
+    lives().iter().try_for_each(|stored| writer.event(stored.event))?;
+    writer.finish().map(drop)
 }
 
 /// Containers of [`trace`].

@@ -101,6 +101,14 @@ reasons! {
         RingFullSyscalls = "ring_full_syscalls",
         /// The kernel's ring was full: a capability event.
         RingFullCapability = "ring_full_capability",
+        /// The kernel's ring was full: a change event.
+        RingFullChange = "ring_full_change",
+        /// The kernel's ring was full: a mount event.
+        RingFullMount = "ring_full_mount",
+        /// The kernel's ring was full: a flow event.
+        RingFullFlow = "ring_full_flow",
+        /// The kernel's ring was full: an imds event.
+        RingFullImds = "ring_full_imds",
         /// The kernel's ring was nearly full, and this could best be spared: an open event.
         ShedOpen = "shed_open",
         /// The kernel's ring was nearly full, and this could best be spared: a socket event.
@@ -111,6 +119,14 @@ reasons! {
         ShedSyscalls = "shed_syscalls",
         /// The kernel's ring was nearly full, and this could best be spared: a capability event.
         ShedCapability = "shed_capability",
+        /// The kernel's ring was nearly full, and this could best be spared: a change event.
+        ShedChange = "shed_change",
+        /// The kernel's ring was nearly full, and this could best be spared: a mount event.
+        ShedMount = "shed_mount",
+        /// The kernel's ring was nearly full, and this could best be spared: a flow event.
+        ShedFlow = "shed_flow",
+        /// The kernel's ring was nearly full, and this could best be spared: an imds event.
+        ShedImds = "shed_imds",
         /// A table of the kernel's programs was full.
         ProbeTable = "probe_table",
         /// A record of the kernel's programs could not be read.

@@ -229,14 +229,14 @@ fn children_of_united_programs_are_united() {
     let events = (0..17).map(|i| {
         let (pid, child) = (100 + i, 200 + i);
         format!(
-            "fork {pid}<-1\nexec {pid}<-1 /opt/v{i}\nfork {child}<-{pid}\nexec {child}<-{pid} /bin/sh\nopen {child} /f{i}\n"
+            "fork {pid}<-1\nexec {pid}<-1 /srv/v{i}\nfork {child}<-{pid}\nexec {child}<-{pid} /bin/sh\nopen {child} /f{i}\n"
         )
     });
     check(
         &format!("exec 1<-0 /init\n{}open 216 /after\n", events.collect::<String>()),
         "
         /init
-          /opt/*
+          /srv/*
             /bin/sh
               - r /*
               - r /after
@@ -247,7 +247,7 @@ fn children_of_united_programs_are_united() {
 #[test]
 fn programs_of_different_parents_do_not_add_up() {
     let events =
-        (0..20).map(|i| format!("exec {0}<-0 /bin/{1}\nexec {2}<-{0} /opt/v{i}\n", 10 + i, "xy".repeat(i + 1), 50 + i));
+        (0..20).map(|i| format!("exec {0}<-0 /bin/{1}\nexec {2}<-{0} /srv/v{i}\n", 10 + i, "xy".repeat(i + 1), 50 + i));
     let (tree, _) = grow(&events.collect::<String>(), &Rules::default());
     assert_eq!(tree.stats().process_nodes, 40);
 }
@@ -266,13 +266,13 @@ fn programs_keep_their_names_apart_from_files_of_the_same_directory() {
 #[test]
 fn multi_call_names_and_marks_survive_generalisation() {
     let events =
-        (0..17).map(|i| format!("exec {0}<-1 /opt/v{i}/busybox {1}\n", 100 + i, if i < 5 { "ls" } else { "cat" }));
+        (0..17).map(|i| format!("exec {0}<-1 /srv/v{i}/busybox {1}\n", 100 + i, if i < 5 { "ls" } else { "cat" }));
     check(
         &format!("exec 1<-0 /init\n{}", events.collect::<String>()),
         "
         /init
-          /opt/*/busybox argv0=cat
-          /opt/*/busybox argv0=ls
+          /srv/*/busybox argv0=cat
+          /srv/*/busybox argv0=ls
         ",
     );
 }
@@ -499,4 +499,16 @@ fn patterns_below_patterns_cost_no_more_than_their_names() {
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     assert_eq!(picture_of(tree.tree()), format!("<unknown>\n  - r {}\n", "/*".repeat(600)));
     assert_eq!((tree.stats(), tree.tree().heap_bytes()), (tree.tree().recount(), tree.tree().recount_bytes()));
+}
+
+/// Tools with digits in their names, and then another program that somebody put beside them.
+#[test]
+fn programs_of_an_image_are_no_pattern() {
+    for dir in ["/usr/bin", "/bin", "/usr/local/lib/x", "/opt/app/bin", "/lib64"] {
+        let run = |names: std::ops::Range<u32>| each(names, &format!("fork 2#<-1\nexec 2#<-1 {dir}/tool#"));
+        let learned = docs(&("exec 1<-0 /bin/sh\n".to_owned() + &run(10..60)));
+        assert_eq!(learned.iter().filter(|program| program.path.contains("/tool")).count(), 50, "{dir}");
+    }
+    let built = docs(&("exec 1<-0 /bin/sh\n".to_owned() + &each(10..60, "fork 2#<-1\nexec 2#<-1 /tmp/build/t#")));
+    assert_eq!(built.iter().filter(|program| program.path.starts_with("/tmp")).count(), 1);
 }

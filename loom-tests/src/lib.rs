@@ -11,7 +11,7 @@
 //! four threads to go wrong.
 #![cfg(all(loom, test))]
 
-#[path = "../../engine/src/hash.rs"]
+#[path = "../../engine/src/hash/mod.rs"]
 pub mod hash;
 #[path = "../../engine/src/intern/mod.rs"]
 pub mod intern;

@@ -26,14 +26,26 @@ grove::settings! {
     /// How long the kernel leaves out what the same program has just done; 0 leaves out nothing
     dedup_window: Duration = "GROVE_DEDUP_WINDOW", span(Duration::ZERO, HOUR), |_| Duration::from_secs(5);
 
-    /// Whether opened files are observed
+    /// Whether opened files, and those mapped to be executed, are observed
     probe_open: bool = "GROVE_PROBE_OPEN", (), |_| true;
 
-    /// Whether connected and bound sockets are observed
+    /// Whether changes of files are observed: names that come to be or go, permissions, owners, sizes
+    probe_change: bool = "GROVE_PROBE_CHANGE", (), |_| true;
+
+    /// Whether mounted file systems are observed
+    probe_mount: bool = "GROVE_PROBE_MOUNT", (), |_| true;
+
+    /// Whether sockets are observed: connected and bound ones, and who was let in
     probe_socket: bool = "GROVE_PROBE_SOCKET", (), |_| true;
 
     /// Whether DNS questions are observed
     probe_dns: bool = "GROVE_PROBE_DNS", (), |_| true;
+
+    /// Whether it is observed how much goes over TCP connections, if sockets are
+    probe_flow: bool = "GROVE_PROBE_FLOW", (), |_| true;
+
+    /// Whether requests to cloud metadata services are observed
+    probe_imds: bool = "GROVE_PROBE_IMDS", (), |_| true;
 
     /// Whether system calls are observed
     probe_syscalls: bool = "GROVE_PROBE_SYSCALLS", (), |_| true;
@@ -44,7 +56,7 @@ grove::settings! {
     /// Whether failed attempts leave the kernel; only traces have a use for them
     probe_failed: bool = "GROVE_PROBE_FAILED", (), |_| false;
 
-    /// How often the system calls of running processes are told
+    /// How often the system calls of running processes, and what went over connections that go on, are told
     syscall_interval: Duration = "GROVE_SYSCALL_INTERVAL", span(Duration::from_millis(100), HOUR),
         |_| Duration::from_secs(5);
 
@@ -92,8 +104,12 @@ mod tests {
             ("GROVE_SHED_PERCENT", "60"),
             ("GROVE_DEDUP_WINDOW", "0s"),
             ("GROVE_PROBE_OPEN", "no"),
+            ("GROVE_PROBE_CHANGE", "no"),
+            ("GROVE_PROBE_MOUNT", "no"),
             ("GROVE_PROBE_SOCKET", "no"),
             ("GROVE_PROBE_DNS", "no"),
+            ("GROVE_PROBE_FLOW", "no"),
+            ("GROVE_PROBE_IMDS", "no"),
             ("GROVE_PROBE_SYSCALLS", "no"),
             ("GROVE_PROBE_CAPABILITY", "no"),
             ("GROVE_PROBE_FAILED", "yes"),
@@ -115,8 +131,12 @@ mod tests {
             shed_percent: 60,
             dedup_window: Duration::ZERO,
             probe_open: false,
+            probe_change: false,
+            probe_mount: false,
             probe_socket: false,
             probe_dns: false,
+            probe_flow: false,
+            probe_imds: false,
             probe_syscalls: false,
             probe_capability: false,
             probe_failed: true,

@@ -26,7 +26,7 @@ use crate::exit::{Error, Exit};
 use crate::feed::say;
 use crate::interrupt;
 use crate::launch::{self, Launched};
-use crate::terminal::escape;
+use grove::text::escape;
 
 /// How long runtimes may still answer after the end.
 const ANSWERS_AWAITED: Duration = Duration::from_secs(2);
@@ -282,8 +282,12 @@ fn unavailable(error: LiveError) -> Error {
 pub(crate) fn kernel_options(config: &Config) -> Options {
     let classes = [
         (config.live.probe_open, Class::Open),
+        (config.live.probe_change, Class::Change),
+        (config.live.probe_mount, Class::Mount),
         (config.live.probe_socket, Class::Socket),
         (config.live.probe_dns, Class::Dns),
+        (config.live.probe_socket && config.live.probe_flow, Class::Flow),
+        (config.live.probe_imds, Class::Imds),
         (config.live.probe_syscalls, Class::Syscalls),
         (config.live.probe_capability, Class::Capability),
     ];

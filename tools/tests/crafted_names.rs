@@ -31,7 +31,7 @@
 //! | `trace/tracee.rs` `started` | container id | `containers_of_a_tracee_log` | 3.72 | 1.00 |
 //!
 //! The others are maps of the same types, `hash::{Map, Set, NumberMap, NumberSet}` and `std`'s own with its own hasher
-//! (clippy.toml allows none else), and `hash.rs` tries crafted keys on each type, > 42 and ≤ 2: in the engine
+//! (clippy.toml allows none else), and `hash/tests.rs` tries crafted keys on each type, > 42 and ≤ 2: in the engine
 //! `drift/checker.rs` `noted` (what was done), `drift.rs` `Baselines` and `shard/images.rs` views (images),
 //! `shard/worker.rs` `stopped_by_id` (container ids), `trace/strace` (threads and processes: ids of at most 22 bits, too
 //! few to choose from), `export/dot.rs` `peers`; in the probes `live/containers.rs` `by_id`, `owners`, `known`,

@@ -47,9 +47,13 @@ GROVE_RING_BYTES 8Mi default 8Mi 64Ki to 1Gi bytes Memory of the kernel's ring o
 GROVE_DRAIN_INTERVAL 10ms default 10ms 1ms to 1s How often the ring is emptied
 GROVE_SHED_PERCENT 75 default 75 10 to 100 percent How full the ring may get before repeatable events are shed, in percent of it
 GROVE_DEDUP_WINDOW 5s default 5s 0s to 1h How long the kernel leaves out what the same program has just done; 0 leaves out nothing
-GROVE_PROBE_OPEN true default true true or false Whether opened files are observed
-GROVE_PROBE_SOCKET true default true true or false Whether connected and bound sockets are observed
+GROVE_PROBE_OPEN true default true true or false Whether opened files, and those mapped to be executed, are observed
+GROVE_PROBE_CHANGE true default true true or false Whether changes of files are observed: names that come to be or go, permissions, owners, sizes
+GROVE_PROBE_MOUNT true default true true or false Whether mounted file systems are observed
+GROVE_PROBE_SOCKET true default true true or false Whether sockets are observed: connected and bound ones, and who was let in
 GROVE_PROBE_DNS true default true true or false Whether DNS questions are observed
+GROVE_PROBE_FLOW true default true true or false Whether it is observed how much goes over TCP connections, if sockets are
+GROVE_PROBE_IMDS true default true true or false Whether requests to cloud metadata services are observed
 GROVE_PROBE_SYSCALLS true default true true or false Whether system calls are observed
 GROVE_PROBE_CAPABILITY true default true true or false Whether uses of capabilities are observed
 GROVE_PROBE_FAILED false default false true or false Whether failed attempts leave the kernel; only traces have a use for them

@@ -5,7 +5,7 @@ use super::record::{Buffers, Field, Raw, Reject, Shape, UintOrName, plain, quote
 use super::{Behaviour, Behaviours, Bounded, By, Class, Details, Kind, Place, Report, Scope, Texts};
 use crate::ledger::{Fate, Rejected};
 use crate::names::{qtype_name, qtype_number};
-use crate::path::{DNS_NAME_BYTES_MAX, dns_name, is_pattern};
+use crate::path::{DNS_NAME_BYTES_MAX, dns_name_into, is_pattern};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,9 @@ impl<'s> Report<'s> for Dns<&'s [u8]> {
     where
         's: 't,
     {
-        texts.first = dns_name(self.name).ok_or(Fate::Rejected(Rejected::InvalidValue))?;
+        if !dns_name_into(self.name, &mut texts.first) {
+            return Err(Fate::Rejected(Rejected::InvalidValue));
+        }
         let details = Details::number(QTYPES.detail(self.qtype.into()));
         Ok(Behaviours::One(question(&texts.first, details)))
     }

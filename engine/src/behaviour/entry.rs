@@ -5,40 +5,80 @@ use super::{Address, Behaviour, Kind, SocketKey};
 use crate::time::Time;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Formatter};
+use std::sync::Arc;
 
 /// When each tag did something: first and last time, by tag, in order of the tags. A profile has one for every entry of its
-/// lists, mostly of one tag, so it takes what its entries take and no more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen(Box<[(String, [Time; 2])]>);
+/// lists, mostly of one tag, which needs no memory of its own: entries have the tag's text in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen(Times);
+
+/// A tag and its times.
+type Timed = (Arc<str>, [Time; 2]);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Times {
+    One(Timed),
+    /// None, or several.
+    List(Box<[Timed]>),
+}
 
 impl Seen {
+    fn new(mut list: Vec<Timed>) -> Self {
+        match list.pop() {
+            Some(one) if list.is_empty() => Self(Times::One(one)),
+            last => {
+                list.extend(last);
+                Self(Times::List(list.into_boxed_slice()))
+            }
+        }
+    }
+
+    fn all(&self) -> &[Timed] {
+        match &self.0 {
+            Times::One(one) => std::slice::from_ref(one),
+            Times::List(list) => list,
+        }
+    }
+
     /// Tags and times, in order of the tags.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, [Time; 2])> {
-        self.0.iter().map(|(tag, times)| (tag.as_str(), *times))
+        self.all().iter().map(|(tag, times)| (&**tag, *times))
     }
 
     /// The tags, in order.
     pub fn tags(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.iter().map(|(tag, _)| tag.as_str())
+        self.all().iter().map(|(tag, _)| &**tag)
     }
 
     /// Whether no tag did it.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all().is_empty()
     }
 
     /// When a tag did it.
     pub fn get(&self, tag: &str) -> Option<[Time; 2]> {
-        self.0.iter().find(|(known, _)| known == tag).map(|(_, times)| *times)
+        self.all().iter().find(|(known, _)| &**known == tag).map(|(_, times)| *times)
     }
 }
 
-impl<T: Into<String>> FromIterator<(T, [Time; 2])> for Seen {
+impl Default for Seen {
+    /// Of no tag.
+    fn default() -> Self {
+        Self(Times::List(Box::default()))
+    }
+}
+
+impl<T: AsRef<str>> FromIterator<(T, [Time; 2])> for Seen {
     /// Of a tag that comes more than once the hull is taken.
     fn from_iter<I: IntoIterator<Item = (T, [Time; 2])>>(seen: I) -> Self {
-        let mut list: Vec<(String, [Time; 2])> = seen.into_iter().map(|(tag, times)| (tag.into(), times)).collect();
+        let mut seen = seen.into_iter().map(|(tag, times)| (shared_tag(tag.as_ref()), times));
+        let Some(first) = seen.next() else { return Self::default() };
+        let Some(second) = seen.next() else { return Self(Times::One(first)) };
+        let mut list = vec![first, second];
+        list.extend(seen);
         list.sort();
         list.dedup_by(|(tag, [_, last]), (kept, [_, kept_last])| {
             let same = tag == kept;
@@ -47,7 +87,7 @@ impl<T: Into<String>> FromIterator<(T, [Time; 2])> for Seen {
             }
             same
         });
-        Self(list.into_boxed_slice())
+        Self::new(list)
     }
 }
 
@@ -69,10 +109,12 @@ impl<'de> Deserialize<'de> for Seen {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Seen, A::Error> {
-                // Most have one, and a list that grows begins with four.
-                let mut list: Vec<(String, [Time; 2])> = Vec::with_capacity(1);
-                while let Some((tag, times)) = entries.next_entry()? {
-                    list.push((tag, times));
+                let mut next = || Ok(entries.next_entry::<Tag, [Time; 2]>()?.map(|(Tag(tag), times)| (tag, times)));
+                let Some(first) = next()? else { return Ok(Seen::default()) };
+                let Some(second) = next()? else { return Ok(Seen(Times::One(first))) };
+                let mut list = vec![first, second];
+                while let Some(entry) = next()? {
+                    list.push(entry);
                 }
                 let is_sorted = list.is_sorted_by(|(a, _), (b, _)| a < b);
                 if !is_sorted {
@@ -81,11 +123,61 @@ impl<'de> Deserialize<'de> for Seen {
                         return Err(A::Error::custom("the same tag twice"));
                     }
                 }
-                Ok(Seen(list.into_boxed_slice()))
+                Ok(Seen::new(list))
             }
         }
         d.deserialize_map(Tags)
     }
+}
+
+/// A tag as a key of an object.
+struct Tag(Arc<str>);
+
+impl<'de> Deserialize<'de> for Tag {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Tag;
+
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("a tag")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Tag, E> {
+                Ok(Tag(shared_tag(text)))
+            }
+        }
+        d.deserialize_str(Text)
+    }
+}
+
+/// So many tags a thread has at hand, none longer than this, so that what it keeps of them is little.
+pub(crate) const TAGS_AT_HAND: usize = 64;
+const TAG_BYTES_AT_HAND: usize = 64;
+
+thread_local! {
+    /// Tags that were met last, each in its [place](tag_place).
+    static TAGS: RefCell<[Option<Arc<str>>; TAGS_AT_HAND]> = const { RefCell::new([const { None }; TAGS_AT_HAND]) };
+}
+
+/// The place of a tag among those at hand, by its last bytes; none of one that is too long.
+pub(crate) fn tag_place(tag: &[u8]) -> Option<usize> {
+    let place = match tag {
+        [.., a, b] => usize::from(a.wrapping_mul(10).wrapping_add(*b)),
+        _ => 0,
+    };
+    (tag.len() <= TAG_BYTES_AT_HAND).then_some(place % TAGS_AT_HAND)
+}
+
+/// The text of a tag; of one that was met shortly before, the same memory. A profile names its few tags in every entry.
+fn shared_tag(tag: &str) -> Arc<str> {
+    let Some(place) = tag_place(tag.as_bytes()) else { return tag.into() };
+    TAGS.with_borrow_mut(|tags| match tags.get_mut(place) {
+        Some(Some(known)) if **known == *tag => known.clone(),
+        Some(known) => known.insert(tag.into()).clone(),
+        None => tag.into(),
+    })
 }
 
 /// An entry of a profile's list of one kind of behaviour. Whatever is done with all kinds is done through this, so a kind

@@ -54,15 +54,15 @@ pub(crate) mod record;
 mod socket;
 mod syscall;
 
-pub use address::{Address, Family, SocketKey};
+pub use address::{Address, Family, Peer, Proto, SocketKey, SocketOp};
 pub use entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value};
-pub(crate) use entry::{is_default, joined, read_unique};
+pub(crate) use entry::{TAGS_AT_HAND, is_default, joined, read_unique, tag_place};
 pub use file::ChangeOp;
 pub use imds::Token;
 pub use imds_request::{imds_request, is_imds_address};
 pub use place::{Class, Detail, Details, Marks, Numbered, Numbers, Place, Scope};
 pub use record::Reject;
-pub use socket::{EINPROGRESS, Peer, Proto, SocketOp, Volume};
+pub use socket::{EINPROGRESS, Volume};
 pub use syscall::syscall_numbers;
 
 use crate::ledger::{Fate, Ignored, Rejected};
@@ -197,6 +197,7 @@ pub enum Behaviours<'a> {
 
 impl Behaviours<'_> {
     /// Whether `f` holds for all of them.
+    #[inline]
     pub fn all(&self, mut f: impl FnMut(&Behaviour<'_>) -> bool) -> bool {
         match self {
             Self::One(one) => f(one),

@@ -187,7 +187,7 @@ impl<T> Details<T> {
 
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.marks == Marks::default() && self.numbers.first.is_none() && self.texts.is_empty()
+        self.marks == Marks::default() && self.numbers.is_empty() && self.texts.is_empty()
     }
 
     /// Adds what another one has: marks and numbers that are not there, the larger of those of which the largest counts.
@@ -221,6 +221,11 @@ impl Numbers {
     /// All of them: the first two that came, and then the others by their size.
     pub fn iter(&self) -> impl Iterator<Item = Detail> {
         self.first.into_iter().chain(self.second).chain(self.more.iter().copied())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
     }
 
     /// Adds one, if it is not there.

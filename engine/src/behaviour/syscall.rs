@@ -7,6 +7,7 @@ use crate::ledger::{Fate, Rejected};
 use crate::names::{Arch, syscall_name};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// System calls made since the last such event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +77,8 @@ impl<'s> Report<'s> for Syscalls<&'s [u8]> {
 }
 
 /// The name of a system call; of one that has none here, its number says all there is.
-fn syscall_text(nr: u32) -> String {
-    syscall_name(nr).map_or_else(|| format!("syscall_{nr}"), str::to_owned)
+fn syscall_text(nr: u32) -> Cow<'static, str> {
+    syscall_name(nr).map_or_else(|| format!("syscall_{nr}").into(), Cow::Borrowed)
 }
 
 /// A system call in a profile.
@@ -102,7 +103,7 @@ impl Entry for SyscallDoc {
     const SORTED_BY_PATH: bool = false;
 
     type Id<'a> = (&'a str, u32);
-    type Order = (String, u32);
+    type Order = (Cow<'static, str>, u32);
 
     fn id(&self) -> (&str, u32) {
         (&self.name, self.nr)
@@ -116,12 +117,12 @@ impl Entry for SyscallDoc {
         None
     }
 
-    fn order(leaf: &impl Leaf) -> (String, u32) {
+    fn order(leaf: &impl Leaf) -> Self::Order {
         (syscall_text(leaf.number()), leaf.number())
     }
 
     fn of(leaf: &impl Leaf) -> Self {
-        Self { name: syscall_text(leaf.number()), nr: leaf.number(), seen: leaf.seen() }
+        Self { name: syscall_text(leaf.number()).into_owned(), nr: leaf.number(), seen: leaf.seen() }
     }
 
     fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, Flaw> {
@@ -135,7 +136,7 @@ impl Entry for SyscallDoc {
 
     fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
         let Place::Number(_, nr) = what.place else { return Told::default() };
-        Told { subject: syscall_text(nr), details: Vec::new() }
+        Told { subject: syscall_text(nr).into_owned(), details: Vec::new() }
     }
 
     fn subject(&self) -> String {

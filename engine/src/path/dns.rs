@@ -11,18 +11,24 @@ pub const DNS_NAME_BYTES_MAX: usize = 1024;
 ///
 /// `None` if it is empty, not UTF-8, longer than [`DNS_NAME_BYTES_MAX`], or has a NUL byte.
 pub fn dns_name(raw: &[u8]) -> Option<String> {
+    let mut out = String::new();
+    dns_name_into(raw, &mut out).then_some(out)
+}
+
+/// As [`dns_name`], in place of what is in `out`; false if there is none.
+pub fn dns_name_into(raw: &[u8], out: &mut String) -> bool {
+    out.clear();
     if raw.is_empty() || raw.len() > DNS_NAME_BYTES_MAX || raw.contains(&0) {
-        return None;
+        return false;
     }
-    let text = str::from_utf8(raw).ok()?;
+    let Ok(text) = str::from_utf8(raw) else { return false };
     let name = match text.trim_end_matches('.') {
         "" => ".",
         name => name,
     };
-    let mut out = String::with_capacity(name.len());
-    escape(name.as_bytes(), &mut out);
+    escape(name.as_bytes(), out);
     out.make_ascii_lowercase();
-    Some(out)
+    true
 }
 
 /// The labels of a name as [`dns_name`] writes it, from the right; the root is its own only label.

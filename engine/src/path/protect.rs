@@ -48,8 +48,12 @@ struct Piece {
 
 impl Piece {
     #[inline]
-    fn matches(&self, text: &str) -> bool {
-        if self.wild { matches(&self.text, text) } else { *self.text == *text }
+    fn matches(&self, text: &[u8]) -> bool {
+        if self.wild {
+            str::from_utf8(text).is_ok_and(|text| matches(&self.text, text))
+        } else {
+            self.text.as_bytes() == text
+        }
     }
 }
 
@@ -119,14 +123,7 @@ impl Protect {
     /// Whether anything at all is protected at or below `top`, the first component of a path. Most paths begin with one
     /// of which that is not so.
     pub(crate) fn reaches(&self, top: &[u8]) -> bool {
-        let reaches = |piece: &Piece| {
-            if piece.wild {
-                str::from_utf8(top).is_ok_and(|top| matches(&piece.text, top))
-            } else {
-                piece.text.as_bytes() == top
-            }
-        };
-        top.starts_with(b"/") && self.tops.as_ref().is_none_or(|tops| tops.iter().any(reaches))
+        top.starts_with(b"/") && self.tops.as_ref().is_none_or(|tops| tops.iter().any(|piece| piece.matches(top)))
     }
 
     /// From this many components on a directory is protected or not whatever the names in it, and so is all below it.
@@ -138,23 +135,24 @@ impl Protect {
     ///
     /// Both are as [`components`] gives them, so the first component of an absolute path has its slash; they
     /// may be generalised text. Takes time linear in their length for given patterns.
-    pub fn exempts(&self, dir: &[&str], name: &str) -> bool {
-        dir.first().unwrap_or(&name).starts_with('/') && self.patterns.iter().any(|p| pattern_exempts(p, dir, name))
+    pub fn exempts<T: AsRef<[u8]>>(&self, dir: &[T], name: &str) -> bool {
+        let top = dir.first().map_or(name.as_bytes(), AsRef::as_ref);
+        top.starts_with(b"/") && self.patterns.iter().any(|p| pattern_exempts(p, dir, name))
     }
 }
 
-fn pattern_exempts(pattern: &[Piece], dir: &[&str], name: &str) -> bool {
+fn pattern_exempts<T: AsRef<[u8]>>(pattern: &[Piece], dir: &[T], name: &str) -> bool {
     let mut pieces = pattern.iter();
     for text in dir {
         match pieces.next() {
-            Some(piece) if piece.matches(text) => {}
+            Some(piece) if piece.matches(text.as_ref()) => {}
             Some(_) => return false,
             None => return true,
         }
     }
     match pieces.next() {
         None => true,
-        Some(next) => !matches!(&*next.text, "*" | "/*") && next.matches(name),
+        Some(next) => !matches!(&*next.text, "*" | "/*") && next.matches(name.as_bytes()),
     }
 }
 

@@ -6,6 +6,9 @@ use memchr::{memchr, memchr2};
 
 /// Appends the escaped text of `raw` to `out`. The result has no wildcard.
 pub fn escape(raw: &[u8], out: &mut String) {
+    if let Ok(text) = str::from_utf8(raw) {
+        return escape_str(text, out);
+    }
     for chunk in raw.utf8_chunks() {
         escape_str(chunk.valid(), out);
         for byte in chunk.invalid() {

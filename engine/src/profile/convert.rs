@@ -5,11 +5,12 @@
 
 use super::doc::{Look, ProcessDoc, TreeProcess};
 use crate::behaviour::{Entry, Flaw, Kind, Pattern, Place, Scope, Seen};
+use crate::hash::NumberMap;
 use crate::intern::{Full, Interner};
 use crate::path::{Sketch, is_pattern};
 use crate::time::Time;
 use crate::tree::{Flags, NodeId, ProgramKey, ROOT, Role, Span, Tree, TreeFull, fixed_prefix, learned};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Why a document that is well formed cannot be taken in.
 #[derive(Debug, thiserror::Error)]
@@ -32,25 +33,24 @@ pub enum TakeError {
 }
 
 /// What processes have seen, by the tree's own tags: see [`Tree::hulls`].
-pub(super) type Hulls = HashMap<NodeId, Vec<(u16, Span)>>;
+pub(super) type Hulls = NumberMap<NodeId, Vec<(u16, Span)>>;
 
 impl Tree {
     /// The processes as they are written, each before those it started, with every list in the order the format says.
     pub fn to_docs(&self) -> Vec<ProcessDoc> {
-        let hulls = self.hulls();
+        self.process_docs(&self.hulls())
+    }
+
+    /// As [`to_docs`](Self::to_docs), with the hulls at hand.
+    pub(super) fn process_docs(&self, hulls: &Hulls) -> Vec<ProcessDoc> {
         let written = self.written_programs().into_iter();
-        written.map(|(id, parent)| self.process_doc(id, parent, &hulls).into_doc()).collect()
+        written.map(|(id, parent)| self.process_doc(id, parent, hulls).into_doc()).collect()
     }
 
     /// For every tag the hull of everything that bears it.
-    pub fn tag_spans(&self) -> BTreeMap<String, Span> {
-        let mut spans: BTreeMap<String, Span> = BTreeMap::new();
-        for (tag, span) in self.hulls().get(&ROOT).map(Vec::as_slice).unwrap_or_default() {
-            if let Some(text) = self.tag_text(*tag) {
-                spans.insert(text.to_owned(), *span);
-            }
-        }
-        spans
+    pub(super) fn tag_spans(&self, hulls: &Hulls) -> BTreeMap<String, Span> {
+        let all = hulls.get(&ROOT).map(Vec::as_slice).unwrap_or_default();
+        all.iter().filter_map(|(tag, span)| Some((self.tag_text(*tag)?.to_owned(), *span))).collect()
     }
 
     /// A process as it is written.
@@ -86,8 +86,9 @@ impl Tree {
     }
 
     /// The leaves of a process by kind, files in the order of their paths.
-    pub(super) fn leaves_by_kind(&self, process: NodeId) -> HashMap<Kind, Vec<NodeId>> {
-        let mut leaves: HashMap<Kind, Vec<NodeId>> = HashMap::from([(Kind::File, self.sorted_files(process))]);
+    pub(super) fn leaves_by_kind(&self, process: NodeId) -> LeavesByKind {
+        let mut leaves = LeavesByKind::default();
+        *leaves.of(Kind::File) = self.sorted_files(process);
         let mut stack: Vec<NodeId> = self.children(process).collect();
         while let Some(id) = stack.pop() {
             let node = self.node(id);
@@ -95,7 +96,7 @@ impl Tree {
                 continue;
             }
             if let (true, Some(kind)) = (node.is_seen(), self.kind(id)) {
-                leaves.entry(kind).or_default().push(id);
+                leaves.of(kind).push(id);
             }
             stack.extend(self.children(id));
         }
@@ -106,9 +107,16 @@ impl Tree {
     /// other. A directory is sorted with the slash behind its name, since `a-b` comes before `a/b`.
     fn sorted_files(&self, process: NodeId) -> Vec<NodeId> {
         const DIRECTORY: NodeId = 1 << 31;
-        let bytes = |entry: NodeId| {
-            let slash = (entry & DIRECTORY != 0).then_some(b'/');
-            self.component(entry & !DIRECTORY).bytes().chain(slash)
+        let name = |entry: NodeId| (self.component(entry & !DIRECTORY).as_bytes(), entry & DIRECTORY != 0);
+        let in_order = |a: NodeId, b: NodeId| {
+            let ((a, a_is_directory), (b, b_is_directory)) = (name(a), name(b));
+            let both = a.len().min(b.len());
+            // One of them has ended there. Should what follows be a slash in both, the longer name comes behind.
+            let rest = |name: &[u8], is_directory: bool| {
+                let next = name.get(both).copied();
+                (next.or(is_directory.then_some(b'/')), next.is_some())
+            };
+            a.get(..both).cmp(&b.get(..both)).then_with(|| rest(a, a_is_directory).cmp(&rest(b, b_is_directory)))
         };
         let is_file = |id: &NodeId| self.node(*id).role() == Role::FilePath;
         let entries = |of: NodeId| {
@@ -118,7 +126,7 @@ impl Tree {
                 entries.extend(self.children(id).any(|id| is_file(&id)).then_some(id | DIRECTORY));
             }
             // The last one is done first.
-            entries.sort_unstable_by(|a, b| bytes(*b).cmp(bytes(*a)));
+            entries.sort_unstable_by(|a, b| in_order(*b, *a));
             entries
         };
         let mut sorted = Vec::new();
@@ -204,6 +212,17 @@ impl Tree {
             self.stamp_leaf(process, leaf, local, Span { first: first.0, last: last.0 });
         }
         Ok(())
+    }
+}
+
+/// The leaves of a process by kind.
+#[derive(Default)]
+pub(super) struct LeavesByKind([Vec<NodeId>; Kind::ALL.len()]);
+
+impl LeavesByKind {
+    #[allow(clippy::indexing_slicing)] // there is one for each
+    pub(super) fn of(&mut self, kind: Kind) -> &mut Vec<NodeId> {
+        &mut self.0[kind as usize]
     }
 }
 

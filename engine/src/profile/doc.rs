@@ -13,7 +13,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::states::States;
-use crate::behaviour::{Entry, Seen, Stats, is_default, kinds};
+use crate::behaviour::{Entry, Kind, Seen, Stats, is_default, kinds};
 use crate::ledger::Ledger;
 use crate::text::Words;
 use crate::time::Time;
@@ -53,26 +53,6 @@ pub struct TagDoc {
     pub last_seen: Time,
     /// How far learning is, by kind of behaviour.
     pub state: States,
-}
-
-/// Whether new behaviour is still learned or already drift.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// New behaviour is expected and learned.
-    Learning,
-    /// New behaviour is drift.
-    Stable,
-}
-
-impl State {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Learning => "learning",
-            Self::Stable => "stable",
-        }
-    }
 }
 
 /// A process of a profile: its own fields, and a list of each kind of behaviour, held as told.
@@ -181,7 +161,7 @@ macro_rules! define {
                     upper_layer: false,
                     uids: Vec::new(),
                     seen: Seen::default(),
-                    $($list: Leaves::new(tree, leaves.remove(&crate::behaviour::Kind::$Kind)),)*
+                    $($list: Leaves::new(tree, std::mem::take(leaves.of(Kind::$Kind))),)*
                 }
             }
 
@@ -229,8 +209,7 @@ pub(super) struct Leaves<'a, E> {
 }
 
 impl<'a, E: Entry> Leaves<'a, E> {
-    fn new(tree: &'a Tree, ids: Option<Vec<NodeId>>) -> Self {
-        let mut ids = ids.unwrap_or_default();
+    fn new(tree: &'a Tree, mut ids: Vec<NodeId>) -> Self {
         // Files are, by the tree.
         if !E::SORTED_BY_PATH {
             ids.sort_by_cached_key(|id| E::order(&tree.leaf(*id)));

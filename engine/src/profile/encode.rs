@@ -16,7 +16,7 @@ use super::Profile;
 use super::convert::Hulls;
 use super::doc::{FORMAT, Ledgers, PARTIAL, ProcessDoc, ProfileDoc, TagDoc, VERSION};
 use crate::behaviour::Stats;
-use crate::text::make_visible;
+use crate::text::{is_plain, make_visible};
 use crate::tree::Tree;
 
 /// A profile, its processes held as told.
@@ -83,15 +83,16 @@ impl Encode for ProfileDoc {
 impl Encode for Profile {
     fn encode_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let tree = &**self.tree();
+        let hulls = tree.hulls();
         let written = Written {
             format: FORMAT,
             version: VERSION,
             image: self.image(),
             completeness: self.is_partial().then_some(PARTIAL),
-            tags: &self.tag_docs(),
+            tags: &self.tag_docs(&hulls),
             stats: tree.stats(),
             ledgers: self.ledgers(),
-            processes: Processes { tree, hulls: tree.hulls() },
+            processes: Processes { tree, hulls },
         };
         write_json(&written, out)
     }
@@ -121,28 +122,38 @@ const TEXT_BYTES: usize = 32 << 10;
 impl Text<'_> {
     /// Hands on all that is there, but for the first bytes of a character that is not all there yet.
     fn hand_on(&mut self) -> io::Result<()> {
-        let whole = match str::from_utf8(&self.text) {
-            Ok(text) => text.len(),
-            Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            Err(_) => self.text.len(),
-        };
-        let rest = self.text.split_off(whole);
-        make_visible(&mut self.text, 0);
+        let mut rest = Vec::new();
+        if !is_plain(&self.text) {
+            let whole = match str::from_utf8(&self.text) {
+                Ok(text) => text.len(),
+                Err(error) if error.error_len().is_none() => error.valid_up_to(),
+                Err(_) => self.text.len(),
+            };
+            rest = self.text.split_off(whole);
+            make_visible(&mut self.text, 0);
+        }
         self.out.write_all(&self.text)?;
         self.text.clear();
-        self.text.extend_from_slice(&rest);
+        self.text.append(&mut rest);
         Ok(())
+    }
+
+    #[cold]
+    fn hand_on_or_fail(&mut self) -> io::Result<()> {
+        self.hand_on().map_err(|error| {
+            self.error = Some(error);
+            io::ErrorKind::Other.into()
+        })
     }
 }
 
 impl Write for Text<'_> {
+    // Called for every comma, so it should become part of whoever does.
+    #[inline(always)]
     fn write(&mut self, json: &[u8]) -> io::Result<usize> {
         self.text.extend_from_slice(json);
-        if self.text.len() > TEXT_BYTES
-            && let Err(error) = self.hand_on()
-        {
-            self.error = Some(error);
-            return Err(io::ErrorKind::Other.into());
+        if self.text.len() > TEXT_BYTES {
+            self.hand_on_or_fail()?;
         }
         Ok(json.len())
     }

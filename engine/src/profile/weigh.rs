@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use memchr::{memchr2, memchr2_iter};
-
 use super::doc::ProcessDoc;
 use super::version_1;
 use crate::behaviour::*;
@@ -17,6 +15,9 @@ use crate::behaviour::*;
 pub(super) struct Weight {
     pub doc: u64,
     pub tree: u64,
+    /// What the document takes while its largest list grows and is there twice, if that is more than what it takes at
+    /// the end.
+    pub growing: u64,
     /// How deep arrays and objects nest.
     pub depth: usize,
 }
@@ -30,32 +31,45 @@ impl Weight {
     /// What the document takes beside the text that it is made from, or beside the tree that is made of it, whichever
     /// is more.
     pub fn with_text(self, len: usize) -> u64 {
-        self.doc + self.tree.max(len as u64)
+        let len = len as u64;
+        (self.growing + len).max(self.doc + self.tree.max(len))
     }
 }
 
 // What parts of the text take. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
 
-/// An entry of a list, by itself: what is in it is counted where it is written. Of a kind of behaviour the largest.
+/// An entry of a list, by itself: what is in it is counted where it is written.
 const PROCESS: u64 = size_of::<ProcessDoc>() as u64;
-const ENTRY: u64 = {
-    macro_rules! largest {
-        ($(($Kind:ident, $file:ident, $Doc:ident, $list:ident, $count:ident)),* $(,)?) => {{
-            let mut most = 0;
-            $(if size_of::<$Doc>() > most {
-                most = size_of::<$Doc>();
-            })*
-            most as u64
-        }};
-    }
-    kinds!(largest)
-};
+
+macro_rules! entries {
+    ($(($Kind:ident, $file:ident, $Doc:ident, $list:ident, $count:ident)),* $(,)?) => {
+        /// What an entry of the list with this key, in its quotes, takes by itself; of one that is not known the most.
+        fn entry_bytes(key: &[u8]) -> u64 {
+            const MOST: usize = {
+                let mut most = 0;
+                $(if size_of::<$Doc>() > most {
+                    most = size_of::<$Doc>();
+                })*
+                most
+            };
+            match key.get(1..key.len().saturating_sub(1)).map(str::from_utf8) {
+                Some(Ok("processes" | "children")) => PROCESS,
+                $(Some(Ok(stringify!($list))) => size_of::<$Doc>() as u64,)*
+                _ => MOST as u64,
+            }
+        }
+    };
+}
+kinds!(entries);
+
 /// A list has room for so many entries when it has one, and for twice as many each time it is full.
 const FIRST_ENTRIES: u64 = 4;
 const ARRAY: u64 = 48;
-/// Times of a tag: an entry of a list, beside the tag's name; and a further record of a node.
-const TIMES: u64 = 56;
+/// Times of a tag that is not the first of its entry: in a list that doubles; and a further record of a node.
+const TIMES: u64 = 64;
 const RECORD: u64 = 40;
+/// A tag's text, beside its bytes, where an entry does not have it in common with others.
+const TAG_TEXT: u64 = 32;
 /// A tag that was not met before, which the process remembers.
 const TAG: u64 = 320;
 /// A text in a list.
@@ -93,27 +107,33 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
         tags: Vec::new(),
         counted: 0,
         of_tags: false,
+        of_seen: false,
+        shared: [const { 0..0 }; TAGS_AT_HAND],
         lists: Vec::new(),
-        growth: 0,
     };
     let (mut depth, mut at) = (0_usize, 0);
-    while let Some(byte) = json.get(at) {
+    while depth <= version_1::DEPTH_MAX
+        && let Some(byte) = json.get(at)
+    {
         at += 1;
         match byte {
             b'"' => {
                 let end = string_end(json, at);
-                scales.text(at - 1..end);
-                if json.get(end) == Some(&b':') {
+                let is_key = json.get(end) == Some(&b':');
+                scales.text(at - 1..end, is_key);
+                at = end;
+                if is_key {
+                    at += 1;
                     match depth {
-                        1 => scales.of_tags = scales.bytes(&(at..end - 1)) == b"tags",
-                        4 if scales.of_tags => scales.state(at..end - 1),
+                        1 => scales.of_tags = scales.bytes(&scales.last) == b"\"tags\"",
+                        4 if scales.of_tags => scales.state(),
                         _ => {}
                     }
                 }
-                at = end;
             }
             b'{' => {
                 depth += 1;
+                scales.weight.depth = scales.weight.depth.max(depth);
                 // What is a field itself is counted with what is in it.
                 let is_field = at > 1 && json.get(at - 2) == Some(&b':');
                 match (is_field, depth) {
@@ -122,29 +142,30 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
                     (true, _) => {}
                     (false, _) => scales.entry(depth),
                 }
+                scales.of_seen = is_field && scales.bytes(&scales.last) == b"\"seen\"";
             }
             b'[' => {
                 depth += 1;
+                scales.weight.depth = scales.weight.depth.max(depth);
                 scales.counted = 0;
-                scales.list(at, depth);
                 match json.get(at) {
-                    Some(b'"') => scales.texts(at),
+                    Some(b'"') => scales.texts(),
                     Some(b']') => {}
-                    _ => scales.weight.doc += ARRAY,
+                    _ => scales.list(at, depth),
                 }
             }
-            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'}' => {
+                depth = depth.saturating_sub(1);
+                scales.of_seen = false;
+            }
+            b']' => depth = depth.saturating_sub(1),
             b',' if at > 1 && json.get(at - 2).is_some_and(u8::is_ascii_digit) => {
                 scales.weight.add(NUMBER, NUMBER_NODE);
             }
             _ => {}
         }
-        scales.weight.depth = scales.weight.depth.max(depth);
-        if depth > version_1::DEPTH_MAX {
-            break;
-        }
     }
-    scales.weight.doc += scales.growth;
+    scales.end_lists(0);
     scales.weight.tree += LONGEST * scales.longest as u64;
     scales.weight
 }
@@ -163,10 +184,12 @@ struct Scales<'a> {
     counted: u8,
     /// What is being weighed is said of tags.
     of_tags: bool,
+    /// It is an object of tags and times.
+    of_seen: bool,
+    /// The tags that entries have in common; see [`tag_place`].
+    shared: [Range<usize>; TAGS_AT_HAND],
     /// The lists that are not at their end, each with how deep it is.
     lists: Vec<(usize, List)>,
-    /// What the largest list takes once more while it grows.
-    growth: u64,
 }
 
 /// A list of objects, so far.
@@ -176,6 +199,8 @@ struct List {
     entries: u64,
     /// For how many there is room.
     room: u64,
+    /// What those before the last entry take once more while they are moved to where there is room for it.
+    moved: u64,
 }
 
 impl Scales<'_> {
@@ -188,19 +213,19 @@ impl Scales<'_> {
         self.json.get(at.checked_sub(1)?).copied()
     }
 
-    /// Begins the list whose bracket is in front of `at`.
+    /// Begins the list whose bracket is in front of `at`, and not a text behind.
     fn list(&mut self, at: usize, depth: usize) {
         let is_field = self.json.get(self.last.end..at) == Some(b":[");
-        let of_processes = is_field && matches!(self.bytes(&self.last), b"\"processes\"" | b"\"children\"");
-        let entry = if of_processes { PROCESS } else { ENTRY };
+        self.weight.doc += ARRAY;
+        let entry = entry_bytes(if is_field { self.bytes(&self.last) } else { b"" });
         self.end_lists(depth);
-        self.lists.push((depth, List { entry, entries: 0, room: 0 }));
+        self.lists.push((depth, List { entry, entries: 0, room: 0, moved: 0 }));
     }
 
-    /// Forgets the lists that are as deep as `depth`, or deeper.
+    /// Ends the lists that are as deep as `depth`, or deeper.
     fn end_lists(&mut self, depth: usize) {
-        while self.lists.last().is_some_and(|(other, _)| *other >= depth) {
-            self.lists.pop();
+        while let Some((_, list)) = self.lists.pop_if(|(other, _)| *other >= depth) {
+            self.weight.growing = self.weight.growing.max(self.weight.doc + list.moved);
         }
     }
 
@@ -208,23 +233,24 @@ impl Scales<'_> {
     fn entry(&mut self, depth: usize) {
         self.end_lists(depth);
         let Some((_, list)) = self.lists.last_mut().filter(|(around, _)| around + 1 == depth) else {
-            self.weight.doc += ENTRY;
+            self.weight.doc += entry_bytes(b"");
             return;
         };
+        // An entry is put into its list once all of it is there: what is in the one before counts by now.
+        self.weight.growing = self.weight.growing.max(self.weight.doc + std::mem::take(&mut list.moved));
         if list.entries == list.room {
             let more = list.room.max(FIRST_ENTRIES);
-            // While they are moved, the entries are where they were as well.
-            self.growth = self.growth.max(list.entry * list.room);
             self.weight.doc += list.entry * more;
+            list.moved = list.entry * list.room;
             list.room += more;
         }
         list.entries += 1;
     }
 
     /// Counts a text unless it is a key.
-    fn text(&mut self, text: Range<usize>) {
+    fn text(&mut self, text: Range<usize>, is_key: bool) {
         self.last = text.clone();
-        if self.json.get(text.end) == Some(&b':') {
+        if is_key {
             return;
         }
         self.longest = self.longest.max(text.len());
@@ -232,14 +258,15 @@ impl Scales<'_> {
             self.counted -= 1;
             return;
         }
-        let components = memchr2_iter(b'/', b'.', self.bytes(&text)).count() as u64;
         let own = if self.before(text.start) == Some(b':') { FIELD } else { TEXT };
-        let len = text.len() as u64;
+        let (len, components) = (text.len() as u64, components(self.bytes(&text)));
         self.weight.add(len + own, len + COMPONENT * components);
     }
 
-    /// Counts how far learning is with a kind of behaviour: of one that is known it takes a byte of what a tag has.
-    fn state(&mut self, class: Range<usize>) {
+    /// Counts how far learning is with the kind of behaviour that was named last: of one that is known it takes a byte of
+    /// what a tag has.
+    fn state(&mut self) {
+        let class = self.last.start + 1..self.last.end - 1;
         if CLASSES.iter().any(|known| known.as_bytes() == self.bytes(&class)) {
             self.counted = 1;
         } else {
@@ -247,18 +274,22 @@ impl Scales<'_> {
         }
     }
 
-    /// Counts a list of texts that begins in front of `at`: the times of the tag whose name came last, or any others. Two
-    /// of its texts are counted with it.
-    fn texts(&mut self, at: usize) {
+    /// Counts a list of texts: the times of the tag whose name came last, or any others. Two of its texts are counted with
+    /// it.
+    fn texts(&mut self) {
         self.counted = 2;
-        let name = self.last.len() as u64;
-        if self.json.get(self.last.end..at) != Some(b":[") {
-            self.weight.add(ARRAY + 2 * TEXT + name, TAG);
+        if !self.of_seen {
+            self.weight.add(ARRAY + 2 * TEXT, 2 * NUMBER_NODE);
             return;
         }
-        // The first record of a node is in the node.
-        let is_first = self.before(self.last.start) == Some(b'{');
-        self.weight.add(TIMES + name, if is_first { 0 } else { RECORD });
+        let name = self.last.len() as u64;
+        // The first record of a node is in the node, and so are the first times of an entry.
+        if self.before(self.last.start) != Some(b'{') {
+            self.weight.add(TIMES, RECORD);
+        }
+        if !self.shares_tag() {
+            self.weight.doc += TAG_TEXT + name;
+        }
         if self.tags.iter().any(|known| self.bytes(known) == self.bytes(&self.last)) {
             return;
         }
@@ -267,13 +298,40 @@ impl Scales<'_> {
             self.tags.push(self.last.clone());
         }
     }
+
+    /// Whether the tag that was named last has its text in common with an entry before.
+    fn shares_tag(&mut self) -> bool {
+        let text = self.last.start + 1..self.last.end - 1;
+        let bytes = self.bytes(&text);
+        // An escape may stand for what another tag has as it is.
+        let Some(place) = tag_place(bytes).filter(|_| !bytes.contains(&b'\\')) else { return false };
+        let known = self.shared.get(place).is_some_and(|known| self.bytes(known) == bytes);
+        if let Some(shared) = self.shared.get_mut(place) {
+            *shared = text;
+        }
+        known
+    }
 }
 
-/// Behind the quote that ends the string whose text begins at `from`.
+/// Behind the quote that ends the string whose text begins at `from`. Texts are short, so eight bytes at a time are looked
+/// at, which costs less than to begin a search.
 fn string_end(json: &[u8], from: usize) -> usize {
     let mut at = from;
-    while let Some(found) = json.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found + 1;
+    while let Some(rest) = json.get(at..) {
+        let Some(word) = rest.first_chunk::<8>() else {
+            return match rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+                Some(found) if rest.get(found) == Some(&b'"') => at + found + 1,
+                Some(found) => string_end(json, at + found + 2),
+                None => json.len(),
+            };
+        };
+        let word = u64::from_le_bytes(*word);
+        let ends = zero_bytes(word ^ repeated(b'"')) | zero_bytes(word ^ repeated(b'\\'));
+        if ends == 0 {
+            at += 8;
+            continue;
+        }
+        at += ends.trailing_zeros() as usize / 8 + 1;
         if json.get(at - 1) == Some(&b'"') {
             return at;
         }
@@ -282,8 +340,26 @@ fn string_end(json: &[u8], from: usize) -> usize {
     json.len()
 }
 
+const fn repeated(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// Has a bit of the first byte that is zero set, and none below it.
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(repeated(1)) & !word & repeated(0x80)
+}
+
+/// How many slashes and dots there are.
+fn components(text: &[u8]) -> u64 {
+    // They differ in the lowest bit. So many at a time that one byte can count them.
+    let count = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(byte | 1 == b'/')).sum::<u8>();
+    text.chunks(u8::MAX as usize).map(|bytes| u64::from(count(bytes))).sum()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -293,5 +369,36 @@ mod tests {
         {
             assert_eq!(weigh(json.as_bytes()).depth, depth, "{json}");
         }
+    }
+
+    /// What [`string_end`] gives, byte for byte.
+    fn end_of(json: &[u8], from: usize) -> usize {
+        let mut at = from;
+        while let Some(byte) = json.get(at) {
+            at += 1;
+            match byte {
+                b'"' => return at,
+                b'\\' => at += 1,
+                _ => {}
+            }
+        }
+        json.len()
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_ends_at_its_quote_wherever_that_is(
+            json in "[-a#\"\\\\]\u{ae}\u{af}!~é]{0,40}",
+            from in 0..12_usize,
+        ) {
+            prop_assert_eq!(string_end(json.as_bytes(), from), end_of(json.as_bytes(), from));
+        }
+    }
+
+    #[test]
+    fn slashes_and_dots_of_any_text_are_counted() {
+        assert_eq!(components(b"/usr/lib/libc.so.6"), 5);
+        assert_eq!(components(&b"/-".repeat(1000)), 1000);
+        assert_eq!(components(b""), 0);
     }
 }

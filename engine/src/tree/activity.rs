@@ -1,13 +1,13 @@
 //! One container's tree together with its process table: events go in, fates come out.
 
 use super::arena::ROOT;
-use super::grow::Plain;
+use super::grow::{Plain, literal};
 use super::lineage::{Decided, ExecPlace, Lineage, Pid, Place, Runs};
 use super::merge::follow;
 use super::node::{Flags, NodeId, Role, Span};
-use super::program::{Program, exec_flags, literal};
+use super::program::{Program, exec_flags};
 use super::{Rules, Stats, Tree, TreeFull};
-use crate::behaviour::{Behaviours, Place as Where, Scope, Texts};
+use crate::behaviour::{Behaviours, Place as Where, Scope, Texts, syscall_numbers};
 use crate::event::{Body, EventRef, Exec, Open};
 use crate::intern::TagRef;
 use crate::ledger::{Dropped, Fate, Ignored};
@@ -201,13 +201,17 @@ impl ActivityTree {
             return Fate::Dropped(Dropped::TreeFull);
         }
         let mut new = false;
-        let kept = what.all(|one| match tree.observe_below(node, dir, one, self.tag, span) {
-            Ok(is_new) => {
-                new |= is_new;
-                true
+        let mut keep = |kept: Result<bool, TreeFull>| {
+            new |= kept == Ok(true);
+            kept.is_ok()
+        };
+        let tag = self.tag;
+        let kept = match &what {
+            Behaviours::Numbers(_, of, numbers) => {
+                syscall_numbers(numbers).all(|number| keep(tree.observe_number(node, *of, number, tag, span)))
             }
-            Err(TreeFull) => false,
-        });
+            what => what.all(|one| keep(tree.observe_below(node, dir, one, tag, span))),
+        };
         self.settle();
         match (kept, new) {
             (false, _) => Fate::Dropped(Dropped::TreeFull),
@@ -236,7 +240,7 @@ impl ActivityTree {
             known => known,
         };
         let Place::At(parent) = parent else {
-            self.lineage.exec(id, exec, Place::Lost, Runs::Program(&identity));
+            self.lineage.exec(id, exec, Place::Lost, Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
@@ -249,7 +253,7 @@ impl ActivityTree {
             tree.grow_program(parent, &program, room_for_programs)
         };
         let Ok((node, mut new, general)) = grown else {
-            self.lineage.exec(id, exec, Place::Lost, Runs::Program(&identity));
+            self.lineage.exec(id, exec, Place::Lost, Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Role::Uid, *uid).is_none());
@@ -258,7 +262,7 @@ impl ActivityTree {
         let no_room = new_uid.is_some() && !room || new_interpreter.is_some() && room_for_programs.is_err();
         if !new && no_room {
             // The program is known, so its process can be followed; as which user, or by what, it ran is not kept.
-            self.lineage.exec(id, exec, Place::At(node), Runs::Program(&identity));
+            self.lineage.exec(id, exec, Place::At(node), Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         }
         new |= tree.stamp_leaf(node, node, self.tag, Span::at(event.ts));
@@ -272,7 +276,7 @@ impl ActivityTree {
         if general && room {
             tree.sketch(node, &program.path);
         }
-        self.lineage.exec(id, exec, Place::At(node), Runs::Program(&identity));
+        self.lineage.exec(id, exec, Place::At(node), Runs::Program(identity));
         if new { Fate::New } else { Fate::Known }
     }
 

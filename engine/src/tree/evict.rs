@@ -7,6 +7,7 @@ use super::Tree;
 use super::arena::{Arena, ROOT};
 use super::merge::Filter;
 use super::node::{NodeId, Role, Span};
+use crate::hash::NumberMap;
 use std::collections::{HashMap, HashSet};
 
 impl Tree {
@@ -50,29 +51,26 @@ impl Tree {
     }
 
     /// For every process the hull, by tag, of its own execs and of everything below it.
-    pub fn hulls(&self) -> HashMap<NodeId, Vec<(u16, Span)>> {
-        let mut hulls: HashMap<NodeId, Vec<(u16, Span)>> = HashMap::new();
+    pub fn hulls(&self) -> NumberMap<NodeId, Vec<(u16, Span)>> {
+        let mut hulls: NumberMap<NodeId, Vec<(u16, Span)>> = NumberMap::default();
         // A node's id is higher than its parent's: backwards, children come before their parents.
         for id in (1..self.arena.len() as NodeId).rev() {
-            let is_process = self.node(id).role() == Role::Process;
-            let mut records: Vec<(u16, Span)> = self.arena.seen(id).collect();
-            if is_process {
-                for (tag, span) in &records {
-                    widen(hulls.entry(id).or_default(), *tag, *span);
-                }
-                records = hulls.get(&id).cloned().unwrap_or_default();
-            }
-            if records.is_empty() {
+            let node = self.node(id);
+            let is_process = node.role() == Role::Process;
+            let below = if is_process { hulls.get(&id).cloned().unwrap_or_default() } else { Vec::new() };
+            if !node.is_seen() && below.is_empty() {
                 continue;
             }
-            let mut at = self.node(id).parent;
+            if is_process {
+                let own = hulls.entry(id).or_default();
+                self.arena.seen(id).for_each(|(tag, span)| widen(own, tag, span));
+            }
+            let mut at = node.parent;
             while !matches!(self.node(at).role(), Role::Process | Role::Root) {
                 at = self.node(at).parent;
             }
             let hull = hulls.entry(at).or_default();
-            for (tag, span) in records {
-                widen(hull, tag, span);
-            }
+            below.into_iter().chain(self.arena.seen(id)).for_each(|(tag, span)| widen(hull, tag, span));
         }
         hulls
     }

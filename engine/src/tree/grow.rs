@@ -7,14 +7,18 @@
 use super::Tree;
 use super::arena::Hashed;
 use super::node::{Flags, NONE, NodeId, Role};
-use super::program::literal;
-use crate::path::{Sketch, push_component, shape_bytes, shape_into};
+use crate::path::{Sketch, components, shape_bytes, shape_into};
 
 /// Whether everything in a directory and below it is protected, once that no longer depends on names.
 pub(super) type Shelter = Option<bool>;
 
 /// One component of a path or name, and whether it is a learned pattern.
 pub type Component<'a> = (&'a str, bool);
+
+/// The components of a path, none of them a learned pattern.
+pub(super) fn literal(path: &str) -> impl Iterator<Item = Component<'_>> + Clone {
+    components(path).map(|name| (name, false))
+}
 
 /// What is known of a path that was asked for just as the kernel gave it.
 #[derive(Clone, Copy)]
@@ -37,6 +41,12 @@ pub(super) struct Dir {
 /// Directories with no more names that could generalise than this are not counted shape by shape.
 const SHAPED_ABOVE: usize = 16;
 
+/// Whether the directory with this first component holds programs that an image brings. They are as many as they are,
+/// whatever their names look like, and one that is put there later must not pass for one of them.
+fn is_of_an_image(top: &[u8]) -> bool {
+    matches!(top, b"/usr" | b"/bin" | b"/sbin" | b"/opt") || top.starts_with(b"/lib")
+}
+
 impl Tree {
     /// Whether a name must never generalise where it is. `shelter` is what is known of the directories on the way from
     /// the scope down, so that a path costs no more than its length.
@@ -51,11 +61,15 @@ impl Tree {
         let dirs = std::iter::successors(Some(parent), |id| above(*id));
         let dirs = dirs.take_while(|id| self.arena.node(*id).role() == role);
         let top = dirs.clone().last().map_or(name.as_bytes(), |top| self.arena.bytes(top));
+        if role == Role::ExecPath && is_of_an_image(top) {
+            *shelter = dirs.clone().next().map(|_| true);
+            return true;
+        }
         if !self.rules.protect.reaches(top) {
             *shelter = dirs.clone().next().map(|_| false);
             return false;
         }
-        let mut dir: Vec<&str> = dirs.map(|id| self.arena.text(id)).collect();
+        let mut dir: Vec<&[u8]> = dirs.map(|id| self.arena.bytes(id)).collect();
         dir.reverse();
         let exempt = self.rules.protect.exempts(&dir, name);
         if dir.len() >= self.rules.protect.depth().max(1) {
@@ -139,7 +153,7 @@ impl Tree {
         let mut at = id;
         loop {
             let node = self.arena.node(at);
-            if node.role() != role {
+            if !node.is(role) {
                 return false;
             }
             let Some(head) = rest.strip_suffix(self.arena.names.get(node.name)) else { return false };
@@ -306,27 +320,26 @@ impl Tree {
 
     /// The path, name or address that a leaf stands for, from its scope down.
     pub(super) fn path_text(&self, leaf: NodeId) -> String {
-        let mut at = if self.arena.node(leaf).role() == Role::Process { self.arena.node(leaf).parent } else { leaf };
-        let role = self.arena.node(at).role();
-        let mut names = Vec::with_capacity(16);
-        while at != NONE && self.arena.node(at).role() == role && role.is_path() {
-            names.push(self.arena.text(at));
-            at = self.arena.node(at).parent;
+        let leaf = if self.arena.node(leaf).role() == Role::Process { self.arena.node(leaf).parent } else { leaf };
+        let role = self.arena.node(leaf).role();
+        if !role.is_path() {
+            return String::new();
         }
-        let mut text = String::new();
-        if role == Role::DnsLabel {
-            // From the leaf upwards is how a domain name is written.
-            for (i, name) in names.into_iter().enumerate() {
-                if i > 0 {
-                    text.push('.');
-                }
-                text.push_str(name);
+        let nodes = std::iter::successors(Some(leaf), |at| Some(self.arena.node(*at).parent));
+        let names = nodes.take_while(|at| *at != NONE && self.arena.node(*at).is(role)).map(|at| self.arena.bytes(at));
+        let len = names.clone().map(|name| name.len() + 1).sum::<usize>() - 1;
+        let is_dns = role == Role::DnsLabel;
+        let mut text = vec![if is_dns { b'.' } else { b'/' }; len];
+        // From the leaf upwards is how a domain name is written; a path is filled from its end.
+        let mut done = 0;
+        for name in names {
+            let from = if is_dns { done } else { len - done - name.len() };
+            if let Some(place) = text.get_mut(from..from + name.len()) {
+                place.copy_from_slice(name);
             }
-        } else {
-            for name in names.into_iter().rev() {
-                push_component(&mut text, name);
-            }
+            done += name.len() + 1;
         }
-        text
+        // Names are text, so what is made of them is.
+        String::from_utf8(text).unwrap_or_default()
     }
 }

@@ -4,12 +4,14 @@
 //! It knows nothing of nodes: `N` is whatever stands for a program, a node of the tree being learned or of a
 //! profile being compared with. [`Lineage::place`] only decides: learning, a dry run and a check all ask there.
 
-use super::cwds::Cwds;
+mod table;
+
+use super::cwds::{Cwds, usable_cwd};
 use super::ended::Ended;
 use super::program::{Program, exec_interpreter, exec_program};
 use super::{Rules, runtime};
 use crate::event::{EventRef, Exec};
-use crate::hash::{NumberMap, fingerprint};
+use crate::hash::NumberMap;
 use crate::ledger::Fate;
 use std::sync::Arc;
 
@@ -115,11 +117,11 @@ pub struct Decided<N> {
 
 /// What a process runs after an exec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runs<'a> {
+pub enum Runs {
     /// The container runtime's own program.
     Runtime,
     /// A program, by its [`identity`](super::Program::identity).
-    Program(&'a str),
+    Program(u64),
 }
 
 /// The process table of one container.
@@ -134,14 +136,6 @@ pub struct Lineage<N> {
     /// Processes of the workload that are not in the table any more.
     ended: Ended,
     cwds: Cwds,
-}
-
-/// How many processes of one id, with different start times, are kept apart.
-const OLDER_MAX: usize = 64;
-
-/// A working directory, unless nothing can be resolved against it: tables of processes keep no long texts.
-pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
-    (cwd.starts_with(b"/") && cwd.len() <= crate::behaviour::PATH_BYTES_MAX).then_some(cwd)
 }
 
 impl<N: Copy + PartialEq> Lineage<N> {
@@ -218,157 +212,6 @@ impl<N: Copy + PartialEq> Lineage<N> {
                 at = process.older.as_deref_mut();
             }
         }
-    }
-
-    /// The process, if it is in the table.
-    pub fn find(&self, id: Pid) -> Option<&Process<N>> {
-        let mut at = self.table.get(&id.pid)?;
-        let Some(start) = id.start else { return Some(at) };
-        loop {
-            // A process whose start was never told is the one meant, unless a later event says otherwise.
-            match at.start {
-                Some(s) if s != start => at = at.older.as_deref()?,
-                _ => return Some(at),
-            }
-        }
-    }
-
-    fn find_mut(&mut self, id: Pid) -> Option<&mut Process<N>> {
-        let mut at = self.table.get_mut(&id.pid)?;
-        let Some(start) = id.start else { return Some(at) };
-        loop {
-            match at.start {
-                Some(s) if s != start => at = at.older.as_deref_mut()?,
-                _ => {
-                    at.start = Some(start);
-                    return Some(at);
-                }
-            }
-        }
-    }
-
-    /// Marks a process as in use and gives where it stands.
-    pub fn touch(&mut self, id: Pid) -> Option<&Process<N>> {
-        self.clock += 1;
-        let clock = self.clock;
-        let process = self.find_mut(id)?;
-        process.last_use = clock;
-        Some(process)
-    }
-
-    fn put(&mut self, id: Pid, mut process: Process<N>) {
-        if self.len >= self.max {
-            self.forget_some();
-        }
-        self.clock += 1;
-        process.last_use = self.clock;
-        process.start = id.start;
-        let Some(at) = self.table.get_mut(&id.pid) else {
-            self.table.insert(id.pid, process);
-            self.len += 1;
-            return;
-        };
-        // Without start times the newcomer replaces: the exit of the one before was lost.
-        let (Some(new), Some(old)) = (id.start, at.start) else {
-            let before = std::mem::replace(at, process);
-            self.len -= chain_len(before.older.as_deref());
-            self.over(id.pid, Some(&before));
-            return;
-        };
-        if new == old {
-            process.older = at.older.take();
-            *at = process;
-            return;
-        }
-        self.len += 1;
-        if new > old {
-            let before = std::mem::replace(at, process);
-            at.older = Some(Box::new(before));
-            let cut = cut_chain(at);
-            return self.forget_chain(id.pid, cut);
-        }
-        // A late event of an earlier process: it must not stand before the one that lives.
-        let mut slot = &mut at.older;
-        while slot.as_ref().is_some_and(|p| p.start.is_some_and(|s| s > new)) {
-            match slot {
-                Some(p) => slot = &mut p.older,
-                None => break,
-            }
-        }
-        if slot.as_ref().is_some_and(|p| p.start == Some(new)) {
-            self.len -= 1;
-            process.older = slot.take().and_then(|p| p.older);
-        } else {
-            process.older = slot.take();
-        }
-        *slot = Some(Box::new(process));
-        let cut = cut_chain(at);
-        self.forget_chain(id.pid, cut);
-    }
-
-    /// Of a chain that grew too long this is the end.
-    fn forget_chain(&mut self, pid: u32, cut: Option<Box<Process<N>>>) {
-        self.len -= chain_len(cut.as_deref());
-        self.over(pid, cut.as_deref());
-    }
-
-    /// These, all of one id, are not in the table any more.
-    fn over(&mut self, pid: u32, chain: Option<&Process<N>>) {
-        let mut at = chain;
-        while let Some(process) = at {
-            if process.workload {
-                return self.ended.add(pid);
-            }
-            at = process.older.as_deref();
-        }
-    }
-
-    fn remove(&mut self, id: Pid) {
-        let Some(at) = self.table.get_mut(&id.pid) else { return };
-        let is_it = |p: &Process<N>| id.start.is_none() || p.start.is_none() || p.start == id.start;
-        if is_it(at) {
-            let gone = match at.older.take() {
-                // Without a start time nothing tells the older ones apart either.
-                Some(older) if id.start.is_some() => Some(std::mem::replace(at, *older)),
-                older => {
-                    at.older = older;
-                    self.table.remove(&id.pid)
-                }
-            };
-            self.len -= chain_len(gone.as_ref());
-            self.over(id.pid, gone.as_ref());
-            return;
-        }
-        let mut slot = &mut at.older;
-        while slot.as_ref().is_some_and(|p| !is_it(p)) {
-            match slot {
-                Some(p) => slot = &mut p.older,
-                None => break,
-            }
-        }
-        if let Some(mut found) = slot.take() {
-            *slot = found.older.take();
-            self.len -= 1;
-            self.over(id.pid, Some(&found));
-        }
-    }
-
-    /// Makes room by forgetting the eighth of the processes that did nothing for the longest time: their exits
-    /// were lost, or they sleep.
-    fn forget_some(&mut self) {
-        let mut uses: Vec<u64> = self.table.values().map(|p| p.last_use).collect();
-        let nth = uses.len() / 8;
-        if uses.is_empty() {
-            return;
-        }
-        let (_, limit, _) = uses.select_nth_unstable(nth);
-        let limit = *limit;
-        let before = self.len;
-        self.table.retain(|_, p| p.last_use > limit);
-        self.len = self.table.values().map(|p| 1 + chain_len(p.older.as_deref())).sum();
-        self.forgotten += (before - self.len) as u64;
-        self.ended.add_unknown();
-        tracing::warn!(forgotten = before - self.len, "the process table of a container is full");
     }
 
     /// `child` continues as its parent's program, which is not known if the parent is not in the table. Returns whether
@@ -473,15 +316,14 @@ impl<N: Copy + PartialEq> Lineage<N> {
         if self.sets_up(id, exec, resolved) {
             return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: String::new() });
         }
-        let place = self.place_program(id, exec.ppid, &program.identity());
+        let place = self.place_program(id, exec.ppid, program.identity());
         Ok(Decided { place, program, interpreter: exec_interpreter(event, exec, cwd) })
     }
 
-    fn place_program(&self, id: Pid, ppid: u32, program: &str) -> ExecPlace<N> {
+    fn place_program(&self, id: Pid, ppid: u32, program: u64) -> ExecPlace<N> {
         let on_record = self.on_record(id, ppid);
         let Some(from) = on_record.or_else(|| self.table.get(&ppid)) else { return ExecPlace::Root };
         let is_known = on_record.is_none_or(|process| !process.unknown);
-        let program = hashed(program);
         match from.place {
             Place::Setup => ExecPlace::Root,
             _ if !is_known => ExecPlace::Root,
@@ -514,7 +356,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
     }
 
     /// Records what a process runs now, and where that stands.
-    pub fn exec(&mut self, id: Pid, exec: &Exec<&[u8]>, place: Place<N>, runs: Runs<'_>) {
+    pub fn exec(&mut self, id: Pid, exec: &Exec<&[u8]>, place: Place<N>, runs: Runs) {
         let ppid = exec.ppid;
         if exec.runtime.is_none() {
             self.ended.will_be_asked();
@@ -526,7 +368,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         let workload = runs != Runs::Runtime || self.is_workload(id, ppid);
         let known = self.on_record(id, ppid);
         let recent = match runs {
-            Runs::Program(program) => self.recent_after(known, ppid, Recent { program: hashed(program), place }),
+            Runs::Program(program) => self.recent_after(known, ppid, Recent { program, place }),
             Runs::Runtime => Arc::default(),
         };
         let start = id.start.or(known.and_then(|p| p.start));
@@ -554,10 +396,6 @@ impl<N: Copy + PartialEq> Lineage<N> {
     }
 }
 
-fn hashed(program: &str) -> u64 {
-    fingerprint(program.as_bytes()) as u64
-}
-
 impl<N> Process<N> {
     /// Whether this is what it runs.
     fn runs(&self, program: u64) -> bool {
@@ -579,22 +417,4 @@ impl<N> Process<N> {
             older: None,
         }
     }
-}
-
-fn chain_len<N>(mut at: Option<&Process<N>>) -> usize {
-    let mut len = 0;
-    while let Some(process) = at {
-        len += 1;
-        at = process.older.as_deref();
-    }
-    len
-}
-
-/// Takes the oldest off a chain that is too long.
-fn cut_chain<N>(head: &mut Process<N>) -> Option<Box<Process<N>>> {
-    let mut at = head;
-    for _ in 0..OLDER_MAX {
-        at = at.older.as_deref_mut()?;
-    }
-    at.older.take()
 }

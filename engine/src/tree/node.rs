@@ -209,6 +209,12 @@ impl Node {
         Role::ALL.get((self.meta & 0xf) as usize).copied().unwrap_or(Role::Root)
     }
 
+    /// Whether it stands for such a thing: as `role() == role`, which has to look up what it compares.
+    #[inline]
+    pub(super) fn is(&self, role: Role) -> bool {
+        self.meta & 0xf == role as u16
+    }
+
     /// Its bits.
     pub fn flags(&self) -> Flags {
         Flags(self.meta & 0x7f0)

@@ -3,10 +3,9 @@
 //! A tree knows no kinds of behaviour, only the forms of their [`Place`]s; so a kind that is added needs nothing here.
 
 use super::arena::ROOM;
-use super::grow::{Component, Dir};
+use super::grow::{Component, Dir, literal};
 use super::node::{Flags, NodeId, Role, Span};
 use super::peers::socket_level;
-use super::program::literal;
 use super::texts::TEXTS_MAX;
 use super::{Tree, TreeFull};
 use crate::behaviour::{
@@ -113,11 +112,7 @@ impl Tree {
                 };
                 found.map(|(id, _)| id)
             }
-            Spot::Address(key, address) => {
-                let group = self.find_sockets(process, *key)?;
-                let address = address.widen(socket_level(self.arena.node(group).flags()));
-                self.arena.first_child(group, Role::Peer, address.to_bytes(&mut [0; 17]))
-            }
+            Spot::Address(key, address) => self.find_address(process, *key, *address),
             Spot::Number(of, number) => self.arena.numbered_child(process, number_role(*of), *number),
         }
     }
@@ -250,6 +245,16 @@ impl Tree {
         tag: u16,
         span: Span,
     ) -> Result<bool, TreeFull> {
+        // An address or a number is found so quickly that it is worth asking first: of what is known, and told without
+        // numbers and texts, nobody needs to know whether there is room.
+        let Details { marks, numbers, texts } = &what.details;
+        if let Some(id) = self.find_leaf(process, &what.place)
+            && numbers.is_empty()
+            && texts.is_empty()
+        {
+            let new = self.arena.node_mut(id).set(Flags::of_marks(*marks));
+            return Ok(self.stamp_leaf(process, id, tag, span) | new);
+        }
         let room = self.has_room();
         let (id, mut new, general) = match (what.place, dir) {
             (Place::Name(Scope::Files, path), Some(dir)) => self.grow_file(process, dir, path, room)?,
@@ -262,6 +267,39 @@ impl Tree {
             self.sketch(id, name);
         }
         Ok(new)
+    }
+
+    /// As [`observe`](Self::observe), of a number without details.
+    pub(super) fn observe_number(
+        &mut self,
+        process: NodeId,
+        of: Numbered,
+        number: u32,
+        tag: u16,
+        span: Span,
+    ) -> Result<bool, TreeFull> {
+        let role = number_role(of);
+        let id = match self.arena.numbered_child(process, role, number) {
+            Some(id) => id,
+            None => self.arena.numbered_within(process, role, number, self.has_room())?.0,
+        };
+        Ok(self.stamp_leaf(process, id, tag, span))
+    }
+
+    /// The node of an address or a number.
+    #[inline]
+    fn find_leaf(&self, process: NodeId, place: &Place<&str>) -> Option<NodeId> {
+        match *place {
+            Place::Name(..) => None,
+            Place::Address(key, address) => self.find_address(process, key, address),
+            Place::Number(of, number) => self.arena.numbered_child(process, number_role(of), number),
+        }
+    }
+
+    fn find_address(&self, process: NodeId, key: SocketKey, address: Address) -> Option<NodeId> {
+        let group = self.find_sockets(process, key)?;
+        let address = address.widen(socket_level(self.arena.node(group).flags()));
+        self.arena.first_child(group, Role::Peer, address.to_bytes(&mut [0; 17]))
     }
 
     /// Stamps a leaf of a process; true if the tag had not been seen on it.
@@ -452,7 +490,7 @@ impl Leaf for TreeLeaf<'_> {
     }
 
     fn seen(&self) -> Seen {
-        self.tree.seen(self.id).map(|(tag, s)| (tag.text().to_owned(), [Time(s.first), Time(s.last)])).collect()
+        self.tree.seen(self.id).map(|(tag, s)| (tag.text(), [Time(s.first), Time(s.last)])).collect()
     }
 }
 

@@ -3,125 +3,19 @@
 // System calls as they return: the sets of calls made, and the few calls that are events of their own. This
 // runs after every call of every process, so the way out comes first.
 #pragma once
+#include "accept.h"
+#include "mount.h"
+#include "narrow.h"
 #include "ring.h"
-#include "socket.h"
+
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
 
 enum {
-    NR_OPEN = 2,
-    NR_CONNECT = 42,
-    NR_SENDTO = 44,
-    NR_SENDMSG = 46,
-    NR_BIND = 49,
-    NR_EXECVE = 59,
-    NR_RENAME = 82,
-    NR_RMDIR = 84,
-    NR_CREAT = 85,
-    NR_PIVOT_ROOT = 155,
-    NR_CHROOT = 161,
-    NR_MOUNT = 165,
-    NR_UMOUNT2 = 166,
-    NR_OPENAT = 257,
-    NR_UNLINKAT = 263,
-    NR_RENAMEAT = 264,
-    NR_SENDMMSG = 307,
-    NR_RENAMEAT2 = 316,
-    NR_EXECVEAT = 322,
-    NR_MOVE_MOUNT = 429,
-    NR_IO_URING_ENTER = 426,
-    NR_OPENAT2 = 437,
-    NR_RT_SIGRETURN = 15,
-};
-
-#define NR_NONE (~0ull)
-#define AT_REMOVEDIR 0x200
-
-enum {
-    NR32_SOCKETCALL = 102,
     SENDS_MAX = 64, // messages of one sendmmsg that are looked at
 };
 
 #define O_CREAT_FLAGS 01101 // O_CREAT | O_WRONLY | O_TRUNC: what creat(2) is short for
-
-// Restarted or interrupted by a signal: no result that the program sees, and the call comes again.
-static __always_inline bool restarts(long ret)
-{
-    return ret <= -512 && ret >= -516;
-}
-
-// A 64-bit process can make 32-bit calls too (int 0x80): they have other numbers, and their arguments elsewhere.
-static __always_inline __u64 number_of_32(__u64 nr)
-{
-    switch (nr) {
-    case 5:
-        return NR_OPEN;
-    case 8:
-        return NR_CREAT;
-    case 295:
-        return NR_OPENAT;
-    case 437:
-        return NR_OPENAT2;
-    case 361:
-        return NR_BIND;
-    case 362:
-        return NR_CONNECT;
-    case 369:
-        return NR_SENDTO;
-    case 370:
-        return NR_SENDMSG;
-    case 345:
-        return NR_SENDMMSG;
-    case 38:
-    case 302:
-    case 353:
-        return NR_RENAME;
-    case 40:
-    case 301:
-        return NR_RMDIR;
-    case 21:
-    case 52:
-    case 61:
-    case 217:
-    case 429:
-        return NR_MOUNT;
-    }
-    return NR_NONE;
-}
-
-static __always_inline void arguments_of_32(struct call *call, struct pt_regs *regs)
-{
-    __u32 given[6] = {};
-    call->a[0] = (__u32)regs->bx;
-    call->a[1] = (__u32)regs->cx;
-    call->a[2] = (__u32)regs->dx;
-    call->a[3] = (__u32)regs->si;
-    call->a[4] = (__u32)regs->di;
-    call->a[5] = (__u32)regs->bp;
-    call->wide = false;
-    if (regs->orig_ax != NR32_SOCKETCALL)
-        return;
-    // One call for all of sockets, with the arguments in memory.
-    if (bpf_probe_read_user(given, sizeof(given), (void *)call->a[1]))
-        bpf_probe_read_user(given, 3 * 4, (void *)call->a[1]);
-    switch (call->a[0]) {
-    case 2:
-        call->nr = NR_BIND;
-        break;
-    case 3:
-        call->nr = NR_CONNECT;
-        break;
-    case 11:
-        call->nr = NR_SENDTO;
-        break;
-    case 16:
-        call->nr = NR_SENDMSG;
-        break;
-    case 20:
-        call->nr = NR_SENDMMSG;
-        break;
-    }
-    for (int i = 0; i < 6; i++)
-        call->a[i] = given[i];
-}
 
 static __always_inline void arguments_of(struct call *call, struct pt_regs *regs)
 {
@@ -159,13 +53,17 @@ static __always_inline int call_opened(struct scratch *s, struct task_struct *ta
     else
         bpf_probe_read_user(&o->flags, 8, (void *)call->a[2]);
     o->flags = (__u32)o->flags;
-    if (ret >= 0 && !opened(file_at(task, ret)))
-        return 0;
+    if (ret >= 0) {
+        created(s, file_at(task, ret));
+        if (!opened(file_at(task, ret)))
+            return 0;
+    }
     return open_said(bpf_probe_read_user_str(s->text, PATH_MAX, (void *)name));
 }
 
-// A message's header begins with its address and the address's length.
-static __always_inline void message_sent(struct socket_call *c, __u64 header, bool wide)
+// A message's header begins with its address and the address's length. False if there is no address: it goes to whom the
+// socket is connected to, or nobody asked whom it came from.
+static __always_inline bool message_named(struct socket_call *c, __u64 header, bool wide)
 {
     struct {
         __u64 name;
@@ -180,11 +78,15 @@ static __always_inline void message_sent(struct socket_call *c, __u64 header, bo
         to.name = narrow[0];
         to.bytes = narrow[1];
     }
-    if (!to.name)
-        return; // to whom the socket is connected
     c->address = to.name;
     c->bytes = to.bytes;
-    socket_called();
+    return to.name;
+}
+
+static __always_inline void message_sent(struct socket_call *c, __u64 header, bool wide)
+{
+    if (message_named(c, header, wide))
+        socket_called();
 }
 
 // A call that says whom it is about: connect, bind, and sends with an address.
@@ -196,7 +98,7 @@ static __always_inline int call_addressed(struct scratch *s)
     if ((ret < 0 && ret != -115 && !failed) || restarts(ret))
         return 0;
     c->ret = ret;
-    c->connect = call->nr != NR_BIND;
+    c->op = call->nr == NR_BIND ? OP_BIND : OP_CONNECT;
     c->sent = false;
     c->copied = false;
     c->file = 0;
@@ -229,6 +131,70 @@ static __always_inline int call_addressed(struct scratch *s)
         return 0;
     }
     return 0;
+}
+
+// A call that says from whom it received something, if it was asked.
+static __always_inline int call_received(struct scratch *s)
+{
+    const struct call *call = &s->call;
+    struct socket_call *c = &s->socket;
+    __s64 ret = call->ret;
+    if (ret < 0)
+        return 0;
+    c->file = 0;
+    c->fd = call->a[0];
+    c->copied = false;
+    c->marks = 0;
+    switch (call->nr) {
+    case NR_RECVFROM:
+        c->address = call->a[4];
+        c->bytes = 0;
+        if (!c->address || bpf_probe_read_user(&c->bytes, 4, (void *)call->a[5]))
+            return 0;
+        return heard_from();
+    case NR_RECVMSG:
+        return message_named(c, call->a[1], call->wide) ? heard_from() : 0;
+    case NR_RECVMMSG:
+        for (__u32 i = 0; i < RECEIVES_MAX && i < ret; i++)
+            if (message_named(c, call->a[1] + i * (call->wide ? 64 : 32), call->wide))
+                heard_from();
+        return 0;
+    }
+    return 0;
+}
+
+static __always_inline int call_accepted(struct scratch *s, struct task_struct *task)
+{
+    struct socket_call *c = &s->socket;
+    if (s->call.ret < 0)
+        return 0;
+    c->marks = 0;
+    accepted(file_at(task, s->call.ret));
+    return begun(s, task);
+}
+
+// Calls after which the same name may lead elsewhere.
+static __always_inline bool moves_names(__u64 nr, __u64 third)
+{
+    switch (nr) {
+    case NR_UNLINKAT:
+        return third & AT_REMOVEDIR;
+    case NR_RMDIR:
+    case NR_RENAME:
+    case NR_RENAMEAT:
+    case NR_RENAMEAT2:
+    case NR_LINK:
+    case NR_LINKAT:
+    case NR_SYMLINK:
+    case NR_SYMLINKAT:
+    case NR_MOUNT:
+    case NR_UMOUNT2:
+    case NR_MOVE_MOUNT:
+    case NR_PIVOT_ROOT:
+    case NR_CHROOT:
+        return true;
+    }
+    return false;
 }
 
 SEC("tp_btf/sys_exit")
@@ -275,12 +241,14 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
         else if (!((nr == NR_EXECVE || nr == NR_EXECVEAT) && !ret))
             note_call(p, nr);
     }
+    if (call->wide)
+        call->a[2] = regs->dx;
     switch (call->nr) {
     case NR_OPEN:
     case NR_CREAT:
     case NR_OPENAT:
     case NR_OPENAT2:
-        if (!wanted(CLASS_OPEN))
+        if (!wanted(CLASS_OPEN) && !wanted(CLASS_CHANGE))
             return 0;
         if (call->wide)
             arguments_of(call, regs);
@@ -300,22 +268,59 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
             arguments_of(call, regs);
         s->socket.cgroup = cgroup;
         s->socket.lineage = p->lineage;
-        return call_addressed(s);
+        call_addressed(s);
+        return begun(s, task);
+    case NR_ACCEPT:
+    case NR_ACCEPT4:
+        if (!wanted(CLASS_SOCKET))
+            return 0;
+        s->socket.cgroup = cgroup;
+        s->socket.lineage = p->lineage;
+        return call_accepted(s, task);
+    case NR_RECVFROM:
+        if (call->wide && !regs->r8)
+            return 0; // the way that most receive
+    case NR_RECVMSG:
+    case NR_RECVMMSG:
+        if (!wanted(CLASS_SOCKET))
+            return 0;
+        if (call->wide)
+            arguments_of(call, regs);
+        s->socket.cgroup = cgroup;
+        s->socket.lineage = p->lineage;
+        return call_received(s);
     case NR_IO_URING_ENTER:
         return settle_last();
-    case NR_UNLINKAT:
-        if (!(regs->dx & AT_REMOVEDIR))
+    case NR_MMAP:
+    case NR_MPROTECT:
+    case NR_PKEY_MPROTECT:
+        if (!wanted(CLASS_OPEN) || !(call->a[2] & PROT_EXEC) || (ret < 0 && ret > -4096))
             return 0;
-    case NR_RMDIR:
-    case NR_RENAME:
-    case NR_RENAMEAT:
-    case NR_RENAMEAT2:
-    case NR_MOUNT:
-    case NR_UMOUNT2:
-    case NR_MOVE_MOUNT:
-    case NR_PIVOT_ROOT:
-    case NR_CHROOT:
+        if (call->wide)
+            arguments_of(call, regs);
+        s->opening.cgroup = cgroup;
+        s->opening.lineage = p->lineage;
+        if (call->nr != NR_MMAP)
+            return mapped_at(s, task, call->a[0], 0);
+        return call->a[3] & MAP_ANONYMOUS ? 0 : mapped(s, file_at(task, call->a[4]));
+    }
+    if (moves_names(call->nr, call->a[2]))
         moved(cgroup, ret);
+    if (call->nr == NR_FSMOUNT && wanted(CLASS_MOUNT))
+        return mount_made(task, ret);
+    if (wanted(CLASS_MOUNT) && (call->nr == NR_MOUNT || call->nr == NR_MOVE_MOUNT)) {
+        if (call->wide)
+            arguments_of(call, regs);
+        s->change.cgroup = cgroup;
+        s->change.lineage = p->lineage;
+        return call_mounted(s, task);
+    }
+    if (wanted(CLASS_CHANGE) && changes_files(call->nr)) {
+        if (call->wide)
+            arguments_of(call, regs);
+        s->change.cgroup = cgroup;
+        s->change.lineage = p->lineage;
+        return call_changed(s, task);
     }
     return 0;
 }
@@ -326,6 +331,8 @@ SEC("iter/task")
 int grove_flush(struct bpf_iter__task *ctx)
 {
     struct task_struct *task = ctx->task;
+    if (task && task->pid == self)
+        tell_flows(); // of everybody, once
     if (!task || task->tgid == self || !task->mm)
         return 0;
     struct task_struct *leader = task->group_leader;

@@ -3,8 +3,8 @@
 // Exec: which program it is, by its own file, and whether a process came into a container to run it.
 #pragma once
 #include "open.h"
+#include "overlay.h"
 
-#define OVERLAYFS_MAGIC 0x794c7630
 #define OPENED_TO_EXECUTE 0x20 // among a file's flags, where only the kernel can set it
 #define LET_GO_MAX (1 << 20)
 
@@ -22,26 +22,6 @@ struct exec_record {
     __u32 interpreter_marks; // of its path
     struct tail tail;
 };
-
-// Whether an overlay's file lies on its upper layer: written since the image was unpacked.
-static __always_inline bool on_upper_layer(struct inode *inode)
-{
-    struct super_block *sb = 0;
-    unsigned long magic = 0;
-    __u64 upper = 0;
-    bpf_probe_read_kernel(&sb, 8, &inode->i_sb);
-    bpf_probe_read_kernel(&magic, 8, &sb->s_magic);
-    if (magic != OVERLAYFS_MAGIC)
-        return false;
-    // Where overlayfs is a module its types are not in the kernel's BTF; the field has always followed the inode.
-    if (bpf_core_field_exists(struct ovl_inode, __upperdentry))
-        bpf_probe_read_kernel(&upper, 8,
-                              (void *)((__u64)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode) +
-                                       bpf_core_field_offset(struct ovl_inode, __upperdentry)));
-    else
-        bpf_probe_read_kernel(&upper, 8, (void *)((__u64)inode + bpf_core_type_size(struct inode)));
-    return upper;
-}
 
 // A task's files that have been let go of and are not closed yet, from the last to the first.
 struct let_go {
@@ -219,6 +199,7 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     }
     bool own = p->own;
     p->own = 0;
+    tell_flows_of(p, leader);
     look_around(p, task, cgroup);
     bool tell = in_scope(p, task->tgid, cgroup);
     if (tell && !own && wanted(CLASS_SYSCALLS)) {
@@ -294,5 +275,12 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     r->gid = task->cred->egid.val;
     r->tail.marks = marks;
     put_text(s, begin, sizeof(*r), cgroup, CLASS_EXEC);
+    if (wanted(CLASS_OPEN)) {
+        // It begins in the ELF interpreter, if it has one: which the kernel has mapped.
+        struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+        s->opening.cgroup = cgroup;
+        s->opening.lineage = p->lineage;
+        mapped_at(s, task, regs->ip, runs);
+    }
     return 0;
 }

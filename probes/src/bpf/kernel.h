@@ -95,24 +95,57 @@ struct qstr {
     const unsigned char *name;
 };
 
+struct list_head {
+    struct list_head *next;
+};
+
+struct hlist_node {
+    struct hlist_node *next;
+};
+
+struct hlist_head {
+    struct hlist_node *first;
+};
+
+struct hlist_bl_node {
+    struct hlist_bl_node **pprev;
+};
+
+struct file_system_type {
+    const char *name;
+};
+
 struct super_block {
     __u32 s_dev;
     unsigned long s_magic;
+    struct file_system_type *s_type;
+    struct dentry *s_root;
 };
 
 struct inode {
+    __u16 i_mode;
+    char *i_link;
     unsigned long i_ino;
     unsigned int i_nlink;
     struct super_block *i_sb;
 };
 
 struct dentry {
+    unsigned int d_flags;
+    struct hlist_bl_node d_hash;
+    struct hlist_node d_sib;
+    struct hlist_head d_children;
     struct dentry *d_parent;
     struct qstr d_name;
     struct inode *d_inode;
 };
 
-// Present only if overlayfs is built in: see exec.h.
+struct dentry___before_6_8 {
+    struct list_head d_child;
+    struct list_head d_subdirs;
+};
+
+// Present only if overlayfs is built in: see overlay.h.
 struct ovl_inode {
     struct inode vfs_inode;
     struct dentry *__upperdentry;
@@ -120,9 +153,14 @@ struct ovl_inode {
 
 struct vfsmount {
     struct dentry *mnt_root;
+    struct super_block *mnt_sb;
+    int mnt_flags;
 };
 
 struct mount {
+    struct list_head mnt_mounts;
+    struct list_head mnt_child;
+    const char *mnt_devname;
     struct mount *mnt_parent;
     struct dentry *mnt_mountpoint;
     struct vfsmount mnt;
@@ -147,6 +185,7 @@ struct file {
     struct inode *f_inode;
     void *private_data;
     unsigned int f_flags;
+    unsigned int f_mode;
     struct callback_head f_task_work;
 };
 
@@ -188,15 +227,15 @@ struct mm_struct {
     struct file *exe_file;
 };
 
-struct list_head {
-    struct list_head *next;
-};
-
 struct signal_struct {
     atomic_t live;
     int nr_threads;
     struct list_head thread_head;
     int group_exit_code;
+};
+
+struct vm_area_struct {
+    struct file *vm_file;
 };
 
 struct thread_info {
@@ -231,12 +270,50 @@ struct linux_binprm {
     const char *interp;
 };
 
+struct in6_addr {
+    __u8 bytes[16];
+};
+
+struct sock_common {
+    __be32 skc_daddr;
+    __u16 skc_num;
+    __u16 skc_family;
+    volatile __u8 skc_state;
+    struct in6_addr skc_v6_daddr;
+    unsigned long skc_flags;
+};
+
 struct sock {
+    struct sock_common __sk_common;
     __u16 sk_protocol;
+    __u8 sk_userlocks : 4;
+    __u8 sk_shutdown;
+};
+
+struct tcp_sock {
+    __u64 bytes_sent;
+    __u64 bytes_retrans;
+    __u64 bytes_received;
+    __u32 write_seq;
+    __u32 snd_nxt;
+};
+
+struct sockaddr_un {
+    __u16 sun_family;
+};
+
+struct unix_address {
+    int len;
+    struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+    struct unix_address *addr;
+    struct path path;
 };
 
 struct socket {
-    __s16 type;
+    struct file *file;
     struct sock *sk;
 };
 
@@ -275,15 +352,21 @@ struct io_ring_ctx___before_6_13 {
     unsigned int nr_user_files;
 };
 
+struct io_cqe {
+    __u64 user_data;
+};
+
 struct io_kiocb {
     struct file *file;
     struct io_ring_ctx *ctx;
     __u8 opcode;
     __u64 flags;
+    struct io_cqe cqe;
     void *async_data;
 };
 
 struct io_uring_cqe {
+    __u64 user_data;
     __s32 res;
 };
 
@@ -295,6 +378,10 @@ struct io_open {
     struct open_how how;
 };
 
+struct io_accept {
+    __u32 file_slot;
+};
+
 struct io_connect {
     void *addr; // in the process's memory
     int addr_len;
@@ -303,6 +390,33 @@ struct io_connect {
 // Since Linux 6.11, and with it the address of every such request in a copy of the kernel's.
 struct io_bind {
     int addr_len;
+};
+
+struct io_rename {
+    int old_dfd;
+    int new_dfd;
+    struct filename *oldpath;
+    struct filename *newpath;
+};
+
+// Of a symbolic link too, whose old path is what it points to.
+struct io_link {
+    int old_dfd;
+    int new_dfd;
+    struct filename *oldpath;
+    struct filename *newpath;
+    int flags;
+};
+
+struct io_unlink {
+    int dfd;
+    int flags;
+    struct filename *filename;
+};
+
+struct io_mkdir {
+    int dfd;
+    struct filename *filename;
 };
 
 struct io_sr_msg {
@@ -336,6 +450,7 @@ struct pt_regs {
     unsigned long bx;
     unsigned long cx;
     unsigned long bp;
+    unsigned long ip;
     unsigned long orig_ax;
 };
 

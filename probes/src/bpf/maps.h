@@ -57,6 +57,7 @@ struct process {
     __u64 calls[8];      // system calls made and not told yet
     __u64 used;          // capabilities told as granted
     __u64 refused;       // and as refused
+    __u64 connections;   // that it made and that go on, and a few more where others have ended them
 };
 
 struct {
@@ -141,8 +142,8 @@ struct {
     __type(value, struct seen);
 } told SEC(".maps");
 
-// How often directories and mounts were moved or taken away, by cgroup: what was told before does not make a repeat of
-// what comes after, since the way to it may be another. Cgroups that share a slot only cost each other repeats.
+// How often directories, links and mounts were moved, made or taken away, by cgroup: what was told before does not make a
+// repeat of what comes after, since the way to it may be another. Cgroups that share a slot only cost each other repeats.
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, MOVES_SLOTS);

@@ -1,29 +1,20 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// Opened files: by open, openat, openat2, creat, and io_uring.
+// Opened files: by open, openat, openat2, creat, and io_uring; and what is mapped of them to be executed.
 #pragma once
-#include "path.h"
+#include "change.h"
 
-#define MAX_ERRNO 4095
+#define EBUSY 16
 
 struct open_record {
     __s64 ret;
     struct tail tail; // spare: flags
 };
 
-// Puts the record of the text from `begin` on and the `fixed` bytes behind it.
-static __always_inline bool put_text(struct scratch *s, __u64 begin, __u32 fixed, __u64 cgroup, __u32 class)
-{
-    __u64 text = BOUNDED(TEXT_BYTES - begin, TEXT_MASK);
-    if (!text)
-        return put(s->fixed, fixed, cgroup, class);
-    return put(s->text + BOUNDED(begin, TEXT_MASK), text + fixed, cgroup, class);
-}
-
 // `said`: what follows is what was asked for, not what it led to.
 static __always_inline void print_opening(struct hash *h, const struct opening *o, bool said)
 {
-    __u64 how = (o->flags & 3) | (o->ret < 0) << 2 | said << 3 | KIND_OPEN << 8;
+    __u64 how = (o->flags & 3) | (o->ret < 0) << 2 | said << 3 | !!(o->marks & MARK_MAPPED) << 4 | KIND_OPEN << 8;
     how |= (__u64)moves_until_now(o->cgroup) << 32;
     print_begin(h);
     hash_add(h, o->cgroup);
@@ -59,6 +50,8 @@ __noinline int opened(__u64 file)
         return 0;
     const struct opening *o = &s->opening;
     struct walk *w = &s->walk;
+    if (!wanted(CLASS_OPEN))
+        return 0;
     w->dentry = 0;
     if (file)
         path_numbers(&w->mnt, &((struct file *)file)->f_path);
@@ -79,10 +72,42 @@ __noinline int opened(__u64 file)
     if (admit(p, now, o->cgroup, CLASS_OPEN, &slot) == LEAVE)
         return 0;
     __u32 begin = walk_up(TEXT_BYTES);
-    if ((w->marks & MARK_DETACHED) && (begin >= TEXT_BYTES - 1 || s->text[BOUNDED(begin, TEXT_MASK)] != '/'))
+    if ((w->marks & MARK_DETACHED) && !(o->marks & MARK_MAPPED) && (begin >= TEXT_BYTES - 1 || s->text[BOUNDED(begin, TEXT_MASK)] != '/'))
         return 1;
     put_opening(s, task, begin, w->marks, now, slot, p);
     return 0;
+}
+
+// A file that is mapped to be executed by the present task, as the scratch has it but for how: that is as it was opened.
+static __always_inline int mapped(struct scratch *s, __u64 file)
+{
+    struct opening *o = &s->opening;
+    o->marks = MARK_MAPPED;
+    o->ret = 0;
+    o->flags = 0;
+    if (file)
+        bpf_probe_read_kernel(&o->flags, 4, &((struct file *)file)->f_flags);
+    o->flags &= 3;
+    return opened(file);
+}
+
+static long file_of_mapping(struct task_struct *task, struct vm_area_struct *vma, __u64 *file)
+{
+    bpf_probe_read_kernel(file, 8, &vma->vm_file);
+    return 0;
+}
+
+// The same for what is at an address, if that is of another file than `but`.
+static __always_inline int mapped_at(struct scratch *s, struct task_struct *task, __u64 address, __u64 but)
+{
+    struct inode *inode = 0, *own = 0;
+    __u64 file = 0;
+    // Busy: somebody is changing what is mapped.
+    if (bpf_find_vma(task, address, file_of_mapping, &file, 0) == -EBUSY)
+        return count_lost(s->opening.cgroup, CLASS_OPEN, CAUSE_UNREADABLE);
+    bpf_probe_read_kernel(&inode, 8, &((struct file *)file)->f_inode);
+    bpf_probe_read_kernel(&own, 8, &((struct file *)but)->f_inode);
+    return file && inode != own ? mapped(s, file) : 0;
 }
 
 // An open of the present task's that failed, or whose result cannot be had. What the process said is at the scratch's
@@ -92,7 +117,7 @@ __noinline int open_said(long n)
     struct scratch *s = my_scratch();
     struct task_struct *task = bpf_get_current_task_btf();
     __u64 now = bpf_ktime_get_boot_ns();
-    if (!s)
+    if (!s || !wanted(CLASS_OPEN))
         return 0;
     const struct opening *o = &s->opening;
     if (n <= 0) {

@@ -155,7 +155,7 @@ static __always_inline bool base_of(struct walk *w, struct task_struct *task, in
     return w->dentry;
 }
 
-// How often directories that `cgroup` sees were moved: part of what a directory's address stands for.
+// How often what names lead through was moved in `cgroup`: part of what a name or a directory's address stands for.
 static __always_inline __u32 moves_until_now(__u64 cgroup)
 {
     __u32 *n = moves_of(cgroup);
@@ -169,7 +169,7 @@ static __always_inline void print_base(struct hash *h, const struct walk *w)
     hash_add(h, w->root_dentry);
 }
 
-// Directories may lie elsewhere from now on.
+// Names may lead elsewhere from now on.
 static __always_inline void moved(__u64 cgroup, long ret)
 {
     __u32 *n = ret ? 0 : moves_of(cgroup);

@@ -20,6 +20,10 @@ enum kind {
     KIND_CAPABILITY,
     KIND_CGROUP_NEW,
     KIND_CGROUP_GONE,
+    KIND_CHANGE,
+    KIND_MOUNT,
+    KIND_FLOW,
+    KIND_IMDS,
 };
 
 // What is counted when it is not delivered; also the bits of `classes`.
@@ -33,6 +37,10 @@ enum class {
     CLASS_SYSCALLS,
     CLASS_CAPABILITY,
     CLASS_CGROUP,
+    CLASS_CHANGE,
+    CLASS_MOUNT,
+    CLASS_FLOW,
+    CLASS_IMDS,
     CLASSES,
 };
 
@@ -53,6 +61,7 @@ enum mark {
     MARK_ARGV_CUT = 1 << 4,    // arguments beyond ARGV_MAX are missing
     MARK_DETACHED = 1 << 5,    // the path does not lead to the process's root: it begins where it ended
     MARK_REFUSED = 1 << 6,     // capability: it was not granted
+    MARK_MAPPED = 1 << 6,      // open: mapped to be executed
     MARK_URING = 1 << 7,       // done through io_uring
 };
 

@@ -22,11 +22,13 @@ struct uring_asked {
     __u8 spare[2];
     __s32 found; // found under this number
     __s32 base; // the directory that a relative name begins at
+    __s32 from_base;
     char name[URING_NAME_MAX]; // or the address
+    char from[URING_NAME_MAX]; // of what has a second name: what it was or is called
 };
 
-// By the request's address, which is used again only after its end. Whoever finds no room is told of at once, by what
-// was asked for.
+// By the request's address, which is used again only after its end. Whoever finds no room is told of at once, by what was
+// asked for.
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -35,7 +37,7 @@ struct {
     __type(value, struct uring_asked);
 } uring_asked SEC(".maps");
 
-// The last request of a thread that may have opened a file or moved a directory.
+// The last request of a thread that may have opened a file or moved what names lead through.
 struct uring_last {
     __u64 request;
     __u64 ring;
@@ -153,6 +155,7 @@ static __noinline int settle_last(void)
     o->ret = last->direct ? 0 : last->number;
     o->marks = MARK_URING;
     o->base = AT_FDCWD;
+    created(s, file);
     bool told = !opened(file);
     if (asked) {
         asked->told = told;

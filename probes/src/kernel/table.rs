@@ -1,9 +1,9 @@
-//! The tables of what the kernel side tells of: classes, kinds of records, and the hooks that they come from.
+//! The tables of what the kernel side tells of: classes, kinds of records, and the hooks that they come from. Not here:
+//! attaching to hooks (`hooks`), decoding records (`decode`).
 //!
 //! `src/bpf/record.h` has the same classes and kinds, in the same order.
 
 use super::decode::{self, Parts, Result, Texts};
-use super::hooks::{Hook, Kind, Way};
 use super::record::What;
 
 macro_rules! classes {
@@ -30,9 +30,9 @@ classes! {
     Exec = "exec",
     /// A process ended.
     Exit = "exit",
-    /// A file was opened.
+    /// A file was opened, or mapped to be executed.
     Open = "open",
-    /// A socket was connected or bound.
+    /// A socket was connected or bound, or somebody was let in or heard from.
     Socket = "socket",
     /// A DNS question was asked.
     Dns = "dns",
@@ -42,6 +42,50 @@ classes! {
     Capability = "capability",
     /// A cgroup was made or removed. Cannot be switched off.
     Cgroup = "cgroup",
+    /// A name came to be or went, or its file was changed without being opened.
+    Change = "change",
+    /// A file system was mounted.
+    Mount = "mount",
+    /// So much has gone over a connection.
+    Flow = "flow",
+    /// A metadata service was asked for something.
+    Imds = "imds",
+}
+
+/// How a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A tracepoint with typed arguments.
+    Tracepoint,
+    /// The return of a function, with its arguments.
+    End,
+    /// Packets leaving any socket.
+    Egress,
+    /// Run by us over all tasks.
+    Tasks,
+}
+
+/// A program and the place for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) program: &'static str,
+    pub(super) kind: Kind,
+    /// The place, as the kernel spells it.
+    pub(super) at: &'static str,
+}
+
+/// A source of facts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hook {
+    pub(super) name: &'static str,
+    /// The ways to have it, which differ by kernel. The first that the kernel takes is the right one.
+    pub(super) ways: &'static [Way],
+    pub(super) required: bool,
+    pub(super) lost: &'static str,
+    /// The variables that do without it, if any do.
+    pub(super) without: &'static str,
+    /// It is attached if any of these is wanted; always if there are none.
+    pub(super) classes: &'static [Class],
 }
 
 macro_rules! kinds {
@@ -73,6 +117,10 @@ kinds! {
     CAPABILITY = 8: caps::capability,
     CGROUP_NEW = 9: groups::made,
     CGROUP_GONE = 10: groups::gone,
+    CHANGE = 11: change::change,
+    MOUNT = 12: mount::mount,
+    FLOW = 13: flow::flow,
+    IMDS = 14: imds::imds,
 }
 
 pub(super) const FLUSH: &str = "grove_flush";
@@ -127,9 +175,18 @@ pub(super) const HOOKS: &[Hook] = &[
         name: "sys_exit",
         ways: &[tracepoint("grove_sys_exit", "sys_exit")],
         required: true,
-        lost: "opened files, sockets and system calls",
-        without: "GROVE_PROBE_OPEN=false, GROVE_PROBE_SOCKET=false and GROVE_PROBE_SYSCALLS=false",
-        classes: &[Class::Open, Class::Socket, Class::Syscalls],
+        lost: "files, mounts, sockets and system calls",
+        without: "GROVE_PROBE_OPEN=false, GROVE_PROBE_CHANGE=false, GROVE_PROBE_MOUNT=false, \
+                  GROVE_PROBE_SOCKET=false and GROVE_PROBE_SYSCALLS=false",
+        classes: &[Class::Open, Class::Socket, Class::Syscalls, Class::Change, Class::Mount],
+    },
+    Hook {
+        name: "inet_sock_set_state",
+        ways: &[tracepoint("grove_tcp", "inet_sock_set_state")],
+        required: false,
+        lost: "how much goes over connections that end before they are looked at",
+        without: "",
+        classes: &[Class::Flow],
     },
     Hook {
         name: "io_uring_complete",
@@ -141,7 +198,7 @@ pub(super) const HOOKS: &[Hook] = &[
         required: false,
         lost: "what is done through io_uring is told as it was asked for, not as it ended",
         without: "",
-        classes: &[Class::Open, Class::Socket],
+        classes: &[Class::Open, Class::Socket, Class::Change],
     },
     Hook {
         name: "io_uring_submit_req",
@@ -149,7 +206,7 @@ pub(super) const HOOKS: &[Hook] = &[
         required: false,
         lost: "files and sockets of io_uring",
         without: "",
-        classes: &[Class::Open, Class::Socket],
+        classes: &[Class::Open, Class::Socket, Class::Change],
     },
     Hook {
         name: "cap_capable",
@@ -166,17 +223,17 @@ pub(super) const HOOKS: &[Hook] = &[
         name: "iter/task",
         ways: &[Way { program: FLUSH, kind: Kind::Tasks, at: "task" }],
         required: false,
-        lost: "system calls of processes that sleep are told late",
+        lost: "system calls of processes that sleep, and volumes of connections that go on, are told late",
         without: "",
-        classes: &[Class::Syscalls],
+        classes: &[Class::Syscalls, Class::Flow],
     },
     Hook {
         name: "cgroup_skb/egress",
-        ways: &[Way { program: "grove_dns", kind: Kind::Egress, at: "egress" }],
+        ways: &[Way { program: "grove_egress", kind: Kind::Egress, at: "egress" }],
         required: true,
-        lost: "DNS questions",
-        without: "GROVE_PROBE_DNS=false",
-        classes: &[Class::Dns],
+        lost: "DNS questions and requests to metadata services",
+        without: "GROVE_PROBE_DNS=false and GROVE_PROBE_IMDS=false",
+        classes: &[Class::Dns, Class::Imds],
     },
 ];
 

@@ -1,5 +1,5 @@
 // Does one thing by its bare system call, for the tests to see it: child WHAT [ARG...].
-// Built by child.rs.
+// Built by child.rs, with calls.c and peers.c behind it.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,6 +25,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static int by_name(char **a);
+static void with_peers(char **a);
 
 static int family_of(const char *name)
 {
@@ -322,6 +325,9 @@ int main(int argc, char **argv)
     char **a = argv + 1;
     if (argc < 2)
         return 99;
+    if (!strcmp(a[0], "calls"))
+        return by_name(a + 1);
+    with_peers(a);
     if (!strcmp(a[0], "exit"))
         return a[1] ? atoi(a[1]) : 0;
     if (!strcmp(a[0], "open"))
@@ -397,6 +403,22 @@ int main(int argc, char **argv)
         return memfd_exec(a[1]);
     if (!strcmp(a[0], "exec")) {
         execv(a[1], a + 1);
+        return errno;
+    }
+    // again N DIR: links itself into DIR under another name and runs that, N times.
+    if (!strcmp(a[0], "again")) {
+        long n = atol(a[1]);
+        char path[32];
+        if (n <= 0)
+            return 0;
+        if (chdir(a[2]))
+            return errno;
+        snprintf(path, sizeof(path), "./again-%ld", n);
+        if (linkat(AT_FDCWD, "/proc/self/exe", AT_FDCWD, path, AT_SYMLINK_FOLLOW))
+            return errno;
+        snprintf(a[1], strlen(a[1]) + 1, "%ld", n - 1);
+        a[2] = ".";
+        execv(path, argv);
         return errno;
     }
     if (!strcmp(a[0], "kill-self"))

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use grove::event::{Body, Dns, Event, Open, Peer, Socket};
+use grove::event::{Body, Change, Dns, Event, Flow, Imds, Mount, Open, Peer, Socket};
 use grove_probes::kernel::{Cause, Class, Count, Options, Probes, What};
 
 #[path = "../common/child.rs"]
@@ -135,6 +135,17 @@ pub fn line(seen: &Seen) -> String {
         Body::Fork { .. } => "fork".into(),
         Body::Exec(e) => format!("exec {}", text(&e.path)),
         Body::Exit => format!("exit {}", seen.status),
+        Body::Open(Open { path, map: true, .. }) => format!("map {}", text(path)),
+        Body::Change(Change { op, path, from, ret }) => {
+            let from = from.as_ref().map_or_else(String::new, |from| format!(" from {}", text(from)));
+            let ret = if *ret < 0 { format!(" {ret}") } else { String::new() };
+            format!("{} {}{from}{ret}", op.name(), text(path))
+        }
+        Body::Mount(Mount { path, fstype, source, flags, ret }) => {
+            let source = source.as_ref().map_or_else(|| "-".into(), |source| text(source));
+            let ret = if *ret < 0 { format!(" {ret}") } else { String::new() };
+            format!("mount {} {source} {} {flags:#x}{ret}", text(fstype), text(path))
+        }
         Body::Open(Open { path, ret, .. }) if *ret < 0 => format!("open {} {ret}", text(path)),
         Body::Open(Open { path, .. }) => format!("open {}", text(path)),
         Body::Socket(Socket { op, peer, port, proto, ret }) => {
@@ -143,6 +154,15 @@ pub fn line(seen: &Seen) -> String {
                 Peer::Unix(name) => format!("Unix({})", text(name)),
             };
             format!("{} {peer} {port} {} {ret}", op.name(), proto.map_or("-", |p| p.name()))
+        }
+        Body::Flow(Flow { op, peer: Peer::Ip(ip), port, proto, sent, received }) => {
+            let bytes = |bytes: &Option<u64>| bytes.map_or("-".into(), |n| n.to_string());
+            let proto = proto.map_or("-", |p| p.name());
+            format!("flow {} {ip} {port} {proto} {} {}", op.name(), bytes(sent), bytes(received))
+        }
+        Body::Imds(Imds { path, provider, token }) => {
+            let provider = provider.as_deref().map_or("-".into(), text);
+            format!("imds {provider} {} {}", token.map_or("-", |t| t.name()), text(path))
         }
         Body::Dns(Dns { name, qtype }) => format!("dns {} {qtype}", text(name)),
         other => format!("{other:?}"),

@@ -26,13 +26,19 @@ enum Shows {
     Question(&'static str, &'static str, &'static [&'static str]),
     /// A program's socket: operation, family, transport, address and port.
     Socket(&'static str, &'static str, &'static str, Option<&'static str>, &'static str, u16),
+    /// What became of a name, by a program: its operation.
+    Changed(&'static str, &'static str, &'static str),
+    /// A file that a program mapped to be executed.
+    Mapped(&'static str, &'static str),
+    /// A file system that a program mounted: its type, where, and what.
+    Mounted(&'static str, &'static str, &'static str, &'static str),
     /// A refused connect, in traces only.
     Refused(&'static str, u16),
     /// Never a file's name.
     NoFile(&'static str),
 }
 
-use Shows::{File, Missed, NoFile, Program, Question, Refused, Socket};
+use Shows::{Changed, File, Mapped, Missed, Mounted, NoFile, Program, Question, Refused, Socket};
 
 const SH: &str = "/bin/busybox (sh)";
 const CAT: &str = "/bin/busybox (cat)";
@@ -47,15 +53,50 @@ const TABLE: &[(&str, &[Shows])] = &[
     ("cat /bound/file", &[File(CAT, "/bound/file", "r"), NoFile("/file")]),
     ("echo x > /scratch/made", &[File(SH, "/scratch/made", "w")]),
     (
-        "(cd /scratch && echo x > before && mv before after && cat after)",
+        "(cd /scratch && echo x > before && mv /scratch/before /scratch/after && cat after)",
         &[File(SH, "/scratch/before", "w"), File(CAT, "/scratch/after", "r")],
     ),
     (
-        "(cd /scratch && mkdir new && echo x > new/config && cat new/config && mv new app && cat app/config)",
+        "(cd /scratch && mkdir /scratch/new && echo x > new/config && cat new/config && mv /scratch/new /scratch/app && cat app/config)",
         &[File(CAT, "/scratch/new/config", "r"), File(CAT, "/scratch/app/config", "r")],
     ),
     ("child openat /srv/deep er/leaf", &[File(CHILD, "/srv/deep/er/leaf", "r")]),
     ("child openat2 /scratch/made", &[File(CHILD, "/scratch/made", "rw")]),
+    // Changes of names and files.
+    (
+        "mv /scratch/made /scratch/moved",
+        &[Changed(SH, "/scratch/made", "rename"), Changed(SH, "/scratch/moved", "rename")],
+    ),
+    (
+        "child calls mkdir /scratch/dir =0755 , creat /scratch/dir/file =0600 , mkdir /scratch/dir/gone =0700 , rmdir \
+         /scratch/dir/gone",
+        &[
+            Changed(CHILD, "/scratch/dir", "mkdir"),
+            Changed(CHILD, "/scratch/dir/file", "create"),
+            Changed(CHILD, "/scratch/dir/gone", "rmdir"),
+        ],
+    ),
+    (
+        "child calls chdir /scratch/dir , chmod file =0644 , chown file =0 =0 , truncate file =7 , link file linked , \
+         symlink file soft , unlink linked , mknod pipe =0010600 =0",
+        &[
+            Changed(CHILD, "/scratch/dir/file", "chmod"),
+            Changed(CHILD, "/scratch/dir/file", "chown"),
+            Changed(CHILD, "/scratch/dir/file", "truncate"),
+            Changed(CHILD, "/scratch/dir/file", "link"),
+            Changed(CHILD, "/scratch/dir/linked", "link"),
+            Changed(CHILD, "/scratch/dir/linked", "delete"),
+            Changed(CHILD, "/scratch/dir/soft", "symlink"),
+            Changed(CHILD, "/scratch/dir/pipe", "create"),
+        ],
+    ),
+    (
+        "child calls open /scratch =020200002 =0600 , linkat =-100 /proc/self/fd/3 =-100 /scratch/named =0x400",
+        &[Changed(CHILD, "/scratch/named", "link"), NoFile("/proc/self/fd/3")],
+    ),
+    ("child calls mmap 0 =4096 =5 =2 file:/scratch/moved =0", &[Mapped(CHILD, "/scratch/moved")]),
+    ("child calls mount a-name /scratch/dir tmpfs =6", &[Mounted(CHILD, "tmpfs", "/scratch/dir", "a-name")]),
+    ("child calls mkdir /srv/unmade =0755", &[NoFile("/srv/unmade")]),
     // Failures: there is none, a file where a directory should be, a root that nobody may write to.
     ("cat /srv/absent", &[Missed("/srv/absent"), NoFile("/srv/absent")]),
     ("cat /srv/relative/x", &[Missed("/srv/relative/x"), NoFile("/srv/relative/x")]),
@@ -80,6 +121,10 @@ const TABLE: &[(&str, &[Shows])] = &[
     ("child memfd /bin/child", &[Program { path: "memfd:nameless", by: CHILD, chain: true, fileless: true }]),
     // Rings.
     ("child uring /srv/by-a-ring", &[File(CHILD, "/srv/by-a-ring", "r")]),
+    (
+        "child calls ring-mkdirat at:/scratch made-by-a-ring 0 =0755",
+        &[Changed(CHILD, "/scratch/made-by-a-ring", "mkdir")],
+    ),
     ("child uring /srv/not-by-a-ring", &[Missed("/srv/not-by-a-ring"), NoFile("/srv/not-by-a-ring")]),
     // Sockets.
     ("child serve unix stream /scratch/sock 0", &[Socket(CHILD, "bind", "unix", None, "/scratch/sock", 0)]),
@@ -148,6 +193,9 @@ fn observe(window: Option<&str>) -> Observed {
         let bound = dir.path().join("bound");
         mounts.push(json!({"destination": "/bound", "type": "bind", "source": bound, "options": ["rbind", "ro"]}));
         mounts.push(json!({"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}));
+        for set in spec["process"]["capabilities"].as_object_mut().unwrap().values_mut() {
+            set.as_array_mut().unwrap().push(json!("CAP_SYS_ADMIN"));
+        }
     });
 
     let (trace, out) = (dir.path().join("t.jsonl"), dir.path().join("profiles"));
@@ -201,6 +249,13 @@ fn shows(of: &Observed, what: &Shows) -> bool {
             let fields = ["op", "family", "proto", "addr", "port"].map(|field| socket[field].clone());
             fields == [json!(op), json!(family), json!(proto), json!(addr), json!(port)]
         }),
+        Changed(who, path, op) => some(who, "files", &|file| {
+            file["path"] == path && file["changes"].as_array().is_some_and(|ops| ops.iter().any(|one| one == op))
+        }),
+        Mapped(who, path) => some(who, "files", &|file| file["path"] == path && file["mapped"] == true),
+        Mounted(who, fstype, path, source) => some(who, "mounts", &|mount| {
+            mount["path"] == path && mount["fstype"] == fstype && mount["sources"] == json!([source])
+        }),
         Refused(to, at) => {
             told(&|did| matches!(did, Did::Socket { addr, port, ret: -111, .. } if addr == to && *port == at))
         }
@@ -245,13 +300,13 @@ fn it_is_of_every_kind() {
     println!();
     lines.iter().for_each(|line| println!("seen {line}"));
     let kinds: BTreeSet<_> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(kinds, BTreeSet::from(["call", "capability", "file", "name", "peer", "program"]));
+    assert_eq!(kinds, BTreeSet::from(["call", "capability", "file", "mount", "name", "peer", "program"]));
 }
 
 /// What strace cannot see is done by a ring.
 fn by_a_ring(did: &Did) -> bool {
     match did {
-        Did::Open(path) | Did::Missed(path) => path.ends_with("by-a-ring"),
+        Did::Open(path) | Did::Missed(path) | Did::Change { path, .. } => path.ends_with("by-a-ring"),
         Did::Socket { port, .. } => *port == 7002,
         _ => false,
     }

@@ -27,13 +27,27 @@ pub fn program(process: &Value) -> String {
     process["argv0"].as_str().map_or_else(|| path.to_owned(), |name| format!("{path} ({name})"))
 }
 
-/// Which program opened which file, and connected or bound which socket.
+/// Which program opened, mapped and changed which file, mounted what, and connected or bound which socket.
 pub fn by_program(profile: &Value) -> BTreeSet<(String, Did)> {
     let mut all = BTreeSet::new();
     for process in processes(profile) {
         let who = program(process);
+        let text = |of: &Value, field: &str| of[field].as_str().unwrap().to_owned();
         for file in process["files"].as_array().unwrap() {
-            all.insert((who.clone(), Did::Open(file["path"].as_str().unwrap().to_owned())));
+            let path = text(file, "path");
+            if file["access"].is_string() {
+                all.insert((who.clone(), Did::Open(path.clone())));
+            }
+            if file["mapped"] == true {
+                all.insert((who.clone(), Did::Map(path.clone())));
+            }
+            for op in file["changes"].as_array().into_iter().flatten().filter(|op| **op != "create") {
+                all.insert((who.clone(), change(op.as_str().unwrap(), &path)));
+            }
+        }
+        for mount in process["mounts"].as_array().unwrap() {
+            let (path, fstype) = (text(mount, "path"), text(mount, "fstype"));
+            all.insert((who.clone(), Did::Mount { path, fstype, ret: 0 }));
         }
         for socket in process["sockets"].as_array().unwrap() {
             let text = |field: &str| socket[field].as_str().unwrap().to_owned();
@@ -46,22 +60,37 @@ pub fn by_program(profile: &Value) -> BTreeSet<(String, Did)> {
     all
 }
 
+fn change(op: &str, path: &str) -> Did {
+    Did::Change { op: op.to_owned(), path: path.to_owned(), from: None, ret: 0 }
+}
+
 /// What is documented to be learned of what processes did in `cwd`: no failed attempts; of a socket no result, and any
-/// ephemeral port that is bound as port 0; a process's own directory of `/proc` as `/proc/self`.
+/// ephemeral port that is bound as port 0; a process's own directory of `/proc` as `/proc/self`; a file that is mapped
+/// as opened; both names of one that was renamed or linked.
 pub fn expected(doings: &Doings, cwd: &str) -> BTreeSet<(String, Did)> {
     let learned = |pid: u32, did: Did| match did {
-        Did::Open(path) => Some(Did::Open(path.replace(&format!("/proc/{pid}/"), "/proc/self/"))),
-        Did::Socket { op, ret, .. } if ret < 0 && !(op == "connect" && ret == -115) => None,
+        Did::Open(path) => vec![Did::Open(path.replace(&format!("/proc/{pid}/"), "/proc/self/"))],
+        Did::Map(path) => vec![Did::Open(path.clone()), Did::Map(path)],
+        Did::Change { ret, .. } | Did::Mount { ret, .. } if ret < 0 => vec![],
+        Did::Change { op, path, from, .. } => {
+            let from = from.filter(|_| ["rename", "link"].contains(&&*op));
+            [Some(path), from].iter().flatten().map(|path| change(&op, path)).collect()
+        }
+        Did::Mount { path, fstype, .. } => {
+            let fstype = if fstype.is_empty() { "none".to_owned() } else { fstype };
+            vec![Did::Mount { path, fstype, ret: 0 }]
+        }
+        Did::Socket { op, ret, .. } if ret < 0 && !(op == "connect" && ret == -115) => vec![],
         Did::Socket { op, family, proto, addr, port, .. } => {
             let relative = family == "unix" && !addr.starts_with(['/', '@']);
             let addr = if relative { format!("{cwd}/{addr}") } else { addr };
             let port = if op == "bind" && port >= 32768 { 0 } else { port };
-            Some(Did::Socket { op, family, proto, addr, port, ret: 0 })
+            vec![Did::Socket { op, family, proto, addr, port, ret: 0 }]
         }
-        _ => None,
+        _ => vec![],
     };
     let all = strace::by_program(doings).into_iter();
-    all.filter_map(|(pid, who, did)| Some((who, learned(pid, did)?))).collect()
+    all.flat_map(|(pid, who, did)| learned(pid, did).into_iter().map(move |did| (who.clone(), did))).collect()
 }
 
 /// Compares two such sets, and names what only one of them has.
@@ -86,7 +115,8 @@ pub fn lines(profile: &Value) -> BTreeSet<String> {
                 lines.insert(format!("{kind} {who}: {}", what.join(" ")));
             }
         };
-        add("file", "files", &["access", "path"]);
+        add("file", "files", &["access", "path", "changes", "mapped"]);
+        add("mount", "mounts", &["path", "fstype", "flags", "sources"]);
         add("peer", "sockets", &["op", "family", "proto", "addr", "port"]);
         add("name", "dns", &["name", "qtypes"]);
         add("call", "syscalls", &["name", "nr"]);

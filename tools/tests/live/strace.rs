@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 use crate::containers;
 
+mod changes;
+
 /// What a process did.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Did {
@@ -20,6 +22,12 @@ pub enum Did {
     Open(String),
     /// Asked for this name, and was refused it.
     Missed(String),
+    /// Mapped this file to be executed.
+    Map(String),
+    /// Changed this name, or its file.
+    Change { op: String, path: String, from: Option<String>, ret: i64 },
+    /// Mounted a file system.
+    Mount { path: String, fstype: String, ret: i64 },
     /// Connected or bound a socket.
     Socket { op: String, family: String, proto: Option<String>, addr: String, port: u16, ret: i64 },
     /// Made a process that goes on as the same program.
@@ -31,7 +39,7 @@ pub enum Did {
 /// What each process did, in order.
 pub type Doings = BTreeMap<u32, Vec<Did>>;
 
-const CALLS: &str = "execve,execveat,fork,vfork,clone,clone3,open,openat,openat2,creat,memfd_create,\
+const CALLS: &str = "chdir,execve,execveat,fork,vfork,clone,clone3,open,openat,openat2,creat,memfd_create,\
                      connect,bind,sendto,sendmsg,sendmmsg";
 
 /// A program's own path, for itself.
@@ -53,7 +61,11 @@ impl Strace {
         let mut strace = Command::new("strace");
         // A file for each process, so that no call is cut in two by another; descriptors with what they stand for.
         strace.args(["-ff", "-qq", "-yy", "-s", "4096", "-e", "signal=none", "--pidns-translation", "-e"]);
-        strace.arg(format!("trace={CALLS}")).arg("-o").arg(self.0.path().join("log")).stdin(Stdio::null());
+        strace
+            .arg(format!("trace={CALLS},{}", changes::CALLS))
+            .arg("-o")
+            .arg(self.0.path().join("log"))
+            .stdin(Stdio::null());
         strace
     }
 
@@ -107,7 +119,7 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
     let mut did = Vec::new();
     let mut descriptors: BTreeMap<String, String> = BTreeMap::new();
     // As calls that begin there say it; the first is the loader's.
-    let mut cwd = "";
+    let mut cwd = String::new();
     for line in log.lines() {
         let Some((call, result)) = line.rsplit_once(" = ") else {
             let cut = ["<unfinished ...>", "<detached ...>"].iter().any(|end| line.ends_with(end));
@@ -116,12 +128,24 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
         };
         let name = call.split('(').next().unwrap();
         let base = call.split_once("AT_FDCWD<").and_then(|(_, base)| base.split('>').next());
-        cwd = base.unwrap_or(cwd);
+        if let Some(base) = base {
+            base.clone_into(&mut cwd);
+        }
         // Broken off by a signal, and made again.
         if result.starts_with("? ERESTART") {
             continue;
         }
         let fails = result.starts_with('-') || result.starts_with('?');
+        if name == "chdir" {
+            if !fails {
+                cwd = changes::below(&cwd, quoted(call));
+            }
+            continue;
+        }
+        if let Some(change) = changes::read(name, call, result, &cwd) {
+            did.extend(change);
+            continue;
+        }
         match name {
             "execve" | "execveat" if fails => (),
             "execve" | "execveat" => {
@@ -142,11 +166,11 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
                 did.push(if call.contains("CLONE_THREAD") { Did::Thread(made) } else { Did::Fork(made) });
             }
             "connect" | "bind" | "sendto" | "sendmsg" | "sendmmsg" => {
-                did.extend(sockets(name, call, result).into_iter().map(|did| absolute(did, cwd)))
+                did.extend(sockets(name, call, result).into_iter().map(|did| absolute(did, &cwd)))
             }
             _ if fails => {
                 let (_, arguments) = call.split_once('(').unwrap();
-                let base = arguments.split_once('"').unwrap().0.split(['<', '>']).nth(1).unwrap_or(cwd);
+                let base = arguments.split_once('"').unwrap().0.split(['<', '>']).nth(1).unwrap_or(&cwd);
                 did.push(absolute(Did::Missed(quoted(call).to_owned()), base));
             }
             // 3</some/file>, 3</dev/null<char 1:3>>, 3</memfd:name>(deleted)
@@ -164,7 +188,7 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
             }
         }
     }
-    did
+    changes::with_interpreters(did)
 }
 
 /// With the name that it gave made absolute, as it is told.
@@ -258,6 +282,10 @@ pub fn told(trace: &str) -> Doings {
             // A script's own first argument gives way to its interpreter, for good.
             "exec" if event["interpreter"].is_string() => Did::Exec { path: text("path"), argv0: text("path") },
             "exec" => Did::Exec { path: text("path"), argv0: event["argv"][0].as_str().unwrap_or("").to_owned() },
+            "open" if event["map"] == true => Did::Map(text("path")),
+            "change" if text("op") == "create" => continue,
+            "change" => Did::Change { op: text("op"), path: text("path"), from: value("from"), ret },
+            "mount" => Did::Mount { path: text("path"), fstype: text("fstype"), ret },
             "open" if ret < 0 => Did::Missed(text("path")),
             "open" => Did::Open(text("path")),
             "connect" | "bind" => {

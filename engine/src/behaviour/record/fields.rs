@@ -139,7 +139,7 @@ macro_rules! fields {
         impl<'a> Raw<'a> {
             /// Takes the value of `field` from `map`.
             fn take<A: MapAccess<'a>>(&mut self, field: Field, lists: &mut Lists, map: &mut A) -> Result<(), A::Error> {
-                match field { $(Field::$variant => take!($shape, self, lists, field, map $(, $slot)?)),* }
+                match field { $(Field::$variant => take!($shape, self, lists, Field::$variant, map $(, $slot)?)),* }
                 Ok(())
             }
         }
@@ -148,7 +148,7 @@ macro_rules! fields {
 
 /// Notes what came for a field: a value, which goes where it is kept, or something else.
 macro_rules! note {
-    ($raw:ident, $field:ident, $got:expr, $value:ident => $then:expr) => {
+    ($raw:ident, $field:expr, $got:expr, $value:ident => $then:expr) => {
         match $got {
             Got::Value($value) => {
                 $then;
@@ -162,41 +162,41 @@ macro_rules! note {
 }
 
 macro_rules! take {
-    (text, $raw:ident, $lists:ident, $field:ident, $map:ident, $slot:ident) => {
+    (text, $raw:ident, $lists:ident, $field:expr, $map:ident, $slot:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(Text))?, value => $raw.$slot = value)
     };
-    (text, $raw:ident, $lists:ident, $field:ident, $map:ident) => {
+    (text, $raw:ident, $lists:ident, $field:expr, $map:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(Text))?, _value => ())
     };
-    (int, $raw:ident, $lists:ident, $field:ident, $map:ident, $slot:ident) => {
+    (int, $raw:ident, $lists:ident, $field:expr, $map:ident, $slot:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(Int))?, value => $raw.$slot = value)
     };
-    (int, $raw:ident, $lists:ident, $field:ident, $map:ident) => {
+    (int, $raw:ident, $lists:ident, $field:expr, $map:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(Int))?, _value => ())
     };
-    (bool, $raw:ident, $lists:ident, $field:ident, $map:ident, $slot:ident) => {
+    (bool, $raw:ident, $lists:ident, $field:expr, $map:ident, $slot:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(Bool))?, value => $raw.$slot = value)
     };
-    (qtype, $raw:ident, $lists:ident, $field:ident, $map:ident, $slot:ident) => {
+    (qtype, $raw:ident, $lists:ident, $field:expr, $map:ident, $slot:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(UintOr($field.max())))?, value => $raw.$slot = value)
     };
-    (cap, $raw:ident, $lists:ident, $field:ident, $map:ident, $slot:ident) => {
+    (cap, $raw:ident, $lists:ident, $field:expr, $map:ident, $slot:ident) => {
         take!(qtype, $raw, $lists, $field, $map, $slot)
     };
-    (argv, $raw:ident, $lists:ident, $field:ident, $map:ident) => {
+    (argv, $raw:ident, $lists:ident, $field:expr, $map:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(Texts(&mut $lists.argv)))?, _value => ())
     };
-    (argv_b64, $raw:ident, $lists:ident, $field:ident, $map:ident) => {
+    (argv_b64, $raw:ident, $lists:ident, $field:expr, $map:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(Texts64(&mut $lists.argv)))?, _value => ())
     };
-    (nrs, $raw:ident, $lists:ident, $field:ident, $map:ident) => {
+    (nrs, $raw:ident, $lists:ident, $field:expr, $map:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(Uints(&mut $lists.nrs)))?, _value => ())
     };
-    (text_map, $raw:ident, $lists:ident, $field:ident, $map:ident) => {
+    (text_map, $raw:ident, $lists:ident, $field:expr, $map:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(TextMap))?, _value => ())
     };
     // Which of the two is meant, the type says, and that may yet come: the value is right for one of them.
-    (runtime, $raw:ident, $lists:ident, $field:ident, $map:ident) => {
+    (runtime, $raw:ident, $lists:ident, $field:expr, $map:ident) => {
         match $map.next_value_seed(Seed(BoolOrText))? {
             Got::Value(Some(told)) => {
                 $raw.by_runtime = told;
@@ -214,13 +214,13 @@ macro_rules! take {
             }
         }
     };
-    (by_runtime, $raw:ident, $lists:ident, $field:ident, $map:ident, $slot:ident) => {
+    (by_runtime, $raw:ident, $lists:ident, $field:expr, $map:ident, $slot:ident) => {
         take!(runtime, $raw, $lists, $field, $map)
     };
-    ($number:ident, $raw:ident, $lists:ident, $field:ident, $map:ident, $slot:ident) => {
+    ($number:ident, $raw:ident, $lists:ident, $field:expr, $map:ident, $slot:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(Uint($field.max())))?, value => $raw.$slot = value)
     };
-    ($number:ident, $raw:ident, $lists:ident, $field:ident, $map:ident) => {
+    ($number:ident, $raw:ident, $lists:ident, $field:expr, $map:ident) => {
         note!($raw, $field, $map.next_value_seed(Seed(Uint($field.max())))?, _value => ())
     };
 }
@@ -388,7 +388,9 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            if seen.contains(field) {
+            let before = seen;
+            seen.insert(field);
+            if seen == before {
                 raw.again.insert(field);
                 if field == Field::Runtime {
                     raw.again.insert(Field::ByRuntime);
@@ -396,7 +398,6 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            seen.insert(field);
             raw.take(field, lists, &mut map)?;
         }
         Ok(())

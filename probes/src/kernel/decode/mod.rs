@@ -7,10 +7,14 @@
 //! `src/bpf`, whose function is in the table (`super::table`).
 
 pub(super) mod caps;
+pub(super) mod change;
 pub(super) mod dns;
 pub(super) mod exec;
+pub(super) mod flow;
 pub(super) mod groups;
+pub(super) mod imds;
 pub(super) mod lifecycle;
+pub(super) mod mount;
 pub(super) mod open;
 pub(super) mod socket;
 pub(super) mod syscalls;
@@ -26,7 +30,7 @@ use super::table;
 pub(super) enum Fault {
     /// It does not add up: the two sides disagree.
     Malformed,
-    /// It is well formed, but what was sent to port 53 is no DNS question.
+    /// It is well formed, but what was sent to port 53 is no DNS question, or to a metadata service no request.
     NoQuestion,
 }
 
@@ -49,6 +53,8 @@ mod mark {
     pub(super) const ARGV_CUT: u8 = 1 << 4;
     pub(super) const DETACHED: u8 = 1 << 5;
     pub(super) const REFUSED: u8 = 1 << 6;
+    /// Of an open.
+    pub(super) const MAPPED: u8 = 1 << 6;
     pub(super) const URING: u8 = 1 << 7;
 }
 

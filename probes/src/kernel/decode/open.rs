@@ -1,13 +1,14 @@
-//! Opened files.
+//! Opened files, and those that are mapped to be executed.
 
 use grove::event::{Body, Open};
 
-use super::{Parts, Result, Texts};
+use super::{Parts, Result, Texts, mark};
 use crate::kernel::record::What;
 
 pub(in crate::kernel) fn open<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<What<'a>> {
     let [path, _] = texts;
     let ret = parts.rest.i64()?;
     let path = parts.path(path)?;
-    Ok(parts.event(Body::Open(Open { path, flags: parts.spare_u32()?, ret, map: false })))
+    let map = parts.marks & mark::MAPPED != 0;
+    Ok(parts.event(Body::Open(Open { path, flags: parts.spare_u32()?, ret, map })))
 }
