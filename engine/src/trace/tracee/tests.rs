@@ -234,9 +234,8 @@ fn events_of_v1beta1_are_read() {
             r#"{"name":"dns_questions","dns_questions":{"questions":[{"query":"a.b","query_type":"AAAA"}]}}"#.into(),
             &[start, known, "c 7@3000000000 dns a.b 28"],
         ),
-        ("sched_process_exit", r#"{"name":"process_group_exit","bool":true}"#.into(), {
-            &[start, "c 7@3000000000 exit"]
-        }),
+        ("sched_process_exit", r#"{"name":"process_group_exit","bool":true}"#.into(),
+            &[start, "c 7@3000000000 exit"]),
         ("some_detector", String::new(), &[]),
     ] {
         check(&v1beta1(name, 7, &data), Ok(expected));
