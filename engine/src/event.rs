@@ -23,7 +23,7 @@ pub struct Event<B> {
     /// The process's start time on any clock that stays the same within the recording. With it a process is
     /// `(pid, start)`; without it pid reuse has to be guessed from forks and parents.
     pub start: Option<u64>,
-    /// What it did.
+    /// The event itself.
     pub body: Body<B>,
 }
 
@@ -94,7 +94,7 @@ macro_rules! body {
         }
 
         impl Body<&[u8]> {
-            /// Its type in a trace.
+            /// The value of `type` in a native trace.
             pub fn name(&self) -> &'static str {
                 match self {
                     Self::ContainerStart { .. } => "container_start",
@@ -290,7 +290,7 @@ impl EventBuf {
         self.records.len()
     }
 
-    /// Whether it holds none.
+    /// Whether there are no events in it.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }

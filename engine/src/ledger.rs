@@ -1,7 +1,7 @@
-//! Where every event went.
+//! The ledger: how many events were received, and what became of each.
 //!
 //! `received` is counted when an event comes in and every other field when its fate is known, so that the
-//! balance is a statement about the code and not a definition. FORMATS §4 is its written form.
+//! balance is a statement about the code and not a definition. docs/formats.md has its written form.
 
 use std::fmt;
 
@@ -61,7 +61,7 @@ reasons! {
         WrongType = "wrong_type",
         /// A field's value is of the right type and yet impossible.
         InvalidValue = "invalid_value",
-        /// The same field twice.
+        /// A record has the same field twice.
         DuplicateField = "duplicate_field",
         /// Longer than the limit for one record.
         TooLong = "too_long",
@@ -197,11 +197,11 @@ pub enum Fate {
     Lifecycle,
     /// It was written to a trace.
     Recorded,
-    /// It changes nothing.
+    /// The event is valid and teaches nothing.
     Ignored(Ignored),
-    /// It is no event.
+    /// The record is not a valid event.
     Rejected(Rejected),
-    /// It was lost.
+    /// The event was lost.
     Dropped(Dropped),
 }
 

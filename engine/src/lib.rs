@@ -201,4 +201,4 @@ pub use shard::{
     Builder, Engine, Findings, HOST_IMAGE, Limits, Losses, Overflow, Sender, Sent, Snapshot, StartError,
     TooManyRecordings, UNKNOWN_IMAGE, UNNAMED_RECORDING,
 };
-pub use trace::{Fed, FeedError, Format};
+pub use trace::{FeedError, FeedSummary, Format};

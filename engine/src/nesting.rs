@@ -47,7 +47,7 @@ pub fn bounded(record: &str) -> Result<Cow<'_, str>, NotJson> {
 /// Checks that `record` is one JSON value, to the letter of RFC 8259.
 ///
 /// # Errors
-/// Where it is not.
+/// The position of the first byte that is not JSON.
 pub fn validate(record: &str) -> Result<(), NotJson> {
     Scan::new(record.as_bytes()).run(|_, _| {})
 }

@@ -19,7 +19,7 @@ pub struct Time(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimeError {
-    /// It is not RFC 3339.
+    /// The text is not in the form of RFC 3339.
     #[error("not a time such as 2024-05-01T10:00:00.000000000Z")]
     Malformed,
     /// It cannot be told in nanoseconds since the epoch.

@@ -10,7 +10,7 @@ mod workload;
 use grove::behaviour::PATH_BYTES_MAX;
 use grove::config::Config;
 use grove::event::{Body, EventBuf, EventRef};
-use grove::intern::{Interner, Stats};
+use grove::intern::{Interner, InternerStats};
 use grove::ledger::Rejected;
 use grove::trace::input::{Framing, Records};
 use grove::trace::native::NativeDecoder;
@@ -31,7 +31,7 @@ const EVENTS: usize = 1_000_000;
 const PROGRAMS: usize = 120;
 
 /// All that an interner can be asked: what it holds, how often, under which ids, in how many bytes; what it has done.
-type Held = (Vec<(Arc<str>, u64, u64)>, usize, usize, usize, Stats);
+type Held = (Vec<(Arc<str>, u64, u64)>, usize, usize, usize, InternerStats);
 
 fn held(interner: &Interner) -> Held {
     let tags = interner.dump().into_iter().map(|(text, id, references)| (text, id.get(), references)).collect();

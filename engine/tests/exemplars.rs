@@ -72,7 +72,7 @@ fn a_pattern_all_of_whose_exemplars_are_normalised_names_is_read_as_one() {
     for (few, many, later, path, learned) in cases {
         let many = each(1..5000, &many.replace("UUID", UUID));
         let text = format!("{EXEC}{}{many}{EXEC}", each(1..18, few));
-        let tree = grow_quickly(&text);
+        let tree = get_or_insert_quickly(&text);
         let (doc, read) = written_and_read(&tree);
         let app = &doc.processes[0];
         let files = app.files.iter().map(|f| (&f.path, &f.exemplars, &f.learned));
@@ -86,7 +86,7 @@ fn a_pattern_all_of_whose_exemplars_are_normalised_names_is_read_as_one() {
         assert_eq!(read.to_doc(), doc);
         // What comes later is known by it, as it would have been without the file.
         let mut merged = Tree::clone(read.tree());
-        let more = grow_quickly(&format!("{EXEC}{later}"));
+        let more = get_or_insert_quickly(&format!("{EXEC}{later}"));
         merged.merge(&more).unwrap();
         assert_eq!(merged.stats(), tree.stats(), "{path}");
     }
@@ -104,7 +104,7 @@ fn a_profile_says_what_is_learned_only_where_its_exemplars_do_not() {
 }
 
 /// As [`grow`], without its checks after every event, which visit all there is.
-fn grow_quickly(text: &str) -> Tree {
+fn get_or_insert_quickly(text: &str) -> Tree {
     let interner = Interner::new();
     let mut tree = grove::tree::ActivityTree::new(Arc::default(), &interner.intern("1").unwrap());
     for stored in events(text).iter() {

@@ -1,9 +1,9 @@
-//! The faults of the system that Grove grew out of (DESIGN §1): a regression test for each, named after it.
+//! The faults of the system that Grove replaced: a regression test for each, named after it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 
-use common::{events, grow, grow_tagged, picture_of};
+use common::{events, get_or_insert_tagged, grow, picture_of};
 use grove::config::Config;
 use grove::event::{Body, Dns, EventRef, Exec, Open, Syscalls};
 use grove::intern::Interner;
@@ -66,7 +66,7 @@ fn a_released_id_is_never_reused() {
     let interner = Interner::new();
     let mut seen = std::collections::HashSet::new();
     for round in 0..50 {
-        let (mut tree, _) = grow_tagged(BUSY, &Rules::default(), &format!("tag-{}", round % 3), &interner);
+        let (mut tree, _) = get_or_insert_tagged(BUSY, &Rules::default(), &format!("tag-{}", round % 3), &interner);
         let id = interner.lookup(&format!("tag-{}", round % 3)).unwrap();
         assert!(seen.insert(id), "{id:?} was another tag's before");
         tree.evict_tag(&format!("tag-{}", round % 3));
@@ -79,7 +79,7 @@ fn a_released_id_is_never_reused() {
 #[test]
 fn a_dry_run_registers_and_stamps_nothing() {
     let interner = Interner::new();
-    let (tree, _) = grow_tagged(BUSY, &Rules::default(), "1", &interner);
+    let (tree, _) = get_or_insert_tagged(BUSY, &Rules::default(), "1", &interner);
     let before = (tree.tree().structural_hash(), tree.heap_bytes(), tree.processes(), interner.dump());
     let probes = "exec 1<-0 /bin/sh
          open 1 /etc/passwd
@@ -104,7 +104,7 @@ fn a_dry_run_registers_and_stamps_nothing() {
 #[test]
 fn eviction_of_a_tag_does_not_stop_at_the_first_node_without_it() {
     let interner = Interner::new();
-    let grown = |text: &str, tag: &str| grow_tagged(text, &Rules::default(), tag, &interner).0.tree().clone();
+    let grown = |text: &str, tag: &str| get_or_insert_tagged(text, &Rules::default(), tag, &interner).0.tree().clone();
     // Tag 2 has the deep end only: of the lineage above it, tag 1 alone has seen the programs' files.
     let mut tree = grown(BUSY, "1");
     tree.merge(&grown(
@@ -136,12 +136,12 @@ fn bearers(tree: &Tree, tag: &str) -> Vec<u32> {
 #[test]
 fn eviction_gives_the_memory_and_the_tag_back() {
     let interner = Interner::new();
-    let mut tree = grow_tagged(BUSY, &Rules::default(), "1", &interner).0.tree().clone();
+    let mut tree = get_or_insert_tagged(BUSY, &Rules::default(), "1", &interner).0.tree().clone();
     tree.evict_tag("none");
     let before = tree.heap_bytes();
     let many = (0..2000).map(|i| format!("open 1 /many/{}\n", "word".repeat(i % 50 + 1) + &"x".repeat(i / 50)));
     tree.merge(
-        grow_tagged(
+        get_or_insert_tagged(
             &format!("exec 1<-0 /bin/sh\n{}", many.take(300).collect::<String>()),
             &Rules::default(),
             "2",
@@ -222,7 +222,7 @@ fn the_id_of_a_live_node_always_resolves() {
     let mut tree = Tree::new(Arc::default());
     for tag in ["1", "2", "3"] {
         // The container's own tree, and with it its reference, is gone after each round.
-        tree.merge(grow_tagged(BUSY, &Rules::default(), tag, &interner).0.tree()).unwrap();
+        tree.merge(get_or_insert_tagged(BUSY, &Rules::default(), tag, &interner).0.tree()).unwrap();
     }
     for gone in ["2", "1"] {
         tree.evict_tag(gone);
@@ -240,7 +240,7 @@ fn the_id_of_a_live_node_always_resolves() {
 #[test]
 fn a_tree_holds_one_reference_per_tag_however_many_nodes_bear_it() {
     let interner = Interner::new();
-    let (tree, _) = grow_tagged(BUSY, &Rules::default(), "1", &interner);
+    let (tree, _) = get_or_insert_tagged(BUSY, &Rules::default(), "1", &interner);
     assert!(tree.tree().tag_uses("1") > 5);
     assert_eq!(interner.dump()[0].2, 1);
 }

@@ -1,9 +1,9 @@
-//! What becomes one node: shapes, patterns and what they stand for, networks, and what never generalises (DESIGN §5).
+//! What becomes one node: shapes, patterns and what they stand for, networks, and what never generalises.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 
-use common::{check, check_with, grow, grow_tagged, picture_of};
+use common::{check, check_with, get_or_insert_tagged, grow, picture_of};
 use grove::event::{Body, EventRef, Open};
 use grove::intern::Interner;
 use grove::path::{Protect, Sketch};
@@ -450,7 +450,7 @@ proptest! {
         let execs: Vec<String> = execs.iter().enumerate().map(|(i, l)| l.replacen("0<-", &format!("{:03}<-", i + 100), 1)).collect();
         let others: Vec<String> = others.iter().map(|l| l.replace("open 10 ", "open 1 ").replace("open 20 ", "open 2 ").replace("open 30 ", "open 3 ")).collect();
         let all = [execs, others].concat();
-        let tree = |list: &[String]| grow_tagged(&format!("{roots}{}", list.join("\n")), &rules, "1", &interner).0;
+        let tree = |list: &[String]| get_or_insert_tagged(&format!("{roots}{}", list.join("\n")), &rules, "1", &interner).0;
 
         let one = tree(&all);
         let other = tree(&shuffled(&all));

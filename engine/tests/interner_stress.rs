@@ -7,7 +7,7 @@
 #[path = "common/interner_work.rs"]
 mod interner_work;
 
-use grove::intern::{Interner, Stats, TagRef};
+use grove::intern::{Interner, InternerStats, TagRef};
 use interner_work::{HELD_MAX, work};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
@@ -32,7 +32,7 @@ fn heap_bytes() -> usize {
 }
 
 /// One interner, from its first tag until it has gone; what it did.
-fn round(tags: &[String], round: usize, operations: u64) -> Stats {
+fn round(tags: &[String], round: usize, operations: u64) -> InternerStats {
     let interner = Interner::new();
     let start = (interner.len(), interner.bytes());
     std::thread::scope(|scope| {
@@ -58,7 +58,7 @@ fn an_interner_under_stress_ends_as_it_began() {
     let tags: Vec<String> = (0..TAGS).map(|n| format!("1.{n}-{}", "x".repeat(n % 3 * 30))).collect();
     let asked = std::env::var("STRESS_OPERATIONS").map(|n| n.parse::<u64>().unwrap());
     let operations = asked.unwrap_or(OPERATIONS) / ROUNDS as u64;
-    let (mut all, mut heap) = (Stats::default(), Vec::with_capacity(ROUNDS));
+    let (mut all, mut heap) = (InternerStats::default(), Vec::with_capacity(ROUNDS));
     for n in 0..ROUNDS {
         let stats = round(&tags, n, operations);
         heap.push(heap_bytes());

@@ -105,7 +105,7 @@ fn containers_whose_stop_was_lost_make_room_and_what_they_did_is_kept() {
     drop(sender);
     let end = engine.shutdown();
     assert_eq!((end.ledger.dropped_total(), end.ledger.applied_new), (0, CONTAINERS as u64 + 1));
-    assert!(end.limits.containers_let_go >= 8192, "{:?}", end.limits);
+    assert!(end.limits.containers_evicted >= 8192, "{:?}", end.limits);
     assert_eq!(end.profiles.keys().map(|image| &**image).collect::<Vec<_>>(), ["nginx"]);
     assert_eq!(end.profiles["nginx"].tree().stats().process_nodes, CONTAINERS as u64 + 1);
 }
@@ -138,7 +138,7 @@ fn the_trees_of_containers_whose_stop_was_lost_are_bounded_together_and_what_the
     send(&mut sender, "c1: open 9 /again");
     drop(sender);
     let end = engine.shutdown();
-    assert!(end.limits.containers_let_go > CONTAINERS as u64 / 2, "{:?}", end.limits);
+    assert!(end.limits.containers_evicted > CONTAINERS as u64 / 2, "{:?}", end.limits);
     assert_eq!((end.ledger.dropped_total(), end.ledger.applied_new), (0, CONTAINERS as u64 * 101 + 1));
     let picture = picture_of(&end, "nginx");
     assert_eq!(picture.lines().count(), 103, "{picture}");

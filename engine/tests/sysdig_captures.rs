@@ -64,7 +64,7 @@ fn jq(lines: &[u8], program: &str) -> Option<Vec<String>> {
 
 /// A recording's events as sorted lists of text.
 #[derive(Debug, Default)]
-struct Told {
+struct Reported {
     counted: u64,
     ignored: u64,
     /// Result, access and path.
@@ -94,7 +94,7 @@ struct Told {
     lineage: Vec<String>,
 }
 
-impl Told {
+impl Reported {
     fn decode(lines: &[u8]) -> Self {
         let mut told = Self::default();
         let mut decoder = SysdigDecoder::new();
@@ -178,7 +178,7 @@ impl Told {
     }
 }
 
-impl Sink for Told {
+impl Sink for Reported {
     fn event(&mut self, event: EventRef<'_>) {
         self.counted += 1;
         self.tell(event, true);
@@ -191,11 +191,11 @@ impl Sink for Told {
 
 /// Compares what `pick` takes of each recording's events with what jq finds by `program`.
 #[track_caller]
-fn check(program: &str, pick: impl Fn(Told) -> Vec<String>) {
+fn check(program: &str, pick: impl Fn(Reported) -> Vec<String>) {
     for (name, _) in CAPTURES {
         let Some(lines) = capture(name) else { return };
         let Some(found) = jq(&lines, program) else { return };
-        let told = pick(Told::decode(&lines));
+        let told = pick(Reported::decode(&lines));
         let differs = found.iter().zip(&told).find(|(a, b)| a != b);
         assert!(found == told, "{name}: jq found {}, told {}, first other {differs:?}", found.len(), told.len());
     }
@@ -205,7 +205,7 @@ fn check(program: &str, pick: impl Fn(Told) -> Vec<String>) {
 fn no_line_is_rejected_and_each_is_counted_once() {
     for (name, count) in CAPTURES {
         let Some(lines) = capture(name) else { return };
-        let told = Told::decode(&lines);
+        let told = Reported::decode(&lines);
         assert_eq!(told.counted + told.ignored, *count, "{name}");
     }
 }
@@ -331,7 +331,7 @@ fn each_container_has_its_workload() {
         ("objectstore_upload", "~8661fade8683 minio/minio:latest"),
     ] {
         let Some(lines) = capture(name) else { return };
-        assert_eq!(Told::decode(&lines).starts.join(" "), want, "{name}");
+        assert_eq!(Reported::decode(&lines).starts.join(" "), want, "{name}");
     }
 }
 
@@ -390,7 +390,7 @@ fn lineage_is_whole() {
         ("objectstore_upload", &["~13144 exec 13116 /usr/bin/minio [minio server /data]"]),
     ] {
         let Some(lines) = capture(name) else { return };
-        assert_eq!(Told::decode(&lines).lineage, want, "{name}");
+        assert_eq!(Reported::decode(&lines).lineage, want, "{name}");
     }
 }
 

@@ -5,13 +5,13 @@
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at.
+    /// The name of the requirement.
     pub name: String,
     /// Whether it is as it should be.
     pub ok: bool,
     /// Whether live profiling cannot work without it.
     pub required: bool,
-    /// What was found.
+    /// What was found on this host.
     pub detail: String,
     /// What to do about it; empty if it is well.
     pub remedy: String,

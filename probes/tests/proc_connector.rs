@@ -90,7 +90,7 @@ fn a_process_is_followed_from_fork_to_exit() {
 
     let stats = connector.stats();
     assert_eq!(stats.lost, 0, "{stats:?}");
-    assert_eq!(stats.told, stats.records + stats.execs_gone + stats.denied, "{stats:?}");
+    assert_eq!(stats.reported, stats.records + stats.execs_gone + stats.denied, "{stats:?}");
 }
 
 /// Runs something that is gone before anybody can look at it.
@@ -111,7 +111,7 @@ fn what_ended_too_soon_is_counted() {
     let seen = read(&mut connector, |seen| seen.iter().filter(|(what, ..)| of_mine(what)).count() >= 3);
     let stats = connector.stats();
     assert!(stats.execs_gone >= 3 && stats.forks_gone >= 3, "all had ended: {stats:?}");
-    assert_eq!(stats.told, stats.records + stats.execs_gone + stats.denied, "{stats:?}");
+    assert_eq!(stats.reported, stats.records + stats.execs_gone + stats.denied, "{stats:?}");
     assert_eq!(stats.lost, 0, "{stats:?}");
     let forks = seen.iter().filter(|(what, ..)| of_mine(what));
     assert!(forks.into_iter().all(|(_, cgroup, start)| cgroup.is_empty() == start.is_none()), "{seen:?}");
@@ -146,8 +146,8 @@ fn what_the_kernel_could_not_deliver_is_counted() {
     let stats = connector.stats();
     assert!(stats.overruns > 0 && stats.lost > u64::from(TIMES), "{stats:?}");
     // A fork, an exec and an exit each.
-    assert!(stats.told + stats.lost >= 3 * u64::from(TIMES), "nothing is missing from the sum: {stats:?}");
-    assert_eq!(stats.told, stats.records + stats.execs_gone + stats.denied, "{stats:?}");
+    assert!(stats.reported + stats.lost >= 3 * u64::from(TIMES), "nothing is missing from the sum: {stats:?}");
+    assert_eq!(stats.reported, stats.records + stats.execs_gone + stats.denied, "{stats:?}");
 }
 
 /// This very test program again, through `wrapper`, for one test, which finds itself inside by the variable.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use containers::Runc;
 use grove::event::{Body, EventBuf};
-use grove_probes::proc::{ARGV_MAX, Budget, LeftOut, Process, Snapshot, TICK_NS};
+use grove_probes::proc::{ARGV_MAX, Budget, Process, Snapshot, SnapshotOmissions, TICK_NS};
 
 struct Running(Child);
 
@@ -131,7 +131,7 @@ fn only_what_is_wanted_is_read_and_no_more_than_allowed() {
     let _sleepers: Vec<Running> = (0..5).map(|_| Running::start(Command::new("sleep").arg("100"))).collect();
     let nothing = Snapshot::take(Budget::default(), |_| false).unwrap();
     assert!(nothing.processes.is_empty());
-    assert_eq!(nothing.left_out, LeftOut::default());
+    assert_eq!(nothing.left_out, SnapshotOmissions::default());
 
     let few = Snapshot::take(Budget { processes_max: 3, ..Budget::default() }, |_| true).unwrap();
     assert_eq!(few.processes.len(), 3);
@@ -159,10 +159,10 @@ fn a_containers_processes_come_with_their_lineage_and_paths_of_their_own() {
         let snapshot = take();
         (snapshot.processes.iter().filter(|p| p.argv.starts_with(b"sleep\0")).count() == 1).then_some(snapshot)
     });
-    assert_eq!(snapshot.left_out, LeftOut::default());
+    assert_eq!(snapshot.left_out, SnapshotOmissions::default());
     let first = runc.pid(&id);
     let mut told = EventBuf::new();
-    snapshot.tell(1, |_| Some(b"c1"), &mut told);
+    snapshot.emit(1, |_| Some(b"c1"), &mut told);
     let lines: Vec<String> = told
         .iter()
         .map(|stored| {

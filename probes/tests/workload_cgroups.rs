@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use grove_probes::workload::{Cgroups, Lost};
+use grove_probes::workload::{Cgroups, PathUnavailable};
 
 struct Made(Vec<PathBuf>);
 
@@ -58,8 +58,8 @@ fn an_id_becomes_a_path_and_stays_one() {
     let paths = (made.path(1), made.path(2));
     drop(made);
     assert_eq!(text(&cgroups.path(known).unwrap()), paths.1, "it was asked for in time");
-    assert!(matches!(cgroups.path(late), Err(Lost::Removed)));
-    assert!(matches!(cgroups.path(u64::MAX), Err(Lost::Removed)));
+    assert!(matches!(cgroups.path(late), Err(PathUnavailable::Removed)));
+    assert!(matches!(cgroups.path(u64::MAX), Err(PathUnavailable::Removed)));
     cgroups.learn(late, paths.0.as_bytes());
     assert_eq!(text(&cgroups.path(late).unwrap()), paths.0, "the kernel had told");
 }
@@ -73,7 +73,7 @@ fn no_more_paths_are_remembered_than_allowed() {
     for id in 1..=3 {
         cgroups.learn(u64::MAX - id, b"/x");
     }
-    assert!(matches!(cgroups.path(u64::MAX - 1), Err(Lost::Removed)), "the oldest went");
+    assert!(matches!(cgroups.path(u64::MAX - 1), Err(PathUnavailable::Removed)), "the oldest went");
     assert_eq!(text(&cgroups.path(u64::MAX - 2).unwrap()), "/x");
     assert_eq!(text(&cgroups.path(u64::MAX - 3).unwrap()), "/x");
 }

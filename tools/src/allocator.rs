@@ -28,7 +28,7 @@ unsafe extern "C" {
 
 /// Where there is little memory, nothing is kept that was given back, and there are no huge pages: they may be had a few
 /// kilobytes at a time, and take two megabytes each. To be called before there are threads.
-pub(crate) fn suit(config: &Config) {
+pub(crate) fn configure(config: &Config) {
     if config.resident_max >= SMALL && config.memory_max >= SMALL / 6 {
         return;
     }
@@ -49,12 +49,12 @@ mod tests {
         let delay = || unsafe { mi_option_get(PURGE_DELAY) };
         assert_eq!(delay(), 1000, "the default of this version: the number is the option's that is meant");
         let much = Config { memory_max: SMALL / 6, resident_max: SMALL, ..Config::default() };
-        suit(&much);
+        configure(&much);
         assert_eq!(delay(), 1000);
         for little in [Config { resident_max: SMALL - 1, ..much.clone() }, Config { memory_max: 8 << 20, ..much }] {
             // SAFETY: as above, in a process with one test that does so.
             unsafe { mi_option_set(PURGE_DELAY, 1000) };
-            suit(&little);
+            configure(&little);
             assert_eq!(delay(), 0);
         }
     }

@@ -11,8 +11,8 @@ use grove::ledger::Ignored;
 use grove::{Baselines, Engine, Finding};
 
 use crate::exit::{self, Error, Exit};
-use crate::feed::{self, say};
-use crate::help::teach;
+use crate::feed::{self, print_status};
+use crate::help::help_footer;
 use crate::input::InputArgs;
 use crate::output::{self, Output};
 use crate::profiles;
@@ -22,7 +22,7 @@ const TEXT_BYTES: usize = 64 << 10;
 
 /// The command line of `grove check`.
 #[derive(Debug, Args)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "findings, one JSON object a line: one for each distinct behaviour of a container that its image's profile does \
      not have. A summary goes to standard error.",
     &[
@@ -59,24 +59,26 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
     fed.summarise(&snapshot);
 
     let shown = write_findings(&args.output, &snapshot.findings);
-    let untold = snapshot.findings_suppressed;
-    if untold > 0 {
-        let programs = snapshot.limits.programs_untold;
-        say(&format!("{untold} more findings were only counted, {programs} of them of programs that were run"));
+    let unreported = snapshot.findings_suppressed;
+    if unreported > 0 {
+        let programs = snapshot.limits.programs_unreported;
+        print_status(&format!(
+            "{unreported} more findings were only counted, {programs} of them of programs that were run"
+        ));
     }
-    if snapshot.limits.containers_untold > 0 {
-        let count = snapshot.limits.containers_untold;
-        say(&format!("of {count} containers there was room for no finding (GROVE_MEMORY_MAX)"));
+    if snapshot.limits.containers_unreported > 0 {
+        let count = snapshot.limits.containers_unreported;
+        print_status(&format!("of {count} containers there was room for no finding (GROVE_MEMORY_MAX)"));
     }
     let no_profile = snapshot.ledger.ignored(Ignored::NoProfile);
     if no_profile > 0 {
-        say(&format!("{no_profile} events are of images that no --profile is of; they were not checked"));
+        print_status(&format!("{no_profile} events are of images that no --profile is of; they were not checked"));
     }
     fed.outcome
         .and(exit::reader_may_leave(shown))
         .and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
-    Ok(if snapshot.findings.is_empty() && untold == 0 { Exit::Done } else { Exit::Found })
+    Ok(if snapshot.findings.is_empty() && unreported == 0 { Exit::Done } else { Exit::Found })
 }
 
 /// Writes findings one by one: a text of all would take as much memory again.

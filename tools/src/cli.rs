@@ -14,7 +14,7 @@ use crate::diff::DiffArgs;
 use crate::doctor::DoctorArgs;
 use crate::env::EnvArgs;
 use crate::exit::Exit;
-use crate::help::teach;
+use crate::help::help_footer;
 use crate::inspect::InspectArgs;
 use crate::launch::LaunchArgs;
 use crate::merge::MergeArgs;
@@ -26,7 +26,7 @@ use crate::terminal::Color;
 /// Learns what each container image does, and tells when one does something else
 #[derive(Debug, Parser)]
 #[command(name = "grove", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "results to standard output or to --output; logs, progress and summaries to standard error.",
     &[
         ("grove replay trace.jsonl", "learn what the containers in a trace do"),
@@ -43,7 +43,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What can be done.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Learn profiles from this host's containers, live

@@ -4,12 +4,12 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::exit::{Error, Exit};
-use crate::help::teach;
+use crate::help::help_footer;
 use crate::terminal;
 
 /// The command line of `grove completions`.
 #[derive(Debug, Args)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "the script, on standard output.",
     &[
         ("source <(grove completions bash)", "for this bash; put it into ~/.bashrc for every one"),

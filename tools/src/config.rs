@@ -61,7 +61,7 @@ pub(crate) enum LogLevel {
     Error,
     /// What was given up: events lost, limits reached.
     Warn,
-    /// What was done.
+    /// What was done, such as profiles that were written.
     Info,
     /// What was decided, for whoever configures Grove.
     Debug,

@@ -9,18 +9,18 @@ use grove::event::{EventBuf, Sink};
 use grove::ledger::Ignored;
 use grove::trace::input::Records;
 use grove::trace::write::Header;
-use grove::trace::{Decoder, Fed, FeedError, Line};
+use grove::trace::{Decoder, FeedError, FeedSummary, Line};
 
 use crate::exit::{Error, Exit};
-use crate::feed::{self, Opened, Rejections, say};
-use crate::help::teach;
+use crate::feed::{self, Opened, Rejections, print_status};
+use crate::help::help_footer;
 use crate::input::ReadArgs;
 use crate::interrupt;
 use crate::trace_file::TraceFile;
 
 /// The command line of `grove convert`.
 #[derive(Debug, Args)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "Grove's own event trace, JSON Lines, to --output; records without behaviour are left out.",
     &[
         ("grove convert --output build.jsonl.zst --image builder build.strace", "an strace log"),
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &ConvertArgs, config: &Config) -> Result<Exit, Error> {
     if let Some(trace) = target.trace {
         let written = trace.finish();
         written.outcome?;
-        say(&format!("{} events", written.ledger.recorded));
+        print_status(&format!("{} events", written.ledger.recorded));
     }
     outcome.map(|()| Exit::Done)
 }
@@ -99,7 +99,7 @@ impl Target<'_> {
 fn one(input: Opened, strict: bool, stop: &AtomicBool, target: &mut Target<'_>) -> Result<(), Error> {
     let Opened { name, format, mut records, mut decoder, bar: _bar } = input;
     let mut rejections = Rejections::new(&name);
-    let mut fed = Fed::default();
+    let mut fed = FeedSummary::default();
     // Only the first record can be a header, and of an input that is no trace none is made.
     let mut first = EventBuf::new();
     let mut more = true;
@@ -126,7 +126,7 @@ fn step(
     rejections: &mut Rejections<'_>,
     strict: bool,
     stop: &AtomicBool,
-    fed: &mut Fed,
+    fed: &mut FeedSummary,
     sink: &mut dyn Sink,
 ) -> Result<bool, Error> {
     let record = match records.next() {
@@ -146,7 +146,7 @@ fn step(
         Ok(Line::Ignored(Ignored::UnknownType)) => {}
         Ok(Line::Event | Line::Held | Line::Ignored(_)) => fed.accepted += 1,
         Err(reject) => {
-            rejections.tell(line, &reject);
+            rejections.report(line, &reject);
             if strict || decoder.is_fatal() {
                 return Err(feed::bad_input(name, &FeedError::Rejected { line, reject }));
             }

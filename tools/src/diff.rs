@@ -9,7 +9,7 @@ use grove::export::{self, Palette};
 use grove::profile::{ProfileDoc, diff, diff_tags};
 
 use crate::exit::{self, Error, Exit};
-use crate::help::teach;
+use crate::help::help_footer;
 use crate::profiles;
 use crate::terminal;
 use grove::text::escape;
@@ -17,7 +17,7 @@ use grove::text::escape;
 /// The command line of `grove diff`.
 #[derive(Debug, Args)]
 #[command(override_usage = "grove diff [OPTIONS] A B\n       grove diff [OPTIONS] PROFILE --tags OLD..NEW")]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "a line for each behaviour that only one side has.",
     &[
         ("grove diff monday.profile.json tuesday.profile.json", "two profiles"),

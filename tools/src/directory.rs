@@ -17,7 +17,7 @@ use grove::intern::Interner;
 use grove::profile::{Profile, file_name};
 
 use crate::exit::{Error, Exit};
-use crate::feed::say;
+use crate::feed::print_status;
 use crate::interrupt;
 use crate::profiles;
 use grove::text::escape;
@@ -110,7 +110,7 @@ impl Directory {
         if self.before.is_some()
             && self.folder.identity(OsStr::new(&name)).ok().flatten().as_ref() != self.written.get(&image)
         {
-            self.go_on(&image, &name, config)?;
+            self.resume(&image, &name, config)?;
         }
         let written = match self.before.as_ref().and_then(|all| all.get(&image)) {
             None => self.put(&name, profile),
@@ -140,14 +140,14 @@ impl Directory {
     fn begin(&mut self, image: &Arc<str>, config: &Config) -> Result<String, Error> {
         let name = file_name(image);
         self.check_owner(image, &name)?;
-        self.take_over(image, &name, config)?;
+        self.rename_earlier(image, &name, config)?;
         self.owners.insert(name.to_lowercase(), image.clone());
         self.names.insert(image.clone(), name.clone());
         Ok(name)
     }
 
     /// Reads what a file holds, to be gone on with.
-    fn go_on(&mut self, image: &Arc<str>, name: &str, config: &Config) -> Result<(), Error> {
+    fn resume(&mut self, image: &Arc<str>, name: &str, config: &Config) -> Result<(), Error> {
         let path = self.path(name);
         let refused = |why: &str| Error::Message {
             exit: Exit::Failed,
@@ -190,7 +190,7 @@ impl Directory {
     }
 
     /// Renames the file of an image that an earlier version wrote, to what it is called now.
-    fn take_over(&self, image: &str, name: &str, config: &Config) -> Result<(), Error> {
+    fn rename_earlier(&self, image: &str, name: &str, config: &Config) -> Result<(), Error> {
         let earlier = earlier_name(image);
         let (old, new) = (OsStr::new(&earlier), OsStr::new(name));
         if earlier == name || !matches!(self.folder.identity(new), Ok(None)) {
@@ -207,7 +207,7 @@ impl Directory {
             Error::failed(what, "check the directory")
         })?;
         let (from, to) = (from.display().to_string(), to.display().to_string());
-        say(&format!("note: {} is called {} now", escape(&from), escape(&to)));
+        print_status(&format!("note: {} is called {} now", escape(&from), escape(&to)));
         Ok(())
     }
 
@@ -354,12 +354,12 @@ mod tests {
         let (dir, config) = (tempfile::tempdir().unwrap(), Config::default());
         let all: Vec<_> = (0..100).map(|n| Arc::new(profile(&format!("i{n}"), &config))).collect();
         let stop = AtomicBool::new(false);
-        let mut told = 0;
+        let mut reported = 0;
         let (failures, outcome) =
             Directory::replacing(dir.path()).unwrap().write_all(all.iter(), &config, &stop, |path, _| {
                 grove::profile::read(path).unwrap();
-                told += 1;
-                stop.store(told == 7, std::sync::atomic::Ordering::Relaxed);
+                reported += 1;
+                stop.store(reported == 7, std::sync::atomic::Ordering::Relaxed);
             });
         assert!(failures.is_empty());
         assert!(outcome.unwrap_err().to_string().starts_with("interrupted: 7 of 100 profiles are written"));

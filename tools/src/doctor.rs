@@ -3,19 +3,19 @@
 use std::io::Write;
 
 use clap::Args;
-use grove_probes::kernel::Wants;
+use grove_probes::kernel::Requirements;
 use serde::Serialize;
 
 use crate::config::Config;
 use crate::exit::{Error, Exit};
-use crate::help::teach;
+use crate::help::help_footer;
 use crate::live::kernel_options;
 use crate::terminal;
 use grove::text::escape;
 
 /// The command line of `grove doctor`.
 #[derive(Debug, Args)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "one line for each check: whether it is all right, what was found, and what to do if it is not.",
     &[
         ("grove doctor", "can this host be observed?"),
@@ -66,8 +66,8 @@ pub(crate) fn run(args: &DoctorArgs, config: &Config) -> Result<Exit, Error> {
 
 fn rows(config: &Config) -> Vec<Row> {
     let options = kernel_options(config);
-    let wants = Wants::of_containers(&options, config.live.snapshot_processes > 0);
-    let kernel = grove_probes::kernel::doctor::checks(&options, wants);
+    let requirements = Requirements::of_containers(&options, config.live.snapshot_processes > 0);
+    let kernel = grove_probes::kernel::doctor::checks(&options, requirements);
     let runtimes = grove_probes::workload::checks(&grove_probes::workload::Options::of(&config.live));
     let checks = kernel.into_iter().chain(runtimes);
     checks

@@ -8,13 +8,13 @@ use grove::config::table::{Origin, Row};
 
 use crate::config::Config;
 use crate::exit::{Error, Exit};
-use crate::help::teach;
+use crate::help::help_footer;
 use crate::terminal;
 use grove::text::escape;
 
 /// The command line of `grove env`.
 #[derive(Debug, Args)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "a row for each variable: its value, where the value is from (default, environment or flag), the default on this \
      host, the allowed values, and what it means. A variable that is unknown or has a bad value stops this command \
      like every other, and is named.",

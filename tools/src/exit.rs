@@ -1,4 +1,4 @@
-//! How the command ends: exit codes, and the one kind of error that all subcommands end with.
+//! Exit codes, and the error type of all subcommands.
 
 use std::fmt::Display;
 use std::io::{self, Write};

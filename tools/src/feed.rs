@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use grove::config::Config;
 use grove::ledger::{Dropped, Ledger, Rejected};
 use grove::trace::input::{self, Framing, Records};
-use grove::trace::{Decoder, Fed, Feed, FeedError, Format, LineHash, Reject, Workloads, detect_records};
+use grove::trace::{Decoder, Feed, FeedError, FeedSummary, Format, LineHash, Reject, Workloads, detect_records};
 use grove::{Engine, Limits, Overflow, RecordingId, Snapshot, StartError};
 
 use crate::exit::{Error, Exit};
@@ -23,7 +23,7 @@ use grove::text::escape;
 /// Rejected records of one reason that are shown one by one.
 const SHOWN_PER_REASON: u64 = 10;
 
-/// What came of reading.
+/// The outcome of reading all inputs.
 pub(crate) struct Summary {
     /// The worst that happened.
     pub(crate) outcome: Result<(), Error>,
@@ -71,7 +71,7 @@ fn one(
     sender.set_recording(unnamed);
 
     let mut rejections = Rejections::new(&name);
-    let mut on_reject = |line: u64, reject: &Reject| rejections.tell(line, reject);
+    let mut on_reject = |line: u64, reject: &Reject| rejections.report(line, reject);
     let mut on_recording = |name: Option<&str>, partial: bool| {
         let recording = name.and_then(|name| engine.recording(Some(name)).ok()).unwrap_or(unnamed);
         if partial {
@@ -99,15 +99,15 @@ fn one(
 
 /// Whether what was read can have been a trace. One that says so by its header may have no events: nothing happened. Of
 /// anything else without a record that counts nobody can tell, and silence would pass for "nothing found".
-pub(crate) fn is_a_trace(name: &str, format: Format, fed: Fed) -> Result<(), Error> {
+pub(crate) fn is_a_trace(name: &str, format: Format, fed: FeedSummary) -> Result<(), Error> {
     let text = match fed {
-        Fed { accepted: 1.., .. } => return Ok(()),
-        Fed { records: 0, header: true, .. } => {
-            say(&format!("note: {} is a recording without events", escape(name)));
+        FeedSummary { accepted: 1.., .. } => return Ok(()),
+        FeedSummary { records: 0, header: true, .. } => {
+            print_status(&format!("note: {} is a recording without events", escape(name)));
             return Ok(());
         }
-        Fed { records: 0, .. } => format!("{name}: it is empty; check what was to write it"),
-        Fed { records, .. } => {
+        FeedSummary { records: 0, .. } => format!("{name}: it is empty; check what was to write it"),
+        FeedSummary { records, .. } => {
             format!("{name}: read as {format}, not one of its {records} records is an event; is --from right?")
         }
     };
@@ -170,12 +170,12 @@ impl<'a> Rejections<'a> {
         Self { name, counts: BTreeMap::new() }
     }
 
-    pub(crate) fn tell(&mut self, line: u64, reject: &Reject) {
+    pub(crate) fn report(&mut self, line: u64, reject: &Reject) {
         let count = self.counts.entry(reject.reason).or_default();
         *count += 1;
         if *count <= SHOWN_PER_REASON {
             let (name, detail) = (escape(self.name), reject.to_string());
-            say(&format!("{name}:{line}: rejected ({}): {}", reject.reason.name(), escape(&detail)));
+            print_status(&format!("{name}:{line}: rejected ({}): {}", reject.reason.name(), escape(&detail)));
         }
     }
 }
@@ -185,7 +185,7 @@ impl Drop for Rejections<'_> {
         for (reason, count) in &self.counts {
             if *count > SHOWN_PER_REASON {
                 let more = count - SHOWN_PER_REASON;
-                say(&format!("{}: {more} more rejected ({})", escape(self.name), reason.name()));
+                print_status(&format!("{}: {more} more rejected ({})", escape(self.name), reason.name()));
             }
         }
     }
@@ -200,7 +200,7 @@ pub(crate) fn bad_input(name: &str, error: &FeedError) -> Error {
 }
 
 /// Says one line on standard error.
-pub(crate) fn say(line: &str) {
+pub(crate) fn print_status(line: &str) {
     // Where standard error cannot be written there is nobody to tell.
     let _ = writeln!(io::stderr(), "grove: {line}");
 }
@@ -224,7 +224,7 @@ pub(crate) fn failures(snapshot: &Snapshot) -> Result<(), Error> {
 }
 
 /// Says how often a limit was reached that cost no event, and so is in no ledger.
-pub(crate) fn tell_limits(limits: &Limits, ledger: &Ledger) {
+pub(crate) fn report_limits(limits: &Limits, ledger: &Ledger) {
     // Why an event found no room is looked at after it did, and another worker may have made some by then: how many there
     // were, the ledger says.
     let (refused, of_trees) = match limits.memory_refused {
@@ -233,7 +233,7 @@ pub(crate) fn tell_limits(limits: &Limits, ledger: &Ledger) {
     };
     let reached = [
         (
-            limits.containers_let_go,
+            limits.containers_evicted,
             "containers were taken for stopped: there were too many, or too little memory (GROVE_MEMORY_MAX)",
         ),
         (limits.containers_forgotten, "stopped containers were forgotten: what is told of them later is <unknown>'s"),
@@ -248,7 +248,7 @@ pub(crate) fn tell_limits(limits: &Limits, ledger: &Ledger) {
     ];
     for (count, what) in reached {
         if count > 0 {
-            say(&format!("warning: {count} {what}"));
+            print_status(&format!("warning: {count} {what}"));
         }
     }
 }
@@ -266,7 +266,7 @@ impl Summary {
     pub(crate) fn summarise(&self, snapshot: &Snapshot) {
         let ledger = &snapshot.ledger;
         let seconds = self.elapsed.as_secs_f64().max(1e-9);
-        say(&format!(
+        print_status(&format!(
             "{} events of {} containers in {:.3} s: {:.0} events/s, {:.1} MB/s",
             ledger.received,
             snapshot.containers,
@@ -274,7 +274,7 @@ impl Summary {
             ledger.received as f64 / seconds,
             self.bytes as f64 / 1e6 / seconds,
         ));
-        say(&format!(
+        print_status(&format!(
             "{} new, {} known, {} of the life cycle, {} ignored, {} rejected, {} dropped, {} held",
             ledger.applied_new,
             ledger.applied_known,
@@ -284,6 +284,6 @@ impl Summary {
             ledger.dropped_total(),
             ledger.held,
         ));
-        tell_limits(&snapshot.limits, ledger);
+        report_limits(&snapshot.limits, ledger);
     }
 }

@@ -7,13 +7,13 @@ use grove::config::Config;
 use grove::export::{self, Palette};
 
 use crate::exit::{Error, Exit};
-use crate::help::teach;
+use crate::help::help_footer;
 use crate::profiles;
 use crate::terminal;
 
 /// The command line of `grove inspect`.
 #[derive(Debug, Args)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "the activity tree: processes, and under each its files, names, sockets, system calls and capabilities.",
     &[
         ("grove inspect profiles/nginx.profile.json", "a tree"),

@@ -99,7 +99,7 @@ impl Interruptible {
 }
 
 impl Read for Interruptible {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.at == self.chunk.len() {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(0);
@@ -111,7 +111,7 @@ impl Read for Interruptible {
             }
         }
         let mut rest = self.chunk.get(self.at..).unwrap_or_default();
-        let n = rest.read(room)?;
+        let n = rest.read(buf)?;
         self.at += n;
         Ok(n)
     }

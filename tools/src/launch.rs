@@ -95,7 +95,7 @@ impl Launched {
         }
     }
 
-    /// Its process id.
+    /// The process id of the command.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -129,8 +129,8 @@ impl Launched {
     /// Why the copy, which has ended, could not become the command, if so.
     pub(crate) fn failure(&mut self) -> Option<String> {
         let mut why = String::new();
-        let told = self.failure.read_to_string(&mut why);
-        (told.is_ok() && !why.is_empty()).then_some(why)
+        let reported = self.failure.read_to_string(&mut why);
+        (reported.is_ok() && !why.is_empty()).then_some(why)
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {

@@ -16,14 +16,14 @@ use clap::builder::NonEmptyStringValueParser;
 use grove::config::ConfigError;
 use grove::config::table::{Settings, parse_duration};
 use grove::event::{EventBuf, Sink};
-use grove_probes::kernel::{Class, Classes, Options, Wants, require};
-use grove_probes::live::{Live, LiveError, Origin, Select, Wanted, Whom};
+use grove_probes::kernel::{Class, Classes, Options, Requirements, require};
+use grove_probes::live::{Live, LiveError, Origin, Select, Target, Wanted};
 use grove_probes::proc::Budget;
 use grove_probes::workload::Workload;
 
 use crate::config::Config;
 use crate::exit::{Error, Exit};
-use crate::feed::say;
+use crate::feed::print_status;
 use crate::interrupt;
 use crate::launch::{self, Launched};
 use grove::text::escape;
@@ -64,7 +64,7 @@ pub(crate) struct LiveArgs {
     command: Vec<OsString>,
 }
 
-/// Where events come from.
+/// The source of events (`--source`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Source {
     /// The kernel, by eBPF.
@@ -95,9 +95,9 @@ impl LiveArgs {
         match self.source {
             Source::Proc => Ok(()),
             Source::Bpf if self.command.is_empty() => {
-                require(Wants::of_containers(&options, config.live.snapshot_processes > 0))
+                require(Requirements::of_containers(&options, config.live.snapshot_processes > 0))
             }
-            Source::Bpf => require(Wants::of_command(&options)),
+            Source::Bpf => require(Requirements::of_command(&options)),
         }
         .map_err(|missing| unavailable(missing.into()))
     }
@@ -143,7 +143,7 @@ pub(crate) struct Observation {
 pub(crate) struct Ended {
     /// How the command ended, if there was one and it did.
     status: Option<ExitStatus>,
-    /// Why it never began.
+    /// The error, if the observation did not begin.
     failure: Option<Error>,
 }
 
@@ -161,8 +161,8 @@ impl Observation {
             Source::Proc => Origin::Proc { receive_bytes: config.live.ring_bytes },
         };
         let mut command = None;
-        let whom = match args.command.first() {
-            None => Whom::Containers {
+        let target = match args.command.first() {
+            None => Target::Containers {
                 select: Select::new(args.container.clone()),
                 host: config.engine.host,
                 resolver: Box::new(grove_probes::workload::Options::of(&config.live)),
@@ -179,11 +179,11 @@ impl Observation {
                 let name = std::path::Path::new(program).file_name().unwrap_or(program);
                 let image = args.image.clone().unwrap_or_else(|| name.to_string_lossy().into_owned());
                 let workload = Box::new(Workload { image, tag: args.tag.clone(), ..Workload::default() });
-                Whom::Command { pid, container: "command".to_owned(), workload }
+                Target::Command { pid, container: "command".to_owned(), workload }
             }
         };
         let mut before = EventBuf::new();
-        let attached = Live::attach(&origin, whom, give_up_privileges, &mut before);
+        let attached = Live::attach(&origin, target, give_up_privileges, &mut before);
         let live = attached.map_err(|error| match stop.load(Ordering::Relaxed) {
             // A signal breaks off what the kernel is asked for, and that is no fault of the kernel's.
             true => Error::failed("interrupted before anything was observed", "start it again"),
@@ -191,7 +191,7 @@ impl Observation {
         })?;
         for hook in live.hooks().iter().filter(|hook| !hook.attached()) {
             let why = hook.failure.as_deref().unwrap_or_default();
-            say(&format!("note: not seen: {}; {} is not to be had: {}", hook.lost, hook.name, escape(why)));
+            print_status(&format!("note: not seen: {}; {} is not to be had: {}", hook.lost, hook.name, escape(why)));
         }
         let until = args.limit.and_then(|limit| Instant::now().checked_add(limit));
         if let Some(command) = &mut command {
@@ -239,7 +239,7 @@ impl Observation {
             self.live.settle(sink);
         }
         if self.selects && !self.live.containers().iter().any(|container| container.wanted == Wanted::Yes) {
-            say("note: no container was there that --container names");
+            print_status("note: no container was there that --container names");
         }
         self.live.end();
         let failure = self.command.as_mut().filter(|_| status.is_some()).and_then(Launched::failure);
@@ -252,12 +252,12 @@ impl Ended {
     ///
     /// # Errors
     /// It could not be run.
-    pub(crate) fn tell(self) -> Result<Exit, Error> {
+    pub(crate) fn report(self) -> Result<Exit, Error> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         if let Some(status) = self.status.filter(|status| !status.success()) {
-            say(&format!("note: the command ended with {status}"));
+            print_status(&format!("note: the command ended with {status}"));
         }
         Ok(Exit::Done)
     }

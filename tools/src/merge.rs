@@ -7,13 +7,13 @@ use grove::config::Config;
 use grove::intern::Interner;
 
 use crate::exit::{Error, Exit};
-use crate::help::teach;
+use crate::help::help_footer;
 use crate::profiles;
 use grove::text::escape;
 
 /// The command line of `grove merge`.
 #[derive(Debug, Args)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "nothing on standard output. The merged profile knows what any of them knows; their order and repetition do not \
      matter.",
     &[("grove merge --output nginx.profile.json host-*/nginx.profile.json", "what all hosts have seen")],

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::exit::Error;
 use crate::interrupt;
 
-/// Where output goes.
+/// The destination of a command's output.
 pub(crate) enum Output {
     /// Standard output, a device or a pipe: written as it is.
     Stream(Box<dyn Write>),

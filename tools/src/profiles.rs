@@ -27,13 +27,13 @@ fn opened(path: &Path) -> &Path {
 
 /// The profile in a file.
 pub(crate) fn read(path: &Path, config: &Config, interner: &Interner) -> Result<Profile, Error> {
-    take(&read_doc(path, config)?, path, config, interner)
+    import(&read_doc(path, config)?, path, config, interner)
 }
 
 /// The profile in a file that is open already; `path` is what it is called in errors.
 pub(crate) fn read_file(file: File, path: &Path, config: &Config, interner: &Interner) -> Result<Profile, Error> {
     let doc = grove::profile::read_file(file, path, config.profile_read_bytes).map_err(unreadable)?;
-    take(&doc, path, config, interner)
+    import(&doc, path, config, interner)
 }
 
 fn unreadable(error: ReadError) -> Error {
@@ -48,7 +48,7 @@ fn unreadable(error: ReadError) -> Error {
     }
 }
 
-fn take(doc: &ProfileDoc, path: &Path, config: &Config, interner: &Interner) -> Result<Profile, Error> {
+fn import(doc: &ProfileDoc, path: &Path, config: &Config, interner: &Interner) -> Result<Profile, Error> {
     let bad = |error: &dyn std::fmt::Display| Error::Message {
         exit: Exit::BadInput,
         text: format!("{}: {error}", path.display()),

@@ -11,15 +11,15 @@ use grove_probes::live::Live;
 
 use crate::config::Config;
 use crate::exit::{Error, Exit};
-use crate::feed::{self, say};
-use crate::help::teach;
+use crate::feed::{self, print_status};
+use crate::help::help_footer;
 use crate::live::{LiveArgs, Observation, random_name};
 use crate::output;
 use crate::trace_file::{TraceFile, Written};
 
 /// The command line of `grove record`.
 #[derive(Debug, Args)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "Grove's own event trace, JSON Lines, to --output, where it grows block by block: whatever ends the recording, what \
      was written before the last block can be read. `grove replay` learns from it what `grove run` would have learned.",
     &[
@@ -72,11 +72,11 @@ pub(crate) fn run(args: &RecordArgs, config: &mut Config) -> Result<Exit, Error>
     let Written { ledger, outcome } = trace.finish();
     summarise(&ledger);
     outcome.and(feed::write_stats(args.stats.as_deref(), &ledger))?;
-    ended?.tell()
+    ended?.report()
 }
 
 fn summarise(ledger: &Ledger) {
-    say(&format!(
+    print_status(&format!(
         "{} events: {} recorded, {} ignored, {} lost",
         ledger.received,
         ledger.recorded,
@@ -86,6 +86,6 @@ fn summarise(ledger: &Ledger) {
     let lost = Dropped::ALL.iter().map(|cause| (cause.name(), ledger.dropped(*cause))).filter(|(_, n)| *n > 0);
     let lost: Vec<_> = lost.map(|(cause, n)| format!("{n} {cause}")).collect();
     if !lost.is_empty() {
-        say(&format!("lost: {}", lost.join(", ")));
+        print_status(&format!("lost: {}", lost.join(", ")));
     }
 }

@@ -9,15 +9,15 @@ use grove::export::{self, Palette};
 
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
-use crate::feed::{self, say};
-use crate::help::teach;
+use crate::feed::{self, print_status};
+use crate::help::help_footer;
 use crate::input::InputArgs;
 use crate::interrupt;
 use crate::terminal;
 
 /// The command line of `grove replay`.
 #[derive(Debug, Args)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "nothing, or with --show the profiles as trees, on standard output; a summary of what was read and learned on \
      standard error. One file for each image, \
      IMAGE.profile.json, with `_` for every `/` of the image's name; a name with `_` or `:` in it also gets a `~` and \
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &ReplayArgs, config: &mut Config) -> Result<Exit, Error>
 
     let (_, written) =
         directory.write_all(snapshot.profiles.values(), config, &interrupt::next_phase(), |path, profile| {
-            say(&describe(path, profile));
+            print_status(&describe(path, profile));
         });
     let outcome = fed.outcome.and(written);
     outcome.and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;

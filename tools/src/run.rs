@@ -17,8 +17,8 @@ use grove_probes::live::Live;
 use crate::config::Config;
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
-use crate::feed::{self, say};
-use crate::help::teach;
+use crate::feed::{self, print_status};
+use crate::help::help_footer;
 use crate::interrupt;
 use crate::live::{LiveArgs, Observation, random_name};
 use crate::output;
@@ -28,7 +28,7 @@ use grove::text::escape;
 
 /// The command line of `grove run`.
 #[derive(Debug, Args)]
-#[command(after_help = teach(
+#[command(after_help = help_footer(
     "nothing on standard output; on standard error a table of what goes on, or a line now and then if that is no \
      terminal. One file for each image, IMAGE.profile.json, written every GROVE_PROFILE_INTERVAL and at the end. What \
      a file knows already stays known.",
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     if let Some(record) = &mut record {
         record.place()?;
     }
-    let mut sink = Both { sender, record };
+    let mut sink = Tee { sender, record };
     for stored in before.iter() {
         if stored.counted { sink.event(stored.event) } else { sink.implied(stored.event) }
     }
@@ -109,10 +109,10 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
 
     let mut table = Table::start();
     let (stop_writing, stopped) = mpsc::channel();
-    let (ended, mut keeper) = thread::scope(|scope| {
-        let keeper = Keeper { directory, config, outcome: Ok(()) };
-        let writer: ScopedJoinHandle<'_, Keeper<'_>> = scope.spawn(|| keeper.keep(&engine, stopped));
-        let each = |live: &Live, sink: &mut Both| {
+    let (ended, mut profile_writer) = thread::scope(|scope| {
+        let profile_writer = ProfileWriter { directory, config, outcome: Ok(()) };
+        let writer: ScopedJoinHandle<'_, ProfileWriter<'_>> = scope.spawn(|| profile_writer.keep(&engine, stopped));
+        let each = |live: &Live, sink: &mut Tee| {
             sink.sender.flush();
             table.update(live, &engine);
             let Some(record) = &mut sink.record else { return ControlFlow::Continue(()) };
@@ -124,13 +124,13 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
         (ended, writer.join())
     });
     drop(table);
-    let Both { sender, record } = sink;
+    let Tee { sender, record } = sink;
     drop(sender);
     let snapshot = engine.shutdown();
-    let mut outcome = match &mut keeper {
-        Ok(keeper) => {
-            keeper.write(&snapshot, true, &interrupt::next_phase());
-            std::mem::replace(&mut keeper.outcome, Ok(()))
+    let mut outcome = match &mut profile_writer {
+        Ok(profile_writer) => {
+            profile_writer.write(&snapshot, true, &interrupt::next_phase());
+            std::mem::replace(&mut profile_writer.outcome, Ok(()))
         }
         Err(_) => Err(Error::failed("the thread that writes profiles failed", "please report it")),
     };
@@ -140,16 +140,16 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     }
     outcome.and(feed::write_stats(args.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
-    ended?.tell()
+    ended?.report()
 }
 
 /// Events go into the engine, and into a trace if one was asked for.
-struct Both {
+struct Tee {
     sender: Sender,
     record: Option<TraceFile>,
 }
 
-impl Sink for Both {
+impl Sink for Tee {
     fn event(&mut self, event: EventRef<'_>) {
         if let Some(record) = &mut self.record {
             record.event(event);
@@ -166,13 +166,13 @@ impl Sink for Both {
 }
 
 /// Writes profiles now and then, on a thread of its own: the ring has to be emptied meanwhile.
-struct Keeper<'a> {
+struct ProfileWriter<'a> {
     directory: Directory,
     config: &'a Config,
     outcome: Result<(), Error>,
 }
 
-impl Keeper<'_> {
+impl ProfileWriter<'_> {
     fn keep(mut self, engine: &Engine, stopped: Receiver<()>) -> Self {
         let interval: Duration = self.config.command.profile_interval;
         while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
@@ -188,7 +188,7 @@ impl Keeper<'_> {
         let (failures, outcome) =
             self.directory.write_all(snapshot.profiles.values(), &self.config.engine, stop, |path, profile| {
                 if last {
-                    say(&describe(path, profile));
+                    print_status(&describe(path, profile));
                 }
             });
         // Of several failures the first one is the outcome, and all others are told.
@@ -201,7 +201,7 @@ impl Keeper<'_> {
 
 fn summarise(snapshot: &Snapshot) {
     let ledger = &snapshot.ledger;
-    say(&format!(
+    print_status(&format!(
         "{} events of {} containers: {} new, {} known, {} of the life cycle, {} ignored, {} lost",
         ledger.received,
         snapshot.containers,
@@ -211,5 +211,5 @@ fn summarise(snapshot: &Snapshot) {
         ledger.ignored_total(),
         ledger.dropped_total(),
     ));
-    feed::tell_limits(&snapshot.limits, ledger);
+    feed::report_limits(&snapshot.limits, ledger);
 }

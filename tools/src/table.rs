@@ -1,4 +1,4 @@
-//! What goes on, while it goes on: a table on a terminal, a line now and then elsewhere.
+//! Progress of a live observation: a table on a terminal, a line now and then elsewhere.
 //!
 //! Not here: the summary at the end.
 
@@ -9,7 +9,7 @@ use grove::ledger::Ledger;
 use grove_probes::live::{Container, Live};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::feed::say;
+use crate::feed::print_status;
 use grove::text::escape;
 
 /// How often the table is drawn anew.
@@ -55,7 +55,7 @@ impl Table {
         let head = head(&now, &self.before, elapsed, live.containers().iter().filter(|c| !c.gone).count());
         self.before = now;
         match &self.bar {
-            None => say(&head),
+            None => print_status(&head),
             Some(bar) => bar.set_message(format!("{head}\n{}", rows(live.containers().iter()))),
         }
     }

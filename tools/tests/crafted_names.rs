@@ -35,7 +35,7 @@
 //! `drift/checker.rs` `noted` (what was done), `drift.rs` `Baselines` and `shard/images.rs` views (images),
 //! `shard/worker.rs` `stopped_by_id` (container ids), `trace/strace` (threads and processes: ids of at most 22 bits, too
 //! few to choose from), `export/dot.rs` `peers`; in the probes `live/containers.rs` `by_id`, `owners`, `known`,
-//! `live/places.rs` `made`, `live/intake.rs` and `live/by_proc.rs` (cgroup and process ids), `workload/resolver.rs` `known`,
+//! `live/cgroup_owners.rs` `made`, `live/intake.rs` and `live/proc_source.rs` (cgroup and process ids), `workload/resolver.rs` `known`,
 //! `under_way` (container ids), `workload/cgroups.rs` `known`, labels in `workload/cri.rs` and `containerd.rs`,
 //! `proc/connector.rs` and `proc/snapshot.rs` (process ids); in the command `directory.rs` (images and files' names).
 //! Lists that others make long and that are searched in order are trees (`BTreeMap`). The maps in the kernel are its own,

@@ -18,7 +18,7 @@ pub struct TreeNames;
 impl TreeNames {
     /// Bytes of heap with all of these in it.
     pub fn bytes(texts: &[String]) -> usize {
-        let mut names = names::Names::default();
+        let mut names = names::NameStore::default();
         texts.iter().for_each(|text| {
             names.intern(text.as_bytes());
         });
@@ -27,7 +27,7 @@ impl TreeNames {
 }
 
 impl Interning for TreeNames {
-    type Local<'a> = names::Names;
+    type Local<'a> = names::NameStore;
     type Held = ();
 
     fn name(&self) -> &'static str {
@@ -38,13 +38,13 @@ impl Interning for TreeNames {
         "the tree's own store (tree/names.rs): the number of a text, added if need be; never counted"
     }
 
-    fn local<'a>(&'a self, _: &'a [String]) -> names::Names {
-        names::Names::default()
+    fn local<'a>(&'a self, _: &'a [String]) -> names::NameStore {
+        names::NameStore::default()
     }
 
     fn hold(&self, _: &str) {}
 
-    fn touch<'a>(&'a self, own: &mut names::Names, batch: impl Iterator<Item = (usize, &'a String)>) {
+    fn touch<'a>(&'a self, own: &mut names::NameStore, batch: impl Iterator<Item = (usize, &'a String)>) {
         for (_, text) in batch {
             black_box(own.intern(text.as_bytes()));
         }

@@ -11,9 +11,9 @@ const OUTPUT_MAX: usize = 1 << 18;
 struct Pieces(std::io::Cursor<Vec<u8>>, usize);
 
 impl Read for Pieces {
-    fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
-        let n = room.len().min(self.1);
-        self.0.read(&mut room[..n])
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let n = buf.len().min(self.1);
+        self.0.read(&mut buf[..n])
     }
 }
 

@@ -174,7 +174,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// Whether it is of IPv6.
+    /// Whether the family is IPv6.
     pub fn is_ipv6(self) -> bool {
         match self {
             Self::Host(ip) => ip.is_ipv6(),

@@ -1,8 +1,8 @@
 //! Capabilities that were checked.
 
-use super::entry::{Edge, Entry, Flaw, Leaf, Pattern, Seen, Shown, Told};
+use super::entry::{Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Pattern, Seen};
 use super::record::{Buffers, Field, Raw, Reject, Shape, UintOrName, quoted, reject};
-use super::{Behaviour, Behaviours, Bounded, By, Details, Kind, Numbered, Place, Report, Texts};
+use super::{Behaviour, BehaviourKey, Behaviours, Bounded, By, Details, Kind, NumberKind, Report, Texts};
 use crate::ledger::{Fate, Rejected};
 use crate::names::{CAPABILITY_MAX, capability_name, capability_number};
 use serde::ser::SerializeMap;
@@ -62,18 +62,18 @@ impl<'s> Report<'s> for Capability {
 }
 
 fn check<'a>(cap: u8, used: bool) -> Behaviour<'a> {
-    let place = Place::Number(Numbered::Capability, u32::from(cap) * 2 + u32::from(used));
-    Behaviour { kind: Kind::Capability, place, details: Details::none() }
+    let key = BehaviourKey::Number(NumberKind::Capability, u32::from(cap) * 2 + u32::from(used));
+    Behaviour { kind: Kind::Capability, key, details: Details::none() }
 }
 
 /// A capability in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapabilityDoc {
-    /// Its name (`CAP_…`).
+    /// The name of the capability (`CAP_…`).
     pub name: String,
     /// Whether the process had it.
     pub used: bool,
-    /// When.
+    /// First and last time, by tag.
     pub seen: Seen,
 }
 
@@ -111,9 +111,10 @@ impl Entry for CapabilityDoc {
         Self { name, used, seen: leaf.seen() }
     }
 
-    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, Flaw> {
-        let cap = capability_number(&self.name)
-            .ok_or_else(|| Flaw::new("name", format!("unknown capability `{}`", crate::text::Visible(&self.name))))?;
+    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, InvalidField> {
+        let cap = capability_number(&self.name).ok_or_else(|| {
+            InvalidField::new("name", format!("unknown capability `{}`", crate::text::Visible(&self.name)))
+        })?;
         Ok(check(cap, self.used))
     }
 
@@ -121,9 +122,9 @@ impl Entry for CapabilityDoc {
         "capability"
     }
 
-    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
-        let Place::Number(_, number) = what.place else { return Told::default() };
-        Told { subject: capability_name((number / 2) as u8).into_owned(), details: Vec::new() }
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> FindingText {
+        let BehaviourKey::Number(_, number) = what.key else { return FindingText::default() };
+        FindingText { subject: capability_name((number / 2) as u8).into_owned(), details: Vec::new() }
     }
 
     fn subject(&self) -> String {
@@ -134,9 +135,9 @@ impl Entry for CapabilityDoc {
         if same.iter().any(|cap| cap.used) { "used" } else { "denied" }.to_owned()
     }
 
-    fn shown(&self) -> Shown<'_> {
+    fn shown(&self) -> EntryView<'_> {
         let label = if self.used { "uses" } else { "denied" };
-        Shown { label, name: self.name.clone(), note: String::new(), pattern: None, is_word: true }
+        EntryView { label, name: self.name.clone(), note: String::new(), pattern: None, is_word: true }
     }
 
     fn edge(&self) -> Option<Edge> {

@@ -1,8 +1,10 @@
 //! Names that were asked for in the domain name system.
 
-use super::entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value, is_default, joined};
+use super::entry::{
+    Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Learned, Pattern, Seen, Value, is_default, joined,
+};
 use super::record::{Buffers, Field, Raw, Reject, Shape, UintOrName, plain, quoted, reject, write_text};
-use super::{Behaviour, Behaviours, Bounded, By, Class, Details, Kind, Place, Report, Scope, Texts};
+use super::{Behaviour, BehaviourKey, Behaviours, Bounded, By, Class, Details, Kind, Report, Scope, Texts};
 use crate::ledger::{Fate, Rejected};
 use crate::names::{qtype_name, qtype_number};
 use crate::path::{DNS_NAME_BYTES_MAX, dns_name_into, is_pattern};
@@ -68,7 +70,7 @@ impl<'s> Report<'s> for Dns<&'s [u8]> {
 }
 
 fn question<'a>(name: &'a str, details: Details<&'a str>) -> Behaviour<'a> {
-    Behaviour { kind: Kind::Dns, place: Place::Name(Scope::Dns, name), details }
+    Behaviour { kind: Kind::Dns, key: BehaviourKey::Name(Scope::Dns, name), details }
 }
 
 /// A name in a profile.
@@ -90,7 +92,7 @@ pub struct DnsDoc {
     /// Labels that are learned patterns although no exemplar shows it, numbered from 0 at the right.
     #[serde(default, skip_serializing_if = "is_default")]
     pub learned: Vec<u32>,
-    /// When.
+    /// First and last time, by tag.
     pub seen: Seen,
 }
 
@@ -132,11 +134,12 @@ impl Entry for DnsDoc {
         Self { pattern: is_pattern(&name), name, qtypes, distinct, exemplars, learned, seen: leaf.seen() }
     }
 
-    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, Flaw> {
+    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, InvalidField> {
         let mut details = Details::none();
         for qtype in &self.qtypes {
-            let number = qtype_number(qtype)
-                .ok_or_else(|| Flaw::new("qtypes", format!("unknown type `{}`", crate::text::Visible(qtype))))?;
+            let number = qtype_number(qtype).ok_or_else(|| {
+                InvalidField::new("qtypes", format!("unknown type `{}`", crate::text::Visible(qtype)))
+            })?;
             details.numbers.insert(QTYPES.detail(number.into()));
         }
         Ok(question(&self.name, details))
@@ -146,11 +149,11 @@ impl Entry for DnsDoc {
         "dns"
     }
 
-    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
-        let Place::Name(_, name) = what.place else { return Told::default() };
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> FindingText {
+        let BehaviourKey::Name(_, name) = what.key else { return FindingText::default() };
         let qtype = what.details.numbers.of(QTYPES).next();
         let details = qtype.map(|n| ("qtype", Value::Text(qtype_name(n as u16).into_owned())));
-        Told { subject: name.to_owned(), details: details.into_iter().collect() }
+        FindingText { subject: name.to_owned(), details: details.into_iter().collect() }
     }
 
     fn subject(&self) -> String {
@@ -164,8 +167,8 @@ impl Entry for DnsDoc {
         joined(qtypes)
     }
 
-    fn shown(&self) -> Shown<'_> {
-        Shown {
+    fn shown(&self) -> EntryView<'_> {
+        EntryView {
             label: "asks for",
             name: self.name.clone(),
             note: joined(&self.qtypes),

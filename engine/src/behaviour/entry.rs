@@ -1,6 +1,6 @@
 //! How a kind of behaviour is written in a profile, told to people and compared.
 
-use super::place::{Class, Marks};
+use super::key::{Class, Marks};
 use super::{Address, Behaviour, Kind, SocketKey};
 use crate::time::Time;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
@@ -53,12 +53,12 @@ impl Seen {
         self.all().iter().map(|(tag, _)| &**tag)
     }
 
-    /// Whether no tag did it.
+    /// Whether no tag has been seen.
     pub fn is_empty(&self) -> bool {
         self.all().is_empty()
     }
 
-    /// When a tag did it.
+    /// First and last time that a tag was seen.
     pub fn get(&self, tag: &str) -> Option<[Time; 2]> {
         self.all().iter().find(|(known, _)| &**known == tag).map(|(_, times)| *times)
     }
@@ -163,17 +163,17 @@ thread_local! {
 
 /// The place of a tag among those at hand, by its last bytes; none of one that is too long.
 pub(crate) fn tag_place(tag: &[u8]) -> Option<usize> {
-    let place = match tag {
+    let key = match tag {
         [.., a, b] => usize::from(a.wrapping_mul(10).wrapping_add(*b)),
         _ => 0,
     };
-    (tag.len() <= TAG_BYTES_AT_HAND).then_some(place % TAGS_AT_HAND)
+    (tag.len() <= TAG_BYTES_AT_HAND).then_some(key % TAGS_AT_HAND)
 }
 
 /// The text of a tag; of one that was met shortly before, the same memory. A profile names its few tags in every entry.
 fn shared_tag(tag: &str) -> Arc<str> {
-    let Some(place) = tag_place(tag.as_bytes()) else { return tag.into() };
-    TAGS.with_borrow_mut(|tags| match tags.get_mut(place) {
+    let Some(key) = tag_place(tag.as_bytes()) else { return tag.into() };
+    TAGS.with_borrow_mut(|tags| match tags.get_mut(key) {
         Some(Some(known)) if **known == *tag => known.clone(),
         Some(known) => known.insert(tag.into()).clone(),
         None => tag.into(),
@@ -183,7 +183,7 @@ fn shared_tag(tag: &str) -> Arc<str> {
 /// An entry of a profile's list of one kind of behaviour. Whatever is done with all kinds is done through this, so a kind
 /// that lacks any of it does not compile.
 pub trait Entry: Clone + Debug + Default + PartialEq + Eq + Serialize + DeserializeOwned {
-    /// Its kind.
+    /// The kind of behaviour that the entry describes.
     const KIND: Kind;
     /// What one is called where profiles are compared.
     const NAME: &'static str;
@@ -208,7 +208,7 @@ pub trait Entry: Clone + Debug + Default + PartialEq + Eq + Serialize + Deserial
 
     /// What makes two entries of one list the same.
     fn id(&self) -> Self::Id<'_>;
-    /// When.
+    /// First and last time, by tag.
     fn seen(&self) -> &Seen;
     /// What is told of its name if that is a pattern; `None` if it has no name that could be.
     fn pattern(&self) -> Option<Pattern<'_>>;
@@ -221,19 +221,19 @@ pub trait Entry: Clone + Debug + Default + PartialEq + Eq + Serialize + Deserial
     ///
     /// # Errors
     /// The field that has a value which none can have.
-    fn behaviour<'a>(&'a self, text: &'a mut String) -> Result<Behaviour<'a>, Flaw>;
+    fn behaviour<'a>(&'a self, text: &'a mut String) -> Result<Behaviour<'a>, InvalidField>;
 
     /// What a finding of such a behaviour is called: one of [`CLASSES`](Self::CLASSES), or a further name. `known` is
     /// whether its place is known, and so only something that gathers there is new.
     fn class(what: &Behaviour<'_>, known: bool) -> &'static str;
     /// What a finding of that class says of such a behaviour, of which the details are new.
-    fn finding(what: &Behaviour<'_>, class: &'static str) -> Told;
+    fn finding(what: &Behaviour<'_>, class: &'static str) -> FindingText;
     /// What a difference is about. Not escaped for terminals.
     fn subject(&self) -> String;
     /// What entries that are the same have that is not identity, in words.
     fn gathered(same: &[&Self]) -> String;
     /// How it is shown among others of its program.
-    fn shown(&self) -> Shown<'_>;
+    fn shown(&self) -> EntryView<'_>;
     /// Whom it ties the program to, if it is to be drawn.
     fn edge(&self) -> Option<Edge>;
 }
@@ -248,17 +248,17 @@ pub trait Leaf {
     fn socket(&self) -> SocketKey;
     /// Its address, where it is one.
     fn address(&self) -> Option<Address>;
-    /// Its number.
+    /// The number of the system call or capability; 0 for other kinds.
     fn number(&self) -> u32;
-    /// Its bits.
+    /// The flags, such as how a file was opened.
     fn marks(&self) -> Marks;
     /// Its numbers of one class, sorted.
     fn numbers(&self, class: Class) -> Vec<u32>;
-    /// Its texts, sorted.
+    /// The texts that gathered on it, such as the sources of a mount, sorted.
     fn texts(&self) -> Vec<String>;
     /// What is told of its name, `text`, if that is a pattern.
     fn learned(&self, text: &str) -> Learned;
-    /// When.
+    /// First and last time, by tag.
     fn seen(&self) -> Seen;
 }
 
@@ -288,14 +288,14 @@ pub struct Pattern<'a> {
 
 /// What is wrong with an entry: in which field, and what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flaw {
+pub struct InvalidField {
     /// The field.
     pub field: &'static str,
     /// What was found and what is allowed.
     pub detail: String,
 }
 
-impl Flaw {
+impl InvalidField {
     pub(crate) fn new(field: &'static str, detail: impl Into<String>) -> Self {
         Self { field, detail: detail.into() }
     }
@@ -309,7 +309,7 @@ impl Flaw {
 
 /// What a finding says: its subject, and what it says beside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct FindingText {
     /// Path, name, `address:port`, or the name of the system call or capability.
     pub subject: String,
     /// What else, by its name in the finding.
@@ -324,7 +324,7 @@ pub enum Value {
     Text(String),
     /// A number.
     Number(u64),
-    /// Whether it is so.
+    /// A truth value.
     Flag(bool),
     /// A list of texts.
     List(Vec<String>),
@@ -342,12 +342,12 @@ impl Value {
     }
 }
 
-/// How an entry is shown.
+/// An entry as the tree view shows it.
 #[derive(Clone, Debug)]
-pub struct Shown<'a> {
+pub struct EntryView<'a> {
     /// One of [`LABELS`](Entry::LABELS).
     pub label: &'static str,
-    /// Its name.
+    /// The name of the entry.
     pub name: String,
     /// What is told beside it; empty if nothing is.
     pub note: String,
@@ -362,9 +362,9 @@ pub struct Shown<'a> {
 pub struct Edge {
     /// The shape of the other one.
     pub shape: &'static str,
-    /// What it is called.
+    /// The name of the node at the other end.
     pub name: String,
-    /// How they are tied.
+    /// The label of the line between them, such as `connects`.
     pub label: String,
 }
 

@@ -1,9 +1,11 @@
 //! Files: opened, mapped to be executed, and changed by name.
 
-use super::entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value, is_default, joined};
+use super::entry::{
+    Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Learned, Pattern, Seen, Value, is_default, joined,
+};
 use super::record::{Buffers, Field, Raw, Reject, Shape, not_empty, quoted, reject, write_bytes, write_some};
 use super::{
-    Behaviour, Behaviours, Bounded, By, Class, Details, Kind, Marks, Place, Report, Scope, Texts, bounded_path,
+    Behaviour, BehaviourKey, Behaviours, Bounded, By, Class, Details, Kind, Marks, Report, Scope, Texts, bounded_path,
     normal_path,
 };
 use crate::ledger::{Fate, Ignored, Rejected};
@@ -38,7 +40,7 @@ pub struct Open<B> {
 /// A name came to be or went, or its file was changed without being opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change<B> {
-    /// What was done.
+    /// The kind of change.
     pub op: ChangeOp,
     /// The name afterwards, or, of what was deleted, before; as the process sees it.
     pub path: B,
@@ -219,13 +221,13 @@ impl<'s> Report<'s> for Change<&'s [u8]> {
 }
 
 fn file<'a>(path: &'a str, details: Details<&'a str>) -> Behaviour<'a> {
-    Behaviour { kind: Kind::File, place: Place::Name(Scope::Files, path), details }
+    Behaviour { kind: Kind::File, key: BehaviourKey::Name(Scope::Files, path), details }
 }
 
 /// A file in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDoc {
-    /// Its path.
+    /// The path of the file, normalised and escaped.
     pub path: String,
     /// `r`, `w` or `rw`; none if it was never opened.
     pub access: Option<String>,
@@ -246,7 +248,7 @@ pub struct FileDoc {
     /// Components that are learned patterns although no exemplar shows it, numbered from 0.
     #[serde(default, skip_serializing_if = "is_default")]
     pub learned: Vec<u32>,
-    /// When.
+    /// First and last time, by tag.
     pub seen: Seen,
 }
 
@@ -313,17 +315,18 @@ impl Entry for FileDoc {
         }
     }
 
-    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, Flaw> {
+    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, InvalidField> {
         let access = match self.access.as_deref() {
             None => Marks::default(),
             Some("r") => READ,
             Some("w") => WRITE,
             Some("rw") => READ.or(WRITE),
-            Some(other) => return Err(Flaw::none_of("access", other, &["r", "w", "rw"])),
+            Some(other) => return Err(InvalidField::none_of("access", other, &["r", "w", "rw"])),
         };
         let mut details = Details::marks(access.or(MAPPED.only_if(self.mapped)));
         for change in &self.changes {
-            let op = ChangeOp::from_name(change).ok_or_else(|| Flaw::none_of("changes", change, ChangeOp::NAMES))?;
+            let op =
+                ChangeOp::from_name(change).ok_or_else(|| InvalidField::none_of("changes", change, ChangeOp::NAMES))?;
             details.numbers.insert(CHANGES.detail(op as u32));
         }
         Ok(file(if self.pattern { &self.path } else { below_run(&self.path) }, details))
@@ -333,8 +336,8 @@ impl Entry for FileDoc {
         if what.details.marks == Marks::default() { "change" } else { "open" }
     }
 
-    fn finding(what: &Behaviour<'_>, class: &'static str) -> Told {
-        let Place::Name(_, path) = what.place else { return Told::default() };
+    fn finding(what: &Behaviour<'_>, class: &'static str) -> FindingText {
+        let BehaviourKey::Name(_, path) = what.key else { return FindingText::default() };
         let details = if class == "change" {
             vec![("ops", Value::List(change_names(what.details.numbers.of(CHANGES))))]
         } else {
@@ -342,7 +345,7 @@ impl Entry for FileDoc {
             let mapped = what.details.marks.has(MAPPED).then_some(("mapped", Value::Flag(true)));
             access.into_iter().chain(mapped).collect()
         };
-        Told { subject: path.to_owned(), details }
+        FindingText { subject: path.to_owned(), details }
     }
 
     fn subject(&self) -> String {
@@ -360,7 +363,7 @@ impl Entry for FileDoc {
         joined(access.into_iter().chain(changes).chain(mapped))
     }
 
-    fn shown(&self) -> Shown<'_> {
+    fn shown(&self) -> EntryView<'_> {
         let label = match self.access.as_deref() {
             Some("r") => "reads",
             Some("w") => "writes",
@@ -368,7 +371,7 @@ impl Entry for FileDoc {
             None => "changes",
         };
         let mapped = self.mapped.then_some("mapped");
-        Shown {
+        EntryView {
             label,
             name: self.path.clone(),
             note: joined(self.changes.iter().map(String::as_str).chain(mapped)),

@@ -1,9 +1,11 @@
 //! Requests to a cloud's instance metadata service: who asked for what, never what was answered.
 
-use super::entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value, is_default};
+use super::entry::{
+    Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Learned, Pattern, Seen, Value, is_default,
+};
 use super::record::{Buffers, Field, Raw, Reject, Shape, not_empty, plain, quoted, reject, write_bytes, write_text};
 use super::{
-    Behaviour, Behaviours, Bounded, By, Details, Kind, Place, Report, Scope, Texts, bounded_path, normal_path,
+    Behaviour, BehaviourKey, Behaviours, Bounded, By, Details, Kind, Report, Scope, Texts, bounded_path, normal_path,
 };
 use crate::ledger::{Fate, Rejected};
 use crate::path::{escape, is_pattern};
@@ -119,14 +121,18 @@ impl<'s> Report<'s> for Imds<&'s [u8]> {
 }
 
 fn request<'a>(path: &'a str, group: &'a str) -> Behaviour<'a> {
-    Behaviour { kind: Kind::Imds, place: Place::Name(Scope::Group(Kind::Imds, group), path), details: Details::none() }
+    Behaviour {
+        kind: Kind::Imds,
+        key: BehaviourKey::Name(Scope::Group(Kind::Imds, group), path),
+        details: Details::none(),
+    }
 }
 
 /// Provider and token of a group's name.
 fn provider_and_token(group: &str) -> (Option<String>, Option<String>) {
     let (provider, token) = group.split_once(SEPARATOR).unwrap_or((group, ""));
-    let told = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    (told(provider), told(token))
+    let reported = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    (reported(provider), reported(token))
 }
 
 /// A request to the metadata service in a profile.
@@ -136,7 +142,7 @@ pub struct ImdsDoc {
     pub provider: Option<String>,
     /// `v1` or `v2`, where that is known.
     pub token: Option<String>,
-    /// What was asked for.
+    /// The path of the request, normalised.
     pub path: String,
     /// The path stands for more than one.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -150,7 +156,7 @@ pub struct ImdsDoc {
     /// Components that are learned patterns although no exemplar shows it, numbered from 0.
     #[serde(default, skip_serializing_if = "is_default")]
     pub learned: Vec<u32>,
-    /// When.
+    /// First and last time, by tag.
     pub seen: Seen,
 }
 
@@ -191,13 +197,13 @@ impl Entry for ImdsDoc {
         Self { provider, token, path, pattern, distinct, exemplars, learned, seen: leaf.seen() }
     }
 
-    fn behaviour<'a>(&'a self, text: &'a mut String) -> Result<Behaviour<'a>, Flaw> {
+    fn behaviour<'a>(&'a self, text: &'a mut String) -> Result<Behaviour<'a>, InvalidField> {
         if let Some(token) = self.token.as_ref().filter(|token| Token::from_name(token).is_none()) {
-            return Err(Flaw::none_of("token", token, &Token::NAMES));
+            return Err(InvalidField::none_of("token", token, &Token::NAMES));
         }
         let provider = self.provider.as_deref().unwrap_or_default();
         if provider.len() > 4 * PROVIDER_BYTES_MAX || provider.contains(SEPARATOR) {
-            return Err(Flaw::new("provider", format!("\"{}\" is no word such as `aws`", Visible(provider))));
+            return Err(InvalidField::new("provider", format!("\"{}\" is no word such as `aws`", Visible(provider))));
         }
         let token = self.token.as_deref().unwrap_or_default();
         text.clear();
@@ -211,12 +217,12 @@ impl Entry for ImdsDoc {
         "imds"
     }
 
-    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
-        let Place::Name(Scope::Group(_, group), path) = what.place else { return Told::default() };
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> FindingText {
+        let BehaviourKey::Name(Scope::Group(_, group), path) = what.key else { return FindingText::default() };
         let (provider, token) = provider_and_token(group);
         let details = [("provider", provider), ("token", token)];
         let details = details.into_iter().filter_map(|(name, text)| Some((name, Value::Text(text?)))).collect();
-        Told { subject: path.to_owned(), details }
+        FindingText { subject: path.to_owned(), details }
     }
 
     fn subject(&self) -> String {
@@ -228,10 +234,10 @@ impl Entry for ImdsDoc {
         String::new()
     }
 
-    fn shown(&self) -> Shown<'_> {
+    fn shown(&self) -> EntryView<'_> {
         let words = [self.provider.as_deref(), self.token.as_deref()];
         let note = super::entry::joined(words.into_iter().flatten());
-        Shown { label: "metadata", name: self.path.clone(), note, pattern: self.pattern(), is_word: false }
+        EntryView { label: "metadata", name: self.path.clone(), note, pattern: self.pattern(), is_word: false }
     }
 
     fn edge(&self) -> Option<Edge> {

@@ -153,12 +153,12 @@ mod tests {
             ("10.0.0.1", "GET /latest/x HTTP/1.1\r\n\r\n", None),
         ] {
             let ip: IpAddr = ip.parse().unwrap();
-            let told = imds_request(ip, head.as_bytes()).map(|request| {
+            let reported = imds_request(ip, head.as_bytes()).map(|request| {
                 let provider = request.provider.map_or("?", |p| str::from_utf8(p).unwrap());
                 format!("{provider} {} {}", request.token.map_or("?", Token::name), request.path.escape_ascii())
             });
-            assert_eq!(told.as_deref(), expected, "{ip} {head}");
-            assert!(told.is_none() || is_imds_address(ip));
+            assert_eq!(reported.as_deref(), expected, "{ip} {head}");
+            assert!(reported.is_none() || is_imds_address(ip));
         }
     }
 }

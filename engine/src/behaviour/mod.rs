@@ -48,19 +48,19 @@ mod entry;
 mod file;
 mod imds;
 mod imds_request;
+mod key;
 mod mount;
-mod place;
 pub(crate) mod record;
 mod socket;
 mod syscall;
 
 pub use address::{Address, Family, Peer, Proto, SocketKey, SocketOp};
-pub use entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value};
+pub use entry::{Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Learned, Pattern, Seen, Value};
 pub(crate) use entry::{TAGS_AT_HAND, is_default, joined, read_unique, tag_place};
 pub use file::ChangeOp;
 pub use imds::Token;
 pub use imds_request::{imds_request, is_imds_address};
-pub use place::{Class, Detail, Details, Marks, Numbered, Numbers, Place, Scope};
+pub use key::{BehaviourKey, Class, Detail, Details, Marks, NumberKind, Numbers, Scope};
 pub use record::Reject;
 pub use socket::{EINPROGRESS, Volume};
 pub use syscall::syscall_numbers;
@@ -85,7 +85,7 @@ macro_rules! define {
             /// All kinds, in the order of a profile's lists.
             pub const ALL: &'static [Self] = &[$(Self::$Kind),*];
 
-            /// What one is called.
+            /// The name of the kind in findings and differences.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$Kind => <$Doc as Entry>::NAME),* }
             }
@@ -108,7 +108,7 @@ macro_rules! define {
             }
 
             /// What a finding of a class says of it.
-            pub fn told(&self, class: &'static str) -> Told {
+            pub fn describe(&self, class: &'static str) -> FindingText {
                 match self.kind { $(Kind::$Kind => <$Doc as Entry>::finding(self, class)),* }
             }
         }
@@ -176,11 +176,11 @@ pub const CLASSES: [&str; CLASSES_LEN] = {
 /// What a program did, in the form that identity is decided on: normalised, apart from times and tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behaviour<'a> {
-    /// What kind of thing.
+    /// The kind of behaviour.
     pub kind: Kind,
     /// What makes two of them the same.
-    pub place: Place<&'a str>,
-    /// What gathers.
+    pub key: BehaviourKey<&'a str>,
+    /// The details that are collected on it.
     pub details: Details<&'a str>,
 }
 
@@ -192,7 +192,7 @@ pub enum Behaviours<'a> {
     /// Two of them.
     Two([Behaviour<'a>; 2]),
     /// One for each number, of four little-endian bytes.
-    Numbers(Kind, Numbered, &'a [u8]),
+    Numbers(Kind, NumberKind, &'a [u8]),
 }
 
 impl Behaviours<'_> {
@@ -203,13 +203,13 @@ impl Behaviours<'_> {
             Self::One(one) => f(one),
             Self::Two(two) => two.iter().all(f),
             Self::Numbers(kind, of, numbers) => syscall_numbers(numbers).all(|number| {
-                f(&Behaviour { kind: *kind, place: Place::Number(*of, number), details: Details::none() })
+                f(&Behaviour { kind: *kind, key: BehaviourKey::Number(*of, number), details: Details::none() })
             }),
         }
     }
 }
 
-/// Who did something.
+/// The process that did something.
 #[derive(Clone, Copy, Debug)]
 pub struct By<'a> {
     /// The process.
@@ -248,7 +248,7 @@ pub(crate) trait Report<'s>: Sized {
 
     /// Reads the fields of a record, which has been looked at for faults already.
     fn read(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Self, Reject>;
-    /// Its type in a trace.
+    /// The value of `type` in a native trace.
     fn type_name(&self) -> &'static str;
     /// Writes its fields.
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error>;

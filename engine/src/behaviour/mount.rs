@@ -1,9 +1,12 @@
 //! File systems that were mounted.
 
-use super::entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value, is_default, joined};
+use super::entry::{
+    Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Learned, Pattern, Seen, Value, is_default, joined,
+};
 use super::record::{Buffers, Field, Raw, Reject, Shape, not_empty, plain, write_bytes, write_some, write_text};
 use super::{
-    Behaviour, Behaviours, Bounded, By, Class, Details, Kind, Place, Report, Scope, Texts, bounded_path, normal_path,
+    Behaviour, BehaviourKey, Behaviours, Bounded, By, Class, Details, Kind, Report, Scope, Texts, bounded_path,
+    normal_path,
 };
 use crate::ledger::{Fate, Ignored, Rejected};
 use crate::names::{mount_flag_bit, mount_flag_name};
@@ -53,8 +56,8 @@ impl<'s> Report<'s> for Mount<&'s [u8]> {
         let path = if raw.ret < 0 { path } else { not_empty(Field::Path, path)? };
         let fstype = plain(Field::Fstype, &raw.fstype)?;
         let source = raw.bytes((Field::Source, &raw.source), (Field::SourceB64, &raw.source_b64), &mut buffers.cwd)?;
-        let told = raw.has(Field::Source) || raw.has(Field::SourceB64);
-        Ok(Self { path, fstype, source: told.then_some(source), flags: raw.flags as u32, ret: raw.ret })
+        let reported = raw.has(Field::Source) || raw.has(Field::SourceB64);
+        Ok(Self { path, fstype, source: reported.then_some(source), flags: raw.flags as u32, ret: raw.ret })
     }
 
     fn type_name(&self) -> &'static str {
@@ -117,7 +120,7 @@ fn normal_source(source: &[u8], by: By<'_>, out: &mut String) -> Result<(), Fate
 }
 
 fn mount<'a>(path: &'a str, fstype: &'a str, details: Details<&'a str>) -> Behaviour<'a> {
-    Behaviour { kind: Kind::Mount, place: Place::Name(Scope::Group(Kind::Mount, fstype), path), details }
+    Behaviour { kind: Kind::Mount, key: BehaviourKey::Name(Scope::Group(Kind::Mount, fstype), path), details }
 }
 
 fn flag_names(bits: impl Iterator<Item = u32>) -> Vec<String> {
@@ -129,13 +132,13 @@ fn flag_names(bits: impl Iterator<Item = u32>) -> Vec<String> {
 /// A mount in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountDoc {
-    /// Where.
+    /// The directory that was mounted on, normalised.
     pub path: String,
     /// The type of file system, `none` where there is none.
     pub fstype: String,
     /// Flags (`MS_…`) that it was ever mounted with.
     pub flags: Vec<String>,
-    /// What was ever mounted.
+    /// The devices or directories that were mounted there, sorted.
     pub sources: Vec<String>,
     /// The path stands for more than one.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -149,7 +152,7 @@ pub struct MountDoc {
     /// Components that are learned patterns although no exemplar shows it, numbered from 0.
     #[serde(default, skip_serializing_if = "is_default")]
     pub learned: Vec<u32>,
-    /// When.
+    /// First and last time, by tag.
     pub seen: Seen,
 }
 
@@ -198,15 +201,15 @@ impl Entry for MountDoc {
         }
     }
 
-    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, Flaw> {
+    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, InvalidField> {
         let mut details = Details { texts: self.sources.iter().map(String::as_str).collect(), ..Details::none() };
         for flag in &self.flags {
             let bit = mount_flag_bit(flag)
-                .ok_or_else(|| Flaw::new("flags", format!("unknown flag `{}`", crate::text::Visible(flag))))?;
+                .ok_or_else(|| InvalidField::new("flags", format!("unknown flag `{}`", crate::text::Visible(flag))))?;
             details.numbers.insert(FLAGS.detail(bit));
         }
         if self.fstype.is_empty() {
-            return Err(Flaw::new("fstype", "it is empty; a mount without a type has `none`"));
+            return Err(InvalidField::new("fstype", "it is empty; a mount without a type has `none`"));
         }
         Ok(mount(&self.path, &self.fstype, details))
     }
@@ -215,15 +218,15 @@ impl Entry for MountDoc {
         "mount"
     }
 
-    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
-        let Place::Name(Scope::Group(_, fstype), path) = what.place else { return Told::default() };
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> FindingText {
+        let BehaviourKey::Name(Scope::Group(_, fstype), path) = what.key else { return FindingText::default() };
         let mut details = vec![("fstype", Value::Text(fstype.to_owned()))];
         let flags = flag_names(what.details.numbers.of(FLAGS));
         if !flags.is_empty() {
             details.push(("flags", Value::List(flags)));
         }
         details.extend(what.details.texts.first().map(|source| ("source", Value::Text((*source).to_owned()))));
-        Told { subject: path.to_owned(), details }
+        FindingText { subject: path.to_owned(), details }
     }
 
     fn subject(&self) -> String {
@@ -240,10 +243,10 @@ impl Entry for MountDoc {
         joined(all(|mount| &mount.flags).into_iter().chain(all(|mount| &mount.sources)))
     }
 
-    fn shown(&self) -> Shown<'_> {
+    fn shown(&self) -> EntryView<'_> {
         let of =
             Some(joined(&self.sources)).filter(|sources| !sources.is_empty()).map(|sources| format!("of {sources}"));
-        Shown {
+        EntryView {
             label: "mounts",
             name: self.path.clone(),
             note: joined(std::iter::once(self.fstype.clone()).chain(of).chain(self.flags.iter().cloned())),

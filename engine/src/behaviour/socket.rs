@@ -1,10 +1,12 @@
 //! Sockets: bound, connected, somebody let in, and how much went over them.
 
 use super::address::{Address, Family, Peer, Proto, SocketKey, SocketOp};
-use super::entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value, is_default};
+use super::entry::{
+    Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Learned, Pattern, Seen, Value, is_default,
+};
 use super::record::{Buffers, Field, Raw, Reject, Shape, not_empty, quoted, reject, write_bytes, write_some};
 use super::{
-    Behaviour, Behaviours, Bounded, By, Class, Details, Kind, PATH_BYTES_MAX, Place, Report, Scope, Texts,
+    Behaviour, BehaviourKey, Behaviours, Bounded, By, Class, Details, Kind, PATH_BYTES_MAX, Report, Scope, Texts,
     bounded_path, normal_path,
 };
 use crate::ledger::{Fate, Ignored, Rejected};
@@ -148,12 +150,12 @@ fn socket<'t>(
     by: By<'_>,
     texts: &'t mut Texts,
 ) -> Result<Behaviours<'t>, Fate> {
-    let place = match peer {
+    let key = match peer {
         Peer::Ip(ip) => {
             // An IPv4 address in IPv6 form is the same peer.
             let ip = ip.to_canonical();
             let family = if ip.is_ipv4() { Family::Inet } else { Family::Inet6 };
-            Place::Address(SocketKey::new(op, family, proto, port), Address::Host(ip))
+            BehaviourKey::Address(SocketKey::new(op, family, proto, port), Address::Host(ip))
         }
         Peer::Unix(path) => {
             let text = &mut texts.first;
@@ -163,10 +165,10 @@ fn socket<'t>(
             } else {
                 normal_path(path, by, text)?;
             }
-            Place::Name(Scope::Sockets(SocketKey::new(op, Family::Unix, proto, 0)), text.as_str())
+            BehaviourKey::Name(Scope::Sockets(SocketKey::new(op, Family::Unix, proto, 0)), text.as_str())
         }
     };
-    Ok(Behaviours::One(Behaviour { kind: Kind::Socket, place, details }))
+    Ok(Behaviours::One(Behaviour { kind: Kind::Socket, key, details }))
 }
 
 impl<'s> Report<'s> for Socket<&'s [u8]> {
@@ -226,8 +228,8 @@ impl<'s> Report<'s> for Flow<&'s [u8]> {
             }
         };
         let (peer, port, proto) = read_peer(raw, buffers)?;
-        let told = |field, bytes| raw.has(field).then_some(bytes);
-        let (sent, received) = (told(Field::Sent, raw.sent), told(Field::Received, raw.received));
+        let reported = |field, bytes| raw.has(field).then_some(bytes);
+        let (sent, received) = (reported(Field::Sent, raw.sent), reported(Field::Received, raw.received));
         Ok(Self { op, peer, port, proto, sent, received })
     }
 
@@ -272,7 +274,7 @@ pub struct Volume {
     /// What was sent: the smallest n with bytes < 2^n.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sent: Option<u8>,
-    /// What was received.
+    /// Bytes received, as the power of two above them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub received: Option<u8>,
 }
@@ -286,8 +288,8 @@ impl Volume {
 
     /// In words; empty where nothing is told.
     fn words(self) -> String {
-        let told = |what: &str, power: Option<u8>| power.map(|power| format!("{what} < {}", power_name(power)));
-        super::entry::joined(told("sent", self.sent).into_iter().chain(told("received", self.received)))
+        let reported = |what: &str, power: Option<u8>| power.map(|power| format!("{what} < {}", power_name(power)));
+        super::entry::joined(reported("sent", self.sent).into_iter().chain(reported("received", self.received)))
     }
 }
 
@@ -326,7 +328,7 @@ pub struct SocketDoc {
     /// Components that are learned patterns although no exemplar shows it, numbered from 0.
     #[serde(default, skip_serializing_if = "is_default")]
     pub learned: Vec<u32>,
-    /// When.
+    /// First and last time, by tag.
     pub seen: Seen,
 }
 
@@ -342,20 +344,20 @@ impl SocketDoc {
         }
     }
 
-    fn key(&self) -> Result<SocketKey, Flaw> {
+    fn key(&self) -> Result<SocketKey, InvalidField> {
         let op = match self.op.as_str() {
             "bind" => SocketOp::Bind,
             "connect" => SocketOp::Connect,
             "accept" => SocketOp::Accept,
-            other => return Err(Flaw::none_of("op", other, &["accept", "bind", "connect"])),
+            other => return Err(InvalidField::none_of("op", other, &["accept", "bind", "connect"])),
         };
         let family = match self.family.as_str() {
             "inet" => Family::Inet,
             "inet6" => Family::Inet6,
             "unix" => Family::Unix,
-            other => return Err(Flaw::none_of("family", other, &["inet", "inet6", "unix"])),
+            other => return Err(InvalidField::none_of("family", other, &["inet", "inet6", "unix"])),
         };
-        let unknown = |name: &str| Flaw::none_of("proto", name, &["tcp", "udp"]);
+        let unknown = |name: &str| InvalidField::none_of("proto", name, &["tcp", "udp"]);
         let proto =
             self.proto.as_deref().map(|name| Proto::from_name(name).ok_or_else(|| unknown(name))).transpose()?;
         Ok(SocketKey::new(op, family, proto, self.port))
@@ -414,15 +416,15 @@ impl Entry for SocketDoc {
         }
     }
 
-    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, Flaw> {
+    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, InvalidField> {
         let key = self.key()?;
         let misfit = || {
             let detail = format!("\"{}\" is no address, network or `*` of family {}", Visible(&self.addr), self.family);
-            Flaw::new("addr", detail)
+            InvalidField::new("addr", detail)
         };
-        let place = match key.family {
+        let key = match key.family {
             Family::Unix => {
-                Place::Name(Scope::Sockets(key), if self.pattern { &self.addr } else { below_run(&self.addr) })
+                BehaviourKey::Name(Scope::Sockets(key), if self.pattern { &self.addr } else { below_run(&self.addr) })
             }
             Family::Inet | Family::Inet6 => {
                 let address: Address = self.addr.parse().map_err(|()| misfit())?;
@@ -433,9 +435,9 @@ impl Entry for SocketDoc {
                     // From before an IPv4 address in IPv6 form counted as what it is.
                     Address::Host(ip) if ip.to_canonical().is_ipv4() => {
                         let key = SocketKey { family: Family::Inet, ..key };
-                        Place::Address(key, Address::Host(ip.to_canonical()))
+                        BehaviourKey::Address(key, Address::Host(ip.to_canonical()))
                     }
-                    address => Place::Address(key, address),
+                    address => BehaviourKey::Address(key, address),
                 }
             }
         };
@@ -443,29 +445,29 @@ impl Entry for SocketDoc {
         if let Some(Volume { sent, received }) = self.volume {
             for (field, class, power) in [("volume.sent", SENT, sent), ("volume.received", RECEIVED, received)] {
                 if power.is_some_and(|power| u32::from(power) > u64::BITS) {
-                    return Err(Flaw::new(field, "more than 64"));
+                    return Err(InvalidField::new(field, "more than 64"));
                 }
                 details.numbers.extend(power.map(|power| class.detail(power.into())));
             }
         }
-        Ok(Behaviour { kind: Kind::Socket, place, details })
+        Ok(Behaviour { kind: Kind::Socket, key, details })
     }
 
     fn class(what: &Behaviour<'_>, known: bool) -> &'static str {
-        match what.place {
+        match what.key {
             // All that gathers on a peer is how much went to it or came from it.
             _ if known => VOLUME,
-            Place::Address(key, _) | Place::Name(Scope::Sockets(key), _) => key.op.name(),
-            Place::Name(..) | Place::Number(..) => "connect",
+            BehaviourKey::Address(key, _) | BehaviourKey::Name(Scope::Sockets(key), _) => key.op.name(),
+            BehaviourKey::Name(..) | BehaviourKey::Number(..) => "connect",
         }
     }
 
-    fn finding(what: &Behaviour<'_>, class: &'static str) -> Told {
-        let (key, subject) = match what.place {
-            Place::Address(key, address) if address.is_ipv6() => (key, format!("[{address}]:{}", key.port)),
-            Place::Address(key, address) => (key, format!("{address}:{}", key.port)),
-            Place::Name(Scope::Sockets(key), path) => (key, path.to_owned()),
-            Place::Name(..) | Place::Number(..) => return Told::default(),
+    fn finding(what: &Behaviour<'_>, class: &'static str) -> FindingText {
+        let (key, subject) = match what.key {
+            BehaviourKey::Address(key, address) if address.is_ipv6() => (key, format!("[{address}]:{}", key.port)),
+            BehaviourKey::Address(key, address) => (key, format!("{address}:{}", key.port)),
+            BehaviourKey::Name(Scope::Sockets(key), path) => (key, path.to_owned()),
+            BehaviourKey::Name(..) | BehaviourKey::Number(..) => return FindingText::default(),
         };
         let mut details = Vec::new();
         details.extend(key.proto.map(|proto| ("proto", Value::Text(proto.name().to_owned()))));
@@ -476,7 +478,7 @@ impl Entry for SocketDoc {
                 details.extend(power.map(|power| (name, Value::Number(power.into()))));
             }
         }
-        Told { subject, details }
+        FindingText { subject, details }
     }
 
     fn subject(&self) -> String {
@@ -488,14 +490,14 @@ impl Entry for SocketDoc {
         Volume { sent: largest(|v| v.sent), received: largest(|v| v.received) }.words()
     }
 
-    fn shown(&self) -> Shown<'_> {
+    fn shown(&self) -> EntryView<'_> {
         let label = match self.op.as_str() {
             "bind" => "binds",
             "accept" => "accepts",
             _ => "connects",
         };
         let note = self.volume.map(Volume::words).unwrap_or_default();
-        Shown { label, name: self.peer(), note, pattern: self.pattern(), is_word: false }
+        EntryView { label, name: self.peer(), note, pattern: self.pattern(), is_word: false }
     }
 
     fn edge(&self) -> Option<Edge> {

@@ -1,8 +1,8 @@
 //! System calls that were made.
 
-use super::entry::{Edge, Entry, Flaw, Leaf, Pattern, Seen, Shown, Told};
+use super::entry::{Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Pattern, Seen};
 use super::record::{Buffers, Field, Raw, Reject, Shape, quoted, reject};
-use super::{Behaviour, Behaviours, Bounded, By, Details, Kind, Numbered, Place, Report, Texts};
+use super::{Behaviour, BehaviourKey, Behaviours, Bounded, By, Details, Kind, NumberKind, Report, Texts};
 use crate::ledger::{Fate, Rejected};
 use crate::names::{Arch, syscall_name};
 use serde::ser::{SerializeMap, Serializer};
@@ -72,7 +72,7 @@ impl<'s> Report<'s> for Syscalls<&'s [u8]> {
     where
         's: 't,
     {
-        Ok(Behaviours::Numbers(Kind::Syscall, Numbered::Syscall, self.nrs))
+        Ok(Behaviours::Numbers(Kind::Syscall, NumberKind::Syscall, self.nrs))
     }
 }
 
@@ -84,11 +84,11 @@ fn syscall_text(nr: u32) -> Cow<'static, str> {
 /// A system call in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyscallDoc {
-    /// Its name.
+    /// The name of the system call, or `syscall_N`.
     pub name: String,
-    /// Its x86-64 number.
+    /// The number of the system call on x86-64.
     pub nr: u32,
-    /// When.
+    /// First and last time, by tag.
     pub seen: Seen,
 }
 
@@ -125,18 +125,18 @@ impl Entry for SyscallDoc {
         Self { name: syscall_text(leaf.number()).into_owned(), nr: leaf.number(), seen: leaf.seen() }
     }
 
-    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, Flaw> {
-        let place = Place::Number(Numbered::Syscall, self.nr);
-        Ok(Behaviour { kind: Kind::Syscall, place, details: Details::none() })
+    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, InvalidField> {
+        let key = BehaviourKey::Number(NumberKind::Syscall, self.nr);
+        Ok(Behaviour { kind: Kind::Syscall, key, details: Details::none() })
     }
 
     fn class(_: &Behaviour<'_>, _: bool) -> &'static str {
         "syscall"
     }
 
-    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
-        let Place::Number(_, nr) = what.place else { return Told::default() };
-        Told { subject: syscall_text(nr).into_owned(), details: Vec::new() }
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> FindingText {
+        let BehaviourKey::Number(_, nr) = what.key else { return FindingText::default() };
+        FindingText { subject: syscall_text(nr).into_owned(), details: Vec::new() }
     }
 
     fn subject(&self) -> String {
@@ -147,8 +147,8 @@ impl Entry for SyscallDoc {
         String::new()
     }
 
-    fn shown(&self) -> Shown<'_> {
-        Shown { label: "calls", name: self.name.clone(), note: String::new(), pattern: None, is_word: true }
+    fn shown(&self) -> EntryView<'_> {
+        EntryView { label: "calls", name: self.name.clone(), note: String::new(), pattern: None, is_word: true }
     }
 
     fn edge(&self) -> Option<Edge> {

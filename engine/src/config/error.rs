@@ -24,9 +24,9 @@ pub enum ConfigError {
         name: &'static str,
         /// What was given, quoted and escaped.
         given: String,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         fault: &'static str,
-        /// What is allowed.
+        /// The values that are allowed.
         allowed: String,
     },
     /// The environment has the variable more than once, and which one counts is anybody's guess.

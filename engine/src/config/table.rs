@@ -8,7 +8,7 @@
 //! use grove::config::{Config, table::{Settings, Vars, count}};
 //!
 //! grove::settings! {
-//!     /// What a program built on the engine can be told.
+//!     /// What a program built on the engine can be reported.
 //!     #[derive(Clone, Debug)]
 //!     pub struct MySettings;
 //!
@@ -169,7 +169,7 @@ fn set<S: Settings>(
 
 /// One variable of the settings `S`, whatever its type.
 pub struct Variable<S> {
-    /// Its name.
+    /// The variable's name, `GROVE_…`.
     pub name: &'static str,
     /// What it means, in a line.
     pub meaning: &'static str,
@@ -209,7 +209,7 @@ pub struct About {
 }
 
 impl About {
-    /// What `limits` say.
+    /// The description of a setting's limits.
     pub fn of<T: Setting>(limits: &T::Limits) -> Self {
         Self { kind: T::kind(limits), unit: T::unit(limits), range: T::range(limits), spelling: T::spelling(limits) }
     }
@@ -222,7 +222,7 @@ impl About {
     }
 }
 
-/// Where a value is from.
+/// The origin of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -278,7 +278,7 @@ pub struct Row {
     pub unit: &'static str,
     /// The value in force.
     pub value: String,
-    /// Where the value is from.
+    /// The origin of the value.
     pub origin: Origin,
     /// The default on this host.
     pub default: String,

@@ -1,4 +1,4 @@
-//! What the table as a whole promises.
+//! Tests of the table of settings as a whole.
 
 use std::ffi::OsStr;
 

@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use std::io::{self, Write};
 
 use crate::behaviour::{Edge, Entry};
-use crate::profile::{Look, ProcessDoc, ProfileDoc};
+use crate::profile::{ProcessDoc, ProfileDoc, VisitLists};
 use crate::text::Visible;
 
 /// Writes `profile` as a directed graph. Peers and DNS names that several processes have in common are one node.
@@ -27,7 +27,7 @@ pub fn dot(profile: &ProfileDoc, out: &mut impl Write) -> io::Result<()> {
             let style = if process.exec_chain { " [style=dashed]" } else { "" };
             writeln!(out, "  p{parent} -> p{id}{style};")?;
         }
-        process.look(&mut Edges { out, peers: &mut peers, id })?;
+        process.visit(&mut Edges { out, peers: &mut peers, id })?;
     }
     writeln!(out, "}}")
 }
@@ -39,7 +39,7 @@ struct Edges<'a, W> {
     id: usize,
 }
 
-impl<W: Write> Look for Edges<'_, W> {
+impl<W: Write> VisitLists for Edges<'_, W> {
     type Error = io::Error;
 
     fn list<E: Entry>(&mut self, _: &'static str, list: &[E]) -> io::Result<()> {
@@ -67,14 +67,14 @@ fn edge(
 
 fn label(process: &ProcessDoc) -> String {
     let mut label = Label(process.name());
-    let Ok(()) = process.look(&mut label);
+    let Ok(()) = process.visit(&mut label);
     label.0
 }
 
 /// What a process is called, and how much it did of what is not drawn.
 struct Label(String);
 
-impl Look for Label {
+impl VisitLists for Label {
     type Error = Infallible;
 
     fn list<E: Entry>(&mut self, _: &'static str, list: &[E]) -> Result<(), Infallible> {

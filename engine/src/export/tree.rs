@@ -7,9 +7,9 @@ use std::convert::Infallible;
 use std::io::{self, Write};
 
 use super::style::{Palette, count, number, paint, second, tag_mark};
-use crate::behaviour::{Entry, Kind, Shown, Stats};
+use crate::behaviour::{Entry, EntryView, Kind, Stats};
 use crate::ledger::{Dropped, Ledger, Rejected};
-use crate::profile::{Look, ProcessDoc, ProfileDoc, interpreter_name};
+use crate::profile::{ProcessDoc, ProfileDoc, VisitLists, interpreter_name};
 use crate::text::Visible;
 
 /// How far a process can be indented, in levels. Deeper ones are told by their number, so that the output stays
@@ -186,7 +186,7 @@ impl<W: Write> Painter<'_, W> {
         let around: Vec<&str> = process.seen.tags().collect();
         let idle = process.is_idle();
         let mut groups = Groups { painter: self, around, wrap_columns, idle, groups: Vec::new() };
-        let Ok(()) = process.look(&mut groups);
+        let Ok(()) = process.visit(&mut groups);
         groups.groups
     }
 
@@ -219,7 +219,7 @@ impl<W: Write> Painter<'_, W> {
     }
 
     /// A name with what is told beside it.
-    fn line(&self, shown: &Shown<'_>, mark: Option<String>) -> String {
+    fn line(&self, shown: &EntryView<'_>, mark: Option<String>) -> String {
         let pattern = shown.pattern;
         let name = self.generalised(pattern.is_some_and(|pattern| pattern.pattern), &shown.name);
         let note = if shown.note.is_empty() { String::new() } else { format!("  {}", Visible(&shown.note)) };
@@ -259,12 +259,12 @@ struct Groups<'a, W> {
     groups: Vec<(&'static str, Vec<String>)>,
 }
 
-impl<W: Write> Look for Groups<'_, W> {
+impl<W: Write> VisitLists for Groups<'_, W> {
     type Error = Infallible;
 
     fn list<E: Entry>(&mut self, _: &'static str, list: &[E]) -> Result<(), Infallible> {
         let painter = self.painter;
-        let shown: Vec<(Shown<'_>, Option<String>)> =
+        let shown: Vec<(EntryView<'_>, Option<String>)> =
             list.iter().map(|entry| (entry.shown(), tag_mark(entry.seen(), &self.around))).collect();
         for label in E::LABELS {
             let (words, names): (Vec<_>, Vec<_>) =
@@ -362,8 +362,8 @@ docker.io/library/nginx
         let idle = profile.processes[2].clone();
         profile.processes = vec![idle];
         let text = drawn(&profile, &Palette::plain());
-        let told = "└─ calls     not seen: it ran before watching began, or they were lost or not watched\n";
-        assert!(text.ends_with(told), "{text}");
+        let reported = "└─ calls     not seen: it ran before watching began, or they were lost or not watched\n";
+        assert!(text.ends_with(reported), "{text}");
         // Of one that is known to do something, this only means that calls were not watched.
         profile.processes[0].files = full().processes[0].files.clone();
         assert!(!drawn(&profile, &Palette::plain()).contains("calls  "));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::{Folder, is_trusted};
 
-/// What a path stands for.
+/// The kind of file that a path leads to.
 #[derive(Debug)]
 pub enum Named {
     /// A regular file, there or not: this name in this directory.

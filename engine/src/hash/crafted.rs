@@ -2,7 +2,7 @@
 
 use super::{BuildHasher, Hasher, Keyed};
 
-/// How many.
+/// The number of crafted keys.
 pub const KEYS: usize = 128;
 
 /// Numbers whose `hash` a table of so many cannot tell apart: it looks at the lowest bits of one, which say where

@@ -46,7 +46,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use tag::Shared;
 
-pub use stats::Stats;
+pub use stats::InternerStats;
 pub use tag::TagRef;
 pub use word::TagId;
 
@@ -65,7 +65,7 @@ pub enum Full {
     /// The tag's text is longer than [`TEXT_MAX`].
     #[error("a tag of {bytes} bytes is longer than the {TEXT_MAX} that a tag may have")]
     Text {
-        /// Its length.
+        /// The length of the text in bytes.
         bytes: usize,
     },
 }
@@ -192,8 +192,8 @@ impl Interner {
         self.shared.slots.heap_bytes()
     }
 
-    /// What was done so far.
-    pub fn stats(&self) -> Stats {
+    /// The interner's counters.
+    pub fn stats(&self) -> InternerStats {
         self.shared.counters.stats()
     }
 

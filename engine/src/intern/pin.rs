@@ -1,4 +1,4 @@
-//! How a thread enters the map, also one that is ending.
+//! Entering the map's memory reclamation from a thread, also from one that is ending.
 //!
 //! papaya knows a thread by seize's thread-local values, and seize panics when they are gone. But the last reference
 //! to a tag may be kept in a thread-local value too, and one that was made earlier is dropped later. A thread that

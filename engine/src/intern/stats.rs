@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What an interner has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct InternerStats {
     /// Texts that were not there when they were interned, and were added.
     pub added: u64,
     /// Times a thread that interned a text met its dying tag, and removed that tag's entry from the index.
@@ -19,7 +19,7 @@ pub struct Stats {
     pub retries: u64,
 }
 
-impl Add for Stats {
+impl Add for InternerStats {
     type Output = Self;
 
     fn add(self, more: Self) -> Self {
@@ -56,7 +56,7 @@ impl Counters {
         self.bytes.fetch_add(bytes(text), Relaxed);
     }
 
-    /// It has given it back.
+    /// A reference to a text was given back.
     pub fn left(&self, text: &str) {
         self.len.fetch_sub(1, Relaxed);
         self.bytes.fetch_sub(bytes(text), Relaxed);
@@ -82,8 +82,8 @@ impl Counters {
         self.bytes.load(Relaxed) as usize
     }
 
-    pub fn stats(&self) -> Stats {
-        Stats {
+    pub fn stats(&self) -> InternerStats {
+        InternerStats {
             added: self.added.load(Relaxed),
             revivals: self.revivals.load(Relaxed),
             retries: self.retries.load(Relaxed),

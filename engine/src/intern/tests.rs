@@ -62,7 +62,7 @@ fn what_was_done_before_there_was_no_room_counts() {
     let go_on = interner.intern("a").unwrap().stalled();
     assert_eq!(interner.intern("a").unwrap_err(), Full::Tags { limit: 1 }, "the one that goes still counts");
     go_on();
-    assert_eq!(interner.stats(), Stats { added: 1, revivals: 1, retries: 0 });
+    assert_eq!(interner.stats(), InternerStats { added: 1, revivals: 1, retries: 0 });
     interner.assert_idle();
 }
 
@@ -159,11 +159,11 @@ fn statistics_say_what_happened() {
     let a = interner.intern("a").unwrap();
     assert_eq!(interner.intern("a").unwrap().id(), a.id());
     assert_eq!((interner.lookup("a"), interner.lookup("b")), (Some(a.id()), None));
-    assert_eq!(interner.stats(), Stats { added: 1, ..Stats::default() });
+    assert_eq!(interner.stats(), InternerStats { added: 1, ..InternerStats::default() });
     let go_on = a.stalled();
     let again = interner.intern("a").unwrap();
     go_on();
-    assert_eq!(interner.stats(), Stats { added: 2, revivals: 1, retries: 0 });
+    assert_eq!(interner.stats(), InternerStats { added: 2, revivals: 1, retries: 0 });
     assert_eq!(interner.lookup("a"), Some(again.id()));
 }
 
@@ -417,6 +417,6 @@ fn an_interner_that_was_large_goes_on_with_few_tags() {
             assert_eq!(interner.intern(text).unwrap().text(), text);
         }
     }
-    assert_eq!(interner.stats(), Stats { added: 900_000, ..Stats::default() });
+    assert_eq!(interner.stats(), InternerStats { added: 900_000, ..InternerStats::default() });
     interner.assert_idle();
 }

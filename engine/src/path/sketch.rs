@@ -23,7 +23,7 @@ pub struct Sketch {
     /// Ascending and without duplicates.
     kept: Vec<(u64, Box<str>)>,
     /// How many names there were at least, if somebody who had seen more than `kept` said so.
-    told: u64,
+    at_least: u64,
 }
 
 impl PartialEq for Sketch {
@@ -42,13 +42,13 @@ impl Sketch {
 
     /// Somebody counted this many names, of which those that were inserted are a sample that was not taken by this
     /// hash: what Grove wrote before its samples were taken by BLAKE3, or what was written by hand.
-    pub fn tell(&mut self, distinct: u64) {
-        self.told = self.told.max(distinct);
+    pub fn raise_to(&mut self, distinct: u64) {
+        self.at_least = self.at_least.max(distinct);
     }
 
     /// Adds every name of the set that `other` is a sketch of. Commutative, associative, idempotent.
     pub fn merge(&mut self, other: &Self) {
-        self.tell(other.told);
+        self.raise_to(other.at_least);
         for (hash, name) in &other.kept {
             self.insert_hashed(*hash, name);
         }
@@ -71,9 +71,9 @@ impl Sketch {
 
     /// How many distinct names there were: exact below [`SKETCH_SIZE`], from there on an estimate,
     /// (k - 1) / (the k-th smallest hash as a fraction of the hash space), rounded down, the same on every platform;
-    /// and not fewer than was [told](Self::tell).
+    /// and not fewer than was [told](Self::raise_to).
     pub fn distinct(&self) -> u64 {
-        self.estimate().max(self.told)
+        self.estimate().max(self.at_least)
     }
 
     fn estimate(&self) -> u64 {
@@ -162,7 +162,7 @@ mod tests {
         let with_largest = |largest: u64| {
             let mut kept: Vec<_> = (0..15).map(|hash| (hash, "".into())).collect();
             kept.push((largest, "".into()));
-            Sketch { kept, told: 0 }.distinct()
+            Sketch { kept, at_least: 0 }.distinct()
         };
         assert_eq!(with_largest(u64::MAX), 16);
         assert_eq!(with_largest(u64::MAX / 1024), 15 * 1024);
@@ -183,7 +183,7 @@ mod tests {
     fn a_number_that_was_told_stands_until_more_names_are_seen() {
         let mut old = sketch(&numbered(SKETCH_SIZE));
         let estimate = old.distinct();
-        old.tell(812);
+        old.raise_to(812);
         assert!(estimate < 812 && old.distinct() == 812);
         // Merged with what was seen since: not fewer than either says, in any order, any number of times.
         let new = sketch(&numbered(200));

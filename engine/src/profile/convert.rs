@@ -3,8 +3,8 @@
 //! Reading a document goes through the tree's own growing, so a profile that was written and read is the one that
 //! was written, and merging two files is merging two trees.
 
-use super::doc::{Look, ProcessDoc, TreeProcess};
-use crate::behaviour::{Entry, Flaw, Kind, Pattern, Place, Scope, Seen};
+use super::doc::{ProcessDoc, TreeProcess, VisitLists};
+use crate::behaviour::{BehaviourKey, Entry, InvalidField, Kind, Pattern, Scope, Seen};
 use crate::hash::NumberMap;
 use crate::intern::{Full, Interner};
 use crate::path::{Sketch, is_pattern};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// Why a document that is well formed cannot be taken in.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum TakeError {
+pub enum ImportError {
     /// More tags than the process may know, or one that is too long.
     #[error(transparent)]
     Tags(#[from] Full),
@@ -25,7 +25,7 @@ pub enum TakeError {
     /// A value that no profile has.
     #[error("{place}: {what}")]
     Value {
-        /// Where in the document.
+        /// The path of the field in the document.
         place: String,
         /// What was found and what is allowed.
         what: String,
@@ -145,26 +145,26 @@ impl Tree {
     ///
     /// # Errors
     /// Names the place in the document.
-    pub fn take_docs(&mut self, docs: &[ProcessDoc], interner: &Interner) -> Result<(), TakeError> {
+    pub fn import_docs(&mut self, docs: &[ProcessDoc], interner: &Interner) -> Result<(), ImportError> {
         // Processes are done one after the other with all that is below them, as in `Tree::merge`, if the list is in the
         // order in which it is written. In any other a process may be merged into a sibling before its children come.
         let mut taken: Vec<NodeId> = Vec::with_capacity(docs.len());
         for (index, doc) in docs.iter().enumerate() {
             let parent = match doc.parent {
                 None => ROOT,
-                Some(parent) => *taken.get(parent as usize).ok_or_else(|| TakeError::Value {
+                Some(parent) => *taken.get(parent as usize).ok_or_else(|| ImportError::Value {
                     place: format!("processes[{index}].parent"),
                     what: format!("{parent} is no process before this one"),
                 })?,
             };
-            let process = self.take_process_doc(parent, doc, interner).map_err(|error| match error {
-                TakeError::Value { place, what } => {
-                    TakeError::Value { place: format!("processes[{index}].{place}"), what }
+            let process = self.import_process_doc(parent, doc, interner).map_err(|error| match error {
+                ImportError::Value { place, what } => {
+                    ImportError::Value { place: format!("processes[{index}].{place}"), what }
                 }
                 other => other,
             })?;
             taken.push(process);
-            let moved = self.take_moved();
+            let moved = self.drain_moved();
             if !moved.is_empty() {
                 taken.iter_mut().for_each(|id| {
                     while let Some(to) = moved.get(id) {
@@ -177,33 +177,44 @@ impl Tree {
     }
 
     /// Adds a process without those that it started. Errors have their place within it.
-    fn take_process_doc(&mut self, parent: NodeId, doc: &ProcessDoc, interner: &Interner) -> Result<NodeId, TakeError> {
+    fn import_process_doc(
+        &mut self,
+        parent: NodeId,
+        doc: &ProcessDoc,
+        interner: &Interner,
+    ) -> Result<NodeId, ImportError> {
         let sketch = sketch_from(false, &doc.path, &doc.exemplars, doc.distinct);
         let names = learned(false, &doc.path, &doc.exemplars, &doc.learned);
         let key = ProgramKey { argv0: doc.argv0.clone(), argv: doc.argv.clone() };
-        let process = self.take_process(parent, &names, &key, sketch.as_ref());
+        let process = self.import_process(parent, &names, &key, sketch.as_ref());
         let flags = [
             (doc.exec_chain, Flags::EXEC_CHAIN),
             (doc.fileless, Flags::FILELESS),
             (doc.upper_layer, Flags::UPPER_LAYER),
         ];
-        self.take_flags(process, flags);
+        self.import_flags(process, flags);
         self.stamp_doc(process, process, &doc.seen, interner)?;
         for uid in &doc.uids {
-            self.take_uid(process, *uid);
+            self.import_uid(process, *uid);
         }
         for interpreter in &doc.interpreters {
             self.keep_text(process, interpreter);
         }
-        doc.look(&mut Take { tree: self, process, interner })?;
+        doc.visit(&mut Importer { tree: self, process, interner })?;
         Ok(process)
     }
 
-    fn stamp_doc(&mut self, process: NodeId, leaf: NodeId, seen: &Seen, interner: &Interner) -> Result<(), TakeError> {
+    fn stamp_doc(
+        &mut self,
+        process: NodeId,
+        leaf: NodeId,
+        seen: &Seen,
+        interner: &Interner,
+    ) -> Result<(), ImportError> {
         for (tag, [first, last]) in seen.iter() {
             if first > last {
                 let what = format!("`{tag}` was last seen before it was first seen");
-                return Err(TakeError::Value { place: "seen".to_owned(), what });
+                return Err(ImportError::Value { place: "seen".to_owned(), what });
             }
             let local = match self.tag_named(tag) {
                 Some(local) => local,
@@ -227,29 +238,31 @@ impl LeavesByKind {
 }
 
 /// Takes in a process's lists.
-struct Take<'a> {
+struct Importer<'a> {
     tree: &'a mut Tree,
     process: NodeId,
     interner: &'a Interner,
 }
 
-impl Look for Take<'_> {
-    type Error = TakeError;
+impl VisitLists for Importer<'_> {
+    type Error = ImportError;
 
-    fn list<E: Entry>(&mut self, name: &'static str, list: &[E]) -> Result<(), TakeError> {
+    fn list<E: Entry>(&mut self, name: &'static str, list: &[E]) -> Result<(), ImportError> {
         let mut text = String::new();
         for (index, entry) in list.iter().enumerate() {
-            let flawed =
-                |Flaw { field, detail }| TakeError::Value { place: format!("{name}[{index}].{field}"), what: detail };
+            let flawed = |InvalidField { field, detail }| ImportError::Value {
+                place: format!("{name}[{index}].{field}"),
+                what: detail,
+            };
             let what = entry.behaviour(&mut text).map_err(flawed)?;
-            let (names, sketch) = match (what.place, entry.pattern()) {
-                (Place::Name(scope, name), Some(Pattern { exemplars, learned: told, distinct, .. })) => {
+            let (names, sketch) = match (what.key, entry.pattern()) {
+                (BehaviourKey::Name(scope, name), Some(Pattern { exemplars, learned: reported, distinct, .. })) => {
                     let dns = matches!(scope, Scope::Dns);
-                    (Some(learned(dns, name, exemplars, told)), sketch_from(dns, name, exemplars, distinct))
+                    (Some(learned(dns, name, exemplars, reported)), sketch_from(dns, name, exemplars, distinct))
                 }
                 _ => (None, None),
             };
-            let leaf = self.tree.take_behaviour(self.process, &what, names, sketch.as_ref());
+            let leaf = self.tree.import_behaviour(self.process, &what, names, sketch.as_ref());
             self.tree.stamp_doc(self.process, leaf, entry.seen(), self.interner)?;
         }
         Ok(())
@@ -267,6 +280,6 @@ fn sketch_from(dns: bool, path: &str, exemplars: &[String], distinct: u64) -> Op
     for name in exemplars {
         sketch.insert(&format!("{prefix}{name}"));
     }
-    sketch.tell(distinct);
+    sketch.raise_to(distinct);
     Some(sketch)
 }

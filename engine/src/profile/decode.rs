@@ -1,6 +1,6 @@
 //! Reading a profile from JSON, trusting nothing.
 //!
-//! What it may take is known before anything is made of it (`weigh`), and it nests no deeper than a profile does. Unknown
+//! What it may take is known before anything is made of it (`estimate`), and it nests no deeper than a profile does. Unknown
 //! fields are ignored, as the format is open; known ones are checked. `stats` is not read: it is counted. What is wrong is
 //! looked for a second time, and slowly, to say where.
 //!
@@ -14,10 +14,10 @@ use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::decode_error::{DecodeError, explain, invalid, invalid_at, push_key};
-use super::doc::{FORMAT, Ledgers, Look, PARTIAL, ProcessDoc, ProfileDoc, TagDoc, VERSION};
+use super::doc::{FORMAT, Ledgers, PARTIAL, ProcessDoc, ProfileDoc, TagDoc, VERSION, VisitLists};
+use super::estimate::{MemoryEstimate, estimate};
 use super::version_1;
-use super::weigh::{Weight, weigh};
-use crate::behaviour::{Entry, Flaw, Seen, read_unique};
+use crate::behaviour::{Entry, InvalidField, Seen, read_unique};
 use crate::text::Visible;
 use crate::time::Time;
 
@@ -36,17 +36,17 @@ pub fn decode(bytes: &[u8]) -> Result<ProfileDoc, DecodeError> {
 /// # Errors
 /// As [`decode`], or it may take more.
 pub fn decode_within(bytes: &[u8], memory_max: usize) -> Result<ProfileDoc, DecodeError> {
-    decode_weighed(bytes, memory_max).map(|(doc, _)| doc)
+    decode_estimated(bytes, memory_max).map(|(doc, _)| doc)
 }
 
 /// As [`decode_within`], and what the document takes at most.
-pub(super) fn decode_weighed(bytes: &[u8], memory_max: usize) -> Result<(ProfileDoc, u64), DecodeError> {
+pub(super) fn decode_estimated(bytes: &[u8], memory_max: usize) -> Result<(ProfileDoc, u64), DecodeError> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         let detail = "expected an object".to_owned();
         return Err(DecodeError::Invalid { path: String::new(), offset: Some(0), detail });
     }
-    let mut weight = weigh(bytes);
-    let fits = |weight: Weight| {
+    let mut weight = estimate(bytes);
+    let fits = |weight: MemoryEstimate| {
         let (needed, limit) = (weight.with_text(bytes.len()), memory_max as u64);
         if needed > limit { Err(DecodeError::TooLarge { needed, limit }) } else { Ok(()) }
     };
@@ -237,7 +237,7 @@ fn check(doc: &ProfileDoc) -> Result<(), DecodeError> {
         }
         check_exemplars(&process.exemplars).map_err(|detail| invalid(&at("exemplars"), &detail))?;
         check_seen(&process.seen).map_err(|(key, detail)| invalid_at(&at("seen"), key, &detail))?;
-        process.look(&mut Checks).map_err(|(path, detail)| invalid(&at(&path), &detail))?;
+        process.visit(&mut Checks).map_err(|(path, detail)| invalid(&at(&path), &detail))?;
     }
     Ok(())
 }
@@ -245,14 +245,14 @@ fn check(doc: &ProfileDoc) -> Result<(), DecodeError> {
 /// Looks for flaws of entries.
 struct Checks;
 
-impl Look for Checks {
+impl VisitLists for Checks {
     type Error = (String, String);
 
     fn list<E: Entry>(&mut self, name: &'static str, list: &[E]) -> Result<(), Self::Error> {
         let mut text = String::new();
         for (index, entry) in list.iter().enumerate() {
             let at = |field: &str| format!("{name}[{index}].{field}");
-            if let Err(Flaw { field, detail }) = entry.behaviour(&mut text) {
+            if let Err(InvalidField { field, detail }) = entry.behaviour(&mut text) {
                 return Err((at(field), detail));
             }
             if let Some(pattern) = entry.pattern() {

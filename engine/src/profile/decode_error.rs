@@ -22,9 +22,9 @@ pub enum DecodeError {
     /// It would take more memory than it may.
     #[error("to read it may take {needed} bytes of memory, and no more than {limit} are allowed")]
     TooLarge {
-        /// What it takes at most.
+        /// Bytes of memory that reading may take.
         needed: u64,
-        /// What it may take.
+        /// Bytes of memory that are allowed.
         limit: u64,
     },
     /// Not JSON, or a field is not there or not what it should be.

@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::doc::{LookAtPairs, ProcessDoc, ProfileDoc, interpreter_name, look_at_pairs};
+use super::doc::{ProcessDoc, ProfileDoc, VisitPairs, interpreter_name, visit_pairs};
 use super::lineage::Lineage;
 use crate::behaviour::{Entry, Seen, joined};
 
 /// One thing that the profiles do not share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Who has it.
+    /// The side that has it.
     pub side: Side,
     /// What kind of thing it is: `process`, or the [name](Entry::NAME) of a kind of behaviour.
     pub kind: &'static str,
@@ -32,7 +32,7 @@ pub struct Difference {
     pub nested: bool,
 }
 
-/// Who has it.
+/// Which of two profiles, or tags, has something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
@@ -96,10 +96,7 @@ fn compare(views: [View<'_>; 2]) -> Vec<Difference> {
         let nested = nested || differs.is_some_and(|side| side != Side::Changed);
         let Some(name) = pair.iter().flatten().next().map(|process| process.name()) else { continue };
         let inside = lineage.with(name);
-        look_at_pairs(
-            pair.each_ref().map(Vec::as_slice),
-            &mut Leaves { out: &mut out, views, lineage: &inside, nested },
-        );
+        visit_pairs(pair.each_ref().map(Vec::as_slice), &mut Leaves { out: &mut out, views, lineage: &inside, nested });
         let below = |side: usize, same: &[usize]| {
             let parents: Vec<usize> = same.iter().map(|index| index + 1).collect();
             processes(side, &parents)
@@ -167,7 +164,7 @@ struct Leaves<'o, 'v> {
     nested: bool,
 }
 
-impl LookAtPairs for Leaves<'_, '_> {
+impl VisitPairs for Leaves<'_, '_> {
     fn list<'a, E: Entry + 'a>(&mut self, lists: [impl Iterator<Item = &'a E>; 2]) {
         for pair in pair_up(self.views, lists).values() {
             if let Some(entry) = pair.iter().flatten().next() {

@@ -135,9 +135,9 @@ macro_rules! define {
                 $(self.$list.is_empty() &&)* true
             }
 
-            /// Shows each of its lists to `look`, until that fails.
-            pub(crate) fn look<L: Look>(&self, look: &mut L) -> Result<(), L::Error> {
-                $(look.list(stringify!($list), &self.$list)?;)*
+            /// Shows each of its lists to `visit`, until that fails.
+            pub(crate) fn visit<L: VisitLists>(&self, visit: &mut L) -> Result<(), L::Error> {
+                $(visit.list(stringify!($list), &self.$list)?;)*
                 Ok(())
             }
         }
@@ -179,16 +179,16 @@ macro_rules! define {
         }
 
         /// Shows the lists of the same process in two profiles, kind by kind.
-        pub(crate) fn look_at_pairs<L: LookAtPairs>(pair: [&[&ProcessDoc]; 2], look: &mut L) {
-            $(look.list(pair.map(|same| same.iter().flat_map(|process| &process.$list)));)*
+        pub(crate) fn visit_pairs<L: VisitPairs>(pair: [&[&ProcessDoc]; 2], visit: &mut L) {
+            $(visit.list(pair.map(|same| same.iter().flat_map(|process| &process.$list)));)*
         }
     };
 }
 kinds!(define);
 
 /// What is done with each of a process's lists.
-pub(crate) trait Look {
-    /// Why it may fail.
+pub(crate) trait VisitLists {
+    /// The error of a visit.
     type Error;
 
     /// Looks at one list.
@@ -196,7 +196,7 @@ pub(crate) trait Look {
 }
 
 /// What is done with the lists of two processes that are the same.
-pub(crate) trait LookAtPairs {
+pub(crate) trait VisitPairs {
     /// Looks at both lists of one kind.
     fn list<'a, E: Entry + 'a>(&mut self, lists: [impl Iterator<Item = &'a E>; 2]);
 }

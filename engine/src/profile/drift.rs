@@ -4,20 +4,20 @@
 //! of the profile; nothing is learned. Each distinct behaviour is one [`Finding`], counted.
 //!
 //! Here is what a finding says. Following and comparing is for `checker`, programs that no profile has are for
-//! `programs`, and what can be found for `what`.
+//! `programs`, and what can be found for `owned_behaviour`.
 
 mod checker;
 mod cutoff;
+mod owned_behaviour;
 mod programs;
-mod rooms;
+mod quotas;
 #[cfg(test)]
 mod tests;
-mod what;
 
 pub use checker::Checker;
 pub(crate) use checker::Found;
 pub(crate) use cutoff::Cutoff;
-pub(crate) use rooms::{Counted, Sort};
+pub(crate) use quotas::{Counted, Sort};
 
 use super::{Lineage, Profile};
 use crate::behaviour::Value;
@@ -88,7 +88,7 @@ pub struct Finding {
     pub tag: Arc<str>,
     /// `exec`, `uid`, `interpreter`, or what the kind of behaviour calls it ([`Entry::CLASSES`](crate::behaviour::Entry::CLASSES)).
     pub kind: &'static str,
-    /// Why it is reported.
+    /// The reason for the report.
     pub reason: Reason,
     /// The first process that did it.
     pub pid: u32,
@@ -99,7 +99,7 @@ pub struct Finding {
     /// What else is told, such as how a file was opened.
     #[serde(flatten)]
     pub details: Detail,
-    /// How often.
+    /// How many events were of this finding.
     pub count: u64,
 }
 
@@ -154,8 +154,8 @@ impl Finding {
     /// before, which `named` remembers.
     pub(crate) fn bytes(&self, named: &mut Set<*const u8>) -> usize {
         let details: usize = self.details.0.iter().map(|(_, value)| value.bytes()).sum();
-        let news = self.lineage.from_within().take_while(|name| named.insert(name.as_ptr()));
-        let lineage: usize = news.map(|name| Lineage::LINK_BYTES + name.len()).sum();
+        let delta = self.lineage.from_within().take_while(|name| named.insert(name.as_ptr()));
+        let lineage: usize = delta.map(|name| Lineage::LINK_BYTES + name.len()).sum();
         size_of::<Self>() + self.subject.len() + details + lineage
     }
 

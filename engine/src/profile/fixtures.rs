@@ -208,7 +208,7 @@ fn in_one_line(text: &str) -> String {
     text
 }
 
-/// The same as data.
+/// The same profile as a document.
 pub(crate) fn full() -> ProfileDoc {
     decode(full_text().as_bytes()).unwrap()
 }

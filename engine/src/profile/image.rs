@@ -1,6 +1,6 @@
 //! A profile: all that is known of one image, mergeable with what else is known of it.
 
-use super::convert::{Hulls, TakeError};
+use super::convert::{Hulls, ImportError};
 use super::doc::{Ledgers, ProfileDoc, TagDoc};
 use super::states::States;
 use super::store::{ReadError, WriteError, read_within};
@@ -84,7 +84,7 @@ impl Profile {
         self.partial = true;
     }
 
-    /// What its processes did.
+    /// The activity tree of the image.
     #[doc(hidden)]
     pub fn tree(&self) -> &Arc<Tree> {
         &self.tree
@@ -152,9 +152,9 @@ impl Profile {
     /// # Errors
     /// A value that no profile has, with its place in the document; or too many tags.
     #[doc(hidden)]
-    pub fn from_doc(doc: &ProfileDoc, rules: Arc<Rules>, interner: &Interner) -> Result<Self, TakeError> {
+    pub fn from_doc(doc: &ProfileDoc, rules: Arc<Rules>, interner: &Interner) -> Result<Self, ImportError> {
         let mut tree = Tree::new(rules);
-        tree.take_docs(&doc.processes, interner)?;
+        tree.import_docs(&doc.processes, interner)?;
         let states = doc.tags.iter().map(|(tag, about)| (tag.clone(), about.state.clone())).collect();
         Ok(Self {
             image: doc.image.clone(),

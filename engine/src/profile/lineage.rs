@@ -32,7 +32,7 @@ impl Lineage {
         std::iter::successors(self.0.as_deref(), |link| link.above.0.as_deref()).map(|link| link.name.as_str())
     }
 
-    /// Whether it names none.
+    /// Whether there are no programs in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }

@@ -12,13 +12,13 @@ mod doc;
 #[doc(hidden)]
 pub mod drift;
 mod encode;
+mod estimate;
 mod image;
 mod lineage;
 mod name;
 mod states;
 mod store;
 mod version_1;
-mod weigh;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -26,12 +26,12 @@ pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 
-pub use convert::TakeError;
+pub use convert::ImportError;
 pub use decode::{decode, decode_within};
 pub use decode_error::DecodeError;
 pub use diff::{Difference, Side, diff, diff_tags};
 pub use doc::*;
-pub(crate) use doc::{Look, interpreter_name};
+pub(crate) use doc::{VisitLists, interpreter_name};
 pub use drift::{Baselines, Detail, Finding, Reason};
 pub use encode::{Encode, encode};
 pub use image::Profile;

@@ -66,7 +66,7 @@ impl States {
         }
     }
 
-    /// What is said, in order.
+    /// The states that are set, by kind, in the order of the format.
     pub fn iter(&self) -> impl Iterator<Item = (&str, State)> {
         let known = CLASSES.iter().zip(self.known).filter_map(|(class, state)| Some((*class, state?)));
         let others = self.others.iter().flat_map(|others| others.iter());

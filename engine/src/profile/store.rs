@@ -16,8 +16,8 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::convert::TakeError;
-use super::decode::decode_weighed;
+use super::convert::ImportError;
+use super::decode::decode_estimated;
 use super::decode_error::DecodeError;
 use super::doc::ProfileDoc;
 use super::encode::{Encode, encode};
@@ -49,7 +49,7 @@ pub enum ReadError {
     Io {
         /// Which file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The compressed data is damaged or ends too early.
@@ -59,7 +59,7 @@ pub enum ReadError {
         path: PathBuf,
         /// `gzip` or `zstd`.
         format: &'static str,
-        /// What is wrong.
+        /// The error.
         source: io::Error,
     },
     /// The profile takes more memory than it may.
@@ -70,12 +70,12 @@ pub enum ReadError {
         /// What it would take, and what it may.
         detail: String,
     },
-    /// It is no profile.
+    /// The file does not hold a profile.
     #[error("{}: {source}", shown(.path))]
     Decode {
         /// Which file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         source: DecodeError,
     },
     /// It says something that no profile says, or there are more tags than there may be.
@@ -83,13 +83,13 @@ pub enum ReadError {
     Invalid {
         /// Which file.
         path: PathBuf,
-        /// What is wrong.
-        source: TakeError,
+        /// The error.
+        source: ImportError,
     },
     /// `GROVE_PATH_PROTECT` has a pattern that is none.
     #[error("GROVE_PATH_PROTECT: {source}")]
     Protect {
-        /// What is wrong.
+        /// The error.
         source: BadPattern,
     },
 }
@@ -101,7 +101,7 @@ pub enum ReadError {
 pub struct WriteError {
     /// Which file.
     pub path: PathBuf,
-    /// Why.
+    /// The system's error.
     #[source]
     pub source: io::Error,
 }
@@ -130,7 +130,7 @@ pub fn read_within(path: &Path, memory_max: usize) -> Result<ProfileDoc, ReadErr
 /// # Errors
 /// As [`read`].
 pub fn read_file(file: File, path: &Path, memory_max: usize) -> Result<ProfileDoc, ReadError> {
-    weighed(file, path, memory_max).map(|(doc, _)| doc)
+    estimated(file, path, memory_max).map(|(doc, _)| doc)
 }
 
 /// Two profiles that are wanted at once, as [`read_within`] reads one: both together with at most `memory_max` bytes.
@@ -141,7 +141,7 @@ pub fn read_both(paths: [&Path; 2], memory_max: usize) -> Result<[ProfileDoc; 2]
     let mut left = memory_max;
     let mut read = |path: &Path| {
         let file = File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
-        let (doc, takes) = weighed(file, path, left)?;
+        let (doc, takes) = estimated(file, path, left)?;
         left = left.saturating_sub(usize::try_from(takes).unwrap_or(usize::MAX));
         Ok(doc)
     };
@@ -150,7 +150,7 @@ pub fn read_both(paths: [&Path; 2], memory_max: usize) -> Result<[ProfileDoc; 2]
 }
 
 /// A profile, and what it takes at most.
-fn weighed(file: File, path: &Path, memory_max: usize) -> Result<(ProfileDoc, u64), ReadError> {
+fn estimated(file: File, path: &Path, memory_max: usize) -> Result<(ProfileDoc, u64), ReadError> {
     let path_buf = || path.to_owned();
     let unreadable = |source| ReadError::Io { path: path_buf(), source };
     let too_large = |detail: String| ReadError::TooLarge { path: path_buf(), detail };
@@ -189,7 +189,7 @@ fn weighed(file: File, path: &Path, memory_max: usize) -> Result<(ProfileDoc, u6
             _ => ReadError::Compression { path: path_buf(), format, source },
         })?
         .ok_or_else(too_much)?;
-    decode_weighed(&text, usize::try_from(limit).unwrap_or(usize::MAX)).map_err(|source| match source {
+    decode_estimated(&text, usize::try_from(limit).unwrap_or(usize::MAX)).map_err(|source| match source {
         DecodeError::TooLarge { .. } => too_large(source.to_string()),
         source => ReadError::Decode { path: path_buf(), source },
     })

@@ -18,7 +18,7 @@ pub(super) struct Container {
     pub id: Box<[u8]>,
     pub state: State,
     /// It has stopped, and what came since is late: it may be let go when others are.
-    pub over: bool,
+    pub stopped: bool,
     /// By recording; almost always one.
     pub ledgers: Ledgers,
     /// Its number: no other container of the shard ever has it.
@@ -130,7 +130,7 @@ impl Container {
         Self {
             id: id.into(),
             state: State::Waiting { held: EventBuf::new(), since_ts },
-            over: false,
+            stopped: false,
             ledgers: Vec::new(),
             serial: turn,
             turn,

@@ -1,6 +1,6 @@
 //! Findings as they are made, for whoever follows them; the last ones, should nobody read them in time.
 //!
-//! Not here: all findings with how often each was made, which are the snapshot's (`kept`, and each container's checker).
+//! Not here: all findings with how often each was made, which are the snapshot's (`retired_findings`, and each container's checker).
 
 use crate::hash::Set;
 use crate::profile::Finding;

@@ -30,12 +30,12 @@ const TAG_BYTES: usize = 320;
 
 /// Applied events whose knowledge had to be given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(super) struct LostEvents {
     new: u64,
     known: u64,
 }
 
-impl Lost {
+impl LostEvents {
     /// Moves them from applied to dropped.
     pub fn settle(self, ledger: &mut Ledger, cause: Dropped) {
         ledger.applied_new -= self.new;
@@ -78,7 +78,7 @@ impl Part {
     /// Adds another tree of the image. What does not fit is moved to dropped.
     fn add(&mut self, tree: &Tree, mut own: Ledgers, total: &mut Ledger) {
         if self.tree.merge(tree).is_err() {
-            Lost::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull);
+            LostEvents::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull);
         }
         add_ledgers(&mut self.ledgers, &own);
     }
@@ -89,23 +89,23 @@ impl Images {
     pub fn retire(&mut self, image: &Arc<str>, tree: Tree, mut own: Ledgers, total: &mut Ledger, counts: &Counts) {
         let rules = tree.rules().clone();
         let Some(part) = self.by_name.get_mut(image) else {
-            if !rules.room.is_left_for_programs() || !counts.admits(image) {
-                Lost::of(&mut own, Dropped::Containers, true).settle(total, Dropped::Containers);
+            if !rules.pressure.allows_programs() || !counts.admits(image) {
+                LostEvents::of(&mut own, Dropped::Containers, true).settle(total, Dropped::Containers);
                 return;
             }
             self.insert(image, tree, own);
             return;
         };
         self.bytes -= part.bytes();
-        let left_out = match rules.room.level() {
+        let left_out = match rules.pressure.level() {
             Level::Over => Ok(part.tree.refresh(&tree)),
             _ => part.tree.merge_within_budget(&tree),
         };
         match left_out {
             Ok(false) => {}
             // As with a container's own tree: what is known is refreshed, and of what is new only programs are taken.
-            Ok(true) => Lost::of(&mut own, Dropped::TreeFull, false).settle(total, Dropped::TreeFull),
-            Err(_) => Lost::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull),
+            Ok(true) => LostEvents::of(&mut own, Dropped::TreeFull, false).settle(total, Dropped::TreeFull),
+            Err(_) => LostEvents::of(&mut own, Dropped::TagsFull, true).settle(total, Dropped::TagsFull),
         }
         add_ledgers(&mut part.ledgers, &own);
         self.bytes += part.bytes();
@@ -169,7 +169,7 @@ pub(super) fn add_ledgers(into: &mut Ledgers, from: &[(RecordingId, Ledger)]) {
 
 /// One image's profile from what the shards know of it, and the events whose trees did not fit into it. The first tree
 /// becomes the profile's, and each further one is gone once it is in it: at no time is there a copy of all.
-pub(super) fn fold_image(image: &str, parts: Vec<Part>, recordings: &[Recording]) -> (Profile, Vec<Lost>) {
+pub(super) fn fold_image(image: &str, parts: Vec<Part>, recordings: &[Recording]) -> (Profile, Vec<LostEvents>) {
     let mut all = Sizes::default();
     parts.iter().skip(1).for_each(|part| all += part.tree.sizes());
     let mut parts = parts.into_iter();
@@ -180,7 +180,7 @@ pub(super) fn fold_image(image: &str, parts: Vec<Part>, recordings: &[Recording]
     for mut part in parts {
         if tree.merge(&part.tree).is_err() {
             tracing::warn!(image, "more tags than one tree can bear: some containers are left out of the profile");
-            lost.push(Lost::of(&mut part.ledgers, Dropped::TagsFull, true));
+            lost.push(LostEvents::of(&mut part.ledgers, Dropped::TagsFull, true));
         }
         add_ledgers(&mut ledgers, &part.ledgers);
     }

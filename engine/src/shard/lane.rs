@@ -42,7 +42,7 @@ const EVENTS_PER_TRY: u32 = 16;
 const LOST_BYTES: usize = 128;
 
 /// A batch that is kept back.
-pub(super) struct Kept {
+pub(super) struct KeptBatch {
     pub events: EventBuf,
     pub behaviours: usize,
     bytes: usize,
@@ -66,7 +66,7 @@ struct Loss {
 pub(super) struct Lane {
     slot: Slot,
     /// The oldest first.
-    kept: VecDeque<Kept>,
+    kept: VecDeque<KeptBatch>,
     /// Behaviours in those, and in the open batch.
     behaviours: usize,
     behaviours_max: usize,
@@ -129,7 +129,7 @@ impl Lane {
     }
 
     /// Whether a batch may go into a queue that has so many places left.
-    pub fn may_go(&self, kept: &Kept, free: usize) -> bool {
+    pub fn may_go(&self, kept: &KeptBatch, free: usize) -> bool {
         let queued = Arc::strong_count(&self.slot) - 1;
         let share = if kept.behaviours > 0 { queued } else { 0 };
         share < free && self.memory.may_queue_shed(kept.bytes, kept.behaviours > 0)
@@ -152,10 +152,10 @@ impl Lane {
         }
     }
 
-    fn weighed(&self, events: EventBuf) -> Kept {
+    fn weighed(&self, events: EventBuf) -> KeptBatch {
         let (behaviours, bytes) = (behaviours_in(&events), events.heap_bytes());
         self.memory.keep(bytes);
-        Kept { events, behaviours, bytes }
+        KeptBatch { events, behaviours, bytes }
     }
 
     /// Adds events to the accounts of their containers, or takes them off.
@@ -179,13 +179,13 @@ impl Lane {
     }
 
     /// The batch that is kept for longest.
-    pub fn first(&self) -> Option<&Kept> {
+    pub fn first(&self) -> Option<&KeptBatch> {
         self.kept.front()
     }
 
     /// Takes the batch that is kept for longest, and with it what containers have lost.
     pub fn take_first(&mut self) -> Option<EventBuf> {
-        let Kept { mut events, behaviours, bytes } = self.kept.pop_front()?;
+        let KeptBatch { mut events, behaviours, bytes } = self.kept.pop_front()?;
         self.memory.unkeep(bytes);
         self.behaviours = self.behaviours.saturating_sub(behaviours);
         if self.kept.is_empty() {
@@ -258,7 +258,7 @@ impl Lane {
         if self.kept.iter().all(|kept| kept.behaviours == 0) {
             return;
         }
-        for Kept { mut events, behaviours, bytes } in std::mem::take(&mut self.kept) {
+        for KeptBatch { mut events, behaviours, bytes } in std::mem::take(&mut self.kept) {
             self.memory.unkeep(bytes);
             self.behaviours = self.behaviours.saturating_sub(behaviours);
             if behaviours > 0 {
@@ -297,7 +297,7 @@ impl Lane {
             return;
         }
         for (container, loss) in std::mem::take(&mut self.lost) {
-            tell(&container, &loss, self.recording, events);
+            report(&container, &loss, self.recording, events);
         }
         self.memory.unkeep(std::mem::take(&mut self.lost_bytes));
     }
@@ -308,7 +308,7 @@ impl Lane {
             let bytes = container.len() + LOST_BYTES;
             self.memory.unkeep(bytes);
             self.lost_bytes -= bytes;
-            tell(container, &loss, self.recording, events);
+            report(container, &loss, self.recording, events);
         }
     }
 }
@@ -327,7 +327,7 @@ fn missed(container: &[u8], ts: u64, cause: Dropped, n: u64) -> EventRef<'_> {
     EventRef { ts, container, pid: 0, start: None, body: Body::Missed { cause: cause.name().as_bytes(), n } }
 }
 
-fn tell(container: &[u8], loss: &Loss, recording: RecordingId, events: &mut EventBuf) {
+fn report(container: &[u8], loss: &Loss, recording: RecordingId, events: &mut EventBuf) {
     for (cause, n) in [(Dropped::QueueFull, loss.behaviours), (Dropped::QueueFullLifecycle, loss.lifecycle)] {
         if n > 0 {
             let event = missed(container, loss.ts, cause, n);

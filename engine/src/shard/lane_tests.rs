@@ -27,7 +27,7 @@ impl Stalled {
     /// Lets the worker begin, and gives what became of each image's events. The senders go meanwhile.
     fn ledgers(self, senders: Vec<Sender>) -> BTreeMap<String, Ledger> {
         let Self { config, shared, inbox } = self;
-        let rules = Arc::new(Rules { room: shared.memory.room().clone(), ..Rules::new(&config).unwrap() });
+        let rules = Arc::new(Rules { pressure: shared.memory.pressure().clone(), ..Rules::new(&config).unwrap() });
         let (counts, memory) = (shared.counts.clone(), shared.memory.clone());
         let worker = Worker::new(&config, rules, Mode::Learn, Interner::new(), counts, memory, 0);
         let view = std::thread::scope(|scope| {

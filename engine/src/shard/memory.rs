@@ -16,22 +16,22 @@
 //! nothing new is taken but programs, at the bound not even those ([`Level`]). Where the process is Grove's own, what is
 //! taken beside the sum is measured, and the bound is lower by what that leaves too little of (`resident`): shares are of
 //! that lower bound, but for the one of findings, which is fixed at the start, so that what is told does not depend on the
-//! moment (`kept`).
+//! moment (`retired_findings`).
 //!
 //! Snapshots are counted apart: see [`Memory::copy`].
 //!
-//! Not here: what is given up for it (`worker/room`), and who asks whether there is room (`tree/room`).
+//! Not here: what is given up for it (`worker/limits`), and who asks whether there is room (`tree/pressure`).
 
-use super::kept::Findings;
 use super::resident::Resident;
+use super::retired_findings::Findings;
 use crate::config::Config;
-use crate::tree::{Level, Room};
+use crate::tree::{Level, MemoryPressure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What is held, by what it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct MemoryUsage {
     /// Containers, with their trees or what was found of them.
     pub containers: usize,
     /// Events whose container has no name yet.
@@ -42,7 +42,7 @@ pub(super) struct Held {
     pub remembered: usize,
 }
 
-impl Held {
+impl MemoryUsage {
     pub fn total(&self) -> usize {
         let Self { containers, waiting, images, remembered } = self;
         containers + waiting + images + remembered
@@ -52,7 +52,7 @@ impl Held {
 /// What one worker held after its last batch. Two of them never share a cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Place {
+struct WorkerUsage {
     containers: AtomicUsize,
     waiting: AtomicUsize,
     /// Merged trees, which a snapshot copies as well.
@@ -69,7 +69,7 @@ pub(super) struct Memory {
     /// What the process takes as a whole, where that counts.
     resident: Option<Resident>,
     hold_max: usize,
-    places: Vec<Place>,
+    usages: Vec<WorkerUsage>,
     /// What is kept of the findings of containers that have stopped.
     findings: Findings,
     /// Batches on their way to workers.
@@ -79,7 +79,7 @@ pub(super) struct Memory {
     /// Snapshots that somebody has. Not part of the sum: what is learned does not depend on who looks.
     copies: AtomicUsize,
     snapshots_left_out: AtomicU64,
-    room: Room,
+    pressure: MemoryPressure,
 }
 
 impl Memory {
@@ -92,18 +92,18 @@ impl Memory {
             resident,
             hold_max: config.hold_total_bytes,
             findings: Findings::new(config),
-            places: (0..config.workers.max(1)).map(|_| Place::default()).collect(),
+            usages: (0..config.workers.max(1)).map(|_| WorkerUsage::default()).collect(),
             queued: AtomicUsize::new(0),
             kept: AtomicUsize::new(0),
             copies: AtomicUsize::new(0),
             snapshots_left_out: AtomicU64::new(0),
-            room: Room::default(),
+            pressure: MemoryPressure::default(),
         }
     }
 
     /// What trees ask before they grow.
-    pub fn room(&self) -> &Room {
-        &self.room
+    pub fn pressure(&self) -> &MemoryPressure {
+        &self.pressure
     }
 
     /// What is kept of the findings of containers that have stopped.
@@ -112,12 +112,12 @@ impl Memory {
     }
 
     /// A worker says what it holds.
-    pub fn publish(&self, worker: usize, held: &Held) {
-        if let Some(place) = self.places.get(worker) {
-            place.containers.store(held.containers, Ordering::Relaxed);
-            place.waiting.store(held.waiting, Ordering::Relaxed);
-            place.images.store(held.images, Ordering::Relaxed);
-            place.total.store(held.total(), Ordering::Relaxed);
+    pub fn publish(&self, worker: usize, held: &MemoryUsage) {
+        if let Some(usage) = self.usages.get(worker) {
+            usage.containers.store(held.containers, Ordering::Relaxed);
+            usage.waiting.store(held.waiting, Ordering::Relaxed);
+            usage.images.store(held.images, Ordering::Relaxed);
+            usage.total.store(held.total(), Ordering::Relaxed);
         }
         self.judge();
     }
@@ -127,7 +127,7 @@ impl Memory {
         let max = self.resident.as_ref().map_or(self.max, |resident| resident.left(total).min(self.max));
         self.now_max.store(max, Ordering::Relaxed);
         let spare = max / 16;
-        self.room.set(if total < max - spare {
+        self.pressure.set(if total < max - spare {
             Level::Open
         } else if total < max {
             Level::Programs
@@ -143,24 +143,24 @@ impl Memory {
         self.now_max.load(Ordering::Relaxed)
     }
 
-    fn sum(&self, of: impl Fn(&Place) -> &AtomicUsize) -> usize {
-        self.places.iter().map(|place| of(place).load(Ordering::Relaxed)).sum()
+    fn sum(&self, of: impl Fn(&WorkerUsage) -> &AtomicUsize) -> usize {
+        self.usages.iter().map(|usage| of(usage).load(Ordering::Relaxed)).sum()
     }
 
     /// All that is held.
     pub fn total(&self) -> usize {
-        let of_workers = self.sum(|place| &place.total) + self.findings.heap_bytes();
+        let of_workers = self.sum(|usage| &usage.total) + self.findings.heap_bytes();
         of_workers + self.queued.load(Ordering::Relaxed) + self.kept.load(Ordering::Relaxed)
     }
 
     /// Room for a snapshot of all that is known; none where all that is held, the snapshots that there are and this one
     /// would take more than two and a half times the bound, or the process more than it may.
-    pub fn copy(self: &Arc<Self>) -> Option<Copies> {
-        let kept = self.sum(|place| &place.images) + self.findings.heap_bytes();
-        let bytes = self.sum(|place| &place.containers) + kept;
+    pub fn copy(self: &Arc<Self>) -> Option<CopyReservation> {
+        let kept = self.sum(|usage| &usage.images) + self.findings.heap_bytes();
+        let bytes = self.sum(|usage| &usage.containers) + kept;
         let total = self.total();
         let all = total + self.copies.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let copies = Copies { memory: self.clone(), bytes };
+        let copies = CopyReservation { memory: self.clone(), bytes };
         let resident = self.resident.as_ref().is_some_and(|resident| total + bytes > 2 * resident.left(total));
         if all > self.max / 2 * 5 || resident {
             self.snapshots_left_out.fetch_add(1, Ordering::Relaxed);
@@ -177,21 +177,21 @@ impl Memory {
     /// Whether a worker whose containers take so much has to let some of them go: all together take more than their
     /// share, and its own are more than its part of what is to be left.
     pub fn containers_too_large(&self, own: usize) -> bool {
-        let workers = self.places.len().max(1);
-        let of_all = if self.room.is_left() { self.now_max() / 2 } else { self.now_max() / 8 };
-        own > of_all / workers && self.sum(|place| &place.containers) > of_all
+        let workers = self.usages.len().max(1);
+        let of_all = if self.pressure.allows_new() { self.now_max() / 2 } else { self.now_max() / 8 };
+        own > of_all / workers && self.sum(|usage| &usage.containers) > of_all
     }
 
     /// Whether what is held of containers without a name is more than may be.
     pub fn holds_too_much(&self, worker: usize, own: usize) -> bool {
         let max = self.hold_max.min(self.now_max() / 4);
-        let max = if self.room.is_left() { max } else { max / 8 };
-        self.others(worker, |place| &place.waiting) + own > max
+        let max = if self.pressure.allows_new() { max } else { max / 8 };
+        self.others(worker, |usage| &usage.waiting) + own > max
     }
 
-    fn others(&self, worker: usize, of: impl Fn(&Place) -> &AtomicUsize) -> usize {
-        let others = self.places.iter().enumerate().filter(|(i, _)| *i != worker);
-        others.map(|(_, place)| of(place).load(Ordering::Relaxed)).sum()
+    fn others(&self, worker: usize, of: impl Fn(&WorkerUsage) -> &AtomicUsize) -> usize {
+        let others = self.usages.iter().enumerate().filter(|(i, _)| *i != worker);
+        others.map(|(_, usage)| of(usage).load(Ordering::Relaxed)).sum()
     }
 
     /// Whether a batch of this size may be put into a queue. One always may, however large.
@@ -216,7 +216,7 @@ impl Memory {
         self.kept.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// It does not any more.
+    /// What was kept back has been sent or lost.
     pub fn unkeep(&self, bytes: usize) {
         self.kept.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -226,7 +226,7 @@ impl Memory {
         self.queued.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// It has arrived.
+    /// A batch has been taken off a queue.
     pub fn unqueue(&self, bytes: usize) {
         self.queued.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -234,12 +234,12 @@ impl Memory {
 
 /// The memory of one snapshot, for as long as somebody has it.
 #[derive(Debug)]
-pub(super) struct Copies {
+pub(super) struct CopyReservation {
     memory: Arc<Memory>,
     bytes: usize,
 }
 
-impl Copies {
+impl CopyReservation {
     /// It has become so large.
     pub fn are(&mut self, bytes: usize) {
         self.memory.copies.fetch_add(bytes, Ordering::Relaxed);
@@ -248,7 +248,7 @@ impl Copies {
     }
 }
 
-impl Drop for Copies {
+impl Drop for CopyReservation {
     fn drop(&mut self) {
         self.memory.copies.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -264,12 +264,12 @@ mod tests {
         let config = Config { memory_max: 64 << 20, workers: 1, ..Config::default() };
         let mut memory = Memory::new(&config);
         assert!(memory.resident.is_none(), "an embedder's own memory is not looked at");
-        memory.resident = Some(Resident::told(&taken, 200 << 20));
+        memory.resident = Some(Resident::reported(&taken, 200 << 20));
         let level = |beside: usize, containers: usize| {
             taken.store(beside + containers, Ordering::Relaxed);
             // A look is due by then.
-            (0..100).for_each(|_| memory.publish(0, &Held { containers, ..Held::default() }));
-            memory.room().level()
+            (0..100).for_each(|_| memory.publish(0, &MemoryUsage { containers, ..MemoryUsage::default() }));
+            memory.pressure().level()
         };
         for (beside, containers, expected) in [
             (0, 50, Level::Open),

@@ -14,12 +14,12 @@ mod counts;
 mod cursor;
 mod gate;
 mod images;
-mod kept;
 mod lane;
 #[cfg(test)]
 mod lane_tests;
 mod memory;
 mod resident;
+mod retired_findings;
 mod sender;
 mod snapshot;
 mod start;
@@ -42,7 +42,7 @@ use crate::intern::Interner;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::path::{BadPattern, Protect};
 use crate::profile::Finding;
-use crate::tree::{Room, Rules};
+use crate::tree::{MemoryPressure, Rules};
 use arc_swap::ArcSwap;
 use counts::Counts;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded};
@@ -61,7 +61,7 @@ use worker::{ShardView, Worker};
 #[error("more than {} recordings in one run", u16::MAX)]
 pub struct TooManyRecordings;
 
-/// What a worker is told.
+/// A message to a worker.
 enum Message {
     /// Events, and what a sender that does not wait counts its batches in the queue by.
     Batch(EventBuf, Option<lane::Slot>),
@@ -185,7 +185,7 @@ impl Engine {
 
     fn start_with(config: &Config, mode: &Mode, interner: &Interner) -> Result<Self, StartError> {
         let memory = Arc::new(Memory::new(config));
-        let rules = Arc::new(Rules { room: memory.room().clone(), ..Rules::new(config)? });
+        let rules = Arc::new(Rules { pressure: memory.pressure().clone(), ..Rules::new(config)? });
         let (shared, inboxes) = Shared::new(config, memory.clone());
         let shared = Arc::new(shared);
         let count = inboxes.len();
@@ -281,7 +281,7 @@ impl Engine {
             return self.latest();
         };
         let views = self.request(Message::Snapshot);
-        let mut snapshot = self.fold(views, kept::Told::default());
+        let mut snapshot = self.fold(views, retired_findings::ReportedFindings::default());
         let trees = snapshot.profiles.values().map(|profile| profile.tree().heap_bytes()).sum::<usize>();
         let mut named = Set::default();
         copies.are(trees + snapshot.findings.iter().map(|finding| finding.bytes(&mut named)).sum::<usize>());
@@ -303,7 +303,7 @@ impl Engine {
         views.into_iter().map(|view| view.recv().ok()).collect()
     }
 
-    fn fold(&self, views: Vec<Option<ShardView>>, kept: kept::Told) -> Snapshot {
+    fn fold(&self, views: Vec<Option<ShardView>>, retired_findings: retired_findings::ReportedFindings) -> Snapshot {
         let names = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut snapshot = Snapshot {
             ledger: *self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner),
@@ -311,9 +311,9 @@ impl Engine {
         };
         let mut images: BTreeMap<Arc<str>, Vec<images::Part>> = BTreeMap::new();
         snapshot.heap_bytes = self.shared.memory.findings().heap_bytes();
-        let kept::Told { findings, mut left_out, containers_left_out } = kept;
+        let retired_findings::ReportedFindings { findings, mut left_out, containers_left_out } = retired_findings;
         snapshot.findings = findings;
-        snapshot.limits.containers_untold = containers_left_out;
+        snapshot.limits.containers_unreported = containers_left_out;
         for (view, published) in views.into_iter().zip(&self.shared.shards) {
             let Some(view) = view else {
                 snapshot.ledger.add(&published.load());
@@ -346,7 +346,7 @@ impl Engine {
         snapshot.limits.snapshots_left_out = self.shared.memory.snapshots_left_out();
         snapshot.findings.sort_unstable_by(Finding::cmp_order);
         snapshot.findings_suppressed = left_out.total();
-        snapshot.limits.programs_untold = left_out.programs;
+        snapshot.limits.programs_unreported = left_out.programs;
         snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot
     }
@@ -355,8 +355,8 @@ impl Engine {
     /// image, and everything known is given back. What senders that are still there send is counted as lost.
     pub fn shutdown(mut self) -> Arc<Snapshot> {
         let views = self.finish();
-        let kept = self.shared.memory.findings().take();
-        Arc::new(self.fold(views, kept))
+        let retired_findings = self.shared.memory.findings().take();
+        Arc::new(self.fold(views, retired_findings))
     }
 
     /// Ends the workers. Afterwards batches that came too late are counted.
@@ -468,7 +468,7 @@ impl Rules {
             lineage_depth: config.lineage_depth,
             processes_max: config.processes_max,
             tree_bytes: config.tree_bytes,
-            room: Room::default(),
+            pressure: MemoryPressure::default(),
         })
     }
 }

@@ -86,7 +86,7 @@ mod tests {
 
     impl Resident {
         /// As [`new`](Self::new), with another's word for what is taken.
-        pub fn told(taken: &Arc<AtomicUsize>, max: usize) -> Self {
+        pub fn reported(taken: &Arc<AtomicUsize>, max: usize) -> Self {
             Self::of(Source::Test(taken.clone()), max)
         }
     }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn what_nobody_counts_is_taken_off() {
         let taken = Arc::new(AtomicUsize::new(30));
-        let resident = Resident::told(&taken, 6400);
+        let resident = Resident::reported(&taken, 6400);
         assert_eq!(resident.left(10), 3200 - 10);
         // A small change is not worth a look; after some time there is one all the same.
         taken.store(1030, Ordering::Relaxed);

@@ -28,7 +28,7 @@ pub enum Overflow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sent {
-    /// It is on its way.
+    /// The event was put into a batch, or kept to be sent.
     Taken,
     /// It is lost: the shard's queue is full, and the sender does not wait. It is counted for its container.
     Lost,

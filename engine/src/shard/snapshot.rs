@@ -2,7 +2,7 @@
 //!
 //! Not here: how that is put together (`Engine::fold`).
 
-use super::memory::Copies;
+use super::memory::CopyReservation;
 use crate::ledger::Ledger;
 use crate::profile::{Finding, Profile};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub struct Snapshot {
     /// How often a limit was reached that costs no event.
     pub limits: Limits,
     /// What it takes, until it is dropped.
-    pub(super) copies: Option<Copies>,
+    pub(super) copies: Option<CopyReservation>,
 }
 
 /// How often limits were reached that cost no event but may change what is known of later ones.
@@ -38,7 +38,7 @@ pub struct Snapshot {
 pub struct Limits {
     /// Running containers that were taken for stopped, because 65,536 were known, or because all of them took half of
     /// the memory there is (`GROVE_MEMORY_MAX`). What they did is kept.
-    pub containers_let_go: u64,
+    pub containers_evicted: u64,
     /// Stopped containers that were let go because others came: what is told of them later on is learned as
     /// `<unknown>`. Of 4,096 whose workload was not told or that events came late of, all is kept; of 16,384 others
     /// the workload.
@@ -55,20 +55,20 @@ pub struct Limits {
     /// Snapshots that were not taken, as there was no memory for a copy of all that is known (`GROVE_MEMORY_MAX`).
     pub snapshots_left_out: u64,
     /// Of [`Snapshot::findings_suppressed`], those that tell that a program was run.
-    pub programs_untold: u64,
+    pub programs_unreported: u64,
     /// Containers of which something was found, and for none of it was there room. Only at the end, when all is over.
-    pub containers_untold: u64,
+    pub containers_unreported: u64,
 }
 
 impl Limits {
     pub(super) fn add(&mut self, other: Self) {
-        self.containers_let_go += other.containers_let_go;
+        self.containers_evicted += other.containers_evicted;
         self.containers_forgotten += other.containers_forgotten;
         self.processes_forgotten += other.processes_forgotten;
         self.holds_cut_short += other.holds_cut_short;
         self.memory_refused += other.memory_refused;
         self.snapshots_left_out += other.snapshots_left_out;
-        self.programs_untold += other.programs_untold;
-        self.containers_untold += other.containers_untold;
+        self.programs_unreported += other.programs_unreported;
+        self.containers_unreported += other.containers_unreported;
     }
 }

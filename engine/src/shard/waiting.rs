@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 /// A container that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct Waiter {
     /// Its place in the shard's table.
     pub index: usize,
     /// Its number, which no other container of the shard ever has.
@@ -17,7 +17,7 @@ pub(super) struct Turn {
 /// Who waits. A container that waits no more is found out when its turn comes.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    queue: VecDeque<Turn>,
+    queue: VecDeque<Waiter>,
     /// How many of them do wait.
     len: usize,
     /// Bytes that their events take.
@@ -26,12 +26,12 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// A container begins to wait.
-    pub fn begin(&mut self, turn: Turn, still: impl Fn(Turn) -> bool) {
+    pub fn begin(&mut self, waiter: Waiter, still: impl Fn(Waiter) -> bool) {
         self.len += 1;
-        self.queue.push_back(turn);
+        self.queue.push_back(waiter);
         // Behind one that waits for long, others come and go.
         if self.queue.len() > 2 * self.len + 64 {
-            self.queue.retain(|turn| still(*turn));
+            self.queue.retain(|waiter| still(*waiter));
         }
     }
 
@@ -42,10 +42,10 @@ impl Waiting {
     }
 
     /// The container that has waited for longest.
-    pub fn oldest(&mut self, still: impl Fn(Turn) -> bool) -> Option<Turn> {
-        while let Some(turn) = self.queue.front() {
-            if still(*turn) {
-                return Some(*turn);
+    pub fn oldest(&mut self, still: impl Fn(Waiter) -> bool) -> Option<Waiter> {
+        while let Some(waiter) = self.queue.front() {
+            if still(*waiter) {
+                return Some(*waiter);
             }
             self.queue.pop_front();
         }

@@ -22,12 +22,12 @@ use std::sync::Arc;
 mod containers;
 mod found;
 mod holding;
+mod limits;
 mod retired;
-mod room;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod view;
-mod weigh;
 
 pub(super) use view::ShardView;
 
@@ -127,8 +127,8 @@ impl Worker {
             hold_events: config.hold_events,
             hold_bytes: config.hold_bytes,
             hold_time_ns: u64::try_from(config.hold_time.as_nanos()).unwrap_or(u64::MAX),
-            lingering_bytes_max: room::lingering_bytes_max(config),
-            remembered_bytes_max: room::remembered_bytes_max(config),
+            lingering_bytes_max: limits::lingering_bytes_max(config),
+            remembered_bytes_max: limits::remembered_bytes_max(config),
             cutoff_ends: [u32::MAX; 2],
             memory,
             shard,
@@ -156,7 +156,7 @@ impl Worker {
                 worker.done += 1;
             }
             worker.give_up_on_the_old(now);
-            worker.within_bounds();
+            worker.enforce_limits();
         })?;
         self.lose(batch, self.done + usize::from(self.accounted));
         Some(failure)
@@ -233,7 +233,7 @@ impl Worker {
                 if lingers {
                     subject.forget_processes();
                 }
-                let again = std::mem::replace(&mut container.over, true);
+                let again = std::mem::replace(&mut container.stopped, true);
                 self.count(index, stored, Fate::Lifecycle);
                 match (lingers, again) {
                     (true, false) => self.linger(index, event.container),
@@ -253,7 +253,7 @@ impl Worker {
 
     /// 1 for an event that there was no memory for, in all trees together.
     fn refused(&self, fate: Fate) -> u64 {
-        u64::from(fate == Fate::Dropped(Dropped::TreeFull) && !self.rules.room.is_left())
+        u64::from(fate == Fate::Dropped(Dropped::TreeFull) && !self.rules.pressure.allows_new())
     }
 
     fn count(&mut self, index: usize, stored: Stored<'_>, fate: Fate) {

@@ -63,7 +63,7 @@ impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
     /// The value of `key`, made if there is none; the oldest entry goes if there is no room. Amortised O(1).
     pub(super) fn get_or_insert_with(&mut self, key: K, value: impl FnOnce() -> V) -> &mut V {
         if !self.entries.contains_key(&key) {
-            self.make_room();
+            self.evict_oldest();
             self.stamp += 1;
             self.ages.push_back((key.clone(), self.stamp));
             // Stale keys are swept once they are the majority, which pays for the sweep.
@@ -78,7 +78,7 @@ impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
     }
 
     /// Takes the oldest entry out if there is no room for another.
-    pub(super) fn make_room(&mut self) -> Option<(K, V)> {
+    pub(super) fn evict_oldest(&mut self) -> Option<(K, V)> {
         while self.entries.len() >= self.capacity {
             let (key, stamp) = self.ages.pop_front()?;
             if self.entries.get(&key).is_some_and(|(current, _)| *current == stamp) {
@@ -99,11 +99,11 @@ mod tests {
         map.insert(1, 'a');
         map.insert(2, 'b');
         map.insert(1, 'c');
-        assert_eq!(map.make_room(), Some((2, 'b')));
+        assert_eq!(map.evict_oldest(), Some((2, 'b')));
         map.insert(3, 'd');
         assert_eq!((map.get(&1), map.get(&2), map.get(&3)), (Some(&'c'), None, Some(&'d')));
         assert_eq!(map.remove(&1), Some('c'));
-        assert_eq!(map.make_room(), None);
+        assert_eq!(map.evict_oldest(), None);
         for (key, value) in [(4, 'e'), (5, 'f'), (6, 'g')] {
             map.insert(key, value);
         }

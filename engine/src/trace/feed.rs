@@ -46,15 +46,15 @@ pub enum FeedError {
     Rejected {
         /// The line that it begins in, from 1.
         line: u64,
-        /// Why.
+        /// What is wrong with the record.
         reject: Reject,
     },
 }
 
-/// What was fed.
+/// How much was read from one input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Fed {
+pub struct FeedSummary {
     /// Records, the header not counted.
     pub records: u64,
     /// Those that are events, or known to tell nothing: neither rejected nor of an unknown type.
@@ -98,9 +98,9 @@ impl Feed<'_> {
     /// # Errors
     /// The input cannot be read to its end, its header is of another format or version, or, if `strict`, a record
     /// was rejected.
-    pub fn run(self, records: &mut Records) -> Result<Fed, FeedError> {
+    pub fn run(self, records: &mut Records) -> Result<FeedSummary, FeedError> {
         let Self { decoder, sender, strict, stop, on_reject, on_recording, hash, workloads } = self;
-        let mut fed = Fed::default();
+        let mut fed = FeedSummary::default();
         let mut named = false;
         let outcome = loop {
             let record = match records.next() {
@@ -191,7 +191,7 @@ impl Engine {
     /// # Errors
     /// The file cannot be read to its end, its header is of another version, or nothing in it is an event. What came
     /// before that stands.
-    pub fn feed(&self, path: impl AsRef<Path>) -> Result<Fed, FeedError> {
+    pub fn feed(&self, path: impl AsRef<Path>) -> Result<FeedSummary, FeedError> {
         let path = path.as_ref();
         let unreadable = |source| FeedError::Open { path: path.to_owned(), source };
         let source = input::open(path).map_err(unreadable)?;
@@ -221,7 +221,7 @@ impl Engine {
         .run(&mut records);
         self.name_recording(unnamed, &hash.name());
         match fed? {
-            Fed { accepted: 0, header: false, records, .. } => {
+            FeedSummary { accepted: 0, header: false, records, .. } => {
                 Err(FeedError::NoEvents { path: path.to_owned(), format, records })
             }
             fed => Ok(fed),

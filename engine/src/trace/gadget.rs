@@ -207,9 +207,9 @@ impl GadgetDecoder {
             text.split([' ', '\u{a0}']).filter(|arg| !arg.is_empty()).for_each(|arg| add(arg));
         }
         let argv0 = argv.split(|b| *b == 0).next().and_then(|argv0| str::from_utf8(argv0).ok());
-        let told = record.exepath.as_deref().filter(|path| !path.is_empty());
+        let reported = record.exepath.as_deref().filter(|path| !path.is_empty());
         let comm = record.proc.as_ref().and_then(|process| process.comm.as_deref()).or(record.comm.as_deref());
-        let path = told.or(argv0.filter(|argv0| !argv0.is_empty())).or(comm).unwrap_or_default();
+        let path = reported.or(argv0.filter(|argv0| !argv0.is_empty())).or(comm).unwrap_or_default();
         if path.is_empty() {
             return Ok(NOTHING);
         }

@@ -4,7 +4,7 @@ use crate::event::EventRef;
 use crate::ledger::Rejected;
 
 #[derive(Default)]
-struct Told(Vec<String>, usize);
+struct Reported(Vec<String>, usize);
 
 fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
@@ -32,7 +32,7 @@ fn said(event: EventRef<'_>) -> String {
     format!("{}/{} {what}", text(event.container), event.pid)
 }
 
-impl Sink for Told {
+impl Sink for Reported {
     fn event(&mut self, event: EventRef<'_>) {
         self.0.push(said(event));
         self.1 += 1;
@@ -48,15 +48,15 @@ const NESTED: &str = r#""proc":{"comm":"cat","pid":7,"tid":7,"creds":{"uid":33,"
 const KNOWN: [&str; 2] = ["(c/0 start alpine:3.20)", "(c/7 exec cat [?] ppid 6 uid Some(33))"];
 
 #[track_caller]
-fn told(records: &[String]) -> Vec<String> {
+fn reported(records: &[String]) -> Vec<String> {
     let mut decoder = GadgetDecoder::new();
-    let mut told = Told::default();
+    let mut reported = Reported::default();
     for record in records {
-        let before = told.1;
-        let line = decoder.decode(record.as_bytes(), &mut told).unwrap_or_else(|e| panic!("{e}: {record}"));
-        assert_eq!(told.1 - before, usize::from(line == Line::Event), "{record}");
+        let before = reported.1;
+        let line = decoder.decode(record.as_bytes(), &mut reported).unwrap_or_else(|e| panic!("{e}: {record}"));
+        assert_eq!(reported.1 - before, usize::from(line == Line::Event), "{record}");
     }
-    told.0
+    reported.0
 }
 
 fn record(more: &str) -> String {
@@ -91,8 +91,8 @@ fn each_gadget_is_known_by_its_fields() {
         (r#""sig":"SIGKILL""#.into(), None),
     ] {
         let expected: Vec<_> =
-            KNOWN.iter().map(|&line| line.to_owned()).chain(expected.map(|told| format!("c/7 {told}"))).collect();
-        assert_eq!(told(&[record(&more)]), expected, "{more}");
+            KNOWN.iter().map(|&line| line.to_owned()).chain(expected.map(|reported| format!("c/7 {reported}"))).collect();
+        assert_eq!(reported(&[record(&more)]), expected, "{more}");
     }
 }
 
@@ -102,7 +102,7 @@ fn an_exec_tells_the_file() {
         r#""args":"/bin/cat\u00a0-n /etc/passwd","exepath":"/usr/bin/cat","cwd":"/","upper_layer":true,"error":"""#;
     let failed = r#""args":"/bin/no","exepath":"","error":"ENOENT""#;
     assert_eq!(
-        told(&[record(exec), record(failed), record(r#""fname":"/a","fd":3"#)]),
+        reported(&[record(exec), record(failed), record(r#""fname":"/a","fd":3"#)]),
         [
             "(c/0 start alpine:3.20)",
             "c/7 exec /usr/bin/cat [/bin/cat|-n|/etc/passwd|] ppid 6 uid Some(33) upper",
@@ -120,7 +120,7 @@ fn records_of_before_2024_are_flat() {
         // Another thread's name is not its process's.
         format!(r#"{{{},"path":"/a","ret":3}}"#, head.replace(":7", ":8").replace("\"tid\":8", "\"tid\":9")),
     ];
-    assert_eq!(told(&lines), ["/7 exec cat [cat|a b|] ppid 6 uid Some(0)", "/7 open /a 102 3", "/8 open /a 0 3"]);
+    assert_eq!(reported(&lines), ["/7 exec cat [cat|a b|] ppid 6 uid Some(0)", "/7 open /a 102 3", "/8 open /a 0 3"]);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn what_is_no_record_of_a_gadget() {
         (r#"{"timestamp":5,"pid":-1}"#, Rejected::InvalidValue),
         (r#"{"timestamp":5,"pid":"x"}"#, Rejected::WrongType),
     ] {
-        let reject = GadgetDecoder::new().decode(record.as_bytes(), &mut Told::default()).unwrap_err();
+        let reject = GadgetDecoder::new().decode(record.as_bytes(), &mut Reported::default()).unwrap_err();
         assert_eq!(reject.reason, reason, "{record}");
     }
 }

@@ -35,7 +35,7 @@ const UNPACK_SIZE: usize = 8 << 10;
 /// What some editors put before text in UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Where bytes come from.
+/// A source of bytes, and its length where that is known.
 pub struct Source {
     /// The bytes, perhaps compressed.
     pub reader: Box<dyn Read + Send>,
@@ -72,12 +72,12 @@ struct Later {
 }
 
 impl Read for Later {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(File::open(&self.path)?),
         };
-        file.read(room)
+        file.read(buf)
     }
 }
 
@@ -111,13 +111,13 @@ pub enum InputError {
     Read {
         /// The last line that was delivered, 0 for none.
         after_line: u64,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The compressed data stops in the middle.
     #[error("the {} data is cut off after line {after_line}, at byte {at}: the file is incomplete", .compression.name())]
     Truncated {
-        /// How it is compressed.
+        /// The compression that was found.
         compression: Compression,
         /// The last line that was delivered, 0 for none.
         after_line: u64,
@@ -127,7 +127,7 @@ pub enum InputError {
     /// The compressed data is damaged, or something else follows it.
     #[error("the {} data is damaged after line {after_line}: {source}", .compression.name())]
     Corrupt {
-        /// How it is compressed.
+        /// The compression that was found.
         compression: Compression,
         /// The last line that was delivered, 0 for none.
         after_line: u64,
@@ -292,8 +292,8 @@ impl Records {
             // Doubling keeps reading a long record linear.
             self.buffer.resize((self.buffer.len() * 2).clamp(READ_SIZE, len_max), 0);
         }
-        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
-        match self.input.read(room) {
+        let buf = self.buffer.get_mut(self.end..).unwrap_or_default();
+        match self.input.read(buf) {
             Ok(0) => self.ended = true,
             Ok(n) => self.end += n,
             Err(error) => {
@@ -333,7 +333,7 @@ impl Input {
         Self { stage: Stage::New(counting), compression: Compression::Plain, state }
     }
 
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if let Stage::New(_) = self.stage
             && let Stage::New(source) = std::mem::replace(&mut self.stage, Stage::Ended)
         {
@@ -342,10 +342,10 @@ impl Input {
             self.stage = Stage::Reading(reader);
         }
         let Stage::Reading(reader) = &mut self.stage else { return Ok(0) };
-        let len = if self.compression == Compression::Plain { room.len() } else { room.len().min(UNPACK_SIZE) };
-        let room = room.get_mut(..len).unwrap_or_default();
+        let len = if self.compression == Compression::Plain { buf.len() } else { buf.len().min(UNPACK_SIZE) };
+        let buf = buf.get_mut(..len).unwrap_or_default();
         loop {
-            match reader.read(room) {
+            match reader.read(buf) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 done => return done,
             }
@@ -406,8 +406,8 @@ struct Counting {
 }
 
 impl Read for Counting {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let result = self.source.read(room);
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let result = self.source.read(buf);
         match &result {
             Ok(n) => {
                 self.state.position.fetch_add(*n as u64, Ordering::Relaxed);

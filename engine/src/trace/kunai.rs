@@ -258,14 +258,18 @@ fn connected<'a>(data: &Data<'_>) -> Result<Option<Socket<&'a [u8]>>, Reject> {
     let Some(Endpoint { ip: Some(ip), port: Some(port) }) = &data.dst else { return Ok(None) };
     let Ok(ip) = ip.parse() else { return Ok(None) };
     let socket = data.socket.as_ref();
-    let told = |text: &Option<Text<'_>>, names: [&str; 2]| {
+    let reported = |text: &Option<Text<'_>>, names: [&str; 2]| {
         text.as_deref().is_some_and(|text| names.iter().any(|name| text.eq_ignore_ascii_case(name)))
     };
     let proto = match socket {
-        Some(kind) if told(&kind.proto, ["tcp", "ipproto_tcp"]) || told(&kind.kind, ["sock_stream", "stream"]) => {
+        Some(kind)
+            if reported(&kind.proto, ["tcp", "ipproto_tcp"]) || reported(&kind.kind, ["sock_stream", "stream"]) =>
+        {
             Some(Proto::Tcp)
         }
-        Some(kind) if told(&kind.proto, ["udp", "ipproto_udp"]) || told(&kind.kind, ["sock_dgram", "dgram"]) => {
+        Some(kind)
+            if reported(&kind.proto, ["udp", "ipproto_udp"]) || reported(&kind.kind, ["sock_dgram", "dgram"]) =>
+        {
             Some(Proto::Udp)
         }
         _ => None,

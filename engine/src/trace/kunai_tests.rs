@@ -4,7 +4,7 @@ use crate::event::EventRef;
 use crate::ledger::Rejected;
 
 #[derive(Default)]
-struct Told(Vec<String>, usize);
+struct Reported(Vec<String>, usize);
 
 fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
@@ -33,7 +33,7 @@ fn said(event: EventRef<'_>) -> String {
     format!("{}/{} {what}", text(event.container), event.pid)
 }
 
-impl Sink for Told {
+impl Sink for Reported {
     fn event(&mut self, event: EventRef<'_>) {
         self.0.push(said(event));
         self.1 += 1;
@@ -54,15 +54,15 @@ fn record(name: &str, pid: u32, data: &str) -> String {
 }
 
 #[track_caller]
-fn told(records: &[String]) -> Vec<String> {
+fn reported(records: &[String]) -> Vec<String> {
     let mut decoder = KunaiDecoder::new();
-    let mut told = Told::default();
+    let mut reported = Reported::default();
     for record in records {
-        let before = told.1;
-        let line = decoder.decode(record.as_bytes(), &mut told).unwrap_or_else(|e| panic!("{e}: {record}"));
-        assert_eq!(told.1 - before, usize::from(line == Line::Event), "{record}");
+        let before = reported.1;
+        let line = decoder.decode(record.as_bytes(), &mut reported).unwrap_or_else(|e| panic!("{e}: {record}"));
+        assert_eq!(reported.1 - before, usize::from(line == Line::Event), "{record}");
     }
-    told.0
+    reported.0
 }
 
 const KNOWN: &str = "(c/7 exec /usr/bin/cat [cat|-n|/a|] ppid 6 uid Some(33))";
@@ -88,15 +88,15 @@ fn events_become_what_they_are() {
         ("prctl", String::new(), None),
     ] {
         let expected: Vec<_> =
-            [KNOWN.to_owned()].into_iter().chain(expected.map(|told| format!("c/7 {told}"))).collect();
-        assert_eq!(told(&[record(name, 7, &data)]), expected, "{name} {data}");
+            [KNOWN.to_owned()].into_iter().chain(expected.map(|reported| format!("c/7 {reported}"))).collect();
+        assert_eq!(reported(&[record(name, 7, &data)]), expected, "{name} {data}");
     }
 }
 
 #[test]
 fn programs_come_and_go() {
     assert_eq!(
-        told(&[
+        reported(&[
             record("execve", 7, ""),
             record("execve_script", 7, r#","interpreter":{"path":"/bin/sh"}"#),
             // A thread's end is not its process's.
@@ -117,7 +117,7 @@ fn programs_come_and_go() {
 #[test]
 fn a_host_has_no_container() {
     let host = record("read", 7, r#","path":"/a""#).replace(r#"{"name":"c","type":"docker"}"#, "null");
-    assert_eq!(told(&[host])[1], "/7 open /a 0 0");
+    assert_eq!(reported(&[host])[1], "/7 open /a 0 0");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_is_no_event_of_kunai() {
         (whole.replace("\"tgid\":7", "\"tgid\":-7"), Rejected::InvalidValue),
         (whole.replace("\"tgid\":7", "\"tgid\":[]"), Rejected::WrongType),
     ] {
-        let reject = KunaiDecoder::new().decode(record.as_bytes(), &mut Told::default()).unwrap_err();
+        let reject = KunaiDecoder::new().decode(record.as_bytes(), &mut Reported::default()).unwrap_err();
         assert_eq!(reject.reason, reason, "{record}");
     }
 }

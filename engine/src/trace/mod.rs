@@ -26,7 +26,7 @@ mod watch;
 pub mod write;
 
 pub use detect::{Format, detect, detect_records};
-pub use feed::{Fed, Feed, FeedError};
+pub use feed::{Feed, FeedError, FeedSummary};
 pub use name::LineHash;
 pub use unreadable::{Unreadable, unreadable};
 pub use watch::Workloads;
@@ -67,7 +67,7 @@ pub trait Decoder: Send {
     }
 }
 
-/// What a good record was.
+/// What a record that was read without fault turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
     /// One counted event.

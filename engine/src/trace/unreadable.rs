@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use crate::trace::input::{Framing, RECORD_MAX};
 
-    fn told(bytes: &[u8]) -> Option<&'static str> {
+    fn reported(bytes: &[u8]) -> Option<&'static str> {
         let mut records = Records::new(Box::new(Cursor::new(bytes.to_vec())), Framing::Lines, RECORD_MAX);
         unreadable(&mut records).map(|found| found.what)
     }
@@ -199,7 +199,7 @@ mod tests {
             (b"[{\"a\":1}]", "an array in JSON"),
             (b"{\"format\":\"grove-profile\",\"version\":2}", "a profile of Grove"),
         ] {
-            assert_eq!(told(bytes), Some(what), "{}", bytes.escape_ascii());
+            assert_eq!(reported(bytes), Some(what), "{}", bytes.escape_ascii());
         }
     }
 
@@ -215,7 +215,7 @@ mod tests {
             b"type=SYSCALL msg=audit(1.0:1): arch=c000003e",
             b"a sentence, with commas, and more: of them",
         ] {
-            assert_eq!(told(bytes), None, "{}", bytes.escape_ascii());
+            assert_eq!(reported(bytes), None, "{}", bytes.escape_ascii());
         }
     }
 }

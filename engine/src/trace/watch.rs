@@ -18,24 +18,24 @@ const CONTAINERS_MAX: usize = 1 << 18;
 #[derive(Debug)]
 pub struct Workloads {
     /// By container id: image and tag.
-    told: Bounded<u128, (u128, u128)>,
+    reported: Bounded<u128, (u128, u128)>,
 }
 
 impl Default for Workloads {
     fn default() -> Self {
-        Self { told: Bounded::new(CONTAINERS_MAX) }
+        Self { reported: Bounded::new(CONTAINERS_MAX) }
     }
 }
 
 impl Workloads {
     /// Remembers what a container is told to be; or why it cannot be that.
-    fn tell(&mut self, container: &[u8], image: &[u8], tag: &[u8]) -> Option<Reject> {
+    fn remember(&mut self, container: &[u8], image: &[u8], tag: &[u8]) -> Option<Reject> {
         // The host is what it is.
         if container.is_empty() {
             return None;
         }
         let now = (fingerprint(image), fingerprint(tag));
-        let first = *self.told.get_or_insert_with(fingerprint(container), || now);
+        let first = *self.reported.get_or_insert_with(fingerprint(container), || now);
         let field = match first {
             first if first == now => return None,
             (image, _) if image == now.0 => "tag",
@@ -73,7 +73,7 @@ impl Sink for Watch<'_> {
         }
         self.passed += 1;
         if let Body::ContainerStart { image, tag } = event.body {
-            self.conflict = self.workloads.tell(event.container, image, tag);
+            self.conflict = self.workloads.remember(event.container, image, tag);
         }
         self.sink.event(event);
     }
@@ -82,7 +82,7 @@ impl Sink for Watch<'_> {
         if let Body::ContainerStart { image, tag } = event.body
             && impossible(&event).is_none()
         {
-            self.workloads.tell(event.container, image, tag);
+            self.workloads.remember(event.container, image, tag);
         }
         self.sink.implied(event);
     }
@@ -129,8 +129,8 @@ mod tests {
             ("", "x", "1", None),
             ("", "y", "1", None),
         ] {
-            let told = workloads.tell(container.as_bytes(), image.as_bytes(), tag.as_bytes());
-            assert_eq!(told.and_then(|reject| reject.field), field, "{container} {image} {tag}");
+            let reported = workloads.remember(container.as_bytes(), image.as_bytes(), tag.as_bytes());
+            assert_eq!(reported.and_then(|reject| reject.field), field, "{container} {image} {tag}");
         }
     }
 

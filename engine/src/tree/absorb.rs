@@ -1,14 +1,14 @@
 //! Learned patterns taking in what they stand for: a directory's names of one shape become one node, and what is below
-//! them is united (DESIGN §5).
+//! them is united (docs/decisions/0011).
 //!
 //! Traced processes choose how deep a tree is and how its names look, so this is a work list, and it goes level by
 //! level: the names that come together on one level are united before anything below them is moved. So a node moves a
 //! time or two, and not once for each pattern above it.
 //!
-//! Not here: when a shape has too many names (`grow`).
+//! Not here: when a shape has too many names (`insert`).
 
 use super::Tree;
-use super::arena::{Hashed, ROOM, ShapeKey};
+use super::arena::{Hashed, ShapeKey, UNLIMITED};
 use super::node::{Flags, NONE, Node, NodeId, Role};
 use super::peers::socket_level;
 use crate::behaviour::{Address, SocketKey};
@@ -52,7 +52,7 @@ impl Tree {
         let parent = self.arena.hashed(parent);
         let run = self.arena.step_stored(parent, role, pattern);
         let found = self.arena.child(parent.0, run, role, self.arena.names.get(pattern));
-        let members = self.take_members(key);
+        let members = self.absorb_members(key);
         if members.is_empty() && found.is_none() {
             return;
         }
@@ -74,15 +74,15 @@ impl Tree {
     }
 
     /// The names of one shape in a directory that its pattern is to take in, not counted from now on.
-    fn take_members(&mut self, (parent, role, pattern): ShapeKey) -> Vec<NodeId> {
+    fn absorb_members(&mut self, (parent, role, pattern): ShapeKey) -> Vec<NodeId> {
         let pattern = self.arena.names.get(pattern).to_owned();
         if self.arena.node(parent).has(Flags::SHAPED) {
-            return self.arena.take_shape(parent, role, &pattern);
+            return self.arena.remove_shape(parent, role, &pattern);
         }
-        let mut shelter = None;
+        let mut protection = None;
         let is_member = |id: &NodeId| {
             self.arena.has_shape(*id, parent, role, &pattern)
-                && !self.exempt(parent, role, self.arena.text(*id), &mut shelter)
+                && !self.is_protected(parent, role, self.arena.text(*id), &mut protection)
         };
         self.arena.children(parent).filter(is_member).collect()
     }
@@ -92,7 +92,7 @@ impl Tree {
         let mut stack = vec![top];
         while let Some(id) = stack.pop() {
             let node = self.arena.node(id);
-            if bears_name(node) && !self.arena.sketches.contains_key(&id) {
+            if has_name(node) && !self.arena.sketches.contains_key(&id) {
                 let text = self.path_text(id);
                 self.sketch(id, &text);
             }
@@ -112,7 +112,7 @@ impl Tree {
         if self.arena.node(from.0).role() == Role::Process {
             self.arena.moved.push((from.0, into.0));
             if self.arena.node(from.0).has(Flags::VISIBLE) {
-                self.arena.show(into.0);
+                self.arena.mark_visible(into.0);
             }
         }
         let children = self.living(from.0);
@@ -136,7 +136,7 @@ impl Tree {
                 self.absorb_leaf(child, target);
             }
         }
-        self.arena.kill(from);
+        self.arena.remove_node(from);
     }
 
     /// What is below a node and was not merged into another one.
@@ -153,14 +153,14 @@ impl Tree {
             let run = self.arena.step_stored(from, node.role(), node.name);
             self.absorb_detail((child, run), into);
         }
-        self.arena.kill(from);
+        self.arena.remove_node(from);
     }
 
     fn absorb_detail(&mut self, detail: Hashed, into: NodeId) {
         let (role, name) = (self.arena.node(detail.0).role(), self.arena.node(detail.0).name);
         let text = if role == Role::Text { self.arena.text(detail.0).to_owned() } else { String::new() };
-        self.take_detail(into, role, name, &text);
-        self.arena.kill(detail);
+        self.merge_detail(into, role, name, &text);
+        self.arena.remove_node(detail);
     }
 
     /// As [`absorb`](Self::absorb), of sockets that have addresses.
@@ -168,10 +168,10 @@ impl Tree {
         let peers = self.living(from.0);
         for peer in peers {
             let address = Address::from_bytes(self.arena.names.get(self.arena.node(peer).name));
-            let Ok((target, _)) = self.grow_peer(into, address, ROOM);
+            let Ok((target, _)) = self.get_or_insert_peer(into, address, UNLIMITED);
             self.absorb_leaf(self.arena.hashed(peer), target);
         }
-        self.arena.kill(from);
+        self.arena.remove_node(from);
     }
 
     /// Whether a learned pattern is part of the name of a leaf or a process.
@@ -194,18 +194,19 @@ impl Tree {
         match role {
             Role::Peer => {
                 let address = Address::from_bytes(self.arena.names.get(name));
-                let Ok((id, _)) = self.grow_peer(parent.0, address, ROOM);
+                let Ok((id, _)) = self.get_or_insert_peer(parent.0, address, UNLIMITED);
                 id
             }
             Role::Sockets => {
                 let level = socket_level(node.flags());
-                let Ok((group, _)) = self.grow_sockets(parent.0, SocketKey::unpack(name), ROOM);
+                let Ok((group, _)) = self.get_or_insert_sockets(parent.0, SocketKey::unpack(name), UNLIMITED);
                 self.widen_to(group, level);
                 group
             }
             _ if role.is_path() => {
                 let text = self.arena.text(child).to_owned();
-                let Ok(((id, _), _)) = self.grow_child(parent, role, (&text, learned), false, &mut None, ROOM);
+                let Ok(((id, _), _)) =
+                    self.get_or_insert_child(parent, role, (&text, learned), false, &mut None, UNLIMITED);
                 id
             }
             _ => {
@@ -220,7 +221,7 @@ impl Tree {
     /// What one node knows beside its children.
     fn absorb_node(&mut self, from: NodeId, into: NodeId) {
         let node = self.arena.node(from);
-        let (bits, named) = (node.flags().and(Flags::PAYLOAD), bears_name(node));
+        let (bits, named) = (node.flags().and(Flags::PAYLOAD), has_name(node));
         self.arena.node_mut(into).set(bits);
         let seen: Vec<_> = self.arena.seen(from).collect();
         for (tag, span) in &seen {
@@ -240,6 +241,6 @@ impl Tree {
 
 /// Whether a pattern keeps the name of such a node. A process has one also where all that is left of it is what it did:
 /// the records of its own execs may be gone with their tag.
-fn bears_name(node: &Node) -> bool {
+fn has_name(node: &Node) -> bool {
     node.is_seen() || node.role() == Role::Process
 }

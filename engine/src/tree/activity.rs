@@ -1,20 +1,20 @@
 //! One container's tree together with its process table: events go in, fates come out.
 
 use super::arena::ROOT;
-use super::grow::{Plain, literal};
-use super::lineage::{Decided, ExecPlace, Lineage, Pid, Place, Runs};
+use super::insert::{RawPath, literal};
+use super::lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Runs};
 use super::merge::follow;
 use super::node::{Flags, NodeId, Role, Span};
 use super::program::{Program, exec_flags};
 use super::{Rules, Stats, Tree, TreeFull};
-use crate::behaviour::{Behaviours, Place as Where, Scope, Texts, syscall_numbers};
+use crate::behaviour::{BehaviourKey, Behaviours, Scope, Texts, syscall_numbers};
 use crate::event::{Body, EventRef, Exec, Open};
 use crate::intern::TagRef;
 use crate::ledger::{Dropped, Fate, Ignored};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Its path.
+/// The path of the program of a process whose exec was not seen.
 const UNKNOWN: &str = "<unknown>";
 
 impl Tree {
@@ -24,15 +24,15 @@ impl Tree {
         Some((self.arena.first_child(leaf, Role::Process, program.key.as_bytes())?, general))
     }
 
-    fn grow_program(
+    fn get_or_insert_program(
         &mut self,
         parent: NodeId,
         program: &Program,
-        room: Result<(), TreeFull>,
+        budget: Result<(), TreeFull>,
     ) -> Result<(NodeId, bool, bool), TreeFull> {
         // The name that makes a shape a pattern is new, although the pattern's program may be there by then.
-        let (leaf, made, general) = self.grow_path(parent, Role::ExecPath, literal(&program.path), room)?;
-        let (id, new) = self.process_below(leaf, &program.key, room)?;
+        let (leaf, made, general) = self.get_or_insert_path(parent, Role::ExecPath, literal(&program.path), budget)?;
+        let (id, new) = self.process_below(leaf, &program.key, budget)?;
         Ok((id, made || new, general))
     }
 
@@ -40,9 +40,9 @@ impl Tree {
         &mut self,
         leaf: NodeId,
         key: &str,
-        room: Result<(), E>,
+        budget: Result<(), E>,
     ) -> Result<(NodeId, bool), E> {
-        self.arena.named_within(leaf, Role::Process, key.as_bytes(), room)
+        self.arena.get_or_insert_named(leaf, Role::Process, key.as_bytes(), budget)
     }
 
     /// The process above a process: [`ROOT`] for a root process.
@@ -145,28 +145,28 @@ impl ActivityTree {
                 self.settle();
                 fate
             }
-            _ => self.behave(event, id),
+            _ => self.apply_behaviour(event, id),
         }
     }
 
-    fn behave(&mut self, event: &EventRef<'_>, id: Pid) -> Fate {
+    fn apply_behaviour(&mut self, event: &EventRef<'_>, id: Pid) -> Fate {
         let span = Span::at(event.ts);
         let process = self.lineage.touch(id);
-        let place = process.map(|p| p.place);
+        let position = process.map(|p| p.position);
         let mut dir = None;
-        match place {
-            Some(Place::Setup) => return Fate::Ignored(Ignored::RuntimeSetup),
+        match position {
+            Some(Position::Setup) => return Fate::Ignored(Ignored::RuntimeSetup),
             // Most events are files that are known: they need neither normalising nor any other table.
-            Some(Place::At(node)) => {
+            Some(Position::At(node)) => {
                 if let Body::Open(open @ Open { path, ret: 0.., .. }) = event.body {
-                    match self.tree.find_plain(node, Role::FilePath, path) {
-                        Plain::Node(leaf) => {
+                    match self.tree.find_raw_path(node, Role::FilePath, path) {
+                        RawPath::Node(leaf) => {
                             let new = self.tree.arena.node_mut(leaf).set(Flags::of_marks(open.marks()));
                             let new = self.tree.stamp_leaf(node, leaf, self.tag, span) || new;
                             return if new { Fate::New } else { Fate::Known };
                         }
-                        Plain::Below(found) => dir = Some((found, path)),
-                        Plain::Unknown => {}
+                        RawPath::Below(found) => dir = Some((found, path)),
+                        RawPath::Unknown => {}
                     }
                 }
             }
@@ -177,19 +177,19 @@ impl ActivityTree {
             Ok(what) => what,
             Err(fate) => return fate,
         };
-        let node = match place {
-            Some(Place::Lost) => return Fate::Dropped(Dropped::TreeFull),
-            Some(Place::At(node)) => node,
+        let node = match position {
+            Some(Position::Lost) => return Fate::Dropped(Dropped::TreeFull),
+            Some(Position::At(node)) => node,
             _ => {
-                let Some(unknown) = self.tree.unknown_if_room() else { return Fate::Dropped(Dropped::TreeFull) };
-                self.lineage.meet(id, unknown);
+                let Some(unknown) = self.tree.unknown_within_budget() else { return Fate::Dropped(Dropped::TreeFull) };
+                self.lineage.assume_program(id, unknown);
                 unknown
             }
         };
         // A directory of the path as it was given is one of the path as it is normalised only if that is the same.
         let dir = match (&what, dir) {
-            (Behaviours::One(one), Some((dir, raw))) => match one.place {
-                Where::Name(Scope::Files, path) if path.as_bytes() == raw => Some(dir),
+            (Behaviours::One(one), Some((dir, raw))) => match one.key {
+                BehaviourKey::Name(Scope::Files, path) if path.as_bytes() == raw => Some(dir),
                 _ => None,
             },
             _ => None,
@@ -197,7 +197,7 @@ impl ActivityTree {
         let tree = &mut self.tree;
         // Of an event that tells of several behaviours all are kept, or none.
         let several = !matches!(what, Behaviours::One(_));
-        if several && tree.has_room().is_err() && !what.all(|one| tree.knows(node, one)) {
+        if several && tree.check_budget().is_err() && !what.all(|one| tree.knows(node, one)) {
             return Fate::Dropped(Dropped::TreeFull);
         }
         let mut new = false;
@@ -221,48 +221,49 @@ impl ActivityTree {
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
-        let Decided { place, program, interpreter } = match self.lineage.place(event, exec, self.tree.rules()) {
+        let ExecDecision { position, program, interpreter } = match self.lineage.decide(event, exec, self.tree.rules())
+        {
             Ok(found) => found,
             Err(fate) => return fate,
         };
-        let (parent, chain, same) = match place {
-            ExecPlace::Setup => {
-                self.lineage.exec(id, exec, Place::Setup, Runs::Runtime);
+        let (parent, chain, same) = match position {
+            ExecPosition::Setup => {
+                self.lineage.exec(id, exec, Position::Setup, Runs::Runtime);
                 return Fate::Ignored(Ignored::RuntimeSetup);
             }
-            ExecPlace::Root => (Place::At(ROOT), false, false),
-            ExecPlace::Child { parent, chain } => (parent, chain, false),
-            ExecPlace::Same(place) => (place, false, true),
+            ExecPosition::Root => (Position::At(ROOT), false, false),
+            ExecPosition::Child { parent, chain } => (parent, chain, false),
+            ExecPosition::Same(position) => (position, false, true),
         };
         let identity = program.identity();
         let parent = match parent {
-            Place::Unknown => self.tree.unknown_if_room().map_or(Place::Lost, Place::At),
+            Position::Unknown => self.tree.unknown_within_budget().map_or(Position::Lost, Position::At),
             known => known,
         };
-        let Place::At(parent) = parent else {
-            self.lineage.exec(id, exec, Place::Lost, Runs::Program(identity));
+        let Position::At(parent) = parent else {
+            self.lineage.exec(id, exec, Position::Lost, Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let tree = &mut self.tree;
-        let room = tree.has_room().is_ok();
-        let room_for_programs = tree.has_room_for_programs();
+        let fits = tree.check_budget().is_ok();
+        let programs_fit = tree.check_program_budget();
         let grown = if same {
             Ok((parent, false, false))
         } else {
             let parent = tree.within_depth(parent);
-            tree.grow_program(parent, &program, room_for_programs)
+            tree.get_or_insert_program(parent, &program, programs_fit)
         };
         let Ok((node, mut new, general)) = grown else {
-            self.lineage.exec(id, exec, Place::Lost, Runs::Program(identity));
+            self.lineage.exec(id, exec, Position::Lost, Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         };
         let new_uid = exec.uid.filter(|uid| tree.arena.numbered_child(node, Role::Uid, *uid).is_none());
         let ran = tree.node(node).is_seen();
         let new_interpreter = Some(interpreter).filter(|by| !tree.knows_interpreter(node, by));
-        let no_room = new_uid.is_some() && !room || new_interpreter.is_some() && room_for_programs.is_err();
-        if !new && no_room {
+        let over_budget = new_uid.is_some() && !fits || new_interpreter.is_some() && programs_fit.is_err();
+        if !new && over_budget {
             // The program is known, so its process can be followed; as which user, or by what, it ran is not kept.
-            self.lineage.exec(id, exec, Place::At(node), Runs::Program(identity));
+            self.lineage.exec(id, exec, Position::At(node), Runs::Program(identity));
             return Fate::Dropped(Dropped::TreeFull);
         }
         new |= tree.stamp_leaf(node, node, self.tag, Span::at(event.ts));
@@ -273,10 +274,10 @@ impl ActivityTree {
         if let Some(interpreter) = new_interpreter {
             new |= tree.run_by(node, ran, &[interpreter], true);
         }
-        if general && room {
+        if general && fits {
             tree.sketch(node, &program.path);
         }
-        self.lineage.exec(id, exec, Place::At(node), Runs::Program(identity));
+        self.lineage.exec(id, exec, Position::At(node), Runs::Program(identity));
         if new { Fate::New } else { Fate::Known }
     }
 
@@ -284,21 +285,21 @@ impl ActivityTree {
     pub fn contains(&self, event: &EventRef<'_>) -> bool {
         let id = Pid { pid: event.pid, start: event.start };
         if let Body::Exec(exec) = &event.body {
-            let Ok(decided) = self.lineage.place(event, exec, self.tree.rules()) else { return true };
-            let Decided { place, program, interpreter } = decided;
-            let (found, chain) = match place {
-                ExecPlace::Setup => return true,
-                ExecPlace::Root => (self.tree.find_program(ROOT, &program), false),
-                ExecPlace::Same(Place::At(node)) => (Some((node, false)), false),
-                ExecPlace::Child { parent: Place::At(parent), chain } => {
+            let Ok(decided) = self.lineage.decide(event, exec, self.tree.rules()) else { return true };
+            let ExecDecision { position, program, interpreter } = decided;
+            let (found, chain) = match position {
+                ExecPosition::Setup => return true,
+                ExecPosition::Root => (self.tree.find_program(ROOT, &program), false),
+                ExecPosition::Same(Position::At(node)) => (Some((node, false)), false),
+                ExecPosition::Child { parent: Position::At(parent), chain } => {
                     (self.tree.find_program(self.tree.within_depth(parent), &program), chain)
                 }
-                ExecPlace::Child { parent: Place::Unknown, chain } => {
+                ExecPosition::Child { parent: Position::Unknown, chain } => {
                     let unknown = self.tree.find_program(ROOT, &unknown_program());
                     let below = |(parent, _)| self.tree.find_program(self.tree.within_depth(parent), &program);
                     (unknown.and_then(below), chain)
                 }
-                ExecPlace::Same(_) | ExecPlace::Child { .. } => return false,
+                ExecPosition::Same(_) | ExecPosition::Child { .. } => return false,
             };
             let uid_known =
                 |node| exec.uid.is_none_or(|uid| self.tree.arena.numbered_child(node, Role::Uid, uid).is_some());
@@ -314,11 +315,11 @@ impl ActivityTree {
         let mut texts = Texts::default();
         let cwd = process.and_then(|p| p.cwd.as_deref());
         let Ok(what) = event.behaviours(cwd, &mut texts) else { return true };
-        match process.map(|p| p.place) {
-            Some(Place::Setup) => true,
-            Some(Place::Lost) => false,
-            Some(Place::At(node)) => what.all(|one| self.tree.knows(node, one)),
-            Some(Place::Unknown) | None => {
+        match process.map(|p| p.position) {
+            Some(Position::Setup) => true,
+            Some(Position::Lost) => false,
+            Some(Position::At(node)) => what.all(|one| self.tree.knows(node, one)),
+            Some(Position::Unknown) | None => {
                 let unknown = self.tree.find_program(ROOT, &unknown_program());
                 unknown.is_some_and(|(node, _)| what.all(|one| self.tree.knows(node, one)))
             }
@@ -371,8 +372,8 @@ pub fn unknown_program() -> Program {
 impl Tree {
     /// The root under which the doings of processes with an unknown program are kept, unless it would have to be made
     /// and there is no room for it.
-    fn unknown_if_room(&mut self) -> Option<NodeId> {
-        let room = self.has_room_for_programs();
-        self.grow_program(ROOT, &unknown_program(), room).ok().map(|(id, _, _)| id)
+    fn unknown_within_budget(&mut self) -> Option<NodeId> {
+        let budget = self.check_program_budget();
+        self.get_or_insert_program(ROOT, &unknown_program(), budget).ok().map(|(id, _, _)| id)
     }
 }

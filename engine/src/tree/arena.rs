@@ -5,7 +5,7 @@
 
 mod hashes;
 
-use super::names::{Names, reserve_tight, trim};
+use super::names::{NameStore, reserve_by_an_eighth_of, trim};
 use super::node::{Flags, NO_TAG, NONE, Node, NodeId, Role, Span};
 use super::shapes::Shapes;
 use super::tags::LocalTags;
@@ -17,14 +17,14 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 
 /// The room of what is bounded by what it takes in, such as a merge: there always is some.
-pub(super) const ROOM: Result<(), Infallible> = Ok(());
+pub(super) const UNLIMITED: Result<(), Infallible> = Ok(());
 
 /// The node every root process hangs from.
 pub const ROOT: NodeId = 0;
 
 /// A seen record beyond a node's first.
 #[derive(Clone, Copy, Debug)]
-struct More {
+struct SeenRecord {
     span: Span,
     next: u32,
     tag: u16,
@@ -60,8 +60,8 @@ impl std::ops::AddAssign for Sizes {
 pub struct Arena {
     nodes: Vec<Node>,
     pub(super) index: HashTable<NodeId>,
-    more: Vec<More>,
-    pub(super) names: Names,
+    more: Vec<SeenRecord>,
+    pub(super) names: NameStore,
     pub(super) tags: LocalTags,
     pub(super) sketches: NumberMap<NodeId, Sketch>,
     pub(super) sketch_bytes: usize,
@@ -83,7 +83,7 @@ impl Arena {
             nodes: vec![Node::new(Role::Root, NONE, NONE)],
             index: HashTable::new(),
             more: Vec::new(),
-            names: Names::default(),
+            names: NameStore::default(),
             tags: LocalTags::default(),
             sketches: NumberMap::default(),
             sketch_bytes: 0,
@@ -134,7 +134,7 @@ impl Arena {
     pub fn heap_bytes(&self) -> usize {
         self.nodes.capacity() * size_of::<Node>()
             + self.index.allocation_size()
-            + self.more.capacity() * size_of::<More>()
+            + self.more.capacity() * size_of::<SeenRecord>()
             + self.names.heap_bytes()
             + self.tags.heap_bytes()
             + self.sketches.allocation_size()
@@ -219,7 +219,7 @@ impl Arena {
         let mut node = Node::new(role, parent, name);
         node.next = self.node(parent).child;
         self.node_mut(parent).child = id;
-        reserve_tight(&mut self.nodes, 1);
+        reserve_by_an_eighth_of(&mut self.nodes, 1);
         self.nodes.push(node);
         if self.index.len() == self.index.capacity() {
             let hashes = self.hashes();
@@ -235,42 +235,42 @@ impl Arena {
         self.add(parent, run, role, name)
     }
 
-    /// The child of another role with this name, added if need be and `room` allows it; and whether it was.
-    pub(super) fn named_within<E>(
+    /// The child of another role with this name, added if need be and `budget` allows it; and whether it was.
+    pub(super) fn get_or_insert_named<E>(
         &mut self,
         parent: NodeId,
         role: Role,
         name: &[u8],
-        room: Result<(), E>,
+        budget: Result<(), E>,
     ) -> Result<(NodeId, bool), E> {
         let run = self.first(parent, role, name);
         match self.child(parent, run, role, name) {
             Some(id) => Ok((id, false)),
-            None => room.map(|()| (self.add_named(parent, run, role, name), true)),
+            None => budget.map(|()| (self.add_named(parent, run, role, name), true)),
         }
     }
 
-    /// As [`named_within`](Self::named_within), of a name that is a number.
-    pub(super) fn numbered_within<E>(
+    /// As [`get_or_insert_named`](Self::get_or_insert_named), of a name that is a number.
+    pub(super) fn get_or_insert_numbered<E>(
         &mut self,
         parent: NodeId,
         role: Role,
         name: u32,
-        room: Result<(), E>,
+        budget: Result<(), E>,
     ) -> Result<(NodeId, bool), E> {
         match self.numbered_child(parent, role, name) {
             Some(id) => Ok((id, false)),
-            None => room.map(|()| (self.add(parent, self.first_number(parent, role, name), role, name), true)),
+            None => budget.map(|()| (self.add(parent, self.first_number(parent, role, name), role, name), true)),
         }
     }
 
     pub(super) fn numbered(&mut self, parent: NodeId, role: Role, name: u32) -> (NodeId, bool) {
-        let Ok(found) = self.numbered_within(parent, role, name, ROOM);
+        let Ok(found) = self.get_or_insert_numbered(parent, role, name, UNLIMITED);
         found
     }
 
     /// Takes a node out of the index and marks it dead. It stays in its parent's list until the next rebuild.
-    pub(super) fn kill(&mut self, (id, run): Hashed) {
+    pub(super) fn remove_node(&mut self, (id, run): Hashed) {
         if let Ok(entry) = self.index.find_entry(self.hasher.finish(run), |found| *found == id) {
             entry.remove();
         }
@@ -286,7 +286,7 @@ impl Arena {
     }
 
     /// Marks a process and all above it as written.
-    pub(super) fn show(&mut self, process: NodeId) {
+    pub(super) fn mark_visible(&mut self, process: NodeId) {
         let mut at = process;
         while at != NONE {
             let node = self.node_mut(at);
@@ -337,7 +337,7 @@ impl Arena {
     }
 
     /// The names counted for a shape, which are not counted any more then.
-    pub(super) fn take_shape(&mut self, parent: NodeId, role: Role, pattern: &[u8]) -> Vec<NodeId> {
+    pub(super) fn remove_shape(&mut self, parent: NodeId, role: Role, pattern: &[u8]) -> Vec<NodeId> {
         let hash = self.shape_hash(parent, role, pattern);
         let mut shapes = std::mem::take(&mut self.shapes);
         let taken = shapes.take(hash, |other| self.has_shape(other, parent, role, pattern));
@@ -396,9 +396,9 @@ impl Arena {
                 }
                 at = record.next;
             }
-            reserve_tight(&mut self.more, 1);
+            reserve_by_an_eighth_of(&mut self.more, 1);
             let new = self.more.len() as u32;
-            self.more.push(More { span, next: head, tag });
+            self.more.push(SeenRecord { span, next: head, tag });
             self.node_mut(id).more = new;
         }
         self.tags.used(tag);

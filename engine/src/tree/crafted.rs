@@ -36,7 +36,7 @@ fn nodes_with_names_crafted_against_a_known_key_are_found_at_once() {
         for known in [false, true] {
             let mut tree = tree(known);
             for name in &names {
-                let added = tree.arena.named_within(ROOT, kind, name.as_bytes(), Ok::<(), ()>(()));
+                let added = tree.arena.get_or_insert_named(ROOT, kind, name.as_bytes(), Ok::<(), ()>(()));
                 assert!(added.is_ok_and(|(_, added)| added));
             }
             assert_compared(compared(&tree.arena.index, names.iter().map(|name| hash(&tree, name))), known);

@@ -24,7 +24,7 @@ pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
 #[derive(Clone, Debug)]
 pub struct Cwds {
     known: Set<Arc<[u8]>>,
-    /// What they take.
+    /// Bytes of all directories that are kept.
     bytes: usize,
     /// At this size those are let go that nobody is in.
     prune_at: usize,
@@ -82,7 +82,7 @@ impl Cwds {
         false
     }
 
-    /// How many were refused.
+    /// How many directories were not kept, for want of memory.
     pub fn refused(&self) -> u64 {
         self.refused
     }

@@ -1,4 +1,4 @@
-//! Letting go: of a tag, or of what was not seen for long.
+//! Evicting from a tree: a tag, or what was last seen before some time.
 //!
 //! A tree is rebuilt without what goes. That costs O(nodes), seldom; and in return nothing can be left behind: not
 //! a record below a node that lacks the tag, not a name, not a count, not a byte.

@@ -1,8 +1,8 @@
 //! Which process is which: the process table of one container and the rules by which forks, execs and exits move
-//! processes between programs (FORMATS §1).
+//! processes between programs (docs/formats.md, event traces).
 //!
 //! It knows nothing of nodes: `N` is whatever stands for a program, a node of the tree being learned or of a
-//! profile being compared with. [`Lineage::place`] only decides: learning, a dry run and a check all ask there.
+//! profile being compared with. [`Lineage::decide`] only decides: learning, a dry run and a check all ask there.
 
 mod table;
 
@@ -24,9 +24,9 @@ pub struct Pid {
     pub start: Option<u64>,
 }
 
-/// Where a process stands.
+/// What a process is to the tree: a node of it, the runtime, or unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place<N> {
+pub enum Position<N> {
     /// It runs the container runtime's own program.
     Setup,
     /// What it does is done by this program.
@@ -40,15 +40,15 @@ pub enum Place<N> {
 /// A process of the table.
 #[derive(Clone, Debug)]
 pub struct Process<N> {
-    /// What it runs.
-    pub place: Place<N>,
+    /// The program that the process runs now.
+    pub position: Position<N>,
     /// The programs that led to it, the last being its own; none if its program is not known or is the runtime's.
     recent: Arc<[Recent<N>]>,
     /// Its working directory, when an exec told.
     pub cwd: Option<Arc<[u8]>>,
     ppid: Option<u32>,
     start: Option<u64>,
-    /// Its fork was seen.
+    /// The event of its fork was seen.
     forked: bool,
     /// It has exec'd since it was forked.
     execed: bool,
@@ -68,7 +68,7 @@ struct Recent<N> {
     /// Path, argv0 and, if they are identity, arguments, before any generalisation; hashed, as a table of processes
     /// keeps no long texts.
     program: u64,
-    place: Place<N>,
+    position: Position<N>,
 }
 
 /// A program that restarts itself is known by programs that come again in the same order, up to so many.
@@ -85,20 +85,20 @@ fn restarts<N>(recent: &[Recent<N>], program: u64) -> Option<usize> {
     })
 }
 
-/// What an exec comes to.
+/// The outcome of an exec: where the new program stands in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExecPlace<N> {
+pub enum ExecPosition<N> {
     /// The container runtime's own program.
     Setup,
     /// What the process already runs; or what it comes from, and runs again for the third time, with all that was in
     /// between.
-    Same(Place<N>),
+    Same(Position<N>),
     /// A program without a parent.
     Root,
     /// A program below another one.
     Child {
         /// The program that exec'd, or whose child did.
-        parent: Place<N>,
+        parent: Position<N>,
         /// Exec'd without a fork before it.
         chain: bool,
     },
@@ -106,9 +106,9 @@ pub enum ExecPlace<N> {
 
 /// An exec, decided: where it puts its process, and what is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided<N> {
-    /// Where.
-    pub place: ExecPlace<N>,
+pub struct ExecDecision<N> {
+    /// Where the program stands in the tree.
+    pub position: ExecPosition<N>,
     /// The program; of the container runtime's own none.
     pub program: Program,
     /// What runs it, if it is a script.
@@ -186,27 +186,28 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// Where the processes of the table stand, and where they stood.
     pub fn places(&self) -> impl Iterator<Item = N> {
         let all = |process| std::iter::successors(Some(process), |p: &&Process<N>| p.older.as_deref());
-        let places =
-            |p: &'_ Process<N>| std::iter::once(p.place).chain(p.recent.iter().map(|r| r.place)).collect::<Vec<_>>();
-        self.table.values().flat_map(all).flat_map(places).filter_map(|place| match place {
-            Place::At(node) => Some(node),
+        let places = |p: &'_ Process<N>| {
+            std::iter::once(p.position).chain(p.recent.iter().map(|r| r.position)).collect::<Vec<_>>()
+        };
+        self.table.values().flat_map(all).flat_map(places).filter_map(|position| match position {
+            Position::At(node) => Some(node),
             _ => None,
         })
     }
 
     /// Changes where the processes of the table stand, and where they stood.
     pub fn move_places(&mut self, to: impl Fn(N) -> N) {
-        let moved = |place: Place<N>| match place {
-            Place::At(node) => Place::At(to(node)),
+        let moved = |position: Position<N>| match position {
+            Position::At(node) => Position::At(to(node)),
             other => other,
         };
         for process in self.table.values_mut() {
             let mut at = Some(process);
             while let Some(process) = at {
-                process.place = moved(process.place);
-                if process.recent.iter().any(|recent| moved(recent.place) != recent.place) {
+                process.position = moved(process.position);
+                if process.recent.iter().any(|recent| moved(recent.position) != recent.position) {
                     for recent in Arc::make_mut(&mut process.recent) {
-                        recent.place = moved(recent.place);
+                        recent.position = moved(recent.position);
                     }
                 }
                 at = process.older.as_deref_mut();
@@ -224,7 +225,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
                 // Whoever has children is no process whose exit was lost.
                 parent.last_use = clock;
                 Process {
-                    place: parent.place,
+                    position: parent.position,
                     recent: parent.recent.clone(),
                     cwd: parent.cwd.clone(),
                     ppid: Some(ppid),
@@ -241,37 +242,37 @@ impl<N: Copy + PartialEq> Lineage<N> {
                 ppid: Some(ppid),
                 forked: true,
                 workload: self.was_workload(ppid),
-                ..Process::unknown(Place::Unknown)
+                ..Process::unknown(Position::Unknown)
             },
         };
-        let setup = matches!(process.place, Place::Setup);
+        let setup = matches!(process.position, Position::Setup);
         self.put(child, process);
         setup
     }
 
     /// Takes a process out. Returns whether it was part of the container's set-up.
     pub fn exit(&mut self, id: Pid) -> bool {
-        let setup = self.find(id).is_some_and(|p| matches!(p.place, Place::Setup));
+        let setup = self.find(id).is_some_and(|p| matches!(p.position, Position::Setup));
         self.remove(id);
         setup
     }
 
     /// A process whose program is not known does something: `unknown` stands for its program from now on.
-    pub fn meet(&mut self, id: Pid, unknown: N) {
+    pub fn assume_program(&mut self, id: Pid, unknown: N) {
         match self.find_mut(id) {
-            Some(process) => process.place = Place::At(unknown),
-            None => self.put(id, Process::unknown(Place::At(unknown))),
+            Some(process) => process.position = Position::At(unknown),
+            None => self.put(id, Process::unknown(Position::At(unknown))),
         }
     }
 
     /// The working directory of a process that execs: its own, or that of the parent which it must have been forked
     /// from unseen.
     pub fn cwd_of_exec(&self, id: Pid, ppid: u32) -> Option<&Arc<[u8]>> {
-        self.on_record(id, ppid).or_else(|| self.table.get(&ppid))?.cwd.as_ref()
+        self.process_of_exec(id, ppid).or_else(|| self.table.get(&ppid))?.cwd.as_ref()
     }
 
     /// The process that execs, if it is on record.
-    fn on_record(&self, id: Pid, ppid: u32) -> Option<&Process<N>> {
+    fn process_of_exec(&self, id: Pid, ppid: u32) -> Option<&Process<N>> {
         self.find(id).filter(|p| !self.is_another(p, id, ppid))
     }
 
@@ -280,7 +281,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// thread alone. Who is not on record may be the workload's if some were forgotten: nobody becomes the runtime by
     /// starting more processes than there is room for.
     fn is_workload(&self, id: Pid, ppid: u32) -> bool {
-        match self.on_record(id, ppid) {
+        match self.process_of_exec(id, ppid) {
             Some(process) if process.workload || process.forked => process.workload,
             Some(_) => self.was_workload(ppid),
             None => self.was_workload(ppid) || self.was_workload(id.pid),
@@ -295,7 +296,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// Whether an exec is the container runtime's doing. What the source knows decides; else the name and the place of
     /// the program, unless its file cannot be the host's, or its process comes from the workload.
-    fn sets_up(&self, id: Pid, exec: &Exec<&[u8]>, resolved: Option<&str>) -> bool {
+    fn is_runtime_setup(&self, id: Pid, exec: &Exec<&[u8]>, resolved: Option<&str>) -> bool {
         exec.runtime.unwrap_or_else(|| {
             runtime::is_named_as_one(exec.path, resolved)
                 && !exec.upper_layer
@@ -308,29 +309,35 @@ impl<N: Copy + PartialEq> Lineage<N> {
     ///
     /// # Errors
     /// The program has no path that can be one.
-    pub fn place(&self, event: &EventRef<'_>, exec: &Exec<&[u8]>, rules: &Rules) -> Result<Decided<N>, Fate> {
+    pub fn decide(&self, event: &EventRef<'_>, exec: &Exec<&[u8]>, rules: &Rules) -> Result<ExecDecision<N>, Fate> {
         let id = Pid { pid: event.pid, start: event.start };
         let cwd = self.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
         let program = exec_program(event, exec, cwd, rules)?;
         let resolved = Some(&*program.path).filter(|path| path.starts_with('/'));
-        if self.sets_up(id, exec, resolved) {
-            return Ok(Decided { place: ExecPlace::Setup, program: Program::default(), interpreter: String::new() });
+        if self.is_runtime_setup(id, exec, resolved) {
+            return Ok(ExecDecision {
+                position: ExecPosition::Setup,
+                program: Program::default(),
+                interpreter: String::new(),
+            });
         }
-        let place = self.place_program(id, exec.ppid, program.identity());
-        Ok(Decided { place, program, interpreter: exec_interpreter(event, exec, cwd) })
+        let position = self.position_of_program(id, exec.ppid, program.identity());
+        Ok(ExecDecision { position, program, interpreter: exec_interpreter(event, exec, cwd) })
     }
 
-    fn place_program(&self, id: Pid, ppid: u32, program: u64) -> ExecPlace<N> {
-        let on_record = self.on_record(id, ppid);
-        let Some(from) = on_record.or_else(|| self.table.get(&ppid)) else { return ExecPlace::Root };
+    fn position_of_program(&self, id: Pid, ppid: u32, program: u64) -> ExecPosition<N> {
+        let on_record = self.process_of_exec(id, ppid);
+        let Some(from) = on_record.or_else(|| self.table.get(&ppid)) else { return ExecPosition::Root };
         let is_known = on_record.is_none_or(|process| !process.unknown);
-        match from.place {
-            Place::Setup => ExecPlace::Root,
-            _ if !is_known => ExecPlace::Root,
-            place if on_record.is_some() && from.runs(program) => ExecPlace::Same(place),
-            place => match restarts(&from.recent, program).and_then(|at| from.recent.get(at)) {
-                Some(again) => ExecPlace::Same(again.place),
-                None => ExecPlace::Child { parent: place, chain: on_record.is_some_and(|process| process.execed) },
+        match from.position {
+            Position::Setup => ExecPosition::Root,
+            _ if !is_known => ExecPosition::Root,
+            position if on_record.is_some() && from.runs(program) => ExecPosition::Same(position),
+            position => match restarts(&from.recent, program).and_then(|at| from.recent.get(at)) {
+                Some(again) => ExecPosition::Same(again.position),
+                None => {
+                    ExecPosition::Child { parent: position, chain: on_record.is_some_and(|process| process.execed) }
+                }
             },
         }
     }
@@ -356,7 +363,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
     }
 
     /// Records what a process runs now, and where that stands.
-    pub fn exec(&mut self, id: Pid, exec: &Exec<&[u8]>, place: Place<N>, runs: Runs) {
+    pub fn exec(&mut self, id: Pid, exec: &Exec<&[u8]>, position: Position<N>, runs: Runs) {
         let ppid = exec.ppid;
         if exec.runtime.is_none() {
             self.ended.will_be_asked();
@@ -366,15 +373,15 @@ impl<N: Copy + PartialEq> Lineage<N> {
             None => self.cwd_of_exec(id, ppid).cloned(),
         };
         let workload = runs != Runs::Runtime || self.is_workload(id, ppid);
-        let known = self.on_record(id, ppid);
+        let known = self.process_of_exec(id, ppid);
         let recent = match runs {
-            Runs::Program(program) => self.recent_after(known, ppid, Recent { program, place }),
+            Runs::Program(program) => self.recent_after(known, ppid, Recent { program, position }),
             Runs::Runtime => Arc::default(),
         };
         let start = id.start.or(known.and_then(|p| p.start));
         let same = known.is_some();
         let process = Process {
-            place,
+            position,
             recent,
             cwd,
             ppid: Some(ppid),
@@ -402,9 +409,9 @@ impl<N> Process<N> {
         self.recent.last().is_some_and(|recent| recent.program == program)
     }
 
-    fn unknown(place: Place<N>) -> Self {
+    fn unknown(position: Position<N>) -> Self {
         Self {
-            place,
+            position,
             recent: Arc::default(),
             cwd: None,
             ppid: None,

@@ -3,8 +3,8 @@
 //! It is the growing that events do, once per node instead of once per event; so a merged tree is the tree that
 //! the events of both would have made. Rebuilding a tree without some of its records is a merge into an empty one.
 
-use super::arena::{ROOM, ROOT};
-use super::grow::Component;
+use super::arena::{ROOT, UNLIMITED};
+use super::insert::Component;
 use super::node::{Flags, NodeId, Role, Span};
 use super::{Tree, TreeFull};
 use crate::hash::NumberMap;
@@ -63,12 +63,11 @@ impl Tree {
     /// # Errors
     /// As [`merge`](Self::merge).
     pub fn merge_within_budget(&mut self, other: &Self) -> Result<bool, TreeFull> {
-        if self.has_room().is_ok() {
+        if self.check_budget().is_ok() {
             return self.merge(other).map(|()| false);
         }
         // Where not even the tags fit there is no room for programs either.
-        if self.has_room_for_programs().is_ok() && self.arena.fits(&other.arena) && self.take(other, &Programs).is_ok()
-        {
+        if self.check_program_budget().is_ok() && self.arena.fits(&other.arena) && self.take(other, &Programs).is_ok() {
             self.arena.moved.clear();
         }
         Ok(self.refresh(other))
@@ -123,14 +122,15 @@ impl Tree {
                 continue;
             }
             let names = other.names_of(other.node(from).parent);
-            let Ok((leaf, _, general)) = self.grow_path(into, Role::ExecPath, names.iter().copied(), ROOM);
-            let Ok((process, _)) = self.process_below(leaf, other.arena.text(from), ROOM);
+            let Ok((leaf, _, general)) =
+                self.get_or_insert_path(into, Role::ExecPath, names.iter().copied(), UNLIMITED);
+            let Ok((process, _)) = self.process_below(leaf, other.arena.text(from), UNLIMITED);
             went.insert(from, process);
             let interpreters: Vec<String> = other.texts(from).map(str::to_owned).collect();
             self.run_as(process, &interpreters, other.node(from).is_seen());
-            self.take_leaf(other, from, process, process, retag(seen), general);
-            self.take_details(other, from, process);
-            self.take_leaves(other, from, process, &|id| retag(selection.leaf(other, id)));
+            self.merge_leaf(other, from, process, process, retag(seen), general);
+            self.merge_details(other, from, process);
+            self.merge_leaves(other, from, process, &|id| retag(selection.leaf(other, id)));
             stack.push((from, process, other.programs_of(from)));
         }
         // Only a merge into a tree that has names of its own can learn a pattern.
@@ -185,7 +185,7 @@ impl Tree {
         found
     }
 
-    fn take_leaves(
+    fn merge_leaves(
         &mut self,
         other: &Self,
         from: NodeId,
@@ -197,14 +197,14 @@ impl Tree {
             if seen.is_empty() {
                 continue;
             }
-            let Ok((id, _, general)) = self.grow_spot(process, &other.spot(leaf), ROOM);
-            self.take_details(other, leaf, id);
-            self.take_leaf(other, leaf, process, id, seen, general);
+            let Ok((id, _, general)) = self.get_or_insert_leaf(process, &other.key_parts(leaf), UNLIMITED);
+            self.merge_details(other, leaf, id);
+            self.merge_leaf(other, leaf, process, id, seen, general);
         }
     }
 
     /// Flags, records and sketch of one node.
-    fn take_leaf(
+    fn merge_leaf(
         &mut self,
         other: &Self,
         from: NodeId,

@@ -20,34 +20,34 @@ mod crafted;
 mod cwds;
 mod ended;
 mod evict;
-mod grow;
+mod import;
+mod insert;
 mod interpreters;
+mod leaves;
 mod lineage;
 mod merge;
 mod names;
 mod node;
 mod peers;
-mod place;
+mod pressure;
 mod program;
 mod refresh;
-mod room;
 mod runtime;
 mod shapes;
 mod tags;
-mod take;
 mod texts;
 
 pub use activity::{ActivityTree, unknown_program};
 pub(crate) use arena::Sizes;
 pub use arena::{Children, ROOT};
-pub use lineage::{Decided, ExecPlace, Lineage, Pid, Place, Process, Runs};
+pub(crate) use import::{fixed_prefix, learned};
+pub use leaves::BehaviourDelta;
+pub use lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Process, Runs};
 pub use node::{Flags, Node, NodeId, Role, Span};
-pub use place::News;
+pub(crate) use pressure::Level;
+pub use pressure::MemoryPressure;
 pub use program::{Program, ProgramKey};
-pub(crate) use room::Level;
-pub use room::Room;
 pub use tags::LocalTags;
-pub(crate) use take::{fixed_prefix, learned};
 pub use texts::TEXTS_MAX;
 
 pub use crate::behaviour::Stats;
@@ -66,7 +66,7 @@ pub struct Rules {
     pub path_fanout: usize,
     /// More addresses than this of one role of socket become networks, and more networks than this become one.
     pub peer_fanout: usize,
-    /// What never generalises.
+    /// The paths that never become patterns.
     pub protect: Protect,
     /// Arguments are part of a program's identity.
     pub differentiate_args: bool,
@@ -77,7 +77,7 @@ pub struct Rules {
     /// Bytes of heap that one tree may own before it takes nothing new; an eighth of them are for programs alone.
     pub tree_bytes: usize,
     /// Whether there is memory for more in all trees together.
-    pub room: Room,
+    pub pressure: MemoryPressure,
 }
 
 impl Default for Rules {
@@ -90,7 +90,7 @@ impl Default for Rules {
             lineage_depth: 256,
             processes_max: 65_536,
             tree_bytes: 256 << 20,
-            room: Room::default(),
+            pressure: MemoryPressure::default(),
         }
     }
 }
@@ -251,14 +251,14 @@ impl Tree {
     }
 
     /// Whether there is room for what programs do.
-    fn has_room(&self) -> Result<(), TreeFull> {
-        if self.is_within_budget() && self.rules.room.is_left() { Ok(()) } else { Err(TreeFull::Memory) }
+    fn check_budget(&self) -> Result<(), TreeFull> {
+        if self.is_within_budget() && self.rules.pressure.allows_new() { Ok(()) } else { Err(TreeFull::Memory) }
     }
 
     /// Whether there is room for one more program. Near the bound of all memory there is for nothing else.
-    fn has_room_for_programs(&self) -> Result<(), TreeFull> {
-        let room = self.programs_are_within_budget() && self.rules.room.is_left_for_programs();
-        if room { Ok(()) } else { Err(TreeFull::Memory) }
+    fn check_program_budget(&self) -> Result<(), TreeFull> {
+        let budget = self.programs_are_within_budget() && self.rules.pressure.allows_programs();
+        if budget { Ok(()) } else { Err(TreeFull::Memory) }
     }
 
     fn is_within_budget(&self) -> bool {

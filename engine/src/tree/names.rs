@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 
 /// Bytes stored once and known by a small index.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub struct NameStore {
     text: Vec<u8>,
     spans: Vec<Span>,
     pub(super) index: HashTable<u32>,
@@ -23,7 +23,7 @@ struct Span {
     len: u32,
 }
 
-impl Names {
+impl NameStore {
     /// Whether all of `other` could be stored as well: names are found by 32-bit offsets.
     pub fn fits(&self, other: &Self) -> bool {
         self.text.len() + other.text.len() <= BYTES_MAX
@@ -52,9 +52,9 @@ impl Names {
         let id = self.spans.len() as u32;
         // A tree's byte budget is checked before it grows, and before a merge that both trees' names fit.
         let span = Span { offset: self.text.len() as u32, len: name.len() as u32 };
-        reserve_tight(&mut self.text, name.len());
+        reserve_by_an_eighth_of(&mut self.text, name.len());
         self.text.extend_from_slice(name);
-        reserve_tight(&mut self.spans, 1);
+        reserve_by_an_eighth_of(&mut self.spans, 1);
         self.spans.push(span);
         let Self { text, spans, index, hasher } = self;
         index.insert_unique(hash, id, |id| Self::rehash(text, spans, hasher, *id));
@@ -100,9 +100,9 @@ impl Names {
 /// Makes room for `more` elements, growing by an eighth at a time: arenas hold most of a tree's bytes, and
 /// doubling them would leave up to half of that unused.
 #[inline]
-pub fn reserve_tight<T>(vec: &mut Vec<T>, more: usize) {
+pub fn reserve_by_an_eighth_of<T>(vec: &mut Vec<T>, more: usize) {
     if vec.capacity() - vec.len() < more {
-        grow_tight(vec, more);
+        reserve_by_an_eighth(vec, more);
     }
 }
 
@@ -112,6 +112,6 @@ pub fn trim<T>(vec: &mut Vec<T>) {
 }
 
 #[cold]
-fn grow_tight<T>(vec: &mut Vec<T>, more: usize) {
+fn reserve_by_an_eighth<T>(vec: &mut Vec<T>, more: usize) {
     vec.reserve_exact(more.max(vec.len() / 8).max(16));
 }

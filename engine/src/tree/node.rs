@@ -204,7 +204,7 @@ impl Node {
         }
     }
 
-    /// What it stands for.
+    /// The role of the node: a path's component, a process, a socket and so on.
     pub fn role(&self) -> Role {
         Role::ALL.get((self.meta & 0xf) as usize).copied().unwrap_or(Role::Root)
     }
@@ -215,7 +215,7 @@ impl Node {
         self.meta & 0xf == role as u16
     }
 
-    /// Its bits.
+    /// The node's flags.
     pub fn flags(&self) -> Flags {
         Flags(self.meta & 0x7f0)
     }

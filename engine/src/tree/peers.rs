@@ -4,7 +4,7 @@
 //! Each is confluent: whether it comes to it depends on the set of ports or addresses alone.
 
 use super::Tree;
-use super::arena::ROOM;
+use super::arena::UNLIMITED;
 use super::node::{Flags, NONE, NodeId, Role};
 use crate::behaviour::{Address, SocketKey};
 
@@ -15,18 +15,18 @@ impl Tree {
         key.at_any_port().and_then(group).or_else(|| group(key))
     }
 
-    /// As [`find_sockets`](Self::find_sockets), made if need be and `room` allows it, and whether it was, or its port is any
+    /// As [`find_sockets`](Self::find_sockets), made if need be and `budget` allows it, and whether it was, or its port is any
     /// from now on.
-    pub(super) fn grow_sockets<E>(
+    pub(super) fn get_or_insert_sockets<E>(
         &mut self,
         process: NodeId,
         key: SocketKey,
-        room: Result<(), E>,
+        budget: Result<(), E>,
     ) -> Result<(NodeId, bool), E> {
         if let Some(found) = self.find_sockets(process, key) {
             return Ok((found, false));
         }
-        let (group, _) = self.arena.numbered_within(process, Role::Sockets, key.pack(), room)?;
+        let (group, _) = self.arena.get_or_insert_numbered(process, Role::Sockets, key.pack(), budget)?;
         if key.is_at_any_port() {
             self.unite_ports(process, group, key);
         } else if let Some(any) = key.at_any_port()
@@ -57,16 +57,16 @@ impl Tree {
         }
     }
 
-    /// The node of a peer, made if need be and `room` allows it, and whether it was.
-    pub(super) fn grow_peer<E>(
+    /// The node of a peer, made if need be and `budget` allows it, and whether it was.
+    pub(super) fn get_or_insert_peer<E>(
         &mut self,
         group: NodeId,
         address: Address,
-        room: Result<(), E>,
+        budget: Result<(), E>,
     ) -> Result<(NodeId, bool), E> {
         self.widen_to(group, address.level());
         let address = address.widen(socket_level(self.arena.node(group).flags()));
-        let (id, made) = self.arena.named_within(group, Role::Peer, address.to_bytes(&mut [0; 17]), room)?;
+        let (id, made) = self.arena.get_or_insert_named(group, Role::Peer, address.to_bytes(&mut [0; 17]), budget)?;
         if !made || address.stays() {
             return Ok((id, made));
         }
@@ -107,7 +107,7 @@ impl Tree {
             if address.stays() {
                 continue;
             }
-            let Ok((wide, _)) = self.grow_peer(group, address, ROOM);
+            let Ok((wide, _)) = self.get_or_insert_peer(group, address, UNLIMITED);
             if wide != peer {
                 self.absorb_leaf(self.arena.hashed(peer), wide);
             }

@@ -27,7 +27,7 @@ impl Tree {
                 };
                 more |= self.refresh_node(other, from, process);
                 for leaf in other.leaves_of(from) {
-                    more |= match self.find_spot(process, &other.spot(leaf)) {
+                    more |= match self.find_leaf_at(process, &other.key_parts(leaf)) {
                         Some(id) => self.refresh_node(other, leaf, id),
                         None => true,
                     };

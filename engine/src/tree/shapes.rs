@@ -4,7 +4,7 @@
 //! shape is four bytes in a hash table, a node that has it, until a second name comes. Only then there is a list.
 //! What a node's shape is, the table asks its caller.
 
-use super::names::reserve_tight;
+use super::names::reserve_by_an_eighth_of;
 use super::node::{NONE, NodeId};
 use hashbrown::HashTable;
 
@@ -51,7 +51,7 @@ impl Shapes {
             *slot = link;
             return at;
         }
-        reserve_tight(&mut self.links, 1);
+        reserve_by_an_eighth_of(&mut self.links, 1);
         self.links.push(link);
         (self.links.len() - 1) as u32
     }

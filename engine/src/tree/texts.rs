@@ -36,7 +36,7 @@ impl Tree {
         let name = if is_one_more { text } else { ANY };
         for text in kept.into_iter().filter(|_| !is_one_more) {
             let run = self.arena.first(id, Role::Text, self.arena.text(text).as_bytes());
-            self.arena.kill((text, run));
+            self.arena.remove_node((text, run));
         }
         let run = self.arena.first(id, Role::Text, name.as_bytes());
         self.arena.add_named(id, run, Role::Text, name.as_bytes());

@@ -144,11 +144,11 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
 
 /// One container's tree after the events, with every invariant that holds at any moment checked on the way.
 pub fn grow(text: &str, rules: &Rules) -> (ActivityTree, Ledger) {
-    grow_tagged(text, rules, "1", &Interner::new())
+    get_or_insert_tagged(text, rules, "1", &Interner::new())
 }
 
 /// As [`grow`], with a tag of the caller's.
-pub fn grow_tagged(text: &str, rules: &Rules, tag: &str, interner: &Interner) -> (ActivityTree, Ledger) {
+pub fn get_or_insert_tagged(text: &str, rules: &Rules, tag: &str, interner: &Interner) -> (ActivityTree, Ledger) {
     let mut tree = ActivityTree::new(Arc::new(rules.clone()), &interner.intern(tag).unwrap());
     let mut ledger = Ledger::default();
     for stored in events(text).iter() {

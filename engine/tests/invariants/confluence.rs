@@ -128,7 +128,7 @@ proptest! {
 }
 
 #[test]
-fn grow_is_what_the_tests_above_compare_with() {
+fn get_or_insert_is_what_the_tests_above_compare_with() {
     let interner = Interner::new();
     let settings = Settings { path_fanout: 3, peer_fanout: 3, differentiate_args: false };
     let script = Script((0..5).map(|i| format!("open 1 /tmp/f{i}")).collect());

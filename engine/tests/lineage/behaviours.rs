@@ -212,7 +212,7 @@ fn an_event_of_a_process_whose_program_was_not_kept_is_lost_by_name() {
 fn letting_go_of_a_tag_leaves_what_belongs_to_no_tag() {
     let interner = Interner::new();
     let grown = |tag: &str, lines: &str| {
-        let (tree, _) = crate::common::grow_tagged(lines, &Rules::default(), tag, &interner);
+        let (tree, _) = crate::common::get_or_insert_tagged(lines, &Rules::default(), tag, &interner);
         tree.tree().clone()
     };
     let mut tree = grown("new", "exec 1<-0 /bin/app --uid=7\nopen 1 /x\ndns 1 example.com A");

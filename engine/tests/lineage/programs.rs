@@ -3,7 +3,7 @@
 //!
 //! Not here: which process is which (`processes`).
 
-use crate::common::{check, check_with, grow, grow_tagged};
+use crate::common::{check, check_with, get_or_insert_tagged, grow};
 use grove::event::{Body, EventRef, Exec};
 use grove::intern::Interner;
 use grove::ledger::Ignored;
@@ -445,7 +445,7 @@ fn more_interpreters_than_are_told_apart_are_any() {
     assert_eq!((ledger.applied_new, ledger.applied_known), (17, 43));
     // Merging comes to the same, whoever is merged into whom.
     let interner = Interner::new();
-    let tree = |n| grow_tagged(&execs(n), &Rules::default(), "1", &interner).0.tree().clone();
+    let tree = |n| get_or_insert_tagged(&execs(n), &Rules::default(), "1", &interner).0.tree().clone();
     let whole = tree(0..20).structural_hash();
     for (one, other) in [(0..10, 8..20), (0..20, 3..5), (0..1, 0..20)] {
         for (into, from) in [(one.clone(), other.clone()), (other, one)] {

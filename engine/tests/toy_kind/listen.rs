@@ -1,8 +1,8 @@
 //! Sockets that were made to listen.
 
-use super::entry::{Edge, Entry, Flaw, Leaf, Pattern, Seen, Shown, Told, Value};
+use super::entry::{Edge, Entry, InvalidField, Leaf, Pattern, Seen, EntryView, FindingText, Value};
 use super::record::{Buffers, Field, Raw, Reject, Shape, plain};
-use super::{Behaviour, Behaviours, Bounded, By, Class, Details, Kind, Place, Report, Scope, Texts};
+use super::{Behaviour, Behaviours, Bounded, By, Class, Details, Kind, BehaviourKey, Report, Scope, Texts};
 use crate::ledger::Fate;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,7 @@ impl<'s> Report<'s> for Listen<&'s [u8]> {
 fn listening(name: &str, backlog: u32) -> Behaviour<'_> {
     Behaviour {
         kind: Kind::Listen,
-        place: Place::Name(Scope::Group(Kind::Listen, ""), name),
+        key: BehaviourKey::Name(Scope::Group(Kind::Listen, ""), name),
         details: Details::number(BACKLOG.detail(backlog)),
     }
 }
@@ -107,7 +107,7 @@ impl Entry for ListenDoc {
         Self { name: leaf.text(), backlog, seen: leaf.seen() }
     }
 
-    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, Flaw> {
+    fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, InvalidField> {
         Ok(listening(&self.name, self.backlog))
     }
 
@@ -115,11 +115,11 @@ impl Entry for ListenDoc {
         "listen"
     }
 
-    fn finding(what: &Behaviour<'_>, _: &'static str) -> Told {
-        let Place::Name(_, name) = what.place else { return Told::default() };
+    fn finding(what: &Behaviour<'_>, _: &'static str) -> FindingText {
+        let BehaviourKey::Name(_, name) = what.key else { return FindingText::default() };
         let backlog = what.details.numbers.of(BACKLOG).next();
         let details = backlog.map(|backlog| ("backlog", Value::Number(backlog.into())));
-        Told { subject: name.to_owned(), details: details.into_iter().collect() }
+        FindingText { subject: name.to_owned(), details: details.into_iter().collect() }
     }
 
     fn subject(&self) -> String {
@@ -130,9 +130,9 @@ impl Entry for ListenDoc {
         same.iter().map(|listen| listen.backlog).max().unwrap_or_default().to_string()
     }
 
-    fn shown(&self) -> Shown<'_> {
+    fn shown(&self) -> EntryView<'_> {
         let note = format!("backlog {}", self.backlog);
-        Shown { label: "listens", name: self.name.clone(), note, pattern: None, is_word: false }
+        EntryView { label: "listens", name: self.name.clone(), note, pattern: None, is_word: false }
     }
 
     fn edge(&self) -> Option<Edge> {

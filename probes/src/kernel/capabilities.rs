@@ -10,7 +10,7 @@ use super::record::Class;
 
 /// What is wanted of the host, as far as capabilities go. What is not wanted needs none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wants {
+pub struct Requirements {
     /// Events from the kernel's programs.
     pub programs: bool,
     /// DNS questions or requests to metadata services among them.
@@ -21,7 +21,7 @@ pub struct Wants {
     pub running: bool,
 }
 
-impl Wants {
+impl Requirements {
     /// What observing containers takes, those that are `running` already too.
     pub fn of_containers(options: &Options, running: bool) -> Self {
         Self { containers: true, running, ..Self::of_command(options) }
@@ -39,12 +39,12 @@ impl Wants {
 pub(super) struct Need {
     pub(super) name: &'static str,
     set: CapabilitySet,
-    /// What does the same.
+    /// A capability that will do in its place.
     or: CapabilitySet,
     pub(super) purpose: &'static str,
     /// How to do without, if that can be.
     pub(super) without: Option<&'static str>,
-    wanted: fn(Wants) -> bool,
+    wanted: fn(Requirements) -> bool,
 }
 
 static NEEDS: [Need; 5] = [
@@ -54,7 +54,7 @@ static NEEDS: [Need; 5] = [
         or: CapabilitySet::SYS_ADMIN,
         purpose: "creating maps and loading programs",
         without: None,
-        wanted: |wants| wants.programs,
+        wanted: |requirements| requirements.programs,
     },
     Need {
         name: "CAP_PERFMON",
@@ -62,7 +62,7 @@ static NEEDS: [Need; 5] = [
         or: CapabilitySet::SYS_ADMIN,
         purpose: "programs that read the kernel's memory",
         without: None,
-        wanted: |wants| wants.programs,
+        wanted: |requirements| requirements.programs,
     },
     Need {
         name: "CAP_NET_ADMIN",
@@ -70,7 +70,7 @@ static NEEDS: [Need; 5] = [
         or: CapabilitySet::SYS_ADMIN,
         purpose: "seeing DNS questions and requests to metadata services",
         without: Some("GROVE_PROBE_DNS=false and GROVE_PROBE_IMDS=false"),
-        wanted: |wants| wants.packets,
+        wanted: |requirements| requirements.packets,
     },
     Need {
         name: "CAP_DAC_READ_SEARCH",
@@ -78,7 +78,7 @@ static NEEDS: [Need; 5] = [
         or: CapabilitySet::DAC_READ_SEARCH,
         purpose: "finding the container of a cgroup",
         without: None,
-        wanted: |wants| wants.containers,
+        wanted: |requirements| requirements.containers,
     },
     Need {
         name: "CAP_SYS_PTRACE",
@@ -86,7 +86,7 @@ static NEEDS: [Need; 5] = [
         or: CapabilitySet::SYS_PTRACE,
         purpose: "looking at processes that run already",
         without: Some("GROVE_SNAPSHOT_PROCESSES=0"),
-        wanted: |wants| wants.running,
+        wanted: |requirements| requirements.running,
     },
 ];
 
@@ -96,10 +96,10 @@ impl Need {
     }
 }
 
-/// What `wants` needs, and whether it is there.
-pub(super) fn needs(wants: Wants) -> impl Iterator<Item = (&'static Need, bool)> {
+/// What `requirements` needs, and whether it is there.
+pub(super) fn needs(requirements: Requirements) -> impl Iterator<Item = (&'static Need, bool)> {
     let have = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
-    NEEDS.iter().filter(move |need| (need.wanted)(wants)).map(move |need| (need, need.met(have)))
+    NEEDS.iter().filter(move |need| (need.wanted)(requirements)).map(move |need| (need, need.met(have)))
 }
 
 /// What is needed and not there, in one line.
@@ -107,7 +107,7 @@ pub(super) fn needs(wants: Wants) -> impl Iterator<Item = (&'static Need, bool)>
 pub enum Missing {
     /// These capabilities.
     #[error("{0}")]
-    Capabilities(Lacking),
+    Capabilities(MissingCapabilities),
     /// The numbers that processes have for the kernel.
     #[error(
         "this is a nested pid namespace ({0}): run Grove on the host, or in a container with the host's pid namespace"
@@ -117,19 +117,19 @@ pub enum Missing {
 
 /// Capabilities.
 #[derive(Clone, Debug)]
-pub struct Lacking(Vec<&'static Need>);
+pub struct MissingCapabilities(Vec<&'static Need>);
 
-/// Whether everything that `wants` needs is there. Better asked before than seen from what then fails: the kernel says
+/// Whether everything that `requirements` needs is there. Better asked before than seen from what then fails: the kernel says
 /// no without saying why, and where it says nothing, less would be seen and nobody would know.
 ///
 /// # Errors
 /// What is missing, in one line.
-pub fn require(wants: Wants) -> Result<(), Missing> {
-    let missing: Vec<_> = needs(wants).filter(|(_, met)| !met).map(|(need, _)| need).collect();
+pub fn require(requirements: Requirements) -> Result<(), Missing> {
+    let missing: Vec<_> = needs(requirements).filter(|(_, met)| !met).map(|(need, _)| need).collect();
     if !missing.is_empty() {
-        return Err(Missing::Capabilities(Lacking(missing)));
+        return Err(Missing::Capabilities(MissingCapabilities(missing)));
     }
-    if wants.programs { initial_pid_namespace().map_err(Missing::PidNamespace) } else { Ok(()) }
+    if requirements.programs { initial_pid_namespace().map_err(Missing::PidNamespace) } else { Ok(()) }
 }
 
 /// Whether processes have the numbers here that they have for the kernel: elsewhere our own is another one than the
@@ -144,13 +144,13 @@ pub(super) fn initial_pid_namespace() -> Result<(), String> {
     if own == INITIAL { Ok(()) } else { Err(own) }
 }
 
-impl Display for Lacking {
+impl Display for MissingCapabilities {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.line())
     }
 }
 
-impl Lacking {
+impl MissingCapabilities {
     fn line(&self) -> String {
         let each = self.0.iter().map(|need| format!("{} (for {})", need.name, need.purpose));
         let is = if self.0.len() == 1 { "is" } else { "are" };
@@ -173,8 +173,8 @@ fn and(mut words: Vec<String>) -> String {
 
 /// The names of what is missing of what every program needs, for questions on the net too if `packets`.
 pub(super) fn missing(packets: bool) -> Option<String> {
-    let wants = Wants { programs: true, packets, containers: false, running: false };
-    let names: Vec<_> = needs(wants).filter(|(_, met)| !met).map(|(need, _)| need.name.to_owned()).collect();
+    let requirements = Requirements { programs: true, packets, containers: false, running: false };
+    let names: Vec<_> = needs(requirements).filter(|(_, met)| !met).map(|(need, _)| need.name.to_owned()).collect();
     (!names.is_empty()).then(|| and(names))
 }
 
@@ -215,7 +215,8 @@ mod tests {
     use super::*;
 
     fn line(names: &[&str]) -> String {
-        Lacking(names.iter().filter_map(|name| NEEDS.iter().find(|need| need.name == *name)).collect()).to_string()
+        MissingCapabilities(names.iter().filter_map(|name| NEEDS.iter().find(|need| need.name == *name)).collect())
+            .to_string()
     }
 
     #[test]
@@ -234,13 +235,13 @@ mod tests {
 
     #[test]
     fn what_is_not_wanted_needs_nothing() {
-        let names = |wants| needs(wants).map(|(need, _)| need.name).collect::<Vec<_>>();
-        let nothing = Wants { programs: false, packets: false, containers: false, running: false };
+        let names = |requirements| needs(requirements).map(|(need, _)| need.name).collect::<Vec<_>>();
+        let nothing = Requirements { programs: false, packets: false, containers: false, running: false };
         assert!(names(nothing).is_empty() && require(nothing).is_ok());
-        assert_eq!(names(Wants::of_containers(&Options::default(), true)).len(), NEEDS.len());
-        assert_eq!(names(Wants { programs: true, ..nothing }), ["CAP_BPF", "CAP_PERFMON"]);
-        assert_eq!(names(Wants { packets: true, ..nothing }), ["CAP_NET_ADMIN"]);
-        assert_eq!(names(Wants { containers: true, ..nothing }), ["CAP_DAC_READ_SEARCH"]);
-        assert_eq!(names(Wants { running: true, ..nothing }), ["CAP_SYS_PTRACE"]);
+        assert_eq!(names(Requirements::of_containers(&Options::default(), true)).len(), NEEDS.len());
+        assert_eq!(names(Requirements { programs: true, ..nothing }), ["CAP_BPF", "CAP_PERFMON"]);
+        assert_eq!(names(Requirements { packets: true, ..nothing }), ["CAP_NET_ADMIN"]);
+        assert_eq!(names(Requirements { containers: true, ..nothing }), ["CAP_DAC_READ_SEARCH"]);
+        assert_eq!(names(Requirements { running: true, ..nothing }), ["CAP_SYS_PTRACE"]);
     }
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::capabilities::{self, Wants};
+use super::capabilities::{self, Requirements};
 use super::hooks;
 use super::load::{self, AttachError};
 use super::options::Options;
@@ -14,9 +14,9 @@ use crate::check::Check;
 
 /// Looks at everything, with these options, for what is wanted. Programs are loaded and attached, one after the other,
 /// and detached again.
-pub fn checks(options: &Options, wants: Wants) -> Vec<Check> {
+pub fn checks(options: &Options, requirements: Requirements) -> Vec<Check> {
     let mut checks = vec![kernel(), btf(options), lockdown(), pid_namespace()];
-    for (need, met) in capabilities::needs(wants) {
+    for (need, met) in capabilities::needs(requirements) {
         let found = if met { Ok("there".to_string()) } else { Err(format!("missing: for {}", need.purpose)) };
         let without = need.without.map(|variable| format!("; or do without, by {variable}")).unwrap_or_default();
         let remedy = format!("run as root, or give the binary {} (setcap){without}", need.name);

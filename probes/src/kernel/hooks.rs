@@ -28,7 +28,7 @@ pub struct HookState {
 }
 
 impl HookState {
-    /// Whether it is attached.
+    /// Whether the hook is attached.
     pub fn attached(&self) -> bool {
         self.failure.is_none()
     }
@@ -38,15 +38,15 @@ impl HookState {
 const LOADS_MAX: usize = 5;
 
 /// As long as this is there, signals to this thread wait.
-struct Quiet(Option<SigSet>);
+struct BlockedSignals(Option<SigSet>);
 
-impl Quiet {
+impl BlockedSignals {
     fn begin() -> Self {
         Self(SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).ok())
     }
 }
 
-impl Drop for Quiet {
+impl Drop for BlockedSignals {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
             // It fails for no mask that there was before.
@@ -90,7 +90,7 @@ impl Hook {
     /// that of a child's end, would break the verifier off, with an error that says nothing of it: so signals wait
     /// meanwhile.
     pub(super) fn attach(&self, bpf: &mut Ebpf, btf: &Btf) -> Result<(), HookError> {
-        let _quiet = Quiet::begin();
+        let _blocked = BlockedSignals::begin();
         let mut outcome = Err(HookError::Absent);
         for way in self.ways {
             outcome = way.attach(bpf, btf);
@@ -181,7 +181,7 @@ impl HookError {
 }
 
 /// What the verifier took exception to: of its novel, the end before the figures.
-fn objection(log: &str) -> Option<&str> {
+fn verifier_complaint(log: &str) -> Option<&str> {
     let figures = ["verification time", "stack depth", "processed"];
     log.lines().rfind(|line| !line.is_empty() && !figures.iter().any(|figure| line.starts_with(figure)))
 }
@@ -192,7 +192,7 @@ fn plain(error: &ProgramError) -> String {
     let mut text = match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
-            let said = objection(&log).map(|said| format!(": {said}")).unwrap_or_default();
+            let said = verifier_complaint(&log).map(|said| format!(": {said}")).unwrap_or_default();
             return format!("the kernel refused the program: {io_error}{said}");
         }
         ProgramError::Btf(e) => return format!("the kernel has no such hook: {e}"),

@@ -30,13 +30,13 @@ pub enum AttachError {
          use a kernel built with CONFIG_DEBUG_INFO_BTF, as current distributions' are"
     )]
     NoBtf {
-        /// What went wrong.
+        /// The system's or the verifier's error.
         reason: String,
     },
     /// A capability is missing, or the kernel is locked down.
     #[error("{what} was refused ({reason}): {missing}; run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")]
     Refused {
-        /// What was tried.
+        /// The step that failed.
         what: String,
         /// The kernel's answer.
         reason: String,
@@ -46,11 +46,11 @@ pub enum AttachError {
     /// A hook without which less would be seen than was asked for.
     #[error("hook {hook} cannot be attached ({reason}); {remedy}")]
     Hook {
-        /// Its name.
+        /// The hook's name, as the kernel spells it.
         hook: &'static str,
         /// The kernel's answer.
         reason: String,
-        /// What to do.
+        /// What to do about it.
         remedy: String,
     },
     /// There is less memory than loading takes, and the system would kill the process on the way.

@@ -5,12 +5,12 @@
 //! there. What could not be delivered is counted in the kernel, and [`Probes::counts`] tells how much of what.
 //!
 //! ```no_run
-//! use grove_probes::kernel::{Options, Probes, What};
+//! use grove_probes::kernel::{Options, Probes, RecordBody};
 //!
 //! let mut probes = Probes::attach(&Options::default())?;
 //! loop {
 //!     probes.drain(&mut |record| {
-//!         if let What::Event(event) = record.what {
+//!         if let RecordBody::Event(event) = record.what {
 //!             println!("cgroup {}: {event:?}", record.cgroup);
 //!         }
 //!     });
@@ -73,9 +73,9 @@ mod probes;
 mod record;
 mod table;
 
-pub use capabilities::{Missing, Wants, drop_capabilities, require};
+pub use capabilities::{Missing, Requirements, drop_capabilities, require};
 pub use hooks::HookState;
 pub use load::AttachError;
 pub use options::{Classes, Options, Scope};
-pub use probes::{DrainStats, Probes, Strays};
-pub use record::{Cause, Class, Count, Facts, Maker, PathFacts, Record, What};
+pub use probes::{DrainStats, LossCounter, Probes};
+pub use record::{Cause, CgroupMaker, Class, Count, Facts, PathFacts, Record, RecordBody};

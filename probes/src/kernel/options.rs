@@ -1,10 +1,10 @@
-//! What the kernel side is asked to do.
+//! Options of the programs in the kernel.
 
 use std::time::Duration;
 
 use super::table::Class;
 
-/// How to attach.
+/// Options of the programs in the kernel.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Size of the ring; rounded up to a power of two of at least a page.
@@ -14,11 +14,11 @@ pub struct Options {
     /// Programs are told apart by their arguments (`GROVE_DIFFERENTIATE_ARGS`), so what one does with other arguments is
     /// no repeat.
     pub arguments: bool,
-    /// What to tell about.
+    /// The classes of events that are wanted.
     pub classes: Classes,
     /// Deliver failed opens, connects and binds too.
     pub failed: bool,
-    /// Whom to tell about.
+    /// The cgroups whose events are wanted.
     pub scope: Scope,
     /// How often sets of system calls are told; kept here for whoever calls [`super::Probes::flush_syscalls`].
     pub syscall_flush: Duration,
@@ -81,7 +81,7 @@ impl Classes {
         Self(self.0 & !bit(class))
     }
 
-    /// Whether it is among them.
+    /// Whether the class is in the set.
     pub fn contains(self, class: Class) -> bool {
         self.0 & bit(class) != 0
     }

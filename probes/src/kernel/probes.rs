@@ -12,7 +12,7 @@ use super::decode::{Decoder, Fault};
 use super::hooks::HookState;
 use super::load::{self, AttachError, CAUSES, COUNTERS};
 use super::options::{Options, Scope};
-use super::record::{Cause, Class, Count, Record, What};
+use super::record::{Cause, Class, Count, Record, RecordBody};
 use super::table::{FLUSH, HOOKS};
 
 const CONTROL_SCOPE: u32 = 0;
@@ -29,10 +29,10 @@ pub struct Probes {
     ring_bytes: u64,
     decoder: Decoder,
     lost: PerCpuHashMap<MapData, u64, [u64; COUNTERS]>,
-    told: Table<u64, [u64; COUNTERS]>,
+    reported: Table<u64, [u64; COUNTERS]>,
     gone: Vec<u64>,
     control: Array<MapData, u32>,
-    strays: Option<Strays>,
+    loss_counter: Option<LossCounter>,
     cgroups: HashMap<MapData, u64, u32>,
     followed: HashMap<MapData, u32, u32>,
     hooks: Vec<HookState>,
@@ -41,15 +41,15 @@ pub struct Probes {
 }
 
 /// Tells whether forks or execs were not delivered, without asking of which cgroups.
-pub struct Strays(Array<MapData, u32>);
+pub struct LossCounter(Array<MapData, u32>);
 
-impl fmt::Debug for Strays {
+impl fmt::Debug for LossCounter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Strays").field(&self.count()).finish()
     }
 }
 
-impl Strays {
+impl LossCounter {
     /// How many there were so far, modulo 2³². A loss is counted before anything that the process does after it is
     /// delivered.
     pub fn count(&self) -> u32 {
@@ -57,7 +57,7 @@ impl Strays {
     }
 }
 
-/// What one drain took.
+/// How much was taken from the ring in one go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainStats {
     /// Records handed over.
@@ -95,8 +95,8 @@ impl Probes {
         load::prepare_losses(&mut lost)?;
         let control = bpf.take_map("control").ok_or_else(|| load::absent("control"))?;
         let mut control: Array<MapData, u32> = Array::try_from(control).map_err(load::map_error)?;
-        let strays = bpf.take_map("strays").ok_or_else(|| load::absent("strays"))?;
-        let strays = Array::try_from(strays).map_err(load::map_error)?;
+        let loss_counter = bpf.take_map("strays").ok_or_else(|| load::absent("strays"))?;
+        let loss_counter = Array::try_from(loss_counter).map_err(load::map_error)?;
         let cgroups = load::hash(&mut bpf, "cgroups")?;
         let mut followed = load::hash(&mut bpf, "followed")?;
         if let Scope::Descendants(pid) = options.scope {
@@ -120,10 +120,10 @@ impl Probes {
             ring_bytes: u64::from(options.ring_size()),
             decoder: Decoder::new(unix_minus_boot_ns()),
             lost,
-            told: Table::new(),
+            reported: Table::new(),
             gone: Vec::new(),
             control,
-            strays: Some(Strays(strays)),
+            loss_counter: Some(LossCounter(loss_counter)),
             cgroups,
             followed,
             hooks,
@@ -133,8 +133,8 @@ impl Probes {
     }
 
     /// A way to ask for lost forks and execs while the ring is drained; for one who asks.
-    pub fn strays(&mut self) -> Option<Strays> {
-        self.strays.take()
+    pub fn loss_counter(&mut self) -> Option<LossCounter> {
+        self.loss_counter.take()
     }
 
     /// The time that an event would have if it happened now.
@@ -157,7 +157,7 @@ impl Probes {
             match self.decoder.decode(&item) {
                 Ok(record) => {
                     stats.records += 1;
-                    if record.what == What::CgroupGone {
+                    if record.what == RecordBody::CgroupGone {
                         self.gone.push(record.cgroup);
                     }
                     sink(record);
@@ -180,7 +180,7 @@ impl Probes {
                     *sum = sum.wrapping_add(*n);
                 }
             }
-            let before = self.told.entry(cgroup).or_insert([0; COUNTERS]);
+            let before = self.reported.entry(cgroup).or_insert([0; COUNTERS]);
             let counters = now.chunks_exact(CAUSES).zip(before.chunks_exact(CAUSES));
             for (&class, (now, before)) in Class::ALL.iter().zip(counters) {
                 for (cause, (now, before)) in Cause::ALL.into_iter().zip(now.iter().zip(before)) {
@@ -196,7 +196,7 @@ impl Probes {
             // Either may be absent: a cgroup that lost nothing, or that nobody asked about.
             let _absent = self.lost.remove(&cgroup);
             let _absent = self.cgroups.remove(&cgroup);
-            self.told.remove(&cgroup);
+            self.reported.remove(&cgroup);
         }
     }
 

@@ -10,21 +10,21 @@ pub use super::table::Class;
 pub struct Record<'a> {
     /// The cgroup's id in the v2 hierarchy: the inode of its directory.
     pub cgroup: u64,
-    /// What happened.
-    pub what: What<'a>,
+    /// The content of the record.
+    pub what: RecordBody<'a>,
     /// What an event has no place for.
     pub facts: Facts<'a>,
 }
 
-/// What happened.
+/// The content of a record, by its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What<'a> {
+pub enum RecordBody<'a> {
     /// A process did something. The event's `container` is empty: whose cgroup it is, the caller knows.
     Event(EventRef<'a>),
     /// The cgroup was made.
     CgroupNew {
-        /// Who made it.
-        by: Maker<'a>,
+        /// The process that made the cgroup.
+        by: CgroupMaker<'a>,
         /// Its path within the hierarchy, beginning with `/`.
         path: &'a [u8],
     },
@@ -32,12 +32,12 @@ pub enum What<'a> {
     CgroupGone,
 }
 
-/// Who made a cgroup.
+/// The process that made a cgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Maker<'a> {
+pub struct CgroupMaker<'a> {
     /// The name of the thread, which any process may choose for itself.
     pub name: &'a [u8],
-    /// Its effective user.
+    /// The effective user id of the process.
     pub uid: u32,
     /// The arguments of its process, each with a zero behind it; empty if there are more than 8 KiB of them.
     pub argv: &'a [u8],
@@ -116,8 +116,8 @@ pub struct Count {
     pub cgroup: u64,
     /// Of which class.
     pub class: Class,
-    /// Why.
+    /// The cause of the loss.
     pub cause: Cause,
-    /// How many.
+    /// The number of events lost.
     pub n: u64,
 }

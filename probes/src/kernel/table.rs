@@ -4,7 +4,7 @@
 //! `src/bpf/record.h` has the same classes and kinds, in the same order.
 
 use super::decode::{self, Parts, Result, Texts};
-use super::record::What;
+use super::record::RecordBody;
 
 macro_rules! classes {
     ($($(#[$doc:meta])* $class:ident = $name:literal),* $(,)?) => {
@@ -98,7 +98,7 @@ macro_rules! kinds {
         }
 
         /// What a record of this kind tells; `None` if there is no such kind.
-        pub(super) fn decode<'a>(kind: u8, parts: &mut Parts<'a>, texts: &'a mut Texts) -> Option<Result<What<'a>>> {
+        pub(super) fn decode<'a>(kind: u8, parts: &mut Parts<'a>, texts: &'a mut Texts) -> Option<Result<RecordBody<'a>>> {
             match kind {
                 $($number => Some(decode::$file::$function(parts, texts)),)*
                 _ => None,

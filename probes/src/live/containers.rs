@@ -1,4 +1,4 @@
-//! Whose cgroups are: which belong to which container, and what is known of each.
+//! The containers of a live observation: their cgroups, their workload, and the events that wait for it.
 //!
 //! A container is there from its first cgroup on and until its last one is gone; what it runs may be told later than
 //! that, so one that is gone is remembered until it is. Not here: where any of this is learned from.
@@ -24,7 +24,7 @@ const GONE_MAX: usize = 4096;
 /// Which container of the table.
 pub type Index = usize;
 
-/// Whose a cgroup is.
+/// The owner of a cgroup: a container, the host, or not known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The host's own.
@@ -36,9 +36,9 @@ pub enum Owner {
 /// Whether a container is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// It is.
+    /// The container is wanted.
     Yes,
-    /// It is not.
+    /// The container is not wanted.
     No,
     /// What it runs is not known yet, and that may decide it.
     Open,
@@ -252,7 +252,7 @@ impl Containers {
         let Some(index) = self.by_id.get(id).copied() else { return };
         if self.get(index).is_some_and(|container| container.gone) {
             self.by_id.remove(id);
-            self.let_go(index);
+            self.release_held(index);
             if let Some(cgroup) = self.slots.get_mut(index).and_then(Option::take).and_then(|one| one.lone_cgroup) {
                 // Another container may get its place.
                 self.owners.remove(&cgroup);
@@ -283,11 +283,11 @@ impl Containers {
 
     /// Holds an event of a container until it is known whether it is wanted, or counts it.
     pub(super) fn hold(&mut self, index: Index, event: EventRef<'_>, counted: bool) {
-        let room = self.held_bytes < HELD_BYTES_MAX;
+        let fits = self.held_bytes < HELD_BYTES_MAX;
         let Some(Container { id, held, unheld, .. }) = self.slots.get_mut(index).and_then(Option::as_mut) else {
             return;
         };
-        if room && held.len() < HELD_MAX {
+        if fits && held.len() < HELD_MAX {
             let before = held.heap_bytes();
             held.push(EventRef { container: id, ..event }, counted);
             self.held_bytes += held.heap_bytes() - before;
@@ -297,7 +297,7 @@ impl Containers {
     }
 
     /// What was held of a container, and how many events found no room.
-    pub(super) fn let_go(&mut self, index: Index) -> (EventBuf, u64) {
+    pub(super) fn release_held(&mut self, index: Index) -> (EventBuf, u64) {
         let Some(container) = self.get_mut(index) else { return Default::default() };
         let held = (std::mem::take(&mut container.held), std::mem::take(&mut container.unheld));
         self.held_bytes -= held.0.heap_bytes();
@@ -384,7 +384,7 @@ mod tests {
             let event = EventRef { ts: n, container: b"", pid: 1, start: None, body: Body::Exit };
             all.hold(index, event, true);
             if n % 3 == 0 {
-                all.let_go(index);
+                all.release_held(index);
             }
             all.get_mut(index).unwrap().processes = Some(Processes { known: HashMap::from([(1, n)]), last: (1, n) });
             all.cgroup_gone(n);
@@ -412,7 +412,7 @@ mod tests {
         assert!(all.held_bytes < HELD_BYTES_MAX + (1 << 20), "{}", all.held_bytes);
         let (mut held, mut unheld) = (0, 0);
         for index in 0..2000 {
-            let (events, more) = all.let_go(index);
+            let (events, more) = all.release_held(index);
             (held, unheld) = (held + events.len() as u64, unheld + more);
         }
         assert_eq!((held + unheld, all.held_bytes), (40_000, 0));

@@ -10,11 +10,11 @@ use grove::event::{Body, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::{Containers, Index, Owner, Processes, Wanted};
-use super::few::Few;
+use super::rate_limit::RateLimit;
 use super::select::Select;
-use crate::kernel::Strays;
+use crate::kernel::LossCounter;
 use crate::proc::{Process, Snapshot};
-use crate::workload::{Answer, Ask, ContainerRef, Making, Resolver, Workload};
+use crate::workload::{Answer, Ask, ContainerRef, Resolver, RuntimeCall, Workload};
 
 /// Containers that wait to be asked for. Of those beyond, the oldest is given up.
 const UNASKED_MAX: usize = 4096;
@@ -22,9 +22,9 @@ const UNASKED_MAX: usize = 4096;
 /// The program of a process that came into a container from outside: named as a runtime names its own.
 const JOINED: &[u8] = b"/runc:[joined]";
 
-/// Who makes an event.
+/// The container and process that an event is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Met {
+enum Actor {
     /// A process whose beginning was seen, or nobody can tell.
     Known,
     /// A process that came from outside.
@@ -45,12 +45,12 @@ pub struct Intake {
     unasked: VecDeque<Ask>,
     /// Of the host, which was not asked for; not told yet.
     host_events: u64,
-    unnamed: Few,
-    lost: Few,
+    unnamed: RateLimit,
+    lost: RateLimit,
     /// Where forks and execs may be lost.
-    strays: Option<Strays>,
+    loss_counter: Option<LossCounter>,
     /// How many there were when they were told last.
-    strays_told: u32,
+    losses_counted: u32,
     clock: Clock,
 }
 
@@ -80,32 +80,32 @@ impl Intake {
             host,
             unasked: VecDeque::new(),
             host_events: 0,
-            unnamed: Few::default(),
-            lost: Few::default(),
-            strays: None,
-            strays_told: 0,
+            unnamed: RateLimit::default(),
+            lost: RateLimit::default(),
+            loss_counter: None,
+            losses_counted: 0,
             clock: Clock::default(),
         }
     }
 
     /// From now on runtimes are asked.
-    pub fn ask_through(&mut self, resolver: Resolver) {
+    pub fn set_resolver(&mut self, resolver: Resolver) {
         self.resolver = Some(resolver);
     }
 
     /// Nothing that is still to come has happened before this.
-    pub fn time_is(&mut self, ts: u64) {
+    pub fn advance_clock(&mut self, ts: u64) {
         self.clock.pass(ts);
     }
 
     /// From now on forks and execs may be lost here.
-    pub fn watch_strays(&mut self, strays: Option<Strays>) {
-        self.strays = strays;
+    pub fn watch_losses(&mut self, loss_counter: Option<LossCounter>) {
+        self.loss_counter = loss_counter;
     }
 
     /// Lost forks and execs until now are told next.
-    pub fn strays_are_told(&mut self) {
-        self.strays_told = self.strays.as_ref().map_or(0, Strays::count);
+    pub fn losses_are_counted(&mut self) {
+        self.losses_counted = self.loss_counter.as_ref().map_or(0, LossCounter::count);
     }
 
     /// The containers.
@@ -138,11 +138,11 @@ impl Intake {
 
     /// A cgroup was made just now, perhaps by a runtime that was called to make a container. If it is the first of a
     /// container, all that the container does will be seen.
-    pub fn new_cgroup(&mut self, cgroup: u64, who: Option<ContainerRef>, making: Option<Making>) -> Owner {
+    pub fn new_cgroup(&mut self, cgroup: u64, who: Option<ContainerRef>, call: Option<RuntimeCall>) -> Owner {
         let known = who.as_ref().is_some_and(|who| self.containers.find(who).is_some());
         let of = who.map(|container| {
-            let making = making.filter(|making| making.container.id == container.id);
-            Ask { container, bundle: making.and_then(|making| making.bundle) }
+            let call = call.filter(|call| call.container.id == container.id);
+            Ask { container, bundle: call.and_then(|call| call.bundle) }
         });
         let owner = self.cgroup_of(cgroup, of);
         if let (false, Owner::Container(index)) = (known, owner)
@@ -155,7 +155,7 @@ impl Intake {
 
     /// A cgroup of which nothing can be learned any more.
     pub fn lost_cgroup(&mut self, cgroup: u64, why: &dyn Display) -> Owner {
-        if let Some(so_far) = self.lost.tell() {
+        if let Some(so_far) = self.lost.allow() {
             tracing::warn!(cgroup, %why, so_far, "a cgroup's events cannot be given to a container");
         }
         let index = self.containers.is_unknown(cgroup);
@@ -187,13 +187,13 @@ impl Intake {
             Some(index) => {
                 let joined = Exec { path: JOINED, runtime: Some(true), ..Exec::default() };
                 let joined = EventRef { body: Body::Exec(joined), ..event };
-                match self.meet(index, &event) {
-                    Met::Known => self.forward(index, event, true, sink),
-                    Met::Joined => {
+                match self.identify(index, &event) {
+                    Actor::Known => self.forward(index, event, true, sink),
+                    Actor::Joined => {
                         self.forward(index, joined, true, sink);
                         self.forward(index, event, true, sink);
                     }
-                    Met::ForkedByJoined => {
+                    Actor::ForkedByJoined => {
                         self.forward(index, event, true, sink);
                         self.forward(index, joined, true, sink);
                     }
@@ -231,7 +231,7 @@ impl Intake {
             .collect();
         let id_of = |process: &Process| ids.get(&(process.pid, process.start)).map(|id| &**id);
         let ts = self.clock.now();
-        snapshot.tell(ts, id_of, &mut Implied { intake: self, sink });
+        snapshot.emit(ts, id_of, &mut Implied { intake: self, sink });
     }
 
     /// So many events of a cgroup were not delivered. `cause` is the ledger's name for why.
@@ -256,7 +256,7 @@ impl Intake {
     }
 
     /// Events that were lost, nobody knows whose: they count for the run, and for no image.
-    pub fn missed_of_nobody(&mut self, cause: &str, n: u64, sink: &mut dyn Sink) {
+    pub fn missed_unattributed(&mut self, cause: &str, n: u64, sink: &mut dyn Sink) {
         if n > 0 {
             let body = Body::Missed { cause: cause.as_bytes(), n };
             sink.event(EventRef { ts: self.clock.now(), container: b"", pid: 0, start: None, body });
@@ -282,11 +282,11 @@ impl Intake {
     }
 
     /// Says what warnings were kept back.
-    pub fn tell_untold(&mut self) {
-        if let Some(containers) = self.unnamed.untold() {
+    pub fn report_suppressed(&mut self) {
+        if let Some(containers) = self.unnamed.suppressed() {
             tracing::warn!(containers, "image unknown of more containers");
         }
-        if let Some(cgroups) = self.lost.untold() {
+        if let Some(cgroups) = self.lost.suppressed() {
             tracing::warn!(cgroups, "events of more cgroups cannot be given to a container");
         }
     }
@@ -298,7 +298,7 @@ impl Intake {
     }
 
     /// What a container runs, from whoever knows.
-    pub fn tell(&mut self, who: &ContainerRef, workload: Workload, sink: &mut dyn Sink) {
+    pub fn name_container(&mut self, who: &ContainerRef, workload: Workload, sink: &mut dyn Sink) {
         let Some(index) = self.containers.find(who) else { return };
         let Some(container) = self.containers.get_mut(index) else { return };
         container.workload = Some(workload.clone());
@@ -312,14 +312,14 @@ impl Intake {
     fn answer(&mut self, answer: Answer, sink: &mut dyn Sink) {
         let Answer { container: who, result } = answer;
         match result {
-            Ok(workload) => self.tell(&who, workload, sink),
+            Ok(workload) => self.name_container(&who, workload, sink),
             Err(unresolved) => self.is_unnamed(&who, &unresolved),
         }
     }
 
     /// Nobody will say what a container runs.
     fn is_unnamed(&mut self, who: &ContainerRef, why: &dyn Display) {
-        if let Some(so_far) = self.unnamed.tell() {
+        if let Some(so_far) = self.unnamed.allow() {
             tracing::warn!(container = who.id, runtime = %who.runtime, unresolved = %why, so_far, "image unknown");
         }
         let index = self.containers.find(who);
@@ -330,11 +330,11 @@ impl Intake {
                 container.wanted = Wanted::No;
             }
         }
-        index.map(|index| self.containers.let_go(index));
+        index.map(|index| self.containers.release_held(index));
     }
 
     /// Whether nothing of this owner is wanted, nor will be.
-    pub fn leaves_out(&self, owner: Owner) -> bool {
+    pub fn excludes(&self, owner: Owner) -> bool {
         match owner {
             Owner::Host => false,
             Owner::Container(index) => self.containers.get(index).is_some_and(|one| one.wanted == Wanted::No),
@@ -342,7 +342,7 @@ impl Intake {
     }
 
     /// Takes all processes of the containers that there are for known: those of a whole look at them, or of two.
-    pub fn knows_all(&mut self, looks: [&Snapshot; 2], mut who: impl FnMut(&[u8]) -> Option<ContainerRef>) {
+    pub fn mark_all_known(&mut self, looks: [&Snapshot; 2], mut who: impl FnMut(&[u8]) -> Option<ContainerRef>) {
         if looks.iter().any(|look| look.left_out.over_budget + look.left_out.denied > 0) {
             return;
         }
@@ -358,32 +358,33 @@ impl Intake {
 
     /// Looks at who makes an event. A process that came into the container from outside, and has run no program in
     /// it, is the runtime's, and so is one that it forks: it is told as such before it does anything.
-    fn meet(&mut self, index: Index, event: &EventRef<'_>) -> Met {
-        let Some(container) = self.containers.get_mut(index) else { return Met::Known };
-        let (Some(processes), Some(start)) = (&mut container.processes, event.start) else { return Met::Known };
+    fn identify(&mut self, index: Index, event: &EventRef<'_>) -> Actor {
+        let Some(container) = self.containers.get_mut(index) else { return Actor::Known };
+        let (Some(processes), Some(start)) = (&mut container.processes, event.start) else { return Actor::Known };
         let process = (event.pid, start);
-        let (met, whole) = match event.body {
+        let (actor, whole) = match event.body {
             Body::Fork { ppid } => {
-                let met = if processes.has_pid(ppid) { Met::Known } else { Met::ForkedByJoined };
-                (met, processes.add(process))
+                let actor = if processes.has_pid(ppid) { Actor::Known } else { Actor::ForkedByJoined };
+                (actor, processes.add(process))
             }
-            Body::Exec(_) => (Met::Known, processes.add(process)),
+            Body::Exec(_) => (Actor::Known, processes.add(process)),
             _ if processes.contains(process) => {
                 if matches!(event.body, Body::Exit) {
                     processes.remove(process);
                 }
-                return Met::Known;
+                return Actor::Known;
             }
             // It is among them no longer than this event takes.
-            Body::Exit => (Met::Joined, true),
-            _ => (Met::Joined, processes.add(process)),
+            Body::Exit => (Actor::Joined, true),
+            _ => (Actor::Joined, processes.add(process)),
         };
         // Who was forked unseen must not pass for the runtime's: a loss is counted before anything that follows it.
-        let stray = met != Met::Known && self.strays.as_ref().is_some_and(|strays| strays.count() != self.strays_told);
+        let stray = actor != Actor::Known
+            && self.loss_counter.as_ref().is_some_and(|loss_counter| loss_counter.count() != self.losses_counted);
         if !whole || stray {
             container.processes = None;
         }
-        if stray { Met::Known } else { met }
+        if stray { Actor::Known } else { actor }
     }
 
     fn ask(&mut self, ask: Ask) {
@@ -427,7 +428,7 @@ impl Intake {
             return;
         }
         let wanted = container.wanted;
-        let (held, unheld) = self.containers.let_go(index);
+        let (held, unheld) = self.containers.release_held(index);
         if wanted == Wanted::Yes {
             held.iter().for_each(|stored| hand_on(stored.event, stored.counted, sink));
             self.missed(Owner::Container(index), Dropped::QueueFull.name(), unheld, sink);

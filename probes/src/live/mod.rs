@@ -10,16 +10,16 @@
 //!
 //! Not here: what becomes of the events, and for how long.
 
-mod by_kernel;
-mod by_proc;
+mod cgroup_owners;
 mod containers;
-mod few;
+mod ebpf_source;
 mod intake;
-mod places;
+mod proc_source;
+mod rate_limit;
 mod select;
 mod source;
 
 pub use containers::{Container, Containers, Index, Owner, Wanted};
 pub use intake::Intake;
 pub use select::Select;
-pub use source::{Live, LiveError, Origin, Whom};
+pub use source::{Live, LiveError, Origin, Target};

@@ -1,4 +1,4 @@
-//! Which containers are wanted.
+//! Selecting containers by name, image or id (`--container`, `--image`).
 
 use super::containers::{Container, Wanted};
 
@@ -16,7 +16,7 @@ impl Select {
         Self(wanted)
     }
 
-    /// Whether all are wanted.
+    /// Whether every container is selected.
     pub fn is_all(&self) -> bool {
         self.0.is_empty()
     }

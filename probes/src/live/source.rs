@@ -8,17 +8,17 @@ use std::io;
 
 use grove::event::{Body, EventRef, Exec, Sink};
 
-use super::by_kernel::{self, ByKernel};
-use super::by_proc::{self, ByProc};
+use super::cgroup_owners::CgroupOwners;
 use super::containers::Containers;
+use super::ebpf_source::{self, EbpfSource};
 use super::intake::{Intake, now};
-use super::places::Places;
+use super::proc_source::{self, ProcSource};
 use super::select::Select;
-use crate::kernel::{self, AttachError, HookState, Missing, Options, Scope, Wants};
+use crate::kernel::{self, AttachError, HookState, Missing, Options, Requirements, Scope};
 use crate::proc::{self, Budget, ConnectorError, Snapshot};
 use crate::workload::{self, ContainerRef, Resolver, Runtime, Workload};
 
-/// Where events come from.
+/// The source of a live observation's events.
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// Programs in the kernel. Their scope is chosen here.
@@ -30,9 +30,9 @@ pub enum Origin {
     },
 }
 
-/// Whom to observe.
+/// The target of a live observation.
 #[derive(Clone, Debug)]
-pub enum Whom {
+pub enum Target {
     /// Containers, and the host itself if asked for.
     Containers {
         /// Which of them.
@@ -50,7 +50,7 @@ pub enum Whom {
         pid: u32,
         /// The container's id.
         container: String,
-        /// What it counts as.
+        /// The image and tag that the command is learned as.
         workload: Box<Workload>,
     },
 }
@@ -86,8 +86,8 @@ pub struct Live {
 }
 
 enum Source {
-    Kernel(Box<ByKernel>, by_kernel::Of),
-    Proc(Box<ByProc>),
+    Kernel(Box<EbpfSource>, ebpf_source::OwnerLookup),
+    Proc(Box<ProcSource>),
 }
 
 impl std::fmt::Debug for Live {
@@ -108,22 +108,22 @@ impl Live {
     /// One line on what is missing and what to do.
     pub fn attach(
         origin: &Origin,
-        whom: Whom,
+        target: Target,
         attached: impl FnOnce(),
         sink: &mut dyn Sink,
     ) -> Result<Self, LiveError> {
         if let Origin::Kernel(options) = origin {
-            kernel::require(match &whom {
-                Whom::Containers { budget, .. } => Wants::of_containers(options, budget.processes_max > 0),
-                Whom::Command { .. } => Wants::of_command(options),
+            kernel::require(match &target {
+                Target::Containers { budget, .. } => Requirements::of_containers(options, budget.processes_max > 0),
+                Target::Command { .. } => Requirements::of_command(options),
             })?;
         }
-        match whom {
-            Whom::Containers { select, host, resolver, budget } => {
+        match target {
+            Target::Containers { select, host, resolver, budget } => {
                 let intake = Intake::new(None, select, host);
                 Self::of_containers(origin, intake, host, *resolver, budget, attached, sink)
             }
-            Whom::Command { pid, container, workload } => {
+            Target::Command { pid, container, workload } => {
                 let live = Self::of_command(origin, pid, container, *workload, sink)?;
                 attached();
                 Ok(live)
@@ -140,35 +140,35 @@ impl Live {
         attached: impl FnOnce(),
         sink: &mut dyn Sink,
     ) -> Result<Self, LiveError> {
-        intake.time_is(now());
+        intake.advance_clock(now());
         // What runs is looked at twice: before anything is told, for those that end meanwhile, and after, for those that
         // began meanwhile.
-        let places = || Places::open().map(Box::new).map_err(LiveError::Cgroups);
-        let mut around = places()?;
+        let owners = || CgroupOwners::open().map(Box::new).map_err(LiveError::Cgroups);
+        let mut around = owners()?;
         let source = match origin {
             Origin::Kernel(options) => {
                 let options = Options { scope: Scope::Everything, ..(**options).clone() };
                 let before = running(&around, budget, host);
-                let mut kernel = Box::new(ByKernel::attach(&options, host)?);
+                let mut kernel = Box::new(EbpfSource::attach(&options, host)?);
                 attached();
-                intake.ask_through(Resolver::start(resolver).map_err(LiveError::Thread)?);
-                kernel.host_cgroups(around.look_around(&mut intake));
+                intake.set_resolver(Resolver::start(resolver).map_err(LiveError::Thread)?);
+                kernel.host_cgroups(around.scan(&mut intake));
                 intake.running(&before, |path| around.who(path), sink);
                 let after = running(&around, budget, host);
                 intake.running(&after, |path| around.who(path), sink);
                 if budget.processes_max > 0 {
-                    intake.knows_all([&before, &after], |path| around.who(path));
+                    intake.mark_all_known([&before, &after], |path| around.who(path));
                 }
-                intake.watch_strays(kernel.strays());
-                Source::Kernel(kernel, by_kernel::Of::Places(around))
+                intake.watch_losses(kernel.loss_counter());
+                Source::Kernel(kernel, ebpf_source::OwnerLookup::CgroupOwners(around))
             }
             Origin::Proc { receive_bytes } => {
-                let of = by_proc::Of::Places(places()?, RandomState::new());
+                let of = proc_source::OwnerLookup::CgroupOwners(owners()?, RandomState::new());
                 let before = running(&around, budget, host);
-                let proc = ByProc::open(*receive_bytes, of)?;
+                let proc = ProcSource::open(*receive_bytes, of)?;
                 attached();
-                intake.ask_through(Resolver::start(resolver).map_err(LiveError::Thread)?);
-                around.look_around(&mut intake);
+                intake.set_resolver(Resolver::start(resolver).map_err(LiveError::Thread)?);
+                around.scan(&mut intake);
                 intake.running(&before, |path| around.who(path), sink);
                 intake.running(&running(&around, budget, host), |path| around.who(path), sink);
                 Source::Proc(Box::new(proc))
@@ -186,20 +186,20 @@ impl Live {
     ) -> Result<Self, LiveError> {
         let mut intake = Intake::new(None, Select::default(), false);
         let began = now();
-        intake.time_is(began);
+        intake.advance_clock(began);
         let who = ContainerRef { runtime: Runtime::Unknown, id: container, pod: None, user: None };
         let owner = intake.cgroup(0, Some(who.clone()));
         let source = match origin {
             Origin::Kernel(options) => {
                 let options = Options { scope: Scope::Descendants(pid), ..(**options).clone() };
-                Source::Kernel(Box::new(ByKernel::attach(&options, false)?), by_kernel::Of::One(owner))
+                Source::Kernel(Box::new(EbpfSource::attach(&options, false)?), ebpf_source::OwnerLookup::One(owner))
             }
             Origin::Proc { receive_bytes } => {
-                let of = by_proc::Of::Descendants(owner, HashSet::from([pid]));
-                Source::Proc(Box::new(ByProc::open(*receive_bytes, of)?))
+                let of = proc_source::OwnerLookup::Descendants(owner, HashSet::from([pid]));
+                Source::Proc(Box::new(ProcSource::open(*receive_bytes, of)?))
             }
         };
-        intake.tell(&who, workload, sink);
+        intake.name_container(&who, workload, sink);
         // Until it runs the command, what it does is not the command's doing: it sets up the container, so to say.
         let body = Body::Exec(Exec { path: LAUNCHER, runtime: Some(true), ..Exec::default() });
         let event = EventRef { ts: began, container: b"", pid, start: proc::start_of(pid), body };
@@ -232,7 +232,7 @@ impl Live {
 
     /// No runtime is waited for any more. Says what warnings were kept back.
     pub fn end(mut self) {
-        self.intake.tell_untold();
+        self.intake.report_suppressed();
     }
 
     /// Takes what has happened since, and hands it on. Never waits, unless `sink` does.
@@ -268,11 +268,11 @@ impl Live {
 }
 
 /// The processes that run in containers, and on the host if it is observed.
-fn running(places: &Places, budget: Budget, host: bool) -> Snapshot {
-    match Snapshot::take(budget, |path| host || places.who(path).is_some()) {
+fn running(owners: &CgroupOwners, budget: Budget, host: bool) -> Snapshot {
+    match Snapshot::take(budget, |path| host || owners.who(path).is_some()) {
         Ok(snapshot) => {
             let left_out = snapshot.left_out;
-            if left_out != proc::LeftOut::default() {
+            if left_out != proc::SnapshotOmissions::default() {
                 tracing::warn!(%left_out, "not every process that runs already could be looked at");
             }
             snapshot

@@ -18,7 +18,7 @@ use netlink_sys::{Socket, SocketAddr};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-use super::message::{self, LISTEN, Message, NO_CPU, PROC, What};
+use super::message::{self, LISTEN, Message, MessageBody, NO_CPU, PROC};
 use super::task::{self, Process};
 
 /// Why the connector cannot be listened to.
@@ -52,7 +52,7 @@ pub struct Record<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectorStats {
     /// Forks, execs and exits of processes that the kernel told of.
-    pub told: u64,
+    pub reported: u64,
     /// Those that became records.
     pub records: u64,
     /// Execs whose process was gone before it could be looked at: these are not told further.
@@ -135,7 +135,7 @@ impl Connector {
     ///
     /// # Errors
     /// The socket failed.
-    pub fn read(&mut self, wait: Duration, mut tell: impl FnMut(Record<'_>)) -> io::Result<bool> {
+    pub fn read(&mut self, wait: Duration, mut report: impl FnMut(Record<'_>)) -> io::Result<bool> {
         if !self.is_readable(wait)? {
             return Ok(false);
         }
@@ -147,7 +147,7 @@ impl Connector {
             let datagram = std::mem::take(&mut self.datagram);
             for message in message::decode(&datagram) {
                 self.count_gap(&message);
-                self.take(&message, clock, &mut tell);
+                self.take(&message, clock, &mut report);
             }
             self.datagram = datagram;
         }
@@ -162,7 +162,7 @@ impl Connector {
                 for message in message::decode(&datagram) {
                     // What happens meanwhile is not told, but counted from.
                     self.count_gap(&message);
-                    let What::Ack { error, number } = message.what else { continue };
+                    let MessageBody::Ack { error, number } = message.what else { continue };
                     match error as i32 {
                         _ if number != mine => {}
                         0 => return Ok(()),
@@ -215,26 +215,26 @@ impl Connector {
         }
     }
 
-    fn take(&mut self, message: &Message, clock: Clock, tell: &mut impl FnMut(Record<'_>)) {
+    fn take(&mut self, message: &Message, clock: Clock, report: &mut impl FnMut(Record<'_>)) {
         let ts = clock.unix_ns(message.monotonic_ns);
         match message.what {
-            What::Fork { parent, child, child_thread } if child == child_thread => {
-                self.stats.told += 1;
-                self.fork(ts, parent, child, tell);
+            MessageBody::Fork { parent, child, child_thread } if child == child_thread => {
+                self.stats.reported += 1;
+                self.fork(ts, parent, child, report);
             }
-            What::Exec { process } => {
-                self.stats.told += 1;
-                self.exec(ts, process, tell);
+            MessageBody::Exec { process } => {
+                self.stats.reported += 1;
+                self.exec(ts, process, report);
             }
-            What::Exit { process, thread } if process == thread => {
-                self.stats.told += 1;
-                self.exit(ts, process, tell);
+            MessageBody::Exit { process, thread } if process == thread => {
+                self.stats.reported += 1;
+                self.exit(ts, process, report);
             }
             _ => {}
         }
     }
 
-    fn fork(&mut self, ts: u64, parent: u32, child: u32, tell: &mut impl FnMut(Record<'_>)) {
+    fn fork(&mut self, ts: u64, parent: u32, child: u32, report: &mut impl FnMut(Record<'_>)) {
         let (start, cgroup) = match (task::stat(child), task::cgroup(child)) {
             (Ok(stat), Ok(cgroup)) => (Some(stat.start), cgroup.into()),
             // It was made where its parent is.
@@ -245,16 +245,16 @@ impl Connector {
         };
         let event = Event { ts, container: b"".as_slice(), pid: child, start, body: Body::Fork { ppid: parent } };
         self.stats.records += 1;
-        tell(Record { event, cgroup: &cgroup });
+        report(Record { event, cgroup: &cgroup });
         self.known.insert(child, start, cgroup);
     }
 
-    fn exec(&mut self, ts: u64, pid: u32, tell: &mut impl FnMut(Record<'_>)) {
+    fn exec(&mut self, ts: u64, pid: u32, report: &mut impl FnMut(Record<'_>)) {
         let read = || Process::read(pid, task::cgroup(pid)?, task::stat(pid)?);
         match read() {
             Ok(process) => {
                 self.stats.records += 1;
-                tell(Record { event: process.exec_event(ts, b""), cgroup: &process.cgroup });
+                report(Record { event: process.exec_event(ts, b""), cgroup: &process.cgroup });
                 self.known.insert(pid, Some(process.start), process.cgroup.into());
             }
             Err(task::Missed::Denied) => self.stats.denied += 1,
@@ -262,11 +262,11 @@ impl Connector {
         }
     }
 
-    fn exit(&mut self, ts: u64, pid: u32, tell: &mut impl FnMut(Record<'_>)) {
+    fn exit(&mut self, ts: u64, pid: u32, report: &mut impl FnMut(Record<'_>)) {
         let (start, cgroup) = self.known.remove(pid);
         let event = Event { ts, container: b"".as_slice(), pid, start, body: Body::Exit };
         self.stats.records += 1;
-        tell(Record { event, cgroup: &cgroup });
+        report(Record { event, cgroup: &cgroup });
     }
 }
 

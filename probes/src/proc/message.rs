@@ -24,12 +24,12 @@ pub(super) struct Message {
     pub(super) cpu: u32,
     /// Nanoseconds of the monotonic clock.
     pub(super) monotonic_ns: u64,
-    pub(super) what: What,
+    pub(super) what: MessageBody,
 }
 
-/// What a message tells.
+/// The content of a message of the process connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum MessageBody {
     /// The answer to somebody's request to listen, with an error number and a number that is one more than the
     /// request's.
     Ack {
@@ -93,12 +93,12 @@ fn decode_one(message: &[u8]) -> Option<Message> {
     let event = message.get(CN_HEADER..)?;
     let at = |word: usize| u32_at(event, 16 + 4 * word);
     let what = match u32_at(event, 0)? {
-        0 => What::Ack { error: at(0)?, number: u32_at(message, 12)? },
+        0 => MessageBody::Ack { error: at(0)?, number: u32_at(message, 12)? },
         // Parent's thread and process, child's thread and process.
-        0x1 => What::Fork { parent: at(1)?, child_thread: at(2)?, child: at(3)? },
-        0x2 => What::Exec { process: at(1)? },
-        0x8000_0000 => What::Exit { thread: at(0)?, process: at(1)? },
-        _ => What::Other,
+        0x1 => MessageBody::Fork { parent: at(1)?, child_thread: at(2)?, child: at(3)? },
+        0x2 => MessageBody::Exec { process: at(1)? },
+        0x8000_0000 => MessageBody::Exit { thread: at(0)?, process: at(1)? },
+        _ => MessageBody::Other,
     };
     let monotonic_ns = event.get(8..16)?.try_into().map(u64::from_ne_bytes).ok()?;
     Some(Message { seq, cpu: u32_at(event, 4)?, monotonic_ns, what })
@@ -133,15 +133,15 @@ mod tests {
     #[test]
     fn messages_are_what_the_kernel_means() {
         for (kind, words, what) in [
-            (0, [1, 0, 0, 0], What::Ack { error: 1, number: 8 }),
-            (1, [10, 11, 20, 21], What::Fork { parent: 11, child: 21, child_thread: 20 }),
-            (2, [30, 31, 0, 0], What::Exec { process: 31 }),
-            (0x8000_0000, [40, 41, 0, 17], What::Exit { process: 41, thread: 40 }),
-            (0x4, [1, 2, 3, 4], What::Other),
-            (0x200, [1, 2, 3, 4], What::Other),
+            (0, [1, 0, 0, 0], MessageBody::Ack { error: 1, number: 8 }),
+            (1, [10, 11, 20, 21], MessageBody::Fork { parent: 11, child: 21, child_thread: 20 }),
+            (2, [30, 31, 0, 0], MessageBody::Exec { process: 31 }),
+            (0x8000_0000, [40, 41, 0, 17], MessageBody::Exit { process: 41, thread: 40 }),
+            (0x4, [1, 2, 3, 4], MessageBody::Other),
+            (0x200, [1, 2, 3, 4], MessageBody::Other),
         ] {
-            let told: Vec<_> = decode(&message(kind, 3, words)).collect();
-            assert_eq!(told, [Message { seq: 5, cpu: 3, monotonic_ns: 99, what }]);
+            let reported: Vec<_> = decode(&message(kind, 3, words)).collect();
+            assert_eq!(reported, [Message { seq: 5, cpu: 3, monotonic_ns: 99, what }]);
         }
     }
 

@@ -12,5 +12,5 @@ mod snapshot;
 mod task;
 
 pub use connector::{Connector, ConnectorError, ConnectorStats, Record};
-pub use snapshot::{Budget, LeftOut, Snapshot};
+pub use snapshot::{Budget, Snapshot, SnapshotOmissions};
 pub use task::{ARGV_MAX, Process, TICK_NS, start_in_ticks, start_of};

@@ -33,7 +33,7 @@ impl Default for Budget {
 
 /// Why processes are not in a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct SnapshotOmissions {
     /// They were one too many.
     pub over_budget: u64,
     /// They ended before they were read.
@@ -44,7 +44,7 @@ pub struct LeftOut {
     pub denied: u64,
 }
 
-impl fmt::Display for LeftOut {
+impl fmt::Display for SnapshotOmissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { over_budget, gone, reused, denied } = self;
         write!(f, "{over_budget} beyond the budget, {gone} ended, {reused} with the id of another, {denied} not shown")
@@ -57,7 +57,7 @@ pub struct Snapshot {
     /// The processes, parents before children.
     pub processes: Vec<Process>,
     /// What is not among them. Processes that nobody wanted are not counted.
-    pub left_out: LeftOut,
+    pub left_out: SnapshotOmissions,
 }
 
 /// How often the rate is looked at, in processes.
@@ -76,13 +76,13 @@ impl Snapshot {
                 let due = Duration::from_secs_f64(f64::from(n) / f64::from(budget.per_second));
                 sleep(due.saturating_sub(began.elapsed()));
             }
-            taken.look_at(pid, budget, &mut wanted);
+            taken.read_process(pid, budget, &mut wanted);
         }
         taken.sort();
         Ok(taken)
     }
 
-    fn look_at(&mut self, pid: u32, budget: Budget, wanted: &mut impl FnMut(&[u8]) -> bool) {
+    fn read_process(&mut self, pid: u32, budget: Budget, wanted: &mut impl FnMut(&[u8]) -> bool) {
         // Its cgroup cannot be known any more, nor whether it was wanted.
         let (Ok(before), Ok(cgroup)) = (task::stat(pid), task::cgroup(pid)) else { return };
         if !wanted(&cgroup) {
@@ -103,16 +103,16 @@ impl Snapshot {
 
     /// Tells each process as a fork, if its parent is told of, and an exec. `container` gives the container's id for a
     /// process, or `None` to pass it over. The events are implied: nobody saw them happen.
-    pub fn tell<'a>(&'a self, ts: u64, container: impl Fn(&'a Process) -> Option<&'a [u8]>, sink: &mut dyn Sink) {
-        let mut told: HashMap<u32, &[u8]> = HashMap::new();
+    pub fn emit<'a>(&'a self, ts: u64, container: impl Fn(&'a Process) -> Option<&'a [u8]>, sink: &mut dyn Sink) {
+        let mut reported: HashMap<u32, &[u8]> = HashMap::new();
         for process in &self.processes {
             let Some(id) = container(process) else { continue };
-            if told.get(&process.ppid) == Some(&id) {
+            if reported.get(&process.ppid) == Some(&id) {
                 let body = Body::Fork { ppid: process.ppid };
                 sink.implied(Event { ts, container: id, pid: process.pid, start: Some(process.start), body });
             }
             sink.implied(process.exec_event(ts, id));
-            told.insert(process.pid, id);
+            reported.insert(process.pid, id);
         }
     }
 
@@ -175,7 +175,7 @@ mod tests {
 
     fn sorted(processes: &[(u32, u32, u64)]) -> Snapshot {
         let processes = processes.iter().map(|(pid, ppid, start)| process(*pid, *ppid, *start)).collect();
-        let mut snapshot = Snapshot { processes, left_out: LeftOut::default() };
+        let mut snapshot = Snapshot { processes, left_out: SnapshotOmissions::default() };
         snapshot.sort();
         snapshot
     }
@@ -194,22 +194,22 @@ mod tests {
             (&[], &[]),
         ] {
             let pids: Vec<u32> = sorted(processes).processes.iter().map(|p| p.pid).collect();
-            let mut told = pids.clone();
+            let mut reported = pids.clone();
             if processes.iter().any(|(pid, ppid, _)| processes.iter().any(|(p, pp, _)| p == ppid && pp == pid)) {
-                told.sort_unstable();
+                reported.sort_unstable();
             }
-            assert_eq!(told, order, "{processes:?}");
+            assert_eq!(reported, order, "{processes:?}");
         }
     }
 
     #[test]
     fn a_fork_is_told_if_the_parent_was() {
         let snapshot = sorted(&[(5, 1, 1), (9, 5, 2), (10, 5, 2)]);
-        let mut told = EventBuf::new();
-        snapshot.tell(7, |p| Some(if p.pid == 10 { b"other" } else { b"c" }), &mut told);
-        let told: Vec<_> =
-            told.iter().map(|s| (s.counted, s.event.pid, matches!(s.event.body, Body::Fork { ppid: 5 }))).collect();
-        assert_eq!(told, [(false, 5, false), (false, 9, true), (false, 9, false), (false, 10, false)]);
+        let mut reported = EventBuf::new();
+        snapshot.emit(7, |p| Some(if p.pid == 10 { b"other" } else { b"c" }), &mut reported);
+        let reported: Vec<_> =
+            reported.iter().map(|s| (s.counted, s.event.pid, matches!(s.event.body, Body::Fork { ppid: 5 }))).collect();
+        assert_eq!(reported, [(false, 5, false), (false, 9, true), (false, 9, false), (false, 10, false)]);
     }
 
     proptest! {

@@ -68,7 +68,7 @@ pub(super) struct Stat {
 /// Why a process could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missed {
-    /// It ended.
+    /// The process has ended.
     Gone,
     /// It ended, and another has its pid.
     Reused,
@@ -260,11 +260,11 @@ mod tests {
     #[test]
     fn a_name_cannot_pose_as_the_fields_behind_it() {
         let rest = "S 7 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 1234 5 6";
-        let told = Some(Stat { ppid: 7, start: 12_340_000_000 });
+        let reported = Some(Stat { ppid: 7, start: 12_340_000_000 });
         for (text, stat) in [
-            (format!("1 (init) {rest}"), told),
-            (format!("1 (a) R 9 9 (b) {rest}"), told),
-            (format!("1 (\n) R 9\n) {rest}"), told),
+            (format!("1 (init) {rest}"), reported),
+            (format!("1 (a) R 9 9 (b) {rest}"), reported),
+            (format!("1 (\n) R 9\n) {rest}"), reported),
             ("1 (init) S 7".to_owned(), None),
             (format!("1 (x) S y {rest}"), None),
             (format!("1 (init) {}", rest.replace("1234", &u64::MAX.to_string())), None),
@@ -296,8 +296,8 @@ mod tests {
             ("/jail", "/jail", false, "/", false, false),
             ("", "/bin/sh", false, "/bin/sh", false, false),
         ] {
-            let told = program(root.as_bytes(), exe.as_bytes().to_vec(), unlinked);
-            assert_eq!(told, (path.as_bytes().to_vec(), deleted, fileless), "{exe} below {root}");
+            let reported = program(root.as_bytes(), exe.as_bytes().to_vec(), unlinked);
+            assert_eq!(reported, (path.as_bytes().to_vec(), deleted, fileless), "{exe} below {root}");
         }
     }
 

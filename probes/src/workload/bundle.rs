@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::Workload;
 use super::cgroup::{ContainerRef, Runtime, is_id};
 use super::file::{read_names, read_record};
-use super::miss::Miss;
+use super::lookup_error::LookupError;
 
 /// Where runc and crun keep their records.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl Bundles {
             let is_its = match Record::read(&dir) {
                 Ok(record) => record.is_in(path),
                 // Being made. Only the host's runtimes write here, and a user's session is none of theirs.
-                Err(Miss::NotKnown) => !path.starts_with("/user.slice/"),
+                Err(LookupError::NotKnown) => !path.starts_with("/user.slice/"),
                 Err(_) => false,
             };
             is_its.then_some(root.runtime)
@@ -85,20 +85,20 @@ impl Bundles {
 
     /// What the container runs, by the annotations of its bundle: the one that it is made from, if that is known, or the
     /// one that its runtime's records name.
-    pub(super) fn find(&self, who: &ContainerRef, bundle: Option<&Path>) -> Result<Workload, Miss> {
+    pub(super) fn find(&self, who: &ContainerRef, bundle: Option<&Path>) -> Result<Workload, LookupError> {
         if !is_id(&who.id) {
-            return Err(Miss::NotKnown);
+            return Err(LookupError::NotKnown);
         }
-        let mut miss = Miss::Absent;
+        let mut failure = LookupError::Absent;
         if let Some(bundle) = bundle {
             let spec = read_record::<Spec>(&bundle.join("config.json"));
             match spec.and_then(|spec| annotated(&spec.annotations.into_iter().collect::<Vec<_>>(), &who.id)) {
                 Ok(workload) => return Ok(workload),
-                Err(other) => miss = miss.or(other),
+                Err(other) => failure = failure.or(other),
             }
         }
         for root in self.roots.iter().filter(|root| root.dir.is_dir()) {
-            miss = miss.or(Miss::NotKnown);
+            failure = failure.or(LookupError::NotKnown);
             let dirs = match root.runtime {
                 Runtime::Containerd => read_names(&root.dir).iter().map(|ns| root.dir.join(ns).join(&who.id)).collect(),
                 _ => vec![root.dir.join(&who.id)],
@@ -106,11 +106,11 @@ impl Bundles {
             for dir in dirs {
                 match Record::read(&dir).and_then(|record| annotated(&record.annotations(), &who.id)) {
                     Ok(workload) => return Ok(workload),
-                    Err(other) => miss = miss.or(other),
+                    Err(other) => failure = failure.or(other),
                 }
             }
         }
-        Err(miss)
+        Err(failure)
     }
 }
 
@@ -140,10 +140,10 @@ struct Spec {
 }
 
 impl Record {
-    fn read(dir: &Path) -> Result<Self, Miss> {
-        read_record(&dir.join("state.json")).or_else(|miss| match miss {
-            Miss::NotKnown => read_record(&dir.join("status")),
-            _ => Err(miss),
+    fn read(dir: &Path) -> Result<Self, LookupError> {
+        read_record(&dir.join("state.json")).or_else(|failure| match failure {
+            LookupError::NotKnown => read_record(&dir.join("status")),
+            _ => Err(failure),
         })
     }
 
@@ -166,7 +166,7 @@ impl Record {
 }
 
 /// The workload that annotations name.
-fn annotated(annotations: &[(String, String)], id: &str) -> Result<Workload, Miss> {
+fn annotated(annotations: &[(String, String)], id: &str) -> Result<Workload, LookupError> {
     let get = |key: &str| annotations.iter().find(|(k, v)| k == key && !v.is_empty()).map(|(_, value)| value.as_str());
     let first = |keys: &[&str]| keys.iter().find_map(|key| get(key));
     // The runtimes of Kubernetes; then OCI's own, of which `ref.name` may be a whole reference or but a tag.
@@ -180,7 +180,7 @@ fn annotated(annotations: &[(String, String)], id: &str) -> Result<Workload, Mis
             let tag = oci.or_else(|| get("org.opencontainers.image.version")).unwrap_or("latest");
             Workload { image: title.to_owned(), tag: tag.to_owned(), ..Workload::default() }
         }
-        (None, None) => return Err(Miss::NoImage),
+        (None, None) => return Err(LookupError::NoImage),
     };
     let owned = |keys: &[&str]| first(keys).map(str::to_owned);
     Ok(Workload {
@@ -240,8 +240,8 @@ mod tests {
             ("/../runc/c1", None),
             ("/./c1", None),
         ] {
-            let told = bundles.container(path);
-            assert_eq!(told.as_ref().map(|c| (c.runtime, c.id.as_str())), found, "{path}");
+            let reported = bundles.container(path);
+            assert_eq!(reported.as_ref().map(|c| (c.runtime, c.id.as_str())), found, "{path}");
         }
         assert_eq!(bundles.container(b"/\xff"), None);
     }

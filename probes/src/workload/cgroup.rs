@@ -56,7 +56,7 @@ impl fmt::Display for Runtime {
 /// A container, as its cgroup names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ContainerRef {
-    /// Who made it.
+    /// The container runtime that made it.
     pub runtime: Runtime,
     /// The id by which that runtime knows it: ASCII letters, digits, `.`, `_`, `+` and `-`, at most [`ID_MAX`].
     pub id: String,
@@ -75,7 +75,7 @@ pub const ID_MAX: usize = 128;
 /// `None` is the host itself, or a container that only its runtime's records can tell.
 pub fn container(path: impl AsRef<[u8]>) -> Option<ContainerRef> {
     let path = path.as_ref();
-    let mut around = Around::default();
+    let mut around = PathContext::default();
     for part in path.strip_suffix(b" (deleted)").unwrap_or(path).split(|b| *b == b'/') {
         // What is not UTF-8 was named by no runtime.
         let part = str::from_utf8(part).unwrap_or_default();
@@ -120,14 +120,14 @@ pub(super) fn is_id(id: &str) -> bool {
 
 /// What the parts of a path so far tell about the next.
 #[derive(Default)]
-struct Around<'a> {
+struct PathContext<'a> {
     parent: &'a str,
     pod: Option<String>,
     user: Option<u32>,
     in_kubepods: bool,
 }
 
-impl<'a> Around<'a> {
+impl<'a> PathContext<'a> {
     /// The container that a part names.
     fn named<'p>(&mut self, part: &'p str) -> Option<(Runtime, &'p str)> {
         // A runtime with the cgroupfs driver that was given a path for systemd's makes it one part: slice:prefix:id.

@@ -57,10 +57,10 @@ pub struct Walk {
 /// Cgroups nested deeper than this are left out of a walk.
 const DEPTH_MAX: usize = 64;
 
-/// Why an id has no path.
+/// Why the path of a cgroup id is not known.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Lost {
+pub enum PathUnavailable {
     /// The cgroup is gone, and was not known before.
     #[error("the cgroup was removed before its path was asked for")]
     Removed,
@@ -110,19 +110,19 @@ impl Cgroups {
     ///
     /// # Errors
     /// It is gone, or the kernel does not tell.
-    pub fn path(&mut self, id: u64) -> Result<Arc<[u8]>, Lost> {
+    pub fn path(&mut self, id: u64) -> Result<Arc<[u8]>, PathUnavailable> {
         if let Some(path) = self.known.get(&id) {
             return Ok(Arc::clone(path));
         }
         let dir = open_kernfs(self.mount.as_fd(), id).map_err(|e| match e.raw_os_error() {
-            Some(libc::ESTALE | libc::ENOENT) => Lost::Removed,
-            _ => Lost::Refused(e),
+            Some(libc::ESTALE | libc::ENOENT) => PathUnavailable::Removed,
+            _ => PathUnavailable::Refused(e),
         })?;
         let full = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd()))?;
-        let below = full.strip_prefix(&self.root).map_err(|_| Lost::Outside)?;
+        let below = full.strip_prefix(&self.root).map_err(|_| PathUnavailable::Outside)?;
         let below = below.as_os_str().as_bytes();
         if below.ends_with(b" (deleted)") {
-            return Err(Lost::Removed);
+            return Err(PathUnavailable::Removed);
         }
         let path: Arc<[u8]> = [b"/", below].concat().into();
         self.learn(id, &path);
@@ -172,9 +172,9 @@ impl Cgroups {
                 self.children(cgroup, &mut below, &mut walk.left_out);
             }
             walk.cgroups.append(&mut level);
-            let room = self.known_max.saturating_sub(walk.cgroups.len());
-            walk.left_out += below.len().saturating_sub(room) as u64;
-            below.truncate(room);
+            let budget = self.known_max.saturating_sub(walk.cgroups.len());
+            walk.left_out += below.len().saturating_sub(budget) as u64;
+            below.truncate(budget);
             level = below;
             if level.is_empty() {
                 break;

@@ -3,8 +3,8 @@
 //! Not here: whether the kernel lets events be seen.
 
 use super::ask::Options;
-use super::cgroups::{Cgroups, Lost};
-use super::miss::Miss;
+use super::cgroups::{Cgroups, PathUnavailable};
+use super::lookup_error::LookupError;
 use super::source::Sources;
 use crate::check::Check;
 
@@ -28,16 +28,16 @@ pub fn checks(options: &Options) -> Vec<Check> {
 /// Whether the kernel's ids of cgroups become paths: tried with the root's. `None` if that fails for want of a
 /// capability, which others look for.
 fn cgroup_ids() -> Option<Check> {
-    let tried = Cgroups::open(1).map_err(Lost::from).and_then(|mut cgroups| {
+    let tried = Cgroups::open(1).map_err(PathUnavailable::from).and_then(|mut cgroups| {
         let id = cgroups.root_id()?;
         cgroups.path(id).map(|_| cgroups.root().display().to_string())
     });
     let (ok, required, detail, remedy) = match tried {
         Ok(root) => (true, true, format!("cgroup v2 at {root}, ids become paths"), String::new()),
-        Err(Lost::Refused(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(PathUnavailable::Refused(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             (false, true, error.to_string(), "mount -t cgroup2 cgroup2 /sys/fs/cgroup".to_owned())
         }
-        Err(Lost::Refused(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => return None,
+        Err(PathUnavailable::Refused(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => return None,
         // Cgroups that are there at the start, and those whose making is announced, are known all the same.
         Err(error) => (false, false, error.to_string(), "run as root, or with CAP_DAC_READ_SEARCH".to_owned()),
     };
@@ -58,12 +58,12 @@ async fn runtimes(options: &Options) -> Vec<Check> {
     for (_, (socket, version)) in answers {
         let (ok, detail, remedy) = match version {
             Ok(version) => (true, version, String::new()),
-            Err(Miss::Absent) => continue,
-            Err(Miss::Unreachable(detail)) => {
+            Err(LookupError::Absent) => continue,
+            Err(LookupError::Unreachable(detail)) => {
                 let remedy = "see whether the runtime runs, and whether this user may open its socket";
                 (false, detail, remedy.to_owned())
             }
-            Err(miss) => (false, format!("an answer that makes no sense: {miss:?}"), "report it".to_owned()),
+            Err(failure) => (false, format!("an answer that makes no sense: {failure:?}"), "report it".to_owned()),
         };
         checks.push(Check { name: format!("runtime {socket}"), ok, required: false, detail, remedy });
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cgroup::ContainerRef;
 use super::grpc::Service;
-use super::miss::Miss;
+use super::lookup_error::LookupError;
 use super::{Workload, image};
 
 /// One containerd.
@@ -73,35 +73,35 @@ impl Containerd {
     }
 
     /// What the container runs.
-    pub(super) async fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
+    pub(super) async fn find(&self, who: &ContainerRef) -> Result<Workload, LookupError> {
         const LIST: &str = "/containerd.services.namespaces.v1.Namespaces/List";
         let list: ListResponse = self.0.call(LIST, None, ListRequest {}).await?;
-        let mut miss = Miss::NotKnown;
+        let mut failure = LookupError::NotKnown;
         // Docker's containers are in these, without their images.
         let namespaces = list.namespaces.iter().map(|ns| ns.name.as_str()).filter(|name| !name.ends_with("moby"));
         for namespace in namespaces.take(NAMESPACES_MAX) {
             match self.find_in(namespace, who).await {
                 Ok(workload) => return Ok(workload),
-                Err(other) => miss = miss.or(other),
+                Err(other) => failure = failure.or(other),
             }
         }
-        Err(miss)
+        Err(failure)
     }
 
-    async fn find_in(&self, namespace: &str, who: &ContainerRef) -> Result<Workload, Miss> {
+    async fn find_in(&self, namespace: &str, who: &ContainerRef) -> Result<Workload, LookupError> {
         const GET: &str = "/containerd.services.containers.v1.Containers/Get";
         let found: GetResponse = self.0.call(GET, Some(namespace), GetRequest { id: who.id.clone() }).await?;
-        let container = found.container.filter(|c| c.id == who.id).ok_or(Miss::NotKnown)?;
+        let container = found.container.filter(|c| c.id == who.id).ok_or(LookupError::NotKnown)?;
         if !image::is_named(&container.image) {
-            return Err(Miss::NoImage);
+            return Err(LookupError::NoImage);
         }
         let name = container.labels.get("nerdctl/name").cloned();
         Ok(Workload { name, ..Workload::of_image(&container.image) }.with_labels(container.labels))
     }
 
-    pub(super) async fn version(&self) -> Result<String, Miss> {
+    pub(super) async fn version(&self) -> Result<String, LookupError> {
         const VERSION: &str = "/containerd.services.version.v1.Version/Version";
-        let told: VersionResponse = self.0.call(VERSION, None, VersionRequest {}).await?;
-        Ok(format!("containerd {}", told.version))
+        let reported: VersionResponse = self.0.call(VERSION, None, VersionRequest {}).await?;
+        Ok(format!("containerd {}", reported.version))
     }
 }

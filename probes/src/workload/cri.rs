@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::cgroup::ContainerRef;
 use super::grpc::Service;
-use super::miss::Miss;
+use super::lookup_error::LookupError;
 use super::{Workload, image};
 
 /// One runtime of Kubernetes.
@@ -106,31 +106,31 @@ impl Cri {
     }
 
     /// What the container runs.
-    pub(super) async fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
+    pub(super) async fn find(&self, who: &ContainerRef) -> Result<Workload, LookupError> {
         const STATUS: &str = "/runtime.v1.RuntimeService/ContainerStatus";
         let question = StatusRequest { container_id: who.id.clone(), verbose: true };
         let found: StatusResponse = self.0.call(STATUS, None, question).await?;
         let info = found.info.get("info").and_then(|info| serde_json::from_str::<Info>(info).ok());
         let asked = info.unwrap_or_default().config.image;
         // An id is looked up by its beginning too.
-        found.status.filter(|status| status.id == who.id).ok_or(Miss::NotKnown).and_then(|s| workload(&asked, s))
+        found.status.filter(|status| status.id == who.id).ok_or(LookupError::NotKnown).and_then(|s| workload(&asked, s))
     }
 
-    pub(super) async fn version(&self) -> Result<String, Miss> {
+    pub(super) async fn version(&self) -> Result<String, LookupError> {
         const VERSION: &str = "/runtime.v1.RuntimeService/Version";
-        let told: VersionResponse = self.0.call(VERSION, None, VersionRequest { version: String::new() }).await?;
-        Ok(format!("{} {} for Kubernetes", told.runtime_name, told.runtime_version))
+        let reported: VersionResponse = self.0.call(VERSION, None, VersionRequest { version: String::new() }).await?;
+        Ok(format!("{} {} for Kubernetes", reported.runtime_name, reported.runtime_version))
     }
 }
 
 /// The image by the name that the pod asked for; failing that by the name, then the digest, that the runtime found. Of
 /// an image with several tags the latter is any.
-fn workload(asked: &Asked, status: ContainerStatus) -> Result<Workload, Miss> {
+fn workload(asked: &Asked, status: ContainerStatus) -> Result<Workload, LookupError> {
     let spec = status.image.unwrap_or_default();
     let by_pod = [&spec.user_specified_image, &asked.user_specified_image, &asked.image];
     let names: Vec<_> = by_pod.into_iter().chain([&spec.image, &status.image_ref]).collect();
     let named = names.iter().find(|name| image::is_named(name) && !image::is_bare_id(name));
-    let reference = named.or(names.iter().find(|name| image::is_named(name))).ok_or(Miss::NoImage)?;
+    let reference = named.or(names.iter().find(|name| image::is_named(name))).ok_or(LookupError::NoImage)?;
     let image_id = (!status.image_id.is_empty()).then(|| image::with_algorithm(&status.image_id));
     let name = status.metadata.map(|metadata| metadata.name).filter(|name| !name.is_empty());
     Ok(Workload { name, image_id, ..Workload::of_image(reference) }.with_labels(status.labels))

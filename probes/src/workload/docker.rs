@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use super::ask::ANSWER_BYTES_MAX;
 use super::cgroup::ContainerRef;
-use super::miss::Miss;
+use super::lookup_error::LookupError;
 use super::{Workload, image};
 
 /// One daemon that speaks Docker's API.
@@ -78,17 +78,17 @@ impl DockerApi {
     }
 
     /// What the container runs.
-    pub(super) async fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
+    pub(super) async fn find(&self, who: &ContainerRef) -> Result<Workload, LookupError> {
         let found: Container = self.get(&format!("/containers/{}/json", who.id)).await?;
         // An id is looked up by its beginning too, and as a name.
         if found.id.as_deref() != Some(who.id.as_str()) {
-            return Err(Miss::NotKnown);
+            return Err(LookupError::NotKnown);
         }
         let config = found.config.unwrap_or_default();
         let reference = config.image.unwrap_or_default();
         let image_id = found.image.map(|id| image::with_algorithm(&id)).unwrap_or_default();
         let workload = if reference.is_empty() && image_id.is_empty() {
-            return Err(Miss::NoImage);
+            return Err(LookupError::NoImage);
         } else if image::is_named(&reference) && !image::is_id_of(&reference, &image_id) {
             Workload::of_image(&reference)
         } else {
@@ -100,12 +100,16 @@ impl DockerApi {
     }
 
     /// The daemon's name and version.
-    pub(super) async fn version(&self) -> Result<String, Miss> {
-        let told: Version = self.get("/version").await?;
+    pub(super) async fn version(&self) -> Result<String, LookupError> {
+        let reported: Version = self.get("/version").await?;
         // Podman answers as Docker does, and says who it is among its components.
-        let component = told.components.unwrap_or_default().into_iter().map(|c| c.name).next().unwrap_or_default();
+        let component = reported.components.unwrap_or_default().into_iter().map(|c| c.name).next().unwrap_or_default();
         let component = if component.starts_with("Podman") { "Podman" } else { "Docker" };
-        Ok(format!("{component} {}, API {}", told.version.unwrap_or_default(), told.api_version.unwrap_or_default()))
+        Ok(format!(
+            "{component} {}, API {}",
+            reported.version.unwrap_or_default(),
+            reported.api_version.unwrap_or_default()
+        ))
     }
 
     /// A name of the image: a tag before a digest, and of several the first in alphabetical order.
@@ -117,9 +121,9 @@ impl DockerApi {
     }
 
     /// One request, on a connection of its own. A path without a version is answered in the daemon's newest one.
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Miss> {
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, LookupError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Miss::Absent,
+            ErrorKind::NotFound => LookupError::Absent,
             _ => self.unreachable(&error),
         })?;
         let request = Request::get(path).header(HOST, "localhost").body(Empty::<Bytes>::new());
@@ -132,20 +136,21 @@ impl DockerApi {
         let answer = sender.send_request(request).await.map_err(|e| self.unreachable(&e))?;
         match answer.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(Miss::NotKnown),
+            StatusCode::NOT_FOUND => return Err(LookupError::NotKnown),
             other => return Err(self.unreachable(&format_args!("it answered with {other}"))),
         }
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-            true => {
-                Miss::Unusable(format!("{}: its answer is longer than {ANSWER_BYTES_MAX} bytes", self.socket.display()))
-            }
+            true => LookupError::Unusable(format!(
+                "{}: its answer is longer than {ANSWER_BYTES_MAX} bytes",
+                self.socket.display()
+            )),
             false => self.unreachable(&error),
         })?;
         serde_json::from_slice(&body.to_bytes()).map_err(|e| self.unreachable(&e))
     }
 
-    fn unreachable(&self, error: &dyn Display) -> Miss {
-        Miss::Unreachable(format!("{}: {error}", self.socket.display()))
+    fn unreachable(&self, error: &dyn Display) -> LookupError {
+        LookupError::Unreachable(format!("{}: {error}", self.socket.display()))
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, SeqAccess, Visitor};
 
-use super::miss::Miss;
+use super::lookup_error::LookupError;
 
 /// The largest list of containers or images that is read.
 pub(super) const LIST_BYTES_MAX: u64 = 16 << 20;
@@ -18,24 +18,24 @@ pub(super) const LIST_BYTES_MAX: u64 = 16 << 20;
 /// The largest record of one container that is read.
 const RECORD_BYTES_MAX: u64 = 4 << 20;
 
-/// The JSON in the record of one container; [`Miss::NotKnown`] if there is none.
-pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<T, Miss> {
-    let bytes = read(path, RECORD_BYTES_MAX, None).map_err(|e| miss(path, &e))?;
+/// The JSON in the record of one container; [`LookupError::NotKnown`] if there is none.
+pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<T, LookupError> {
+    let bytes = read(path, RECORD_BYTES_MAX, None).map_err(|e| lookup_error(path, &e))?;
     // A runtime writes its records anew and renames, so a broken one is no passing sight.
-    serde_json::from_slice(&bytes).map_err(|e| miss(path, &e.into()))
+    serde_json::from_slice(&bytes).map_err(|e| lookup_error(path, &e.into()))
 }
 
 /// The first element for which `is_it` of the JSON list in a file, which has to belong to the user `owner` if one is
-/// given; [`Miss::NotKnown`] if there is no file. Holds one element at a time.
+/// given; [`LookupError::NotKnown`] if there is no file. Holds one element at a time.
 pub(super) fn find_in_list<T: DeserializeOwned>(
     path: &Path,
     owner: Option<u32>,
     is_it: impl Fn(&T) -> bool,
-) -> Result<Option<T>, Miss> {
-    let bytes = read(path, LIST_BYTES_MAX, owner).map_err(|e| miss(path, &e))?;
+) -> Result<Option<T>, LookupError> {
+    let bytes = read(path, LIST_BYTES_MAX, owner).map_err(|e| lookup_error(path, &e))?;
     let mut json = serde_json::Deserializer::from_slice(&bytes);
     let found = Find { is_it, of: std::marker::PhantomData }.deserialize(&mut json);
-    found.and_then(|found| json.end().map(|()| found)).map_err(|e| miss(path, &e.into()))
+    found.and_then(|found| json.end().map(|()| found)).map_err(|e| lookup_error(path, &e.into()))
 }
 
 struct Find<T, F> {
@@ -69,10 +69,10 @@ impl<'de, T: DeserializeOwned, F: Fn(&T) -> bool> Visitor<'de> for Find<T, F> {
     }
 }
 
-fn miss(path: &Path, error: &Error) -> Miss {
+fn lookup_error(path: &Path, error: &Error) -> LookupError {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Miss::NotKnown,
-        _ => Miss::Unreachable(format!("{}: {error}", path.display())),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => LookupError::NotKnown,
+        _ => LookupError::Unreachable(format!("{}: {error}", path.display())),
     }
 }
 

@@ -17,7 +17,7 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::ask::ANSWER_BYTES_MAX;
-use super::miss::Miss;
+use super::lookup_error::LookupError;
 
 /// The longest headers of an answer.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
@@ -42,7 +42,12 @@ impl Service {
     }
 
     /// Calls a method, for containerd in one of its namespaces.
-    pub(super) async fn call<Q, A>(&self, method: &'static str, namespace: Option<&str>, question: Q) -> Result<A, Miss>
+    pub(super) async fn call<Q, A>(
+        &self,
+        method: &'static str,
+        namespace: Option<&str>,
+        question: Q,
+    ) -> Result<A, LookupError>
     where
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
@@ -52,17 +57,17 @@ impl Service {
         let mut request = Request::new(question);
         if let Some(namespace) = namespace {
             // Only what can stand in a header is a namespace.
-            let value: MetadataValue<Ascii> = namespace.parse().map_err(|_| Miss::NotKnown)?;
+            let value: MetadataValue<Ascii> = namespace.parse().map_err(|_| LookupError::NotKnown)?;
             request.metadata_mut().insert("containerd-namespace", value);
         }
         let codec = ProstCodec::<Q, A>::default();
         let answer = client.unary(request, PathAndQuery::from_static(method), codec).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| self.miss(&status))
+        answer.map(tonic::Response::into_inner).map_err(|status| self.lookup_error(&status))
     }
 
-    fn channel(&self) -> Result<Channel, Miss> {
+    fn channel(&self) -> Result<Channel, LookupError> {
         if !self.socket.exists() {
-            return Err(Miss::Absent);
+            return Err(LookupError::Absent);
         }
         let mut slot = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = slot.as_ref() {
@@ -74,19 +79,19 @@ impl Service {
         Ok(slot.insert(channel).clone())
     }
 
-    fn miss(&self, status: &Status) -> Miss {
+    fn lookup_error(&self, status: &Status) -> LookupError {
         match status.code() {
-            Code::NotFound => Miss::NotKnown,
+            Code::NotFound => LookupError::NotKnown,
             // containerd with its Kubernetes part switched off.
-            Code::Unimplemented => Miss::Absent,
+            Code::Unimplemented => LookupError::Absent,
             // The answer is longer than is read.
-            Code::OutOfRange => Miss::Unusable(self.detail(status)),
+            Code::OutOfRange => LookupError::Unusable(self.detail(status)),
             _ => self.unreachable(status),
         }
     }
 
-    fn unreachable(&self, error: &dyn std::error::Error) -> Miss {
-        Miss::Unreachable(self.detail(error))
+    fn unreachable(&self, error: &dyn std::error::Error) -> LookupError {
+        LookupError::Unreachable(self.detail(error))
     }
 
     fn detail(&self, error: &dyn std::error::Error) -> String {

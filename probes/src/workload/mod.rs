@@ -1,7 +1,7 @@
-//! Who a cgroup is: from its path to a container, and from the container to the image and tag that it runs.
+//! From a cgroup's path to its container, and from the container to the image and tag that it runs.
 //!
 //! - [`container`] knows a container by its cgroup's path; [`Bundles`] knows those whose path says too little.
-//! - [`making`] knows which container a call of runc or crun makes, before there is any record of it.
+//! - [`runtime_call`] knows which container a call of runc or crun makes, before there is any record of it.
 //! - [`Cgroups`] turns the kernel's cgroup ids into paths.
 //! - [`Resolver`] asks the runtime which image a container runs, on a thread of its own.
 //! - [`checks`] says which runtimes this host has, and whether they answer.
@@ -20,25 +20,25 @@ mod file;
 mod grpc;
 mod handle;
 mod image;
-mod making;
-mod miss;
+mod lookup_error;
 mod resolver;
+mod runtime_call;
 mod source;
 mod storage;
 
 pub use ask::{Ask, Options};
 pub use bundle::Bundles;
 pub use cgroup::{ContainerRef, ID_MAX, Runtime, container, process_path};
-pub use cgroups::{CGROUPS_MAX, Cgroup, Cgroups, Lost, Walk};
+pub use cgroups::{CGROUPS_MAX, Cgroup, Cgroups, PathUnavailable, Walk};
 pub use checks::checks;
-pub use making::{Making, making};
-pub use miss::Unresolved;
-pub use resolver::{Answer, Resolver, Stats};
+pub use lookup_error::Unresolved;
+pub use resolver::{Answer, Resolver, ResolverStats};
+pub use runtime_call::{RuntimeCall, parse_runtime_call};
 
 use std::collections::BTreeMap;
 
 use grove::intern::TEXT_MAX;
-use miss::Miss;
+use lookup_error::LookupError;
 
 /// What a container runs, as its runtime tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct Workload {
     pub name: Option<String>,
     /// Its Kubernetes pod's name.
     pub pod: Option<String>,
-    /// Its pod's namespace.
+    /// The namespace of its pod in Kubernetes.
     pub namespace: Option<String>,
     /// Its labels, at most [`LABELS_MAX`] and [`LABEL_BYTES_MAX`] of them.
     pub labels: BTreeMap<String, String>,
@@ -80,10 +80,10 @@ impl Workload {
         self.pod = self.pod.or_else(|| label("io.kubernetes.pod.name"));
         self.namespace = self.namespace.or_else(|| label("io.kubernetes.pod.namespace"));
         self.name = self.name.or_else(|| label("io.kubernetes.container.name"));
-        let mut room = LABEL_BYTES_MAX;
+        let mut budget = LABEL_BYTES_MAX;
         let fits = |(key, value): &(String, String)| {
-            let left = room.checked_sub(key.len() + value.len());
-            room = left.unwrap_or(room);
+            let left = budget.checked_sub(key.len() + value.len());
+            budget = left.unwrap_or(budget);
             left.is_some()
         };
         self.labels = all.into_iter().take(LABELS_MAX).filter(fits).collect();
@@ -91,13 +91,13 @@ impl Workload {
     }
 
     /// Without what is too long to be kept. An image has to have a name that can be.
-    fn within_limits(mut self) -> Result<Self, Miss> {
+    fn within_limits(mut self) -> Result<Self, LookupError> {
         if self.image.is_empty() {
             // Annotations may say anything.
-            return Err(Miss::NoImage);
+            return Err(LookupError::NoImage);
         }
         if self.image.len().max(self.tag.len()) > TEXT_MAX {
-            return Err(Miss::Unusable(format!("the name of its image is longer than {TEXT_MAX} bytes")));
+            return Err(LookupError::Unusable(format!("the name of its image is longer than {TEXT_MAX} bytes")));
         }
         for text in [&mut self.image_id, &mut self.name, &mut self.pod, &mut self.namespace] {
             text.take_if(|text| text.len() > TEXT_MAX);

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::Workload;
 use super::ask::{Ask, Options};
 use super::cgroup::ContainerRef;
-use super::miss::{Miss, Unresolved};
+use super::lookup_error::{LookupError, Unresolved};
 use super::source::Sources;
 
 /// What came of asking for a container.
@@ -26,7 +26,7 @@ use super::source::Sources;
 pub struct Answer {
     /// The container that was asked for.
     pub container: ContainerRef,
-    /// What it runs.
+    /// The image and tag that it runs, or why they are not known.
     pub result: Result<Workload, Unresolved>,
 }
 
@@ -39,7 +39,7 @@ impl Answer {
 
 /// What a resolver has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct ResolverStats {
     /// Asked for, including those that were refused.
     pub asked: u64,
     /// Refused because too many were being asked for.
@@ -76,7 +76,7 @@ impl Resolver {
             .max_blocking_threads(READERS_MAX)
             .thread_name("grove-reader")
             .build()?;
-        let desk = Desk::new(&options, answer, Arc::clone(&counters));
+        let desk = LookupState::new(&options, answer, Arc::clone(&counters));
         let thread = std::thread::Builder::new().name("grove-resolver".to_owned()).spawn(move || {
             runtime.block_on(Arc::new(desk).serve(asked));
             // A reader may be stuck on a file system that does not answer.
@@ -102,10 +102,10 @@ impl Resolver {
     }
 
     /// What it has done so far.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> ResolverStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let c = &self.counters;
-        Stats {
+        ResolverStats {
             asked: of(&c.asked),
             refused: of(&c.refused),
             resolved: of(&c.resolved),
@@ -136,16 +136,16 @@ struct Counters {
 }
 
 /// What the thread works on.
-struct Desk {
+struct LookupState {
     sources: Sources,
     answer: Sender<Answer>,
     counters: Arc<Counters>,
     patience: Duration,
     asks_max: usize,
-    memory: Mutex<Memory>,
+    memory: Mutex<AnswerCache>,
 }
 
-struct Memory {
+struct AnswerCache {
     under_way: HashSet<ContainerRef>,
     known: HashMap<ContainerRef, Workload>,
     /// The keys of `known`, oldest first.
@@ -164,9 +164,9 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often a full channel of answers is tried.
 const FULL_WAIT: Duration = Duration::from_millis(10);
 
-impl Desk {
+impl LookupState {
     fn new(options: &Options, answer: Sender<Answer>, counters: Arc<Counters>) -> Self {
-        let memory = Memory {
+        let memory = AnswerCache {
             under_way: HashSet::new(),
             known: HashMap::new(),
             order: VecDeque::new(),
@@ -219,28 +219,28 @@ impl Desk {
         self.memory().under_way.remove(who);
     }
 
-    async fn find(&self, ask: &Ask) -> Result<Workload, Miss> {
+    async fn find(&self, ask: &Ask) -> Result<Workload, LookupError> {
         let began = Instant::now();
         loop {
-            let miss = match self.sources.find(ask).await.and_then(Workload::within_limits) {
+            let failure = match self.sources.find(ask).await.and_then(Workload::within_limits) {
                 Ok(workload) => return Ok(workload),
-                Err(miss) => miss,
+                Err(failure) => failure,
             };
             let elapsed = began.elapsed();
             let wait = (elapsed / 8).clamp(WAIT_MIN, WAIT_MAX);
-            if matches!(miss, Miss::NoImage | Miss::Unusable(_)) || elapsed + wait > self.patience {
-                return Err(miss);
+            if matches!(failure, LookupError::NoImage | LookupError::Unusable(_)) || elapsed + wait > self.patience {
+                return Err(failure);
             }
             tokio::time::sleep(wait).await;
         }
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn memory(&self) -> MutexGuard<'_, AnswerCache> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory {
+impl AnswerCache {
     fn keep(&mut self, who: &ContainerRef, workload: &Workload) {
         if self.known.insert(who.clone(), workload.clone()).is_none() {
             self.order.push_back(who.clone());

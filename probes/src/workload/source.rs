@@ -18,7 +18,7 @@ use super::cgroup::{ContainerRef, Runtime};
 use super::containerd::Containerd;
 use super::cri::Cri;
 use super::docker::DockerApi;
-use super::miss::Miss;
+use super::lookup_error::LookupError;
 use super::storage::Storage;
 
 /// Requests under way to one socket.
@@ -28,7 +28,7 @@ const REQUESTS_MAX: usize = 4;
 const READS_MAX: usize = 2;
 
 /// How long a place that did not answer in time is left alone.
-const REST: Duration = Duration::from_secs(1);
+const BACKOFF: Duration = Duration::from_secs(1);
 
 /// Every place of this host.
 pub(super) struct Sources {
@@ -37,15 +37,15 @@ pub(super) struct Sources {
 
 /// One place, and how it is doing.
 pub(super) struct Source {
-    place: Place,
+    backend: Backend,
     timeout: Duration,
     permits: Arc<Semaphore>,
     began: Instant,
     /// Milliseconds since `began` until which it rests.
-    rests_until_ms: AtomicU64,
+    backoff_until_ms: AtomicU64,
 }
 
-enum Place {
+enum Backend {
     Docker(DockerApi),
     Podman(DockerApi),
     Containerd(Containerd),
@@ -59,49 +59,49 @@ enum Place {
 impl Sources {
     pub(super) fn new(options: &Options) -> Self {
         let timeout = options.request_timeout;
-        let docker = options.docker.iter().map(|s| Place::Docker(DockerApi::new(s.clone())));
-        let podman = options.podman.iter().map(|s| Place::Podman(DockerApi::new(s.clone())));
-        let containerd = options.containerd.iter().map(|s| Place::Containerd(Containerd::new(s.clone(), timeout)));
-        let cri = options.cri.iter().map(|s| Place::Cri(Cri::new(s.clone(), timeout)));
-        let storage = options.storage.iter().map(|root| Place::Storage(Storage::new(root.clone())));
-        let files = options.bundles.iter().map(|bundles| Place::Bundles(bundles.clone()));
-        let users = options.users.then_some(Place::UserStorage);
-        let places = docker.chain(podman).chain(containerd).chain(cri).chain(storage).chain(files).chain(users);
-        Self { all: places.map(|place| Arc::new(Source::new(place, timeout))).collect() }
+        let docker = options.docker.iter().map(|s| Backend::Docker(DockerApi::new(s.clone())));
+        let podman = options.podman.iter().map(|s| Backend::Podman(DockerApi::new(s.clone())));
+        let containerd = options.containerd.iter().map(|s| Backend::Containerd(Containerd::new(s.clone(), timeout)));
+        let cri = options.cri.iter().map(|s| Backend::Cri(Cri::new(s.clone(), timeout)));
+        let storage = options.storage.iter().map(|root| Backend::Storage(Storage::new(root.clone())));
+        let files = options.bundles.iter().map(|bundles| Backend::Bundles(bundles.clone()));
+        let users = options.users.then_some(Backend::UserStorage);
+        let backends = docker.chain(podman).chain(containerd).chain(cri).chain(storage).chain(files).chain(users);
+        Self { all: backends.map(|backend| Arc::new(Source::new(backend, timeout))).collect() }
     }
 
     /// What the container runs: the answer of the first place that knows it, those of one rank asked side by side.
-    pub(super) async fn find(&self, ask: &Ask) -> Result<Workload, Miss> {
+    pub(super) async fn find(&self, ask: &Ask) -> Result<Workload, LookupError> {
         let who = &ask.container;
-        let mut miss = Miss::Absent;
+        let mut failure = LookupError::Absent;
         for rank in 0..RANKS {
             let mut asked = JoinSet::new();
-            for source in self.all.iter().filter(|source| source.place.rank(who) == Some(rank)) {
+            for source in self.all.iter().filter(|source| source.backend.rank(who) == Some(rank)) {
                 let (source, ask) = (Arc::clone(source), ask.clone());
                 asked.spawn(async move { source.find(&ask).await });
             }
             while let Some(answer) = asked.join_next().await {
                 match answer {
                     Ok(Ok(workload)) => return Ok(workload),
-                    Ok(Err(other)) => miss = miss.or(other),
+                    Ok(Err(other)) => failure = failure.or(other),
                     // The client library panicked. The others may still know.
-                    Err(error) => miss = miss.or(Miss::Unreachable(error.to_string())),
+                    Err(error) => failure = failure.or(LookupError::Unreachable(error.to_string())),
                 }
             }
         }
-        Err(miss)
+        Err(failure)
     }
 
     /// Every place that listens on a socket.
     pub(super) fn sockets(&self) -> impl Iterator<Item = &Arc<Source>> {
-        self.all.iter().filter(|source| source.place.socket().is_some())
+        self.all.iter().filter(|source| source.backend.socket().is_some())
     }
 }
 
 /// How many ranks there are: places of the first know most, those of the last are asked if nobody else knew.
 const RANKS: u8 = 3;
 
-impl Place {
+impl Backend {
     /// When to ask this place about a container; `None` is never.
     fn rank(&self, who: &ContainerRef) -> Option<u8> {
         use Runtime::{Containerd, Crio, Docker, Podman, Runc, Unknown};
@@ -142,30 +142,30 @@ impl Place {
 }
 
 impl Source {
-    fn new(place: Place, timeout: Duration) -> Self {
-        let permits = if place.socket().is_some() { REQUESTS_MAX } else { READS_MAX };
+    fn new(backend: Backend, timeout: Duration) -> Self {
+        let permits = if backend.socket().is_some() { REQUESTS_MAX } else { READS_MAX };
         let permits = Arc::new(Semaphore::new(permits));
-        Self { place, timeout, permits, began: Instant::now(), rests_until_ms: AtomicU64::new(0) }
+        Self { backend, timeout, permits, began: Instant::now(), backoff_until_ms: AtomicU64::new(0) }
     }
 
-    async fn find(&self, ask: &Ask) -> Result<Workload, Miss> {
+    async fn find(&self, ask: &Ask) -> Result<Workload, LookupError> {
         let who = &ask.container;
         self.in_time(async {
             let permit = self.permit().await?;
-            match &self.place {
-                Place::Docker(api) | Place::Podman(api) => api.find(who).await,
-                Place::Containerd(api) => api.find(who).await,
-                Place::Cri(api) => api.find(who).await,
-                Place::Storage(storage) => {
+            match &self.backend {
+                Backend::Docker(api) | Backend::Podman(api) => api.find(who).await,
+                Backend::Containerd(api) => api.find(who).await,
+                Backend::Cri(api) => api.find(who).await,
+                Backend::Storage(storage) => {
                     let (storage, who) = (storage.clone(), who.clone());
                     read(permit, move || storage.find(&who)).await
                 }
-                Place::UserStorage => {
+                Backend::UserStorage => {
                     let who = who.clone();
-                    let storage = move || who.user.and_then(Storage::of_user).ok_or(Miss::Absent)?.find(&who);
+                    let storage = move || who.user.and_then(Storage::of_user).ok_or(LookupError::Absent)?.find(&who);
                     read(permit, storage).await
                 }
-                Place::Bundles(bundles) => {
+                Backend::Bundles(bundles) => {
                     let (bundles, ask) = (bundles.clone(), ask.clone());
                     read(permit, move || bundles.find(&ask.container, ask.bundle.as_deref())).await
                 }
@@ -175,49 +175,49 @@ impl Source {
     }
 
     /// The name of the socket, and what listens there.
-    pub(super) async fn version(&self) -> (String, Result<String, Miss>) {
+    pub(super) async fn version(&self) -> (String, Result<String, LookupError>) {
         let version = self.in_time(async {
-            match &self.place {
-                Place::Docker(api) | Place::Podman(api) => api.version().await,
-                Place::Containerd(api) => api.version().await,
-                Place::Cri(api) => api.version().await,
-                Place::Storage(_) | Place::UserStorage | Place::Bundles(_) => Err(Miss::Absent),
+            match &self.backend {
+                Backend::Docker(api) | Backend::Podman(api) => api.version().await,
+                Backend::Containerd(api) => api.version().await,
+                Backend::Cri(api) => api.version().await,
+                Backend::Storage(_) | Backend::UserStorage | Backend::Bundles(_) => Err(LookupError::Absent),
             }
         });
-        (self.place.label(), version.await)
+        (self.backend.label(), version.await)
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Miss> {
-        Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Miss::Absent)
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, LookupError> {
+        Arc::clone(&self.permits).acquire_owned().await.map_err(|_| LookupError::Absent)
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Miss>>) -> Result<T, Miss> {
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, LookupError>>) -> Result<T, LookupError> {
         let now_ms = || self.began.elapsed().as_millis() as u64;
-        if now_ms() < self.rests_until_ms.load(Ordering::Relaxed) {
+        if now_ms() < self.backoff_until_ms.load(Ordering::Relaxed) {
             return Err(self.silent());
         }
         match tokio::time::timeout(self.timeout, work).await {
             Ok(answer) => answer,
             Err(_) => {
-                self.rests_until_ms.store(now_ms() + REST.as_millis() as u64, Ordering::Relaxed);
+                self.backoff_until_ms.store(now_ms() + BACKOFF.as_millis() as u64, Ordering::Relaxed);
                 Err(self.silent())
             }
         }
     }
 
-    fn silent(&self) -> Miss {
-        Miss::Unreachable(format!("{} did not answer within {:?}", self.place.label(), self.timeout))
+    fn silent(&self) -> LookupError {
+        LookupError::Unreachable(format!("{} did not answer within {:?}", self.backend.label(), self.timeout))
     }
 }
 
 /// Reads files on a thread that may wait for them, and that keeps the permit for as long as it does.
 async fn read(
     permit: OwnedSemaphorePermit,
-    work: impl FnOnce() -> Result<Workload, Miss> + Send + 'static,
-) -> Result<Workload, Miss> {
+    work: impl FnOnce() -> Result<Workload, LookupError> + Send + 'static,
+) -> Result<Workload, LookupError> {
     let read = spawn_blocking(move || {
         let _permit = permit;
         work()
     });
-    read.await.unwrap_or_else(|error| Err(Miss::Unreachable(error.to_string())))
+    read.await.unwrap_or_else(|error| Err(LookupError::Unreachable(error.to_string())))
 }

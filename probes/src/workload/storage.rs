@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::cgroup::ContainerRef;
 use super::file::{find_in_list, read_names};
-use super::miss::Miss;
+use super::lookup_error::LookupError;
 use super::{Workload, image};
 
 /// A storage's root, such as `/var/lib/containers/storage`.
@@ -74,42 +74,42 @@ impl Storage {
     }
 
     /// What the container runs.
-    pub(super) fn find(&self, who: &ContainerRef) -> Result<Workload, Miss> {
+    pub(super) fn find(&self, who: &ContainerRef) -> Result<Workload, LookupError> {
         // One directory for each storage driver: `overlay-containers`, `vfs-containers`, …
         let names = read_names(&self.root);
         let drivers = names.iter().filter_map(|name| name.strip_suffix("-containers"));
-        let mut miss = Miss::Absent;
+        let mut failure = LookupError::Absent;
         for driver in drivers.take(DRIVERS_MAX) {
-            miss = miss.or(Miss::NotKnown);
+            failure = failure.or(LookupError::NotKnown);
             let dir = self.root.join(format!("{driver}-containers"));
             // Those that remove themselves when they end may be in a file of their own.
             for list in ["containers.json", "volatile-containers.json"] {
                 match find_in_list(&dir.join(list), self.owner, |c: &Container| c.id == who.id) {
                     Ok(Some(container)) => return self.workload(driver, container),
                     Ok(None) => {}
-                    Err(other) => miss = miss.or(other),
+                    Err(other) => failure = failure.or(other),
                 }
             }
         }
-        Err(miss)
+        Err(failure)
     }
 
-    fn workload(&self, driver: &str, container: Container) -> Result<Workload, Miss> {
-        let told: Metadata = serde_json::from_str(&container.metadata).unwrap_or_default();
-        let id = if told.image_id.is_empty() { container.image } else { told.image_id };
-        if id.is_empty() && told.image_name.is_empty() {
-            return Err(Miss::NoImage);
+    fn workload(&self, driver: &str, container: Container) -> Result<Workload, LookupError> {
+        let reported: Metadata = serde_json::from_str(&container.metadata).unwrap_or_default();
+        let id = if reported.image_id.is_empty() { container.image } else { reported.image_id };
+        if id.is_empty() && reported.image_name.is_empty() {
+            return Err(LookupError::NoImage);
         }
-        let named = image::is_named(&told.image_name) && !image::is_id_of(&told.image_name, &id);
-        let reference = if named { Some(told.image_name) } else { self.name_of(driver, &id) };
+        let named = image::is_named(&reported.image_name) && !image::is_id_of(&reported.image_name, &id);
+        let reference = if named { Some(reported.image_name) } else { self.name_of(driver, &id) };
         let image_id = (!id.is_empty()).then(|| image::with_algorithm(&id));
         let workload = Workload::of_image(reference.as_ref().or(image_id.as_ref()).map_or("", String::as_str));
         let set = |text: String| (!text.is_empty()).then_some(text);
         Ok(Workload {
             image_id,
-            name: set(told.name).or_else(|| container.names.into_iter().next()),
-            pod: set(told.pod_name),
-            namespace: set(told.namespace),
+            name: set(reported.name).or_else(|| container.names.into_iter().next()),
+            pod: set(reported.pod_name),
+            namespace: set(reported.namespace),
             ..workload
         })
     }
@@ -142,10 +142,10 @@ mod tests {
             let who = ContainerRef { runtime: Runtime::Podman, id: id.to_owned(), pod: None, user: None };
             storage.find(&who).map(|w| (w.image, w.tag, w.name.unwrap_or_default(), w.pod.unwrap_or_default()))
         };
-        let told = |image: &str, tag: &str, name: &str, pod: &str| {
+        let reported = |image: &str, tag: &str, name: &str, pod: &str| {
             Ok((image.to_owned(), tag.to_owned(), name.to_owned(), pod.to_owned()))
         };
-        assert_eq!(find("a1"), Err(Miss::Absent));
+        assert_eq!(find("a1"), Err(LookupError::Absent));
         write("vfs-images/images.json", r#"[{"id":"ee","names":["z@sha256:1","y:2","y:1"]},{"id":"ff","names":null}]"#);
         write(
             "vfs-containers/containers.json",
@@ -156,19 +156,19 @@ mod tests {
                 {"id":"a5","metadata":"","extra":[{"x":1}]},
                 {"id":"a6","image":"ee","metadata":"{\"pod-name\":\"p\",\"namespace\":\"n\",\"image-name\":\"q/r\"}"}]"#,
         );
-        assert_eq!(find("a1"), told("localhost/bb", "1", "w", ""));
-        assert_eq!(find("a2"), told("y", "1", "web", ""), "by its id, so by the image's names");
-        assert_eq!(find("a3"), told("sha256:ff", "latest", "", ""), "an image without a name");
-        assert_eq!(find("a4"), told("sha256:gg", "latest", "", ""), "what is no metadata");
-        assert_eq!(find("a5"), Err(Miss::NoImage));
-        assert_eq!(find("a6"), told("q/r", "latest", "", "p"));
-        assert_eq!(find("a7"), Err(Miss::NotKnown));
+        assert_eq!(find("a1"), reported("localhost/bb", "1", "w", ""));
+        assert_eq!(find("a2"), reported("y", "1", "web", ""), "by its id, so by the image's names");
+        assert_eq!(find("a3"), reported("sha256:ff", "latest", "", ""), "an image without a name");
+        assert_eq!(find("a4"), reported("sha256:gg", "latest", "", ""), "what is no metadata");
+        assert_eq!(find("a5"), Err(LookupError::NoImage));
+        assert_eq!(find("a6"), reported("q/r", "latest", "", "p"));
+        assert_eq!(find("a7"), Err(LookupError::NotKnown));
 
         write("overlay-containers/volatile-containers.json", r#"[{"id":"a7","metadata":"{\"image-name\":\"v:7\"}"}]"#);
-        assert_eq!(find("a7"), told("v", "7", "", ""));
+        assert_eq!(find("a7"), reported("v", "7", "", ""));
         write("overlay-containers/containers.json", &"[".repeat(100_000));
-        assert!(matches!(find("a8"), Err(Miss::Unreachable(_))), "a broken list may hide it");
-        assert_eq!(find("a1"), told("localhost/bb", "1", "w", ""), "but not those of another");
+        assert!(matches!(find("a8"), Err(LookupError::Unreachable(_))), "a broken list may hide it");
+        assert_eq!(find("a1"), reported("localhost/bb", "1", "w", ""), "but not those of another");
     }
 
     #[test]
@@ -179,13 +179,13 @@ mod tests {
         let who = ContainerRef { runtime: Runtime::Podman, id: "a".to_owned(), pod: None, user: None };
         let storage = Storage::new(dir.path().to_owned());
         assert!(std::process::Command::new("mkfifo").arg(&list).status().unwrap().success());
-        assert!(matches!(storage.find(&who), Err(Miss::Unreachable(_))));
+        assert!(matches!(storage.find(&who), Err(LookupError::Unreachable(_))));
         fs::remove_file(&list).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &list).unwrap();
-        assert!(matches!(storage.find(&who), Err(Miss::Unreachable(_))));
+        assert!(matches!(storage.find(&who), Err(LookupError::Unreachable(_))));
         fs::remove_file(&list).unwrap();
         fs::File::create(&list).unwrap().set_len(super::super::file::LIST_BYTES_MAX + 1).unwrap();
-        assert!(matches!(storage.find(&who), Err(Miss::Unreachable(_))));
+        assert!(matches!(storage.find(&who), Err(LookupError::Unreachable(_))));
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
         let me = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&elsewhere).unwrap());
         let find = |owner: u32| Storage { root: dir.path().to_owned(), owner: Some(owner) }.find(&who);
         assert_eq!(find(me).map(|w| w.image).unwrap(), "sha256:ee");
-        let Err(Miss::Unreachable(why)) = find(me + 1) else { panic!("it was read") };
+        let Err(LookupError::Unreachable(why)) = find(me + 1) else { panic!("it was read") };
         assert!(why.contains("another user"), "{why}");
     }
 }

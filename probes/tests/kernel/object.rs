@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use grove_probes::kernel::{Wants, doctor};
+use grove_probes::kernel::{Requirements, doctor};
 
 use crate::support::*;
 
@@ -23,7 +23,7 @@ fn the_doctor_finds_this_host_fit() {
     if watch(&everything()).is_none() {
         return;
     }
-    let checks = doctor::checks(&everything(), Wants::of_containers(&everything(), true));
+    let checks = doctor::checks(&everything(), Requirements::of_containers(&everything(), true));
     for name in ["kernel", "btf", "CAP_BPF", "cgroups", "memory", "maps", "hook sys_exit", "hook cgroup_skb/egress"] {
         let check = checks.iter().find(|c| c.name == name).unwrap_or_else(|| panic!("{name} is not among {checks:#?}"));
         assert!(check.ok && check.remedy.is_empty() && !check.detail.is_empty(), "{check:?}");
@@ -39,7 +39,7 @@ fn the_doctor_names_what_an_unprivileged_user_lacks() {
     let thread = std::thread::spawn(|| {
         let kept = grove_probes::kernel::drop_capabilities().unwrap();
         assert!(kept.contains(&"CAP_BPF") && !kept.contains(&"CAP_SYS_ADMIN"), "{kept:?}");
-        doctor::checks(&everything(), Wants::of_containers(&everything(), true))
+        doctor::checks(&everything(), Requirements::of_containers(&everything(), true))
     });
     let checks = thread.join().unwrap();
     let lacking: Vec<_> = checks.iter().filter(|c| !c.ok).collect();

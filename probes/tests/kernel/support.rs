@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use grove::event::{Body, Change, Dns, Event, Flow, Imds, Mount, Open, Peer, Socket};
-use grove_probes::kernel::{Cause, Class, Count, Options, Probes, What};
+use grove_probes::kernel::{Cause, Class, Count, Options, Probes, RecordBody};
 
 #[path = "../common/child.rs"]
 mod built;
@@ -60,18 +60,18 @@ impl Watch {
     pub fn drain(&mut self) {
         let (seen, groups, makers) = (&mut self.seen, &mut self.groups, &mut self.makers);
         let stats = self.probes.drain(&mut |r| match r.what {
-            What::Event(e) => {
+            RecordBody::Event(e) => {
                 let event = e.map(<[u8]>::to_vec);
                 let f = r.facts;
                 let (cut, said, detached, status) = (f.path.cut, f.said, f.path.detached, f.status);
                 seen.push(Seen { cgroup: r.cgroup, event, cut, said, detached, status });
             }
-            What::CgroupNew { path, by } => {
+            RecordBody::CgroupNew { path, by } => {
                 groups.push((r.cgroup, Some(path.to_vec())));
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 makers.push((r.cgroup, [text(by.name), by.uid.to_string(), text(by.argv), text(by.cwd)]));
             }
-            What::CgroupGone => groups.push((r.cgroup, None)),
+            RecordBody::CgroupGone => groups.push((r.cgroup, None)),
         });
         self.malformed += stats.malformed;
         assert_eq!(self.malformed, 0);

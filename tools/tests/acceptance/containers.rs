@@ -110,7 +110,7 @@ fn unknown_types_and_fields_are_no_fault() {
     assert_eq!(ledger.nonzero(), "received=5 applied_new=2 lifecycle=1 ignored.unknown_type=2");
 }
 
-/// What FORMATS says of processes that come and go.
+/// What docs/formats.md says of processes that come and go.
 #[test]
 fn lineage() {
     let exec = |pid: u32, ppid: u32, path: &str| {

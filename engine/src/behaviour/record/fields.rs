@@ -198,8 +198,8 @@ macro_rules! take {
     // Which of the two is meant, the type says, and that may yet come: the value is right for one of them.
     (runtime, $raw:ident, $lists:ident, $field:expr, $map:ident) => {
         match $map.next_value_seed(Seed(BoolOrText))? {
-            Got::Value(Some(told)) => {
-                $raw.by_runtime = told;
+            Got::Value(Some(reported)) => {
+                $raw.by_runtime = reported;
                 $raw.present.insert(Field::ByRuntime);
                 $raw.wrong.insert(Field::Runtime);
             }

@@ -32,7 +32,7 @@ pub struct Reject {
 pub(crate) struct Shape {
     /// It must have these. For `path` and `addr` the base64 form will do.
     pub required: Fields,
-    /// It may have these.
+    /// The fields that a record of this type may have.
     pub optional: Fields,
 }
 

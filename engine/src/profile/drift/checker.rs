@@ -5,18 +5,18 @@
 //! the start.
 
 use super::cutoff::Cutoff;
-use super::programs::{Programs, Ran};
-use super::rooms::{Counted, Rooms, Sort};
-use super::what::What;
+use super::owned_behaviour::OwnedBehaviour;
+use super::programs::{ProgramRef, Programs};
+use super::quotas::{Counted, Quotas, Sort};
 use super::{Detail, Finding, Reason};
-use crate::behaviour::{Behaviour, Details, Texts, Told};
+use crate::behaviour::{Behaviour, Details, FindingText, Texts};
 use crate::event::{Body, EventRef, Exec};
 use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::profile;
 use crate::tree::{
-    Decided, ExecPlace, Flags, Lineage, News, NodeId, Pid, Place, Program, ROOT, Role, Room, Rules, Runs, Tree,
-    unknown_program,
+    BehaviourDelta, ExecDecision, ExecPosition, Flags, Lineage, MemoryPressure, NodeId, Pid, Position, Program, ROOT,
+    Role, Rules, Runs, Tree, unknown_program,
 };
 use std::sync::Arc;
 
@@ -54,19 +54,19 @@ pub struct Checker {
     compares: bool,
     processes_max: usize,
     /// Whether there is memory for more findings.
-    room: Room,
+    pressure: MemoryPressure,
     /// Which will not be told, where they are told together with those of other containers.
     cutoff: Option<Arc<Cutoff>>,
-    lineage: Lineage<Ran>,
+    lineage: Lineage<ProgramRef>,
     programs: Programs,
-    noted: Map<(Ran, What), Noted>,
+    noted: Map<(ProgramRef, OwnedBehaviour), Noted>,
     /// How many were ever noted.
     nth: u32,
     /// Whether somebody follows what is found; then the findings among what is noted that were not told yet, unless the
     /// workload is assumed: of that none was.
     followed: bool,
-    fresh: Vec<(Ran, What)>,
-    rooms: Rooms,
+    fresh: Vec<(ProgramRef, OwnedBehaviour)>,
+    quotas: Quotas,
     /// Findings that there was no room for.
     suppressed: Counted,
     /// Behaviours that could not be noted and were no findings so far.
@@ -94,7 +94,7 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: rules.processes_max,
-            room: rules.room.clone(),
+            pressure: rules.pressure.clone(),
             cutoff: None,
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
@@ -102,7 +102,7 @@ impl Checker {
             nth: 0,
             followed: false,
             fresh: Vec::new(),
-            rooms: Rooms::default(),
+            quotas: Quotas::default(),
             suppressed: Counted::default(),
             unjudged: Counted::default(),
             container: Arc::from(String::from_utf8_lossy(container)),
@@ -141,7 +141,7 @@ impl Checker {
             provisional: false,
             compares: true,
             processes_max: self.processes_max,
-            room: self.room,
+            pressure: self.pressure,
             cutoff: self.cutoff,
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
@@ -149,7 +149,7 @@ impl Checker {
             nth: 0,
             followed: self.followed,
             fresh: Vec::new(),
-            rooms: Rooms::default(),
+            quotas: Quotas::default(),
             suppressed,
             unjudged: Counted::default(),
             container: self.container,
@@ -158,16 +158,16 @@ impl Checker {
             texts: self.texts,
         };
         // Parents come before their children.
-        let mut went: Vec<Ran> = Vec::new();
-        let follow = |went: &[Ran], ran: Ran| match ran {
-            Ran::Novel(number) => went.get(number as usize).copied().unwrap_or(ran),
-            Ran::Known(_) => ran,
+        let mut went: Vec<ProgramRef> = Vec::new();
+        let follow = |went: &[ProgramRef], ran: ProgramRef| match ran {
+            ProgramRef::NewProgram(number) => went.get(number as usize).copied().unwrap_or(ran),
+            ProgramRef::Known(_) => ran,
         };
-        for novel in self.programs.iter() {
-            let parent = novel.parent.map(|parent| follow(&went, parent));
-            went.push(match novel.parent {
-                None if novel.program == unknown_program() => new.unknown(),
-                _ => new.below(parent, &novel.program),
+        for new_program in self.programs.iter() {
+            let parent = new_program.parent.map(|parent| follow(&went, parent));
+            went.push(match new_program.parent {
+                None if new_program.program == unknown_program() => new.unknown(),
+                _ => new.below(parent, &new_program.program),
             });
         }
         new.lineage = self.lineage;
@@ -232,14 +232,14 @@ impl Checker {
 
     fn finding(
         &self,
-        ran: Ran,
-        what: &What,
+        ran: ProgramRef,
+        what: &OwnedBehaviour,
         noted: &Noted,
-        lineages: &mut Map<Ran, profile::Lineage>,
+        lineages: &mut Map<ProgramRef, profile::Lineage>,
     ) -> Option<Finding> {
-        let Told { subject, details } = what.told(&noted.details);
+        let FindingText { subject, details } = what.describe(&noted.details);
         let kind = what.kind();
-        let by = if let What::Exec { .. } = what { self.parent(ran) } else { Some(ran) };
+        let by = if let OwnedBehaviour::Exec { .. } = what { self.parent(ran) } else { Some(ran) };
         Some(Finding {
             ts: noted.ts,
             container: self.container.clone(),
@@ -257,19 +257,19 @@ impl Checker {
 
     /// What a finding is worth. As long as the workload is assumed, no program is below one that is told: its parent may
     /// be known.
-    fn sort(&self, ran: Ran, what: &What) -> Sort {
+    fn sort(&self, ran: ProgramRef, what: &OwnedBehaviour) -> Sort {
         let below = !self.provisional && self.programs.is_below(ran);
         match what {
-            What::Exec { reason, .. } => match (reason, below) {
+            OwnedBehaviour::Exec { reason, .. } => match (reason, below) {
                 (Reason::FilelessExec | Reason::UpperLayerExec, false) => Sort::GraveExec,
                 (Reason::FilelessExec | Reason::UpperLayerExec, true) => Sort::GraveBelow,
                 (_, false) => Sort::Exec,
                 (_, true) => Sort::Below,
             },
-            What::Uid(_) | What::Interpreter(_) => Sort::Manner,
-            What::Did(..) if self.node(ran).is_some() => Sort::Did,
-            What::Did(..) if below => Sort::DidBelow,
-            What::Did(..) => Sort::DidTopmost,
+            OwnedBehaviour::Uid(_) | OwnedBehaviour::Interpreter(_) => Sort::Manner,
+            OwnedBehaviour::Behaviour(..) if self.node(ran).is_some() => Sort::Behaviour,
+            OwnedBehaviour::Behaviour(..) if below => Sort::BehaviourBelow,
+            OwnedBehaviour::Behaviour(..) => Sort::DidTopmost,
         }
     }
 
@@ -292,18 +292,18 @@ impl Checker {
     }
 
     /// Lets go of what will not be told, and counts it.
-    pub(crate) fn forget_untold(&mut self) {
+    pub(crate) fn forget_unreported(&mut self) {
         let Some(cutoff) = self.cutoff.clone().filter(|_| !self.provisional) else { return };
         let mut noted = std::mem::take(&mut self.noted);
         let before = noted.len();
         noted.retain(|(ran, what), noted| {
             let sort = self.sort(*ran, what);
-            let told = cutoff.may_be_told(sort, noted.round);
-            if !told {
+            let reported = cutoff.may_be_told(sort, noted.round);
+            if !reported {
                 self.suppressed.add(sort, noted.count);
-                self.rooms.give_back(sort, what.text_bytes());
+                self.quotas.give_back(sort, what.text_bytes());
             }
-            told
+            reported
         });
         if noted.len() < before {
             noted.shrink_to_fit();
@@ -323,8 +323,8 @@ impl Checker {
 
     /// Bytes of heap owned, about.
     pub fn heap_bytes(&self) -> usize {
-        let noted = self.noted.capacity() * size_of::<((Ran, What), Noted)>();
-        self.lineage.heap_bytes() + self.programs.heap_bytes() + noted + self.rooms.text_bytes()
+        let noted = self.noted.capacity() * size_of::<((ProgramRef, OwnedBehaviour), Noted)>();
+        self.lineage.heap_bytes() + self.programs.heap_bytes() + noted + self.quotas.text_bytes()
     }
 
     /// The container is gone, and its processes with it.
@@ -344,51 +344,51 @@ impl Checker {
             Body::Fork { ppid } => setup_or_lifecycle(self.lineage.fork(id, *ppid)),
             Body::Exit => setup_or_lifecycle(self.lineage.exit(id)),
             Body::Exec(exec) => self.exec(event, id, exec),
-            _ => self.behave(event, id),
+            _ => self.apply_behaviour(event, id),
         };
         if self.compares { fate } else { Fate::Ignored(Ignored::NoProfile) }
     }
 
     /// The program of the profile that a program is, if it is one.
-    fn node(&self, ran: Ran) -> Option<NodeId> {
+    fn node(&self, ran: ProgramRef) -> Option<NodeId> {
         match ran {
-            Ran::Known(node) => Some(node),
-            Ran::Novel(number) => self.programs.get(number)?.node,
+            ProgramRef::Known(node) => Some(node),
+            ProgramRef::NewProgram(number) => self.programs.get(number)?.node,
         }
     }
 
-    fn unknown(&mut self) -> Ran {
+    fn unknown(&mut self) -> ProgramRef {
         let program = unknown_program();
         let node = self.baseline.find_program(ROOT, &program).map(|(node, _)| node);
         match node {
-            Some(node) if !self.provisional => Ran::Known(node),
-            node => self.novel(None, &program, node),
+            Some(node) if !self.provisional => ProgramRef::Known(node),
+            node => self.new_program(None, &program, node),
         }
     }
 
-    fn novel(&mut self, parent: Option<Ran>, program: &Program, node: Option<NodeId>) -> Ran {
+    fn new_program(&mut self, parent: Option<ProgramRef>, program: &Program, node: Option<NodeId>) -> ProgramRef {
         if let Some(number) = self.programs.find(parent, program) {
-            return Ran::Novel(number);
+            return ProgramRef::NewProgram(number);
         }
         let depth = parent.map_or(0, |parent| self.depth(parent)) + 1;
-        Ran::Novel(self.programs.add(parent, program, depth, node, !self.provisional))
+        ProgramRef::NewProgram(self.programs.add(parent, program, depth, node, !self.provisional))
     }
 
-    fn behave(&mut self, event: &EventRef<'_>, id: Pid) -> Fate {
+    fn apply_behaviour(&mut self, event: &EventRef<'_>, id: Pid) -> Fate {
         let process = self.lineage.touch(id);
-        let place = process.map(|p| p.place);
-        if place == Some(Place::Setup) {
+        let position = process.map(|p| p.position);
+        if position == Some(Position::Setup) {
             return Fate::Ignored(Ignored::RuntimeSetup);
         }
         let cwd = process.and_then(|p| p.cwd.as_deref());
         let mut texts = std::mem::take(&mut self.texts);
         let fate = match event.behaviours(cwd, &mut texts) {
             Ok(what) => {
-                let ran = match place {
-                    Some(Place::At(ran)) => ran,
+                let ran = match position {
+                    Some(Position::At(ran)) => ran,
                     _ => {
                         let unknown = self.unknown();
-                        self.lineage.meet(id, unknown);
+                        self.lineage.assume_program(id, unknown);
                         unknown
                     }
                 };
@@ -406,98 +406,108 @@ impl Checker {
     }
 
     /// Whether the profile has a behaviour; one that it has not is noted.
-    fn compare(&mut self, event: &EventRef<'_>, ran: Ran, what: &Behaviour<'_>) -> bool {
-        let (reason, news) = match self.node(ran) {
-            None => (Reason::NewProcess, Some(News { known: false, details: what.details.clone() })),
-            Some(node) => (Reason::NewBehaviour, self.baseline.news(node, what)),
+    fn compare(&mut self, event: &EventRef<'_>, ran: ProgramRef, what: &Behaviour<'_>) -> bool {
+        let (reason, delta) = match self.node(ran) {
+            None => (Reason::NewProcess, Some(BehaviourDelta { known: false, details: what.details.clone() })),
+            Some(node) => (Reason::NewBehaviour, self.baseline.delta(node, what)),
         };
-        let reason = news.as_ref().map(|_| reason);
+        let reason = delta.as_ref().map(|_| reason);
         let (ts, pid, count, nth, round) = (event.ts, event.pid, 1, 0, 0);
-        match &news {
+        match &delta {
             _ if self.provisional => {
-                self.note(ran, What::of(what), Noted { ts, pid, count, reason, nth, round, details: Details::none() });
+                self.note(
+                    ran,
+                    OwnedBehaviour::of(what),
+                    Noted { ts, pid, count, reason, nth, round, details: Details::none() },
+                );
             }
-            Some(News { known, details }) => {
+            Some(BehaviourDelta { known, details }) => {
                 let what = Behaviour { details: details.clone(), ..*what };
                 let details = details.clone().map(Into::into);
-                self.note(ran, What::new(&what, *known), Noted { ts, pid, count, reason, nth, round, details });
+                self.note(
+                    ran,
+                    OwnedBehaviour::new(&what, *known),
+                    Noted { ts, pid, count, reason, nth, round, details },
+                );
             }
             None => {}
         }
-        news.is_none()
+        delta.is_none()
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
-        let Decided { place, program, interpreter } = match self.lineage.place(event, exec, self.baseline.rules()) {
-            Ok(found) => found,
-            Err(fate) => return fate,
-        };
+        let ExecDecision { position, program, interpreter } =
+            match self.lineage.decide(event, exec, self.baseline.rules()) {
+                Ok(found) => found,
+                Err(fate) => return fate,
+            };
         let identity = program.identity();
-        let ran = match place {
-            ExecPlace::Setup => {
-                self.lineage.exec(id, exec, Place::Setup, Runs::Runtime);
+        let ran = match position {
+            ExecPosition::Setup => {
+                self.lineage.exec(id, exec, Position::Setup, Runs::Runtime);
                 return Fate::Ignored(Ignored::RuntimeSetup);
             }
-            ExecPlace::Same(Place::At(ran)) => ran,
-            ExecPlace::Child { parent: Place::At(parent), .. } => self.below(Some(parent), &program),
-            ExecPlace::Child { parent: Place::Unknown, .. } => {
+            ExecPosition::Same(Position::At(ran)) => ran,
+            ExecPosition::Child { parent: Position::At(parent), .. } => self.below(Some(parent), &program),
+            ExecPosition::Child { parent: Position::Unknown, .. } => {
                 let unknown = self.unknown();
                 self.below(Some(unknown), &program)
             }
             _ => self.below(None, &program),
         };
-        self.lineage.exec(id, exec, Place::At(ran), Runs::Program(identity));
+        self.lineage.exec(id, exec, Position::At(ran), Runs::Program(identity));
 
-        let told = [(exec.fileless, Reason::FilelessExec), (exec.upper_layer, Reason::UpperLayerExec)];
+        let reported = [(exec.fileless, Reason::FilelessExec), (exec.upper_layer, Reason::UpperLayerExec)];
         let plain = !exec.fileless && !exec.upper_layer;
         let mut drift = false;
-        for (_, reason) in told.into_iter().chain([(plain, Reason::NewProcess)]).filter(|(is, _)| *is) {
+        for (_, reason) in reported.into_iter().chain([(plain, Reason::NewProcess)]).filter(|(is, _)| *is) {
             if self.provisional || self.judge_exec(ran, reason).is_some() {
                 drift |= self.judge_exec(ran, reason).is_some();
-                self.tell(event, ran, What::Exec { reason, program: program.clone() });
+                self.report(event, ran, OwnedBehaviour::Exec { reason, program: program.clone() });
             }
         }
         if let Some(uid) = exec.uid {
-            let what = What::Uid(uid);
+            let what = OwnedBehaviour::Uid(uid);
             let reason = self.judge(ran, &what);
             drift |= reason.is_some();
             if self.provisional || reason.is_some() {
-                self.tell(event, ran, what);
+                self.report(event, ran, what);
             }
         }
-        let what = What::Interpreter(interpreter.into());
+        let what = OwnedBehaviour::Interpreter(interpreter.into());
         drift |= self.judge(ran, &what).is_some();
-        self.tell(event, ran, what);
+        self.report(event, ran, what);
         if drift { Fate::New } else { Fate::Known }
     }
 
     /// Why something that a program did is a finding, if it is one.
-    fn judge(&self, ran: Ran, what: &What) -> Option<Reason> {
+    fn judge(&self, ran: ProgramRef, what: &OwnedBehaviour) -> Option<Reason> {
         let node = self.node(ran);
         match what {
-            What::Exec { reason, .. } => self.judge_exec(ran, *reason),
-            What::Uid(uid) => node.filter(|node| !self.runs_as(*node, *uid)).map(|_| Reason::NewBehaviour),
-            What::Interpreter(by) => {
+            OwnedBehaviour::Exec { reason, .. } => self.judge_exec(ran, *reason),
+            OwnedBehaviour::Uid(uid) => node.filter(|node| !self.runs_as(*node, *uid)).map(|_| Reason::NewBehaviour),
+            OwnedBehaviour::Interpreter(by) => {
                 node.filter(|node| !self.baseline.knows_interpreter(*node, by)).map(|_| Reason::NewBehaviour)
             }
-            What::Did(..) => match node {
+            OwnedBehaviour::Behaviour(..) => match node {
                 None => Some(Reason::NewProcess),
                 Some(node) => {
-                    let news = what.behaviour(|what| self.baseline.news(node, what).is_some()).unwrap_or(false);
-                    news.then_some(Reason::NewBehaviour)
+                    let delta = what.behaviour(|what| self.baseline.delta(node, what).is_some()).unwrap_or(false);
+                    delta.then_some(Reason::NewBehaviour)
                 }
             },
         }
     }
 
     /// Something that a program did, as it is noted when it is judged for good, and why it is a finding, if it is one.
-    fn judged(&self, ran: Ran, what: What) -> Option<(Reason, What, Details<Box<str>>)> {
+    fn judged(&self, ran: ProgramRef, what: OwnedBehaviour) -> Option<(Reason, OwnedBehaviour, Details<Box<str>>)> {
         let reason = self.judge(ran, &what)?;
         let new = what.behaviour(|what| {
-            let news = self.node(ran).and_then(|node| self.baseline.news(node, what));
-            let News { known, details } = news.unwrap_or(News { known: false, details: what.details.clone() });
+            let delta = self.node(ran).and_then(|node| self.baseline.delta(node, what));
+            let BehaviourDelta { known, details } =
+                delta.unwrap_or(BehaviourDelta { known: false, details: what.details.clone() });
             let what = Behaviour { details, ..what.clone() };
-            (What::new(&what, known), what.details.map(Into::into))
+            (OwnedBehaviour::new(&what, known), what.details.map(Into::into))
         });
         Some(match new {
             Some((what, details)) => (reason, what, details),
@@ -505,7 +515,7 @@ impl Checker {
         })
     }
 
-    fn judge_exec(&self, ran: Ran, reason: Reason) -> Option<Reason> {
+    fn judge_exec(&self, ran: ProgramRef, reason: Reason) -> Option<Reason> {
         let has = |flag| self.node(ran).is_some_and(|node| self.baseline.node(node).has(flag));
         let known = match reason {
             Reason::FilelessExec => has(Flags::FILELESS),
@@ -521,7 +531,7 @@ impl Checker {
         self.baseline.has_uid(node, uid) || !self.baseline.children(node).any(is_uid)
     }
 
-    fn below(&mut self, parent: Option<Ran>, program: &Program) -> Ran {
+    fn below(&mut self, parent: Option<ProgramRef>, program: &Program) -> ProgramRef {
         let above = match parent {
             None => Some(ROOT),
             Some(parent) => self.node(parent).map(|node| self.baseline.within_depth(node)),
@@ -529,50 +539,53 @@ impl Checker {
         let found = above.and_then(|node| self.baseline.find_program(node, program)).map(|(node, _)| node);
         let node = found.filter(|node| self.baseline.node(*node).has(Flags::VISIBLE));
         match node {
-            Some(node) if !self.provisional => Ran::Known(node),
+            Some(node) if !self.provisional => ProgramRef::Known(node),
             node => {
                 // As in trees: from a certain depth on, a program stands beside the one that ran it.
                 let deep = parent.is_some_and(|parent| self.depth(parent) >= self.baseline.rules().lineage_depth);
                 let parent = if deep { parent.and_then(|parent| self.parent(parent)) } else { parent };
-                self.novel(parent, program, node)
+                self.new_program(parent, program, node)
             }
         }
     }
 
-    fn parent(&self, ran: Ran) -> Option<Ran> {
+    fn parent(&self, ran: ProgramRef) -> Option<ProgramRef> {
         match ran {
-            Ran::Known(node) => Some(self.baseline.parent_process(node)).filter(|id| *id != ROOT).map(Ran::Known),
-            Ran::Novel(number) => self.programs.get(number).and_then(|novel| novel.parent),
+            ProgramRef::Known(node) => {
+                Some(self.baseline.parent_process(node)).filter(|id| *id != ROOT).map(ProgramRef::Known)
+            }
+            ProgramRef::NewProgram(number) => self.programs.get(number).and_then(|new_program| new_program.parent),
         }
     }
 
     /// Programs from the root down to this one.
-    fn depth(&self, ran: Ran) -> usize {
+    fn depth(&self, ran: ProgramRef) -> usize {
         match ran {
-            Ran::Novel(number) => self.programs.get(number).map_or(0, |novel| novel.depth),
+            ProgramRef::NewProgram(number) => self.programs.get(number).map_or(0, |new_program| new_program.depth),
             known => std::iter::successors(Some(known), |ran| self.parent(*ran)).count(),
         }
     }
 
     /// The programs that led to one, itself included; those that are `known` already are shared.
-    fn lineage_of(&self, ran: Ran, known: &mut Map<Ran, profile::Lineage>) -> profile::Lineage {
-        let text = |ran: Ran| {
+    fn lineage_of(&self, ran: ProgramRef, known: &mut Map<ProgramRef, profile::Lineage>) -> profile::Lineage {
+        let text = |ran: ProgramRef| {
             let (path, key) = match (self.node(ran), ran) {
                 (Some(node), _) => (self.baseline.leaf_text(node), self.baseline.program_key(node)),
-                (None, Ran::Novel(number)) => {
-                    let program = self.programs.get(number).map(|novel| novel.program.clone()).unwrap_or_default();
+                (None, ProgramRef::NewProgram(number)) => {
+                    let program =
+                        self.programs.get(number).map(|new_program| new_program.program.clone()).unwrap_or_default();
                     (program.path.clone(), program.key())
                 }
-                (None, Ran::Known(_)) => return String::new(),
+                (None, ProgramRef::Known(_)) => return String::new(),
             };
             // A file that is many programs is named with the one that it was.
             key.argv0.map_or(path.clone(), |applet| format!("{path}[{applet}]"))
         };
         let above = std::iter::successors(Some(ran), |ran| self.parent(*ran));
-        let news: Vec<Ran> = above.take_while(|ran| !known.contains_key(ran)).collect();
-        let outer = news.last().map_or(Some(ran), |last| self.parent(*last));
+        let unknown: Vec<ProgramRef> = above.take_while(|ran| !known.contains_key(ran)).collect();
+        let outer = unknown.last().map_or(Some(ran), |last| self.parent(*last));
         let mut lineage = outer.and_then(|outer| known.get(&outer)).cloned().unwrap_or_default();
-        for ran in news.into_iter().rev() {
+        for ran in unknown.into_iter().rev() {
             lineage = lineage.with(text(ran));
             known.insert(ran, lineage.clone());
         }
@@ -580,7 +593,7 @@ impl Checker {
     }
 
     /// Notes what a program did, if it is a finding or may become one.
-    fn tell(&mut self, event: &EventRef<'_>, ran: Ran, what: What) {
+    fn report(&mut self, event: &EventRef<'_>, ran: ProgramRef, what: OwnedBehaviour) {
         let reason = self.judge(ran, &what);
         if reason.is_some() || self.provisional {
             self.note(
@@ -591,7 +604,7 @@ impl Checker {
         }
     }
 
-    fn note(&mut self, ran: Ran, what: What, new: Noted) {
+    fn note(&mut self, ran: ProgramRef, what: OwnedBehaviour, new: Noted) {
         let key = (ran, what);
         if let Some(noted) = self.noted.get_mut(&key) {
             noted.count += new.count;
@@ -604,12 +617,12 @@ impl Checker {
         let is_finding = new.reason.is_some();
         let sort = self.sort(key.0, &key.1);
         let told_below = sort == Sort::GraveBelow || sort == Sort::Below;
-        let round = self.rooms.round(sort);
+        let round = self.quotas.round(sort);
         // Of what is assumed it is not certain yet which of its findings it will be.
         let cutoff = self.cutoff.as_ref().filter(|_| is_finding && !self.provisional);
         if cutoff.is_none_or(|cutoff| cutoff.may_be_told(sort, round))
             && (!told_below || self.programs.may_tell_below(key.0, sort == Sort::GraveBelow))
-            && self.rooms.take(sort, is_finding, key.1.text_bytes(), &self.room)
+            && self.quotas.take(sort, is_finding, key.1.text_bytes(), &self.pressure)
         {
             if told_below {
                 self.programs.told_below(key.0, sort == Sort::GraveBelow);

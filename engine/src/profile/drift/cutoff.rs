@@ -8,7 +8,7 @@
 //! A place for each round, or for some neighbours of the later ones, has the bytes noted of it in all workers. They only
 //! grow. O(1) for a finding that is noted; to move the end is O(places), and it moves at most once a place.
 
-use super::rooms::Sort;
+use super::quotas::Sort;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Rounds that have a place each; of later ones the 32nd part of a doubling shares one.
@@ -43,7 +43,7 @@ fn behind(place: usize) -> u32 {
 #[derive(Debug)]
 struct Rounds {
     /// Bytes that there is room for.
-    room: usize,
+    quota: usize,
     noted: Box<[AtomicUsize]>,
     /// Bytes noted before the last place that is not out, about: a reason to look.
     inner: AtomicUsize,
@@ -52,9 +52,9 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn new(room: usize) -> Self {
+    fn new(quota: usize) -> Self {
         let noted = (0..PLACES).map(|_| AtomicUsize::new(0)).collect();
-        Self { room, noted, inner: AtomicUsize::new(0), end: AtomicU32::new(u32::MAX) }
+        Self { quota, noted, inner: AtomicUsize::new(0), end: AtomicU32::new(u32::MAX) }
     }
 
     fn end(&self) -> u32 {
@@ -67,18 +67,18 @@ impl Rounds {
             noted.fetch_add(bytes, Ordering::Relaxed);
         }
         let is_inner = behind(place) < self.end();
-        if is_inner && self.inner.fetch_add(bytes, Ordering::Relaxed) + bytes > self.room {
-            self.look();
+        if is_inner && self.inner.fetch_add(bytes, Ordering::Relaxed) + bytes > self.quota {
+            self.visit();
         }
     }
 
     /// Moves the end to where it is by now.
-    fn look(&self) {
+    fn visit(&self) {
         let mut sum = 0;
         for (place, noted) in self.noted.iter().enumerate() {
             let before = sum;
             sum += noted.load(Ordering::Relaxed);
-            if sum > self.room {
+            if sum > self.quota {
                 self.inner.store(before, Ordering::Relaxed);
                 self.end.fetch_min(behind(place), Ordering::Relaxed);
                 return;
@@ -142,16 +142,16 @@ mod tests {
     #[test]
     fn a_round_is_out_once_those_before_it_take_all_the_room() {
         let cutoff = Cutoff::new(1000, 1000, 0);
-        (0..1000).for_each(|round| cutoff.note(Sort::Did, round, 1));
+        (0..1000).for_each(|round| cutoff.note(Sort::Behaviour, round, 1));
         assert_eq!(cutoff.ends(), [u32::MAX; 2], "it is just enough");
         // Another container's.
-        (0..30).for_each(|round| cutoff.note(Sort::DidBelow, round, 20));
+        (0..30).for_each(|round| cutoff.note(Sort::BehaviourBelow, round, 20));
         let [programs, others] = cutoff.ends();
         assert!((400..=416).contains(&others) && programs == u32::MAX, "{others}");
-        assert!(cutoff.may_be_told(Sort::Did, others - 1) && !cutoff.may_be_told(Sort::Did, others));
+        assert!(cutoff.may_be_told(Sort::Behaviour, others - 1) && !cutoff.may_be_told(Sort::Behaviour, others));
         assert!(cutoff.may_be_told(Sort::Exec, others));
         // However much there is, the round that does not fit any more is in.
-        (0..10).for_each(|_| cutoff.note(Sort::Did, 0, 2000));
+        (0..10).for_each(|_| cutoff.note(Sort::Behaviour, 0, 2000));
         assert_eq!(cutoff.ends(), [u32::MAX, 1]);
     }
 
@@ -171,7 +171,7 @@ mod tests {
                     });
                 }
             });
-            cutoff.programs.look();
+            cutoff.programs.visit();
             cutoff.ends()
         };
         let first = ends(1);

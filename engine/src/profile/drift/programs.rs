@@ -17,17 +17,17 @@ const BELOW_MAX: u32 = 4096;
 
 /// What stands for a program: one of the profile, or one that it does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Ran {
+pub(super) enum ProgramRef {
     Known(NodeId),
     /// By its number in [`Programs`].
-    Novel(u32),
+    NewProgram(u32),
 }
 
 /// A program that is not of the profile.
 #[derive(Clone, Debug)]
-pub(super) struct Novel {
+pub(super) struct NewProgram {
     /// What ran it; nothing for a root.
-    pub parent: Option<Ran>,
+    pub parent: Option<ProgramRef>,
     pub program: Program,
     /// Programs from its root down to it.
     pub depth: usize,
@@ -45,59 +45,59 @@ pub(super) struct Novel {
 /// Programs by their numbers, each once. A parent's number is lower than its children's.
 #[derive(Debug, Default)]
 pub(super) struct Programs {
-    list: Vec<Novel>,
+    list: Vec<NewProgram>,
     index: HashTable<u32>,
-    topmost: Share,
-    below: Share,
+    topmost: Quota,
+    below: Quota,
     hasher: Keyed,
 }
 
 /// How many there are, of which the last, and bytes of their texts.
 #[derive(Debug, Default)]
-struct Share {
+struct Quota {
     count: usize,
     last: u32,
     bytes: usize,
 }
 
-impl Share {
+impl Quota {
     fn has_room(&self, bytes: usize) -> bool {
         self.count == 0 || self.count < PROGRAMS_MAX && self.bytes + bytes <= PROGRAM_BYTES_MAX
     }
 }
 
 impl Programs {
-    pub fn get(&self, number: u32) -> Option<&Novel> {
+    pub fn get(&self, number: u32) -> Option<&NewProgram> {
         self.list.get(number as usize)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Novel> {
+    pub fn iter(&self) -> impl Iterator<Item = &NewProgram> {
         self.list.iter()
     }
 
-    fn hash(hasher: &Keyed, parent: Option<Ran>, program: &Program) -> u64 {
+    fn hash(hasher: &Keyed, parent: Option<ProgramRef>, program: &Program) -> u64 {
         hasher.hash_one((parent, &program.path, &program.key))
     }
 
     /// The number of a program below another one, if it has one.
-    pub fn find(&self, parent: Option<Ran>, program: &Program) -> Option<u32> {
+    pub fn find(&self, parent: Option<ProgramRef>, program: &Program) -> Option<u32> {
         let is_it = |n: &u32| self.get(*n).is_some_and(|known| known.parent == parent && known.program == *program);
         self.index.find(Self::hash(&self.hasher, parent, program), is_it).copied()
     }
 
     /// Numbers a program that has none. When there are too many, the last one of its sort stands for the rest. Which
-    /// are below one that is told is known only if what the profile has is (`told`).
+    /// are below one that is told is known only if what the profile has is (`reported`).
     pub fn add(
         &mut self,
-        parent: Option<Ran>,
+        parent: Option<ProgramRef>,
         program: &Program,
         depth: usize,
         node: Option<NodeId>,
-        told: bool,
+        reported: bool,
     ) -> u32 {
         let bytes = program.path.len() + program.key.len();
         let number = self.list.len() as u32;
-        let above = parent.filter(|_| told).and_then(|parent| self.topmost(parent));
+        let above = parent.filter(|_| reported).and_then(|parent| self.topmost(parent));
         let (full, last) = match above.and_then(|above| self.get(above)) {
             Some(top) if top.below == 0 => (!self.below.has_room(bytes), top.topmost),
             Some(top) => (!self.below.has_room(bytes) || top.below >= BELOW_MAX, top.last_below),
@@ -117,7 +117,7 @@ impl Programs {
         let hash = Self::hash(&self.hasher, parent, program);
         let topmost = above.unwrap_or(number);
         let program = program.clone();
-        self.list.push(Novel {
+        self.list.push(NewProgram {
             parent,
             program,
             depth,
@@ -136,25 +136,25 @@ impl Programs {
     }
 
     /// The topmost program that is told of those that led to one, itself included. Nothing tells of an unknown one.
-    fn topmost(&self, ran: Ran) -> Option<u32> {
-        let Ran::Novel(number) = ran else { return None };
-        let novel = self.get(number)?;
-        (novel.parent.is_some() || novel.program != unknown_program()).then_some(novel.topmost)
+    fn topmost(&self, ran: ProgramRef) -> Option<u32> {
+        let ProgramRef::NewProgram(number) = ran else { return None };
+        let new_program = self.get(number)?;
+        (new_program.parent.is_some() || new_program.program != unknown_program()).then_some(new_program.topmost)
     }
 
     /// Whether a program is below one that is told.
-    pub fn is_below(&self, ran: Ran) -> bool {
-        matches!(ran, Ran::Novel(number) if self.get(number).is_some_and(|novel| novel.topmost != number))
+    pub fn is_below(&self, ran: ProgramRef) -> bool {
+        matches!(ran, ProgramRef::NewProgram(number) if self.get(number).is_some_and(|new_program| new_program.topmost != number))
     }
 
     /// Whether one more finding, a grave one or not, may tell of a program below the topmost one of this.
-    pub fn may_tell_below(&self, ran: Ran, grave: bool) -> bool {
+    pub fn may_tell_below(&self, ran: ProgramRef, grave: bool) -> bool {
         let top = self.topmost(ran).and_then(|top| self.get(top));
         top.is_none_or(|top| if grave { top.grave_below } else { top.others_below } < BELOW_MAX)
     }
 
     /// One more finding tells of a program below another one.
-    pub fn told_below(&mut self, ran: Ran, grave: bool) {
+    pub fn told_below(&mut self, ran: ProgramRef, grave: bool) {
         if let Some(top) = self.topmost(ran).and_then(|top| self.list.get_mut(top as usize)) {
             *if grave { &mut top.grave_below } else { &mut top.others_below } += 1;
         }
@@ -162,6 +162,9 @@ impl Programs {
 
     /// Bytes of heap owned, about.
     pub fn heap_bytes(&self) -> usize {
-        self.list.capacity() * size_of::<Novel>() + self.index.allocation_size() + self.topmost.bytes + self.below.bytes
+        self.list.capacity() * size_of::<NewProgram>()
+            + self.index.allocation_size()
+            + self.topmost.bytes
+            + self.below.bytes
     }
 }

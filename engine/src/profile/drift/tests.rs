@@ -28,7 +28,7 @@ fn provisional() -> Checker {
     Checker::provisional(None, &Arc::default(), b"c", &Arc::from("<unknown>"), &Arc::from("<unknown>"))
 }
 
-fn told(checker: Checker) -> Checker {
+fn reported(checker: Checker) -> Checker {
     checker.rebind(Arc::new(Tree::new(Arc::default())), &Arc::from("nginx"), &Arc::from("1"))
 }
 
@@ -39,7 +39,7 @@ fn without_a_profile_nothing_is_found_and_all_of_it_once_there_is_one() {
         assert_eq!(checker.check(&event), Fate::Ignored(Ignored::NoProfile));
     }
     assert_eq!((checker.findings(), checker.suppressed()), (vec![], 0));
-    let mut checker = told(checker);
+    let mut checker = reported(checker);
     assert_eq!(checker.check(&open(4, 7, "/x")), Fate::New);
     let about =
         |f: &Finding| (f.ts, f.pid, f.image.clone(), f.subject.clone(), f.lineage.names().concat(), f.count, f.reason);
@@ -60,7 +60,7 @@ fn what_may_become_a_finding_is_bounded_and_the_rest_is_counted() {
         checker.check(&open(n, 7, &format!("/{n:z>3000}")));
     }
     assert!(checker.heap_bytes() - before < 40 << 20, "{}", checker.heap_bytes());
-    let checker = told(checker);
+    let checker = reported(checker);
     let kept = checker.findings().len() as u64;
     assert!((1000..20_000).contains(&kept));
     assert_eq!(checker.suppressed(), 20_000 - kept);
@@ -75,7 +75,7 @@ fn connect(ts: u64, pid: u32, n: u32) -> EventRef<'static> {
 #[test]
 fn an_exec_is_told_whatever_else_was_found_before_it() {
     for late in [false, true] {
-        let mut checker = if late { provisional() } else { told(provisional()) };
+        let mut checker = if late { provisional() } else { reported(provisional()) };
         for n in 0..70_000 {
             checker.check(&connect(1, 7, n));
         }
@@ -88,7 +88,7 @@ fn an_exec_is_told_whatever_else_was_found_before_it() {
         for (pid, exec) in [(9, memfd), (10, dropped)] {
             checker.check(&EventRef { ts: 3, container: b"c", pid, start: None, body: Body::Exec(exec) });
         }
-        let checker = if late { told(checker) } else { checker };
+        let checker = if late { reported(checker) } else { checker };
         let findings = checker.findings();
         let programs: Vec<_> = findings.iter().filter(|f| f.kind == "exec").map(|f| (&*f.subject, f.reason)).collect();
         let expected = [
@@ -103,7 +103,7 @@ fn an_exec_is_told_whatever_else_was_found_before_it() {
 
 #[test]
 fn findings_of_programs_are_bounded_too() {
-    let mut checker = told(provisional());
+    let mut checker = reported(provisional());
     for n in 0..70_000 {
         checker.check(&exec(n, 1000 + n as u32, &format!("/bin/{n}")));
     }
@@ -133,7 +133,7 @@ fn interpreters_without_end_hide_no_exec() {
 #[test]
 fn an_exec_is_told_though_all_memory_is_taken() {
     let rules = Rules::default();
-    rules.room.set(Level::Over);
+    rules.pressure.set(Level::Over);
     let tree = Arc::new(Tree::new(Arc::default()));
     let mut checker = Checker::new(tree, &rules, b"c", &Arc::from("nginx"), &Arc::from("1"));
     for n in 0..100 {
@@ -163,8 +163,8 @@ fn nobody_becomes_the_runtime_by_starting_more_processes_than_there_is_room_for(
     // The same of one whose parent is forgotten.
     did(40, Body::Fork { ppid: 20_000 });
     did(40, exec("/usr/bin/crun", 20_000));
-    let told: Vec<_> = checker.findings().into_iter().map(|f| f.subject).collect();
-    assert_eq!(told, ["/bin/app", "/usr/bin/crun", "/usr/bin/runc"]);
+    let reported: Vec<_> = checker.findings().into_iter().map(|f| f.subject).collect();
+    assert_eq!(reported, ["/bin/app", "/usr/bin/crun", "/usr/bin/runc"]);
 }
 
 /// An exec of a script, or of what is none.
@@ -177,8 +177,8 @@ fn run_by<'a>(pid: u32, path: &'a str, by: Option<&'a str>, argv: Option<&'a str
 /// The findings about interpreters: pid and subject, whether the profile was known in time or not.
 fn interpreters_found(baseline: &Arc<Tree>, execs: &[EventRef<'_>]) -> Vec<(u32, String)> {
     let (image, tag) = (Arc::from("nginx"), Arc::from("1"));
-    let told = Checker::new(baseline.clone(), &Rules::default(), b"c", &image, &tag);
-    let [in_time, late] = [(told, false), (provisional(), true)].map(|(mut checker, late)| {
+    let reported = Checker::new(baseline.clone(), &Rules::default(), b"c", &image, &tag);
+    let [in_time, late] = [(reported, false), (provisional(), true)].map(|(mut checker, late)| {
         for exec in execs {
             checker.check(exec);
         }
@@ -238,7 +238,7 @@ fn a_program_that_becomes_a_script_or_is_none_any_more_is_a_finding() {
         let mut merged = learned_from(&first);
         merged.merge(&learned_from(&second)).unwrap();
         let mut read = Tree::new(Arc::default());
-        read.take_docs(&in_one.to_docs(), &interner).unwrap();
+        read.import_docs(&in_one.to_docs(), &interner).unwrap();
         for tree in [in_one, merged, read] {
             let baseline = Arc::new(tree);
             assert_eq!(interpreters_found(&baseline, &[again, changed].concat()), []);
@@ -256,8 +256,8 @@ fn an_interpreter_that_is_another_of_busybox_s_programs_is_a_finding() {
     let spaced = run_by(4, "/srv/job", Some("/bin/busybox sh"), Some("/bin/busybox sh\0/srv/job\0"));
     let below = run_by(5, "/srv/job", Some("/bin/busybox/sh"), Some("/bin/busybox/sh\0/srv/job\0"));
     let found = interpreters_found(&Arc::new(learned_from(&[sh])), &[sh, linked, nc, spaced, below]);
-    let told = [(3, "/bin/busybox//nc"), (4, "/bin/busybox sh"), (5, "/bin/busybox/sh")];
-    assert_eq!(found, told.map(|(pid, by)| (pid, by.to_owned())));
+    let reported = [(3, "/bin/busybox//nc"), (4, "/bin/busybox sh"), (5, "/bin/busybox/sh")];
+    assert_eq!(found, reported.map(|(pid, by)| (pid, by.to_owned())));
 
     // The arguments that the script was executed with say nothing of its interpreter.
     let given = run_by(6, "/srv/nc", Some("/bin/busybox"), Some("./nc\0-l\0"));
@@ -282,7 +282,7 @@ fn an_interpreter_by_a_relative_path_is_that_of_the_working_directory() {
 
 #[test]
 fn a_lineage_of_programs_that_no_profile_has_is_as_deep_as_a_tree_s() {
-    let mut checker = told(provisional());
+    let mut checker = reported(provisional());
     for n in 0..2000 {
         checker.check(&exec(n, 7, &format!("/bin/p{n}")));
     }
@@ -299,7 +299,7 @@ fn a_lineage_of_programs_that_no_profile_has_is_as_deep_as_a_tree_s() {
 fn programs_are_bounded_in_number_and_bytes() {
     for (programs, len, by_one) in [(70_000, 6, true), (70_000, 6, false), (20_000, 2000, true), (20_000, 2000, false)]
     {
-        let mut checker = told(provisional());
+        let mut checker = reported(provisional());
         for n in 0..programs {
             let pid = if by_one { 7 } else { 1000 + n as u32 };
             checker.check(&exec(n, pid, &format!("/bin/{n:z>len$}")));
@@ -345,9 +345,9 @@ fn a_program_that_runs_itself_again_and_again_hides_no_other() {
         assert_eq!(shadow.lineage.names(), ["/srv/app", "/tmp/evil"], "it is told of who did it");
         // What comes of one program is told up to a number.
         assert_eq!(find("/t/evil").is_some(), all);
-        let told = findings.len() as u64;
-        assert_eq!(told + checker.suppressed(), links + 4, "each is told or counted");
-        assert!(if all { checker.suppressed() == 0 } else { (4000..5000).contains(&told) }, "{told}");
+        let reported = findings.len() as u64;
+        assert_eq!(reported + checker.suppressed(), links + 4, "each is told or counted");
+        assert!(if all { checker.suppressed() == 0 } else { (4000..5000).contains(&reported) }, "{reported}");
         // What is held of them is not what is written of them.
         assert!(checker.heap_bytes() < 8 << 20, "{}", checker.heap_bytes());
     }
@@ -355,7 +355,7 @@ fn a_program_that_runs_itself_again_and_again_hides_no_other() {
 
 #[test]
 fn what_comes_of_one_new_program_takes_no_room_from_what_comes_of_another() {
-    let mut checker = told(provisional());
+    let mut checker = reported(provisional());
     for top in 0..3_u32 {
         for n in 0..5000 {
             checker.check(&exec(1, 100 + top, &format!("/{top}/{n}")));
@@ -375,7 +375,7 @@ fn what_comes_of_one_new_program_takes_no_room_from_what_comes_of_another() {
 
 #[test]
 fn below_a_process_whose_program_is_not_known_nothing_counts_as_told() {
-    let mut checker = told(provisional());
+    let mut checker = reported(provisional());
     checker.check(&open(1, 10, "/x"));
     for n in 0..10_000 {
         let path = format!("/t/{n}");
@@ -390,13 +390,13 @@ fn below_a_process_whose_program_is_not_known_nothing_counts_as_told() {
 #[test]
 fn programs_said_to_be_grave_have_room_of_their_own() {
     for late in [false, true] {
-        let mut checker = if late { provisional() } else { told(provisional()) };
+        let mut checker = if late { provisional() } else { reported(provisional()) };
         for n in 0..70_000 {
             checker.check(&exec(1, 1000 + n, &format!("/bin/{n}")));
         }
         let memfd = Exec { path: b"memfd:x".as_slice(), fileless: true, ..Exec::default() };
         checker.check(&EventRef { ts: 3, container: b"c", pid: 9, start: None, body: Body::Exec(memfd) });
-        let checker = if late { told(checker) } else { checker };
+        let checker = if late { reported(checker) } else { checker };
         assert!(checker.findings().iter().any(|f| f.reason == Reason::FilelessExec), "told late: {late}");
         let all = checker.findings().len() as u64 + checker.suppressed();
         // What ran them might have been a finding too, had it been known in time.

@@ -20,7 +20,7 @@ impl Worker {
         {
             return Some(self.last);
         }
-        self.weigh_last();
+        self.measure_last();
         self.turns += 1;
         if let Some(index) = self.find(event.container) {
             self.last = index;
@@ -30,7 +30,7 @@ impl Worker {
             return Some(index);
         }
         if self.counts.containers.is_full() {
-            self.make_room();
+            self.evict_quietest();
         }
         self.counts.containers.add();
         let container = Container::waiting(event.container, event.ts, self.turns);
@@ -57,7 +57,7 @@ impl Worker {
         } else if let Some(workload) = self.stopped_by_id.get(event.container).cloned() {
             self.seen -= 1;
             if let Some(Some(container)) = self.containers.get_mut(index) {
-                container.over = true;
+                container.stopped = true;
             }
             self.bind(index, workload);
             self.linger(index, event.container);
@@ -92,10 +92,10 @@ impl Worker {
             return Fate::Rejected(Rejected::InvalidValue);
         }
         let Some(Some(container)) = self.containers.get_mut(index) else { return Fate::Lifecycle };
-        let told = Workload { image: Arc::from(image), tag: Arc::from(tag), assumed: false };
+        let reported = Workload { image: Arc::from(image), tag: Arc::from(tag), assumed: false };
         match &mut container.state {
             State::Waiting { .. } => {
-                if self.bind(index, told) {
+                if self.bind(index, reported) {
                     Fate::Lifecycle
                 } else {
                     Fate::Dropped(Dropped::TagsFull)
@@ -104,7 +104,7 @@ impl Worker {
             State::Bound { workload, subject } if workload.assumed => {
                 let baseline = match &self.mode {
                     Mode::Learn => None,
-                    Mode::Check(baselines) => baselines.tree(&told.image).cloned(),
+                    Mode::Check(baselines) => baselines.tree(&reported.image).cloned(),
                 };
                 match std::mem::replace(subject, Subject::Nothing) {
                     Subject::Learning(mut tree) => {
@@ -119,19 +119,19 @@ impl Worker {
                     }
                     Subject::Checking(checker) => {
                         if let Some(baseline) = baseline {
-                            let checker = checker.rebind(baseline, &told.image, &told.tag);
+                            let checker = checker.rebind(baseline, &reported.image, &reported.tag);
                             *subject = Subject::Checking(Box::new(checker));
                         }
                     }
                     Subject::Nothing => {}
                 }
-                *workload = told;
+                *workload = reported;
                 self.has_found(index);
                 Fate::Lifecycle
             }
-            State::Bound { workload, .. } if workload.image == told.image && workload.tag == told.tag => {
+            State::Bound { workload, .. } if workload.image == reported.image && workload.tag == reported.tag => {
                 // Started again after it had stopped, or told twice.
-                container.over = false;
+                container.stopped = false;
                 Fate::Lifecycle
             }
             State::Bound { .. } => Fate::Rejected(Rejected::ConflictingWorkload),

@@ -1,6 +1,6 @@
 //! What is found in containers, for those who follow it, and for the end.
 //!
-//! Not here: how findings get to whoever follows them (`cursor`), and which are kept (`kept`).
+//! Not here: how findings get to whoever follows them (`cursor`), and which are kept (`retired_findings`).
 
 use super::super::container::{State, Subject};
 use super::super::start::Mode;

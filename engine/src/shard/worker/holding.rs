@@ -1,12 +1,12 @@
 //! Events of a container whose workload is not known yet: held, and replayed when it is told or given up on.
 //!
-//! Not here: how much may be held (`room`).
+//! Not here: how much may be held (`limits`).
 
 use super::super::container::{State, Subject, Workload};
 use super::super::counted;
-use super::super::waiting::Turn;
+use super::super::waiting::Waiter;
 use super::Worker;
-use super::room::waits;
+use super::limits::waits;
 use crate::event::{Body, EventBuf, Stored};
 use crate::ledger::{Dropped, Fate};
 
@@ -23,7 +23,7 @@ impl Worker {
         held.push_stored(stored);
         self.waiting.bytes += held.heap_bytes() - before;
         if first {
-            let turn = Turn { index, serial: container.serial };
+            let turn = Waiter { index, serial: container.serial };
             let containers = &self.containers;
             self.waiting.begin(turn, |turn| waits(containers, turn).is_some());
         }
@@ -33,11 +33,11 @@ impl Worker {
         self.ledger.held += stored.weight();
         self.accounted = true;
         let full = held.len() > self.hold_events || held.text_bytes() > self.hold_bytes;
-        let stop = matches!(event.body, Body::ContainerStop) && !std::mem::replace(&mut container.over, true);
+        let stop = matches!(event.body, Body::ContainerStop) && !std::mem::replace(&mut container.stopped, true);
         if full || event.ts.saturating_sub(*since_ts) > self.hold_time_ns {
             self.give_up(index);
         }
-        self.hold_within_bounds();
+        self.enforce_hold_limit();
         if stop {
             self.linger(index, event.container);
         }

@@ -22,7 +22,7 @@ impl Worker {
                     &mut self.ledger,
                     &self.counts,
                 );
-                if !self.rules.room.is_left() {
+                if !self.rules.pressure.allows_new() {
                     self.limits.memory_refused += self.ledger.dropped_total() - dropped;
                 }
             }

@@ -37,7 +37,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn worker(config: &Config) -> Worker {
     let memory = Arc::new(Memory::new(config));
-    let rules = Rules { room: memory.room().clone(), ..Rules::new(config).unwrap() };
+    let rules = Rules { pressure: memory.pressure().clone(), ..Rules::new(config).unwrap() };
     Worker::new(config, Arc::new(rules), Mode::Learn, Interner::new(), Arc::default(), memory, 0)
 }
 
@@ -124,7 +124,7 @@ fn at_the_bound_nothing_new_is_taken_and_that_is_told() {
     let worker = run(&config, &flood(40, 400), |worker| most = most.max(worker.held().total()));
     // A batch may go beyond, and what is merged before a container is gone.
     assert!(most > MAX / 2 && most < MAX + MAX / 4, "{most}");
-    assert!(worker.limits.memory_refused > 1000 && worker.limits.containers_let_go > 0, "{:?}", worker.limits);
+    assert!(worker.limits.memory_refused > 1000 && worker.limits.containers_evicted > 0, "{:?}", worker.limits);
     assert_eq!(worker.ledger.dropped_total(), worker.limits.memory_refused, "each is in the ledger");
     assert!(worker.ledger.balances());
 }

@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn addresses_of_each_family() {
-        let told = |digits: &str| {
+        let reported = |digits: &str| {
             address(&line::bytes(digits.as_bytes()).unwrap()).map(|(peer, port)| match peer {
                 Peer::Ip(ip) => format!("{ip} {port}"),
                 Peer::Unix(path) => path.escape_ascii().to_string(),
@@ -237,7 +237,7 @@ mod tests {
             ("02", None),
             ("0200", None),
         ] {
-            assert_eq!(told(digits).as_deref(), expected, "{digits}");
+            assert_eq!(reported(digits).as_deref(), expected, "{digits}");
         }
     }
 

@@ -98,7 +98,7 @@ impl Decoder for AuditDecoder {
 
     fn finish(&mut self, sink: &mut dyn Sink) {
         while let Some(event) = self.events.pop_front() {
-            self.tell(&event, sink);
+            self.report(&event, sink);
         }
     }
 }
@@ -110,7 +110,7 @@ impl AuditDecoder {
             && (first.is_whole && first.id != id || id.ts.saturating_sub(first.id.ts) > PATIENCE)
             && let Some(event) = self.events.pop_front()
         {
-            self.tell(&event, sink);
+            self.report(&event, sink);
         }
     }
 
@@ -128,7 +128,7 @@ impl AuditDecoder {
                 if self.events.len() >= GATHERED
                     && let Some(oldest) = self.events.pop_front()
                 {
-                    self.tell(&oldest, sink);
+                    self.report(&oldest, sink);
                 }
                 let mut event = Gathered::new(id);
                 add(&mut event);
@@ -139,7 +139,7 @@ impl AuditDecoder {
     }
 
     /// Tells of an event: once for each line of it that waited.
-    fn tell(&mut self, event: &Gathered, sink: &mut dyn Sink) {
+    fn report(&mut self, event: &Gathered, sink: &mut dyn Sink) {
         let ts = event.id.ts;
         if let Some(call) = &event.call {
             let deed = deed::of(event, call);

@@ -4,7 +4,7 @@ use crate::event::{Capability, Mount, Open, Peer, Socket, syscall_numbers};
 use crate::ledger::Rejected;
 
 #[derive(Default)]
-struct Told {
+struct Reported {
     lines: Vec<String>,
     counted: usize,
 }
@@ -43,7 +43,7 @@ fn said(event: EventRef<'_>) -> String {
     format!("{} {what}", event.pid)
 }
 
-impl Sink for Told {
+impl Sink for Reported {
     fn event(&mut self, event: EventRef<'_>) {
         self.lines.push(said(event));
         self.counted += 1;
@@ -56,21 +56,23 @@ impl Sink for Told {
 
 /// What lines tell, each counted once, less that the container started and which calls were made beside what they did.
 #[track_caller]
-fn told(lines: &[String]) -> Vec<String> {
+fn reported(lines: &[String]) -> Vec<String> {
     let mut decoder = AuditDecoder::new(StraceOptions::default());
-    let mut told = Told::default();
+    let mut reported = Reported::default();
     let mut held = 0;
     for line in lines {
-        match decoder.decode(line.as_bytes(), &mut told) {
+        match decoder.decode(line.as_bytes(), &mut reported) {
             Ok(Line::Held) => held += 1,
             Ok(Line::Ignored(Ignored::NoBehaviour)) => {}
             other => panic!("{other:?}: {line}"),
         }
     }
-    decoder.finish(&mut told);
-    assert_eq!(told.counted, held);
-    told.lines.retain(|line| !line.starts_with("(0 start") && !line.contains(" syscalls ") || !line.starts_with('('));
-    told.lines
+    decoder.finish(&mut reported);
+    assert_eq!(reported.counted, held);
+    reported
+        .lines
+        .retain(|line| !line.starts_with("(0 start") && !line.contains(" syscalls ") || !line.starts_with('('));
+    reported.lines
 }
 
 fn line(kind: &str, serial: u32, fields: &str) -> String {
@@ -119,7 +121,7 @@ fn a_call_and_the_files_it_names() {
         let mut lines = vec![call(1, nr, result, args), line("CWD", 1, " cwd=\"/home/u\"")];
         lines.extend(names.iter().map(|name| line("PATH", 1, &format!("item=0 {name}"))));
         lines.push(line("PROCTITLE", 1, "proctitle=00"));
-        let got = told(&lines);
+        let got = reported(&lines);
         assert_eq!((got[0].as_str(), got.last().unwrap().as_str()), (X, format!("7 {expected}").as_str()), "{nr}");
     }
 }
@@ -127,7 +129,7 @@ fn a_call_and_the_files_it_names() {
 #[test]
 fn a_file_that_an_open_made_is_implied() {
     let lines = [call(1, 2, "success=yes exit=3", "a1=41"), line("PATH", 1, "item=1 name=\"/a\" nametype=CREATE")];
-    assert_eq!(told(&lines), [X, "(7 create ? /a 0)", "7 open /a 101 3"]);
+    assert_eq!(reported(&lines), [X, "(7 create ? /a 0)", "7 open /a 101 3"]);
 }
 
 #[test]
@@ -135,7 +137,7 @@ fn programs_their_arguments_and_scripts() {
     let exec = |argv: &str, names: &[&str]| {
         let mut lines = vec![call(1, 59, DONE, ""), line("EXECVE", 1, argv), line("CWD", 1, "cwd=\"/srv\"")];
         lines.extend(names.iter().map(|name| line("PATH", 1, &format!("item=0 name=\"{name}\" nametype=NORMAL"))));
-        told(&lines)
+        reported(&lines)
     };
     for (argv, names, expected) in [
         ("argc=2 a0=\"x\" a1=612062", &["/usr/bin/x", "/lib/ld.so"][..], "exec /bin/x [x|a b|]"),
@@ -155,7 +157,7 @@ fn processes_come_and_go() {
         line("SYSCALL", serial, &format!("arch=c000003e syscall=39 success=yes exit=8 {who}"))
     };
     assert_eq!(
-        told(&[
+        reported(&[
             call(1, 56, "success=yes exit=8", "a0=1200011"),
             child(2, "/bin/x"),
             thread,
@@ -183,7 +185,7 @@ fn peers() {
         (42, DONE, "10000000000000000000000000", "syscalls [42]"),
     ] {
         let lines = [call(1, nr, result, ""), line("SOCKADDR", 1, &format!("saddr={address}"))];
-        assert_eq!(told(&lines), [X.to_owned(), format!("7 {expected}")]);
+        assert_eq!(reported(&lines), [X.to_owned(), format!("7 {expected}")]);
     }
 }
 
@@ -230,7 +232,7 @@ fn what_was_refused() {
         ),
     ] {
         let expected: Vec<_> = expected.iter().map(|expected| format!("7 {expected}")).collect();
-        assert_eq!(told(&[line(kind, 1, fields)]), expected, "{fields}");
+        assert_eq!(reported(&[line(kind, 1, fields)]), expected, "{fields}");
     }
 }
 
@@ -238,7 +240,7 @@ fn what_was_refused() {
 fn a_refusal_and_its_call_are_one_event_of_a_known_program() {
     let avc = "apparmor=\"DENIED\" operation=\"open\" name=\"/a\" pid=7 requested_mask=\"r\"";
     let lines = [line("AVC", 1, avc), call(1, 2, "success=no exit=-13", "a1=0"), line("PATH", 1, "name=\"/a\"")];
-    assert_eq!(told(&lines), [X, "7 open /a 0 -13", "7 open /a 0 -13"]);
+    assert_eq!(reported(&lines), [X, "7 open /a 0 -13", "7 open /a 0 -13"]);
 }
 
 #[test]
@@ -250,19 +252,19 @@ fn lines_of_two_events_may_be_mixed() {
         line("PATH", 1, "name=\"/a\""),
         line("PROCTITLE", 1, "proctitle=0"),
     ];
-    assert_eq!(told(&lines), [X, "7 open /a 0 3", "7 open /b 1 4"]);
+    assert_eq!(reported(&lines), [X, "7 open /a 0 3", "7 open /b 1 4"]);
 }
 
 #[test]
 fn what_is_gathered_is_bounded() {
     let mut decoder = AuditDecoder::new(StraceOptions::default());
-    let mut told = Told::default();
+    let mut reported = Reported::default();
     for serial in 0..1000 {
-        decoder.decode(call(serial, 0, DONE, "").as_bytes(), &mut told).unwrap();
+        decoder.decode(call(serial, 0, DONE, "").as_bytes(), &mut reported).unwrap();
         assert!(decoder.events.len() <= GATHERED);
     }
-    decoder.finish(&mut told);
-    assert_eq!(told.counted, 1000);
+    decoder.finish(&mut reported);
+    assert_eq!(reported.counted, 1000);
 }
 
 #[test]
@@ -270,20 +272,20 @@ fn another_machine_s_calls_are_told_by_name_or_not_at_all() {
     let on =
         |arch: &str| format!("arch={arch} syscall=56 success=yes exit=3 a0=ffffff9c a2=0 ppid=6 pid=7 exe=\"/bin/x\"");
     let lines = |arch: &str| [line("SYSCALL", 1, &on(arch)), line("PATH", 1, "name=\"/a\"")];
-    assert_eq!(told(&lines("c00000b7")).last().unwrap(), "7 open /a 0 3");
-    assert!(told(&lines("40000003")).is_empty());
+    assert_eq!(reported(&lines("c00000b7")).last().unwrap(), "7 open /a 0 3");
+    assert!(reported(&lines("40000003")).is_empty());
 }
 
 #[test]
 fn the_container_is_told_once() {
     for (image, expected) in [(None, "(0 start x:local)"), (Some("web".to_owned()), "(0 start web:local)")] {
         let mut decoder = AuditDecoder::new(StraceOptions { image, ..StraceOptions::default() });
-        let mut told = Told::default();
+        let mut reported = Reported::default();
         for serial in 0..3 {
-            decoder.decode(call(serial, 0, DONE, "").as_bytes(), &mut told).unwrap();
+            decoder.decode(call(serial, 0, DONE, "").as_bytes(), &mut reported).unwrap();
         }
-        decoder.finish(&mut told);
-        let starts: Vec<_> = told.lines.iter().filter(|line| line.contains(" start ")).collect();
+        decoder.finish(&mut reported);
+        let starts: Vec<_> = reported.lines.iter().filter(|line| line.contains(" start ")).collect();
         assert_eq!(starts, [expected]);
     }
 }
@@ -292,7 +294,7 @@ fn the_container_is_told_once() {
 fn what_is_no_line_of_an_audit_log() {
     let mut decoder = AuditDecoder::new(StraceOptions::default());
     for line in ["", "{}", "type=SYSCALL", "Nov 30 10:00:00 h sshd[1]: type=x audit(1.0:1): a=1"] {
-        let reject = decoder.decode(line.as_bytes(), &mut Told::default()).unwrap_err();
+        let reject = decoder.decode(line.as_bytes(), &mut Reported::default()).unwrap_err();
         assert_eq!(reject.reason, Rejected::Malformed, "{line}");
     }
 }
@@ -301,9 +303,9 @@ proptest::proptest! {
     #[test]
     fn any_line_is_decoded_or_rejected(lines in proptest::collection::vec("type=(SYSCALL|PATH|EXECVE|AVC|SOCKADDR|CWD) msg=audit\\(1\\.0:[0-3]\\): [a-z0-9=\"\\[\\]{} ]{0,60}", 0..8)) {
         let mut decoder = AuditDecoder::new(StraceOptions::default());
-        let mut told = Told::default();
-        let held = lines.iter().filter(|line| decoder.decode(line.as_bytes(), &mut told) == Ok(Line::Held)).count();
-        decoder.finish(&mut told);
-        proptest::prop_assert_eq!(told.counted, held);
+        let mut reported = Reported::default();
+        let held = lines.iter().filter(|line| decoder.decode(line.as_bytes(), &mut reported) == Ok(Line::Held)).count();
+        decoder.finish(&mut reported);
+        proptest::prop_assert_eq!(reported.counted, held);
     }
 }

@@ -79,9 +79,9 @@ fn a_stream_is_read_no_further_than_needed() {
     let len = log.len() as u64;
     struct Slow(std::io::Cursor<String>);
     impl std::io::Read for Slow {
-        fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
-            let n = room.len().min(16);
-            self.0.read(room.get_mut(..n).unwrap())
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            let n = buf.len().min(16);
+            self.0.read(buf.get_mut(..n).unwrap())
         }
     }
     let source = Slow(std::io::Cursor::new(log));

@@ -15,15 +15,15 @@ struct Trickle {
 }
 
 impl Read for Trickle {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let rest = &self.bytes[self.at..];
-        let n = rest.len().min(self.piece).min(room.len());
+        let n = rest.len().min(self.piece).min(buf.len());
         if n == 0
             && let Some(error) = self.error
         {
             return Err(error.into());
         }
-        room[..n].copy_from_slice(&rest[..n]);
+        buf[..n].copy_from_slice(&rest[..n]);
         self.at += n;
         Ok(n)
     }
@@ -157,9 +157,9 @@ struct Endless {
 }
 
 impl Read for Endless {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let n = (room.len() as u64).min(self.left) as usize;
-        room[..n].fill(self.byte);
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = (buf.len() as u64).min(self.left) as usize;
+        buf[..n].fill(self.byte);
         self.left -= n as u64;
         Ok(n)
     }

@@ -10,9 +10,9 @@ use crate::trace::Line;
 use super::files;
 use super::line::{Call, Outcome};
 use super::process::{File, Process};
-use super::table::{Birth, is_clone, makes_thread};
+use super::table::{CloneResult, is_clone, makes_thread};
 use super::value::{self, Descriptor};
-use super::{Caller, Held, NOTHING, StraceDecoder, Told, event, scan};
+use super::{Caller, Held, NOTHING, Reported, StraceDecoder, event, scan};
 
 /// The longest exec that is kept in case its process's parent turns out to be another.
 const EXEC_BYTES: usize = 4096;
@@ -20,7 +20,7 @@ const EXEC_BYTES: usize = 4096;
 impl StraceDecoder {
     /// Tells of a call: as the event that it is, else as a system call.
     pub(super) fn call(&mut self, caller: Caller, call: &Call<'_>, sink: &mut dyn Sink) -> Line {
-        let told = match call.name {
+        let reported = match call.name {
             b"execve" | b"execveat" => self.exec(caller, call, sink),
             b"open" | b"openat" | b"openat2" | b"creat" => self.open(caller, call, sink),
             b"exit_group" | b"exit" => self.exit(caller, call, sink),
@@ -30,7 +30,7 @@ impl StraceDecoder {
             b"mount" | b"move_mount" => self.mount(caller, call, sink),
             name if files::is_change(name) => self.change(caller, call, sink),
             _ => match self.socket_call(caller, call, sink) {
-                Some(told) => told,
+                Some(reported) => reported,
                 None => {
                     let bytes = follow(self.table.process_mut(caller.pid), call);
                     self.table.remember(bytes.unwrap_or(0));
@@ -38,32 +38,32 @@ impl StraceDecoder {
                 }
             },
         };
-        told.unwrap_or_else(|| self.syscall(caller.pid, caller.ts, call.name, Told::Counted, sink))
+        reported.unwrap_or_else(|| self.syscall(caller.pid, caller.ts, call.name, Reported::Counted, sink))
     }
 
     /// Tells of a system call as such.
-    pub(super) fn syscall(&mut self, pid: u32, ts: u64, name: &[u8], told: Told, sink: &mut dyn Sink) -> Line {
+    pub(super) fn syscall(&mut self, pid: u32, ts: u64, name: &[u8], reported: Reported, sink: &mut dyn Sink) -> Line {
         let Some(number) = number(name) else { return NOTHING };
-        let first = self.table.process_mut(pid).tell(number);
+        let first = self.table.process_mut(pid).note_call(number);
         let nrs = number.to_le_bytes();
         let event = event(pid, ts, Body::Syscalls(Syscalls { nrs: &nrs }));
-        match told {
-            Told::Counted => sink.event(event),
-            Told::Beside if first => sink.implied(event),
-            Told::Beside => {}
+        match reported {
+            Reported::Counted => sink.event(event),
+            Reported::Beside if first => sink.implied(event),
+            Reported::Beside => {}
         }
         Line::Event
     }
 
     /// Tells of `body`, after the call that it came by.
-    pub(super) fn tell(
+    pub(super) fn report(
         &mut self,
         caller: Caller,
         call: &Call<'_>,
         body: Body<&[u8]>,
         sink: &mut dyn Sink,
     ) -> Option<Line> {
-        self.syscall(caller.pid, caller.ts, call.name, Told::Beside, sink);
+        self.syscall(caller.pid, caller.ts, call.name, Reported::Beside, sink);
         sink.event(event(caller.pid, caller.ts, body));
         Some(Line::Event)
     }
@@ -81,7 +81,7 @@ impl StraceDecoder {
         let path = path.map(|path| process.named(dir, &path).into_owned()).filter(|path| !path.is_empty());
         let (cwd, ppid, known) = (process.cwd.clone(), process.ppid, process.has_program);
         if known && path.is_some() {
-            self.syscall(pid, ts, call.name, Told::Beside, sink);
+            self.syscall(pid, ts, call.name, Reported::Beside, sink);
         }
         self.table.exec(pid);
         let path = path?;
@@ -131,7 +131,7 @@ impl StraceDecoder {
             let change = Change { op: ChangeOp::Create, path: path.as_slice(), from: None, ret: 0 };
             sink.implied(event(caller.pid, caller.ts, Body::Change(change)));
         }
-        self.tell(caller, call, Body::Open(Open { path: &path, flags, ret: ret(&call.outcome)?, map: false }), sink)
+        self.report(caller, call, Body::Open(Open { path: &path, flags, ret: ret(&call.outcome)?, map: false }), sink)
     }
 
     /// A thread, or with exit_group a process, is about to end.
@@ -147,7 +147,7 @@ impl StraceDecoder {
             }
             self.table.end_thread(tid)?;
         } else {
-            self.syscall(pid, ts, call.name, Told::Beside, sink);
+            self.syscall(pid, ts, call.name, Reported::Beside, sink);
             self.table.end_process(pid);
         }
         sink.event(event(pid, ts, Body::Exit));
@@ -171,16 +171,16 @@ impl StraceDecoder {
         let child = child(&call.outcome).filter(|child| *child != pid && *child != tid)?;
         let born = self.table.born(tid, pid, child, makes_thread(call.args), seen);
         match born {
-            Birth::Nothing => return None,
-            Birth::NoProcess => {
+            CloneResult::Nothing => return None,
+            CloneResult::NoProcess => {
                 sink.implied(event(child, ts, Body::Exit));
                 return None;
             }
-            Birth::Child | Birth::Corrected(_) => {}
+            CloneResult::Child | CloneResult::Corrected(_) => {}
         }
-        self.syscall(pid, ts, call.name, Told::Beside, sink);
+        self.syscall(pid, ts, call.name, Reported::Beside, sink);
         sink.event(event(child, ts, Body::Fork { ppid: pid }));
-        if let Birth::Corrected(Some((path, argv))) = born {
+        if let CloneResult::Corrected(Some((path, argv))) = born {
             sink.implied(event(child, ts, exec_body(pid, &path, argv.as_deref(), None)));
         }
         Some(Line::Event)

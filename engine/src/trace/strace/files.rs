@@ -102,7 +102,7 @@ impl StraceDecoder {
             op = ChangeOp::Rmdir;
         }
         let change = Change { op, path: path.as_slice(), from: from.as_deref(), ret };
-        self.tell(caller, call, Body::Change(change), sink)
+        self.report(caller, call, Body::Change(change), sink)
     }
 
     /// A file was mapped to be executed.
@@ -116,7 +116,7 @@ impl StraceDecoder {
             return None;
         }
         let path = of_descriptor(self.table.process_mut(caller.pid), value::descriptor(args.nth(1)?)?)?;
-        self.tell(caller, call, Body::Open(Open { path: &path, flags: 0, ret: 0, map: true }), sink)
+        self.report(caller, call, Body::Open(Open { path: &path, flags: 0, ret: 0, map: true }), sink)
     }
 
     /// A file system was mounted, by mount(2) or by the call that ends what fsopen(2) or open_tree(2) began.
@@ -141,7 +141,7 @@ impl StraceDecoder {
             path = file(process, Some(value::descriptor(args.next()?)?), args.next()?)?;
         }
         let mount = Mount { path: path.as_slice(), fstype: &fstype, source: source.as_deref(), flags, ret };
-        self.tell(caller, call, Body::Mount(mount), sink)
+        self.report(caller, call, Body::Mount(mount), sink)
     }
 }
 

@@ -49,7 +49,7 @@ impl Held {
     }
 
     /// Tells of the exec, and of all that came after it.
-    pub(super) fn tell(self, sink: &mut dyn Sink) {
+    pub(super) fn report(self, sink: &mut dyn Sink) {
         let body = exec_body(self.ppid, &self.path, self.argv.as_deref(), self.cwd.as_deref());
         sink.event(event(self.pid, self.ts, body));
         for stored in self.events.iter() {

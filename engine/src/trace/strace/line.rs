@@ -25,7 +25,7 @@ pub(super) enum Time {
     Since(u64),
 }
 
-/// What a line tells.
+/// The content of a line: a call, a signal, an exit, or nothing to learn from.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Body<'a> {
     /// A call that returned.

@@ -33,14 +33,14 @@ mod value;
 
 use std::borrow::Cow;
 
-use crate::event::{Body as What, Event, Sink};
+use crate::event::{Body as EventBody, Event, Sink};
 use crate::ledger::{Ignored, Rejected};
 
 use self::clock::Clock;
 use self::held::Held;
 use self::line::{Body, Line as Parsed};
 use self::sockets::Sockets;
-use self::table::{Arrival, Table};
+use self::table::{NewThread, Table};
 use super::{Decoder, Line, Reject};
 
 /// The id of the one container that a log's processes are in.
@@ -118,19 +118,19 @@ impl Decoder for StraceDecoder {
         let Some(mut held) = self.held.take() else { return self.line(record, sink) };
         // What this line tells has to wait as well. Of a second exec that would, only the first does.
         self.is_holding = true;
-        let told = self.line(record, &mut held.events);
+        let reported = self.line(record, &mut held.events);
         self.is_holding = false;
         if held.is_over(self.table.process(held.pid())) {
-            held.tell(sink);
-            return told;
+            held.report(sink);
+            return reported;
         }
         self.held = Some(held);
-        Ok(if told? == Line::Event { Line::Held } else { NOTHING })
+        Ok(if reported? == Line::Event { Line::Held } else { NOTHING })
     }
 
     fn finish(&mut self, sink: &mut dyn Sink) {
         if let Some(held) = self.held.take() {
-            held.tell(sink);
+            held.report(sink);
         }
     }
 }
@@ -158,7 +158,7 @@ impl StraceDecoder {
 }
 
 impl StraceDecoder {
-    /// Whose line it is.
+    /// The thread that a line is of: the only one, where lines have no thread id.
     fn thread(&mut self, tid: Option<u32>, body: &Body<'_>) -> u32 {
         let Some(tid) = tid else {
             if self.nameless && self.table.is_gone(NAMELESS) {
@@ -196,7 +196,7 @@ impl StraceDecoder {
                     self.end_flows(pid, ts, sink);
                 }
                 if let Some(pid) = self.table.end_thread(tid) {
-                    sink.event(event(pid, ts, What::Exit));
+                    sink.event(event(pid, ts, EventBody::Exit));
                     return Ok(Line::Event);
                 }
             }
@@ -211,8 +211,8 @@ impl StraceDecoder {
     /// The process of a thread, whose birth is told if this is its first line.
     fn arrive(&mut self, tid: u32, ts: u64, sink: &mut dyn Sink) -> u32 {
         let (pid, arrival) = self.table.arrive(tid);
-        if let Arrival::Child { ppid } = arrival {
-            sink.implied(event(pid, ts, What::Fork { ppid }));
+        if let NewThread::Child { ppid } = arrival {
+            sink.implied(event(pid, ts, EventBody::Fork { ppid }));
         }
         pid
     }
@@ -229,7 +229,7 @@ impl StraceDecoder {
             pending.filter(|pending| pending.head.strip_prefix(name).is_some_and(|head| head.starts_with(b"(")));
         let Some(mut pending) = begun else {
             // Its beginning is not in the log, or was too long to keep.
-            return Ok(self.syscall(pid, ts, name, Told::Counted, sink));
+            return Ok(self.syscall(pid, ts, name, Reported::Counted, sink));
         };
         pending.head.extend_from_slice(rest);
         let call = line::call(&pending.head).ok_or_else(malformed)?;
@@ -245,12 +245,12 @@ impl StraceDecoder {
             Some(image) => Cow::Borrowed(image.as_str()),
             None => String::from_utf8_lossy(program),
         };
-        let body = What::ContainerStart { image: image.as_bytes(), tag: self.options.tag.as_bytes() };
+        let body = EventBody::ContainerStart { image: image.as_bytes(), tag: self.options.tag.as_bytes() };
         sink.implied(event(0, ts, body));
     }
 }
 
-/// Who made a call.
+/// The thread and process that made a call.
 #[derive(Clone, Copy, Debug)]
 struct Caller {
     tid: u32,
@@ -262,7 +262,7 @@ struct Caller {
 
 /// How a system call is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reported {
     /// As the line's own event.
     Counted,
     /// Beside the line's own event, if the program was not seen to make it before.
@@ -271,7 +271,7 @@ enum Told {
 
 const NOTHING: Line = Line::Ignored(Ignored::NoBehaviour);
 
-fn event(pid: u32, ts: u64, body: What<&[u8]>) -> Event<&[u8]> {
+fn event(pid: u32, ts: u64, body: EventBody<&[u8]>) -> Event<&[u8]> {
     Event { ts, container: CONTAINER.as_bytes(), pid, start: None, body }
 }
 

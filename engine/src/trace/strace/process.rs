@@ -32,7 +32,7 @@ pub(super) struct Process {
     /// Path and arguments of its last exec, kept only while its parent is a guess.
     pub(super) exec: Option<(Vec<u8>, Option<Vec<u8>>)>,
     /// The system calls of its program that were told already.
-    told: [u64; 8],
+    reported: [u64; 8],
 }
 
 /// An open descriptor.
@@ -74,12 +74,12 @@ impl Process {
         self.has_program = true;
         self.dying = false;
         self.moved = false;
-        self.told = [0; 8];
+        self.reported = [0; 8];
     }
 
     /// Whether this is the first time that the program makes this call.
-    pub(super) fn tell(&mut self, number: u32) -> bool {
-        let Some(word) = self.told.get_mut(number as usize / 64) else { return true };
+    pub(super) fn note_call(&mut self, number: u32) -> bool {
+        let Some(word) = self.reported.get_mut(number as usize / 64) else { return true };
         let bit = 1 << (number % 64);
         let first = *word & bit == 0;
         *word |= bit;

@@ -48,7 +48,7 @@ struct State {
 /// The own side of a socket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Own {
-    /// It is not known.
+    /// The state of the socket is not known.
     #[default]
     Unknown,
     /// An address with this port; 0 for one that the kernel chooses.
@@ -170,7 +170,7 @@ impl StraceDecoder {
         let fd = i32::try_from(call.outcome.value?).ok().filter(|fd| *fd >= 0)?;
         let mut args = scan::parts(call.args);
         let listener = self.socket(by.pid, value::descriptor(args.next()?)?);
-        let told = args.next().and_then(value::sockaddr);
+        let reported = args.next().and_then(value::sockaddr);
         let close_on_exec = args.nth(1).is_some_and(closes_on_exec);
         let noted = scan::annotation(call.outcome.rest).and_then(Noted::of);
         let mut state = listener.and_then(|id| self.sockets.all.get_mut(&id)).cloned().unwrap_or_default();
@@ -181,7 +181,7 @@ impl StraceDecoder {
                 state.own = Own::Port(port);
             }
         }
-        let peer = match told {
+        let peer = match reported {
             Some(Address::Ip(ip, _)) => Some(ip),
             Some(Address::Unix(_)) => None,
             None => noted.and_then(|noted| noted.other),
@@ -197,7 +197,7 @@ impl StraceDecoder {
             // At which port nobody knows.
             _ => return None,
         };
-        self.tell(by, call, Body::Socket(socket), sink)
+        self.report(by, call, Body::Socket(socket), sink)
     }
 
     fn receive(&mut self, by: Caller, call: &Call<'_>, sink: &mut dyn Sink) -> Option<Line> {
@@ -240,7 +240,7 @@ impl StraceDecoder {
             let (_, ip, _) = peer.filter(|(op, ip, _)| *op == SocketOp::Connect && is_imds_address(*ip) && ret > 0)?;
             let payload = payload(call)?;
             let request = imds_request(ip, &payload)?;
-            return self.tell(by, call, Body::Imds(request), sink);
+            return self.report(by, call, Body::Imds(request), sink);
         }
         let proto = self.proto(id);
         let mut line = None;
@@ -346,14 +346,14 @@ impl StraceDecoder {
         sink: &mut dyn Sink,
     ) -> Line {
         let path;
-        let told = match address {
+        let reported = match address {
             Address::Ip(ip, port) => socket(op, Peer::Ip(*ip), *port, proto, ret),
             Address::Unix(name) => {
                 path = unix_path(self.table.process_mut(by.pid), name);
                 socket(op, Peer::Unix(path.as_slice()), 0, None, ret)
             }
         };
-        self.tell_one_of(by, call, told, line, sink)
+        self.tell_one_of(by, call, reported, line, sink)
     }
 
     /// Tells of one of several things that a call did: the first is the line's event.
@@ -369,7 +369,7 @@ impl StraceDecoder {
             sink.implied(event(by.pid, by.ts, Body::Socket(body)));
             return Line::Event;
         }
-        self.tell(by, call, Body::Socket(body), sink).unwrap_or(Line::Event)
+        self.report(by, call, Body::Socket(body), sink).unwrap_or(Line::Event)
     }
 }
 
@@ -472,8 +472,8 @@ mod tests {
             ("UNIX-STREAM:[1->2]", None),
             ("/etc/passwd", None),
         ] {
-            let told = Noted::of(note.as_bytes()).map(|noted| (noted.proto, noted.port, noted.other));
-            assert_eq!(told, expected, "{note}");
+            let reported = Noted::of(note.as_bytes()).map(|noted| (noted.proto, noted.port, noted.other));
+            assert_eq!(reported, expected, "{note}");
         }
     }
 }

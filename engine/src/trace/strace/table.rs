@@ -38,8 +38,8 @@ pub(super) struct Table {
 
 /// What became of a thread that was not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
-    /// It was known.
+pub(super) enum NewThread {
+    /// The thread was known.
     Known,
     /// It is a new thread of a process.
     Thread,
@@ -51,7 +51,7 @@ pub(super) enum Arrival {
 
 /// What a clone's result said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Birth {
+pub(super) enum CloneResult {
     /// A new process.
     Child,
     /// A new thread, or a child that was told of already.
@@ -83,7 +83,7 @@ impl Table {
     /// The process, which is made if it had to be forgotten.
     pub(super) fn process_mut(&mut self, pid: u32) -> &mut Process {
         if self.processes.get(&pid).is_none() {
-            self.make_room();
+            self.evict_oldest();
         }
         self.processes.get_or_insert_with(pid, Process::default)
     }
@@ -108,9 +108,9 @@ impl Table {
     }
 
     /// The process of `tid`, and how it came to be if the thread is new.
-    pub(super) fn arrive(&mut self, tid: u32) -> (u32, Arrival) {
+    pub(super) fn arrive(&mut self, tid: u32) -> (u32, NewThread) {
         if let Some(pid) = self.pid_of(tid) {
-            return (pid, Arrival::Known);
+            return (pid, NewThread::Known);
         }
         while let Some((_, parent)) = self.awaiting.pop_first() {
             let Some(thread) = self.threads.get_mut(&parent).filter(|thread| !thread.gone) else { continue };
@@ -128,29 +128,29 @@ impl Table {
             if let Some(thread) = self.threads.get_mut(&tid) {
                 thread.guess = Some(parent);
             }
-            return (pid, if is_thread { Arrival::Thread } else { Arrival::Child { ppid } });
+            return (pid, if is_thread { NewThread::Thread } else { NewThread::Child { ppid } });
         }
         self.add_thread(tid, tid);
-        (tid, Arrival::Stranger)
+        (tid, NewThread::Stranger)
     }
 
     /// A clone by thread `tid` of process `ppid` made `child`.
-    pub(super) fn born(&mut self, tid: u32, ppid: u32, child: u32, is_thread: bool, seen: Option<u32>) -> Birth {
+    pub(super) fn born(&mut self, tid: u32, ppid: u32, child: u32, is_thread: bool, seen: Option<u32>) -> CloneResult {
         let guess = self.threads.get_mut(&child).and_then(|thread| thread.guess.take());
         if seen == Some(child) {
             if let Some(process) = self.processes.get_mut(&child) {
                 process.exec = None;
             }
-            return Birth::Nothing;
+            return CloneResult::Nothing;
         }
         let Some(other) = guess else {
             // Not seen before, or known from an earlier life whose end the log does not tell.
             if is_thread {
                 self.add_thread(child, ppid);
-                return Birth::Nothing;
+                return CloneResult::Nothing;
             }
             self.add_child(child, ppid);
-            return Birth::Child;
+            return CloneResult::Child;
         };
         // The two calls' children were mistaken for each other's: what this one was given is the other's, if anything.
         if other != tid {
@@ -158,20 +158,20 @@ impl Table {
         }
         if self.is_gone(child) {
             // It has lived and died as the other's.
-            return Birth::Nothing;
+            return CloneResult::Nothing;
         }
         let was_process = self.pid_of(child) == Some(child);
         if is_thread {
             self.add_thread(child, ppid);
-            return if was_process { Birth::NoProcess } else { Birth::Nothing };
+            return if was_process { CloneResult::NoProcess } else { CloneResult::Nothing };
         }
         if was_process {
             let process = self.process_mut(child);
             process.ppid = ppid;
-            return Birth::Corrected(process.exec.take());
+            return CloneResult::Corrected(process.exec.take());
         }
         self.add_child(child, ppid);
-        Birth::Child
+        CloneResult::Child
     }
 
     /// Takes `child` from the unfinished clone of `other`, and gives it what was wrongly given to that of `tid`, if
@@ -236,7 +236,7 @@ impl Table {
     pub(super) fn exec(&mut self, pid: u32) {
         for tid in std::mem::take(&mut self.process_mut(pid).threads) {
             if tid != pid {
-                self.bury(tid);
+                self.remove_dead(tid);
             }
         }
         if self.pid_of(pid) != Some(pid) {
@@ -248,7 +248,7 @@ impl Table {
     /// A thread ended. Returns its process if that was the last of it.
     pub(super) fn end_thread(&mut self, tid: u32) -> Option<u32> {
         let pid = self.pid_of(tid)?;
-        self.bury(tid);
+        self.remove_dead(tid);
         let process = self.processes.get_mut(&pid)?;
         process.threads.remove(&tid);
         // A process that is being killed ends with its leader, whose end is written last.
@@ -259,12 +259,12 @@ impl Table {
     /// A process ended, with all its threads.
     pub(super) fn end_process(&mut self, pid: u32) -> Option<u32> {
         for tid in self.processes.remove(&pid)?.threads {
-            self.bury(tid);
+            self.remove_dead(tid);
         }
         Some(pid)
     }
 
-    fn bury(&mut self, tid: u32) {
+    fn remove_dead(&mut self, tid: u32) {
         self.resume(tid);
         self.live.remove(&tid);
         if let Some(thread) = self.threads.get_mut(&tid) {
@@ -299,7 +299,7 @@ impl Table {
     fn add_child(&mut self, pid: u32, ppid: u32) {
         let child = self.process_mut(ppid).fork(ppid);
         self.end_process(pid);
-        self.make_room();
+        self.evict_oldest();
         self.remember(child.path_bytes());
         self.processes.insert(pid, child);
         self.add_thread(pid, pid);
@@ -316,7 +316,7 @@ impl Table {
             }
         }
         self.threads.remove(&tid);
-        if let Some((oldest, thread)) = self.threads.make_room() {
+        if let Some((oldest, thread)) = self.threads.evict_oldest() {
             self.live.remove(&oldest);
             if let Some(pending) = &thread.pending {
                 self.settle(pending);
@@ -331,10 +331,10 @@ impl Table {
     }
 
     /// Forgets the oldest process if there is no room for another.
-    fn make_room(&mut self) {
-        if let Some((_, oldest)) = self.processes.make_room() {
+    fn evict_oldest(&mut self) {
+        if let Some((_, oldest)) = self.processes.evict_oldest() {
             for tid in oldest.threads {
-                self.bury(tid);
+                self.remove_dead(tid);
                 self.threads.remove(&tid);
             }
         }

@@ -21,9 +21,9 @@ fn text(bytes: &[u8]) -> String {
 impl Written {
     fn line(event: Event<&[u8]>) -> String {
         let what = match event.body {
-            What::ContainerStart { image, tag } => format!("start {}:{}", text(image), text(tag)),
-            What::Fork { ppid } => format!("fork from {ppid}"),
-            What::Exec(e) => {
+            EventBody::ContainerStart { image, tag } => format!("start {}:{}", text(image), text(tag)),
+            EventBody::Fork { ppid } => format!("fork from {ppid}"),
+            EventBody::Exec(e) => {
                 let argv = e.argv.map_or("?".into(), text).replace("\\x00", " ");
                 let fileless = if e.fileless { " fileless" } else { "" };
                 let cwd = e
@@ -32,31 +32,31 @@ impl Written {
                     .map_or(String::new(), |cwd| format!(" in {}", text(cwd)));
                 format!("exec {} [{}] ppid {}{fileless}{cwd}", text(e.path), argv.trim_end(), e.ppid)
             }
-            What::Exit => "exit".into(),
-            What::Open(Open { path, map: true, .. }) => format!("map {}", text(path)),
-            What::Open(Open { path, flags, ret, .. }) => format!("open {} {flags:#o} {ret}", text(path)),
-            What::Change(Change { op, path, from, ret }) => {
+            EventBody::Exit => "exit".into(),
+            EventBody::Open(Open { path, map: true, .. }) => format!("map {}", text(path)),
+            EventBody::Open(Open { path, flags, ret, .. }) => format!("open {} {flags:#o} {ret}", text(path)),
+            EventBody::Change(Change { op, path, from, ret }) => {
                 let from = from.map_or(String::new(), |from| format!("{} -> ", text(from)));
                 format!("{} {from}{} {ret}", op.name(), text(path))
             }
-            What::Mount(Mount { path, fstype, source, flags, ret }) => {
+            EventBody::Mount(Mount { path, fstype, source, flags, ret }) => {
                 let source = source.map_or("?".into(), text);
                 format!("mount {source} at {} as {} {flags:#x} {ret}", text(path), text(fstype))
             }
-            What::Imds(Imds { path, provider, token }) => {
+            EventBody::Imds(Imds { path, provider, token }) => {
                 format!("imds {} {} {}", provider.map_or("?".into(), text), token.map_or("?", |t| t.name()), text(path))
             }
-            What::Flow(Flow { op, peer: Peer::Ip(ip), port, sent, received, .. }) => {
+            EventBody::Flow(Flow { op, peer: Peer::Ip(ip), port, sent, received, .. }) => {
                 format!("flow {op:?} {ip} {port} {sent:?} {received:?}")
             }
-            What::Socket(Socket { op, peer, port, proto, ret }) => {
+            EventBody::Socket(Socket { op, peer, port, proto, ret }) => {
                 let peer = match peer {
                     Peer::Ip(ip) => ip.to_string(),
                     Peer::Unix(path) => text(path),
                 };
                 format!("{op:?} {peer} {port} {proto:?} {ret}")
             }
-            What::Syscalls(Syscalls { nrs }) => format!("syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
+            EventBody::Syscalls(Syscalls { nrs }) => format!("syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
             other => format!("{other:?}"),
         };
         format!("{} {what}", event.pid)

@@ -89,7 +89,7 @@ pub(super) fn argv(text: &[u8]) -> Option<Vec<u8>> {
 pub(super) struct Descriptor<'a> {
     /// `None` is `AT_FDCWD`.
     pub(super) fd: Option<i32>,
-    /// What `-y` says of it.
+    /// The path or socket that `-y` puts behind a descriptor, without its brackets.
     pub(super) note: Option<&'a [u8]>,
 }
 

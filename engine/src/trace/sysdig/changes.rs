@@ -125,9 +125,9 @@ mod tests {
             ("unlink", "res=-14(EFAULT) path=<NA> ", None),
             ("read", "res=0 path=/a ", None),
         ] {
-            let told =
+            let reported =
                 change(kind, args).map(|(op, from, path)| format!("{} {} {path}", op.name(), from.unwrap_or("?")));
-            assert_eq!(told.as_deref(), expected, "{kind} {args}");
+            assert_eq!(reported.as_deref(), expected, "{kind} {args}");
         }
     }
 

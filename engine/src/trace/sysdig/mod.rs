@@ -191,10 +191,11 @@ impl Decoder for SysdigDecoder {
 /// What becomes of a line, by kind.
 impl SysdigDecoder {
     fn container_event(&mut self, r: &Record<'_>, sink: &mut dyn Sink) -> Line {
-        let told = Container::parse(&r.args).unwrap_or_default();
-        let id = if told.id.is_empty() { r.container.as_deref().unwrap_or_default() } else { &told.id };
+        let reported = Container::parse(&r.args).unwrap_or_default();
+        let id = if reported.id.is_empty() { r.container.as_deref().unwrap_or_default() } else { &reported.id };
         let from_line = || (!r.image.is_empty()).then(|| image_and_tag(&r.image));
-        let Some((image, tag)) = told.workload().or_else(from_line).filter(|_| !id.is_empty() && id != "host") else {
+        let Some((image, tag)) = reported.workload().or_else(from_line).filter(|_| !id.is_empty() && id != "host")
+        else {
             return NOTHING;
         };
         self.containers.insert(fingerprint(id.as_bytes()), ());

@@ -1,10 +1,10 @@
-//! What a record tells of, from its own text alone.
+//! From one record of Tetragon's to the event that it is, without looking at other records.
 //!
 //! Not here: whose doing it was (`mod`).
 
 use std::net::IpAddr;
 
-use super::record::{Argument, Happening, Record, Stats};
+use super::record::{Argument, ProcessEvent, Record, Stats};
 use crate::behaviour::ChangeOp;
 use crate::event::{Body, Capability, Change, Flow, Mount, Open, Peer, Proto, Socket, SocketOp};
 use crate::ledger::Ignored;
@@ -12,7 +12,7 @@ use crate::names::{CAPABILITY_MAX, question_type};
 use crate::trace::Reject;
 use crate::trace::json::{self, Int, Text};
 
-/// What a record tells of.
+/// The event that a record of Tetragon's is.
 #[derive(Debug)]
 pub(super) enum Meaning<'a> {
     Exec,
@@ -27,7 +27,7 @@ pub(super) enum Meaning<'a> {
 const NOTHING: Meaning<'static> = Meaning::Nothing(Ignored::NoBehaviour);
 
 /// The happening in a record, and what it means. `None` if it is of a kind that is none of ours.
-pub(super) fn of<'a>(record: &'a Record<'_>) -> Result<Option<(&'a Happening<'a>, Meaning<'a>)>, Reject> {
+pub(super) fn of<'a>(record: &'a Record<'_>) -> Result<Option<(&'a ProcessEvent<'a>, Meaning<'a>)>, Reject> {
     let Record { process_exec, process_exit, process_connect, process_kprobe, process_lsm, .. } = record;
     let Record { process_tracepoint, process_dns, process_listen, process_close, .. } = record;
     let others = [&record.process_accept, &record.process_uprobe, &record.process_usdt, &record.process_loader];
@@ -54,20 +54,20 @@ pub(super) fn of<'a>(record: &'a Record<'_>) -> Result<Option<(&'a Happening<'a>
     }))
 }
 
-fn connected<'a>(connect: &'a Happening<'_>) -> Result<Meaning<'a>, Reject> {
+fn connected<'a>(connect: &'a ProcessEvent<'_>) -> Result<Meaning<'a>, Reject> {
     let addr = connect.destination_ip.as_deref().unwrap_or_default();
     let proto = connect.protocol.as_deref().and_then(proto);
     socket(SocketOp::Connect, "", addr, connect.destination_port, proto, 0)
 }
 
-fn listened<'a>(listen: &'a Happening<'_>) -> Result<Meaning<'a>, Reject> {
+fn listened<'a>(listen: &'a ProcessEvent<'_>) -> Result<Meaning<'a>, Reject> {
     let addr = listen.ip.as_deref().unwrap_or_default();
     let proto = listen.protocol.as_deref().map_or(Some(Proto::Tcp), proto);
     socket(SocketOp::Bind, "", addr, listen.port, proto, 0)
 }
 
 /// How much went over a connection that is closed. Who made it is for the decoder to know.
-fn closed<'a>(close: &'a Happening<'_>) -> Result<Meaning<'a>, Reject> {
+fn closed<'a>(close: &'a ProcessEvent<'_>) -> Result<Meaning<'a>, Reject> {
     let Some(stats) = close.stats.as_ref().and_then(json::part::<Stats>) else { return Ok(NOTHING) };
     let (Some(Ok(ip)), Some(port)) = (close.destination_ip.as_deref().map(str::parse), close.destination_port) else {
         return Ok(NOTHING);
@@ -83,7 +83,7 @@ fn closed<'a>(close: &'a Happening<'_>) -> Result<Meaning<'a>, Reject> {
     })))
 }
 
-fn traced<'a>(point: &'a Happening<'_>) -> Result<Meaning<'a>, Reject> {
+fn traced<'a>(point: &'a ProcessEvent<'_>) -> Result<Meaning<'a>, Reject> {
     match (point.subsys.as_deref(), point.event.as_deref().and_then(|event| event.strip_prefix("sys_enter_"))) {
         (Some("syscalls"), Some(call)) => called(call, point),
         _ => Ok(NOTHING),
@@ -91,7 +91,7 @@ fn traced<'a>(point: &'a Happening<'_>) -> Result<Meaning<'a>, Reject> {
 }
 
 /// What the call of a kernel function means. System calls may have their prefixes.
-fn called<'a>(function: &str, call: &'a Happening<'_>) -> Result<Meaning<'a>, Reject> {
+fn called<'a>(function: &str, call: &'a ProcessEvent<'_>) -> Result<Meaning<'a>, Reject> {
     let function = function.trim_start_matches("__").trim_start_matches("x64_").trim_start_matches("arm64_");
     let args = call.args.as_deref().unwrap_or_default();
     let ret = match call.returned.as_ref().and_then(|returned| returned.int_arg) {
@@ -193,7 +193,7 @@ fn mounted<'a>(args: &'a [Argument<'_>], ret: i64) -> Meaning<'a> {
 /// A system call that changes names, by its texts in their order; or a function of the kernel that is given the file.
 fn changed<'a>(function: &str, args: &'a [Argument<'_>], ret: i64) -> Meaning<'a> {
     use ChangeOp as Op;
-    let tell = |op, from: Option<&'a str>, path: &'a str| {
+    let report = |op, from: Option<&'a str>, path: &'a str| {
         Meaning::Body(Body::Change(Change { op, path: path.as_bytes(), from: from.map(str::as_bytes), ret }))
     };
     let of_file = match function {
@@ -203,7 +203,7 @@ fn changed<'a>(function: &str, args: &'a [Argument<'_>], ret: i64) -> Meaning<'a
         _ => None,
     };
     if let Some(op) = of_file {
-        return path(args).map_or(NOTHING, |path| tell(op, None, path));
+        return path(args).map_or(NOTHING, |path| report(op, None, path));
     }
     let op = match function {
         "unlink" => Op::Delete,
@@ -237,7 +237,7 @@ fn changed<'a>(function: &str, args: &'a [Argument<'_>], ret: i64) -> Meaning<'a
         return Meaning::Nothing(Ignored::RelativePath);
     }
     let from = from.filter(|from| op == Op::Symlink || in_cwd(*from)).map(|(_, from)| from);
-    tell(op, from, name.1)
+    report(op, from, name.1)
 }
 
 fn peer<'a>(op: SocketOp, args: &'a [Argument<'_>], ret: i64) -> Result<Meaning<'a>, Reject> {
@@ -314,7 +314,7 @@ fn opened<'a>(args: &'a [Argument<'_>], ret: i64) -> Result<Meaning<'a>, Reject>
 /// The `dirfd` that stands for the working directory.
 const AT_FDCWD: i128 = -100;
 
-fn asked<'a>(happening: &'a Happening<'_>) -> Meaning<'a> {
+fn asked<'a>(happening: &'a ProcessEvent<'_>) -> Meaning<'a> {
     let Some(dns) = happening.dns.as_ref().filter(|dns| dns.response != Some(true)) else { return NOTHING };
     let kind = dns.question_types.iter().flatten().find_map(|kind| question_type(kind));
     let names = dns.query.iter().chain(dns.names.iter().flatten()).map(|name| &**name).filter(|name| !name.is_empty());

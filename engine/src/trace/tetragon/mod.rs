@@ -22,7 +22,7 @@ mod record;
 use std::borrow::Cow;
 
 use self::meaning::Meaning;
-use self::record::{Happening, Process, Record};
+use self::record::{Process, ProcessEvent, Record};
 use super::bounded::Bounded;
 use super::json;
 use super::{Decoder, Line, Reject, image};
@@ -56,7 +56,7 @@ pub struct TetragonDecoder {
 struct Container {
     /// The id as it was first given: a container has one, even where records give it at different lengths.
     id: Box<str>,
-    /// Its workload was told.
+    /// A `container_start` was sent for it.
     started: bool,
 }
 
@@ -70,12 +70,12 @@ struct Running {
 
 /// Where and when something happened.
 #[derive(Clone, Copy, Debug)]
-struct Scene<'a> {
+struct EventContext<'a> {
     container: &'a str,
     ts: u64,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> EventContext<'a> {
     fn event(self, pid: u32, start: Option<u64>, body: Body<&'a [u8]>) -> Event<&'a [u8]> {
         Event { ts: self.ts, container: self.container.as_bytes(), pid, start, body }
     }
@@ -118,17 +118,17 @@ impl Decoder for TetragonDecoder {
         }
         // From here on nothing is rejected, so that a record is either told whole or not at all.
         let container = self.container(process, ts, sink);
-        let scene = Scene { container: &container, ts };
+        let context = EventContext { container: &container, ts };
         let family = parent.filter(|parent| *self.container(parent, ts, sink) == *container);
         if let Some(family) = family {
-            self.meet(scene, family, None, sink);
+            self.register(context, family, None, sink);
         }
         if let Meaning::Exec = meaning {
-            self.run(scene, process, pid, start, parent, Told::Counted, sink);
+            self.run(context, process, pid, start, parent, Reported::Counted, sink);
             return Ok(Line::Event);
         }
-        let start = self.meet(scene, process, parent.filter(|_| family.is_some()), sink);
-        let connection = connection(scene, happening);
+        let start = self.register(context, process, parent.filter(|_| family.is_some()), sink);
+        let connection = connection(context, happening);
         if record.process_connect.is_some() {
             self.connections.insert(connection, ());
         } else if record.process_close.is_some() && self.connections.remove(&connection).is_none() {
@@ -137,14 +137,14 @@ impl Decoder for TetragonDecoder {
         }
         match meaning {
             Meaning::Exit => {
-                sink.event(scene.event(pid, start, Body::Exit));
+                sink.event(context.event(pid, start, Body::Exit));
                 // Whoever has this number next is another process.
-                self.running.remove(&key(scene, pid));
+                self.running.remove(&key(context, pid));
             }
-            Meaning::Body(body) => sink.event(scene.event(pid, start, body)),
+            Meaning::Body(body) => sink.event(context.event(pid, start, body)),
             Meaning::Dns(questions) => {
                 for (at, (name, qtype)) in questions.into_iter().enumerate() {
-                    let event = scene.event(pid, start, Body::Dns(Dns { name: name.as_bytes(), qtype }));
+                    let event = context.event(pid, start, Body::Dns(Dns { name: name.as_bytes(), qtype }));
                     if at == 0 { sink.event(event) } else { sink.implied(event) }
                 }
             }
@@ -154,25 +154,25 @@ impl Decoder for TetragonDecoder {
     }
 }
 
-/// How an exec is told.
+/// Whether an exec is sent as an event, or only implied by a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reported {
     Counted,
     Implied,
 }
 
 impl TetragonDecoder {
     /// Tells of the processes that a record describes, if it does; nothing in it is faulty.
-    fn introduce(&mut self, record: &Record<'_>, happening: &Happening<'_>, sink: &mut dyn Sink) {
+    fn introduce(&mut self, record: &Record<'_>, happening: &ProcessEvent<'_>, sink: &mut dyn Sink) {
         let Some(process) = &happening.process else { return };
         let Some(ts) = record.time.as_ref().and_then(|time| json::nanos(time, "time").ok()) else { return };
         let container = self.container(process, ts, sink);
-        let scene = Scene { container: &container, ts };
+        let context = EventContext { container: &container, ts };
         let parent = happening.parent.as_ref().filter(|parent| *self.container(parent, ts, sink) == *container);
         if let Some(parent) = parent {
-            self.meet(scene, parent, None, sink);
+            self.register(context, parent, None, sink);
         }
-        self.meet(scene, process, parent, sink);
+        self.register(context, process, parent, sink);
     }
 
     /// The id of a process's container, whose workload is told once it is known.
@@ -195,21 +195,21 @@ impl TetragonDecoder {
             container.started = true;
             let (image, tag) = image::split_image(reference);
             let body = Body::ContainerStart { image: image.as_bytes(), tag: tag.as_bytes() };
-            sink.implied(Scene { container: &container.id, ts }.event(0, None, body));
+            sink.implied(EventContext { container: &container.id, ts }.event(0, None, body));
         }
         container.id.clone()
     }
 
     /// Tells of a process that a record describes, unless it is known. Returns its start.
-    fn meet(
+    fn register(
         &mut self,
-        scene: Scene<'_>,
+        context: EventContext<'_>,
         process: &Process<'_>,
         parent: Option<&Process<'_>>,
         sink: &mut dyn Sink,
     ) -> Option<u64> {
         let own = started(process).ok().flatten();
-        if let Some(start) = self.execs.get(&exec_key(scene, process)) {
+        if let Some(start) = self.execs.get(&exec_key(context, process)) {
             return *start;
         }
         let Ok(pid) = pid(process) else { return own };
@@ -221,12 +221,12 @@ impl TetragonDecoder {
         let ppid = parent.and_then(|parent| self::pid(parent).ok()).filter(|ppid| *ppid != pid);
         match ppid {
             Some(ppid) if process.has_flag("clone") && !has_exec => {
-                sink.implied(scene.event(pid, own, Body::Fork { ppid }));
-                self.running.insert(key(scene, pid), Running { start: own, ppid, has_exec });
-                self.execs.insert(exec_key(scene, process), own);
+                sink.implied(context.event(pid, own, Body::Fork { ppid }));
+                self.running.insert(key(context, pid), Running { start: own, ppid, has_exec });
+                self.execs.insert(exec_key(context, process), own);
                 own
             }
-            _ => self.run(scene, process, pid, own, parent, Told::Implied, sink),
+            _ => self.run(context, process, pid, own, parent, Reported::Implied, sink),
         }
     }
 
@@ -234,19 +234,19 @@ impl TetragonDecoder {
     #[allow(clippy::too_many_arguments)] // the description of a process, taken apart once
     fn run(
         &mut self,
-        scene: Scene<'_>,
+        context: EventContext<'_>,
         process: &Process<'_>,
         pid: u32,
         start: Option<u64>,
         parent: Option<&Process<'_>>,
-        told: Told,
+        reported: Reported,
         sink: &mut dyn Sink,
     ) -> Option<u64> {
-        let before = self.running.get(&key(scene, pid)).copied();
+        let before = self.running.get(&key(context, pid)).copied();
         // Without `clone` it ran something before; and what was cloned only is the same when it runs something.
         let goes_on = process.flags.is_some() && !process.has_flag("clone") && !process.has_flag("procFS");
         let same = before.filter(|before| goes_on || !before.has_exec);
-        let known = self.execs.get(&exec_key(scene, process)).copied();
+        let known = self.execs.get(&exec_key(context, process)).copied();
         let start = known.unwrap_or_else(|| same.map_or(start, |same| same.start));
         // Some versions describe the program that a process ran before as its own parent.
         let ppid = parent.and_then(|parent| self::pid(parent).ok()).filter(|ppid| *ppid != pid);
@@ -264,35 +264,36 @@ impl TetragonDecoder {
             fileless: is_memfd(&path) || file.is_some_and(is_memfd),
             ..Exec::default()
         };
-        let event = Event { ts: scene.ts, container: scene.container.as_bytes(), pid, start, body: Body::Exec(exec) };
-        match told {
-            Told::Counted => sink.event(event),
-            Told::Implied => sink.implied(event),
+        let event =
+            Event { ts: context.ts, container: context.container.as_bytes(), pid, start, body: Body::Exec(exec) };
+        match reported {
+            Reported::Counted => sink.event(event),
+            Reported::Implied => sink.implied(event),
         }
-        self.running.insert(key(scene, pid), Running { start, ppid, has_exec: true });
-        self.execs.insert(exec_key(scene, process), start);
+        self.running.insert(key(context, pid), Running { start, ppid, has_exec: true });
+        self.execs.insert(exec_key(context, process), start);
         start
     }
 }
 
 /// Stands for a connection.
-fn connection(scene: Scene<'_>, happening: &Happening<'_>) -> u128 {
-    let Happening { source_ip, source_port, destination_ip, destination_port, .. } = happening;
+fn connection(context: EventContext<'_>, happening: &ProcessEvent<'_>) -> u128 {
+    let ProcessEvent { source_ip, source_port, destination_ip, destination_port, .. } = happening;
     let sides = (source_ip.as_deref(), source_port, destination_ip.as_deref(), destination_port);
-    fingerprint(format!("{} {sides:?}", scene.container).as_bytes())
+    fingerprint(format!("{} {sides:?}", context.container).as_bytes())
 }
 
-fn key(scene: Scene<'_>, pid: u32) -> (u128, u32) {
-    (fingerprint(scene.container.as_bytes()), pid)
+fn key(context: EventContext<'_>, pid: u32) -> (u128, u32) {
+    (fingerprint(context.container.as_bytes()), pid)
 }
 
 /// Stands for Tetragon's own identity of a process; where it gives none, the pid and the start do.
-fn exec_key(scene: Scene<'_>, process: &Process<'_>) -> u128 {
+fn exec_key(context: EventContext<'_>, process: &Process<'_>) -> u128 {
     match &process.exec_id {
         Some(id) if !id.is_empty() => fingerprint(id.as_bytes()),
         _ => {
             let (pid, start) = (process.pid.map(|pid| pid.0), process.start_time.as_deref());
-            fingerprint(format!("{} {pid:?} {start:?}", scene.container).as_bytes())
+            fingerprint(format!("{} {pid:?} {start:?}", context.container).as_bytes())
         }
     }
 }

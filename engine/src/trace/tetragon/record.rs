@@ -14,38 +14,38 @@ pub(super) struct Record<'a> {
     #[serde(borrow)]
     pub(super) time: Option<Text<'a>>,
     #[serde(borrow)]
-    pub(super) process_exec: Option<Happening<'a>>,
+    pub(super) process_exec: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_exit: Option<Happening<'a>>,
+    pub(super) process_exit: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_connect: Option<Happening<'a>>,
+    pub(super) process_connect: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_kprobe: Option<Happening<'a>>,
+    pub(super) process_kprobe: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_lsm: Option<Happening<'a>>,
+    pub(super) process_lsm: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_tracepoint: Option<Happening<'a>>,
+    pub(super) process_tracepoint: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_dns: Option<Happening<'a>>,
+    pub(super) process_dns: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_listen: Option<Happening<'a>>,
+    pub(super) process_listen: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_close: Option<Happening<'a>>,
+    pub(super) process_close: Option<ProcessEvent<'a>>,
     // Kinds that tell of nothing but their process.
     #[serde(borrow)]
-    pub(super) process_accept: Option<Happening<'a>>,
+    pub(super) process_accept: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_uprobe: Option<Happening<'a>>,
+    pub(super) process_uprobe: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_usdt: Option<Happening<'a>>,
+    pub(super) process_usdt: Option<ProcessEvent<'a>>,
     #[serde(borrow)]
-    pub(super) process_loader: Option<Happening<'a>>,
+    pub(super) process_loader: Option<ProcessEvent<'a>>,
 }
 
 /// What happened, of any kind; the fields are those of all kinds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Happening<'a> {
+pub(super) struct ProcessEvent<'a> {
     #[serde(borrow)]
     pub(super) process: Option<Process<'a>>,
     #[serde(borrow)]

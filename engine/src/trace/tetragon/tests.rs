@@ -301,8 +301,8 @@ fn probed(function: &str, args: &str, more: &str) -> Option<String> {
     let known = process("c", 7, "/x", "execve clone", 1, "");
     let more = format!(r#","function_name":"{function}","args":[{args}]{more}"#);
     let events = decode(&[record("process_exec", &known, "", ""), record("process_kprobe", &known, "", &more)]);
-    let told = events.get(1)?.split_once(' ')?.1.split_once(' ')?.1.to_owned();
-    Some(told)
+    let reported = events.get(1)?.split_once(' ')?.1.split_once(' ')?.1.to_owned();
+    Some(reported)
 }
 
 #[test]

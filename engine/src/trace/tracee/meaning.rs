@@ -17,7 +17,7 @@ use crate::names::{CAPABILITY_MAX, open_flags, question_type};
 use crate::trace::Reject;
 use crate::trace::json::{self, Int, Text};
 
-/// What a record tells of.
+/// The event that a record of Tracee's is.
 pub(super) enum Meaning<'a> {
     Exec { path: Text<'a>, argv: Option<Vec<u8>> },
     Fork { pid: u32, ppid: u32 },
@@ -230,17 +230,17 @@ fn changed<'a>(
     from: Option<&str>,
     path: &'static str,
 ) -> Result<Meaning<'a>, Reject> {
-    let told: Text<'_> = record.required(path)?;
-    if told.is_empty() {
+    let reported: Text<'_> = record.required(path)?;
+    if reported.is_empty() {
         return Ok(NOTHING);
     }
     let (old_dir, dir) = if from == Some("oldpath") { ("olddirfd", "newdirfd") } else { ("newdirfd", "newdirfd") };
-    if !told.starts_with('/') && !(in_cwd(record, dir) && in_cwd(record, "dirfd")) {
+    if !reported.starts_with('/') && !(in_cwd(record, dir) && in_cwd(record, "dirfd")) {
         return Ok(Meaning::Nothing(Ignored::RelativePath));
     }
     let from = from.and_then(|from| record.arg::<Text<'_>>(from));
     let from = from.filter(|from| op == ChangeOp::Symlink || from.starts_with('/') || in_cwd(record, old_dir));
-    let change = Change { op, path: bytes(told), from: from.map(bytes), ret: record.ret()? };
+    let change = Change { op, path: bytes(reported), from: from.map(bytes), ret: record.ret()? };
     Ok(Meaning::Does(Body::Change(change)))
 }
 

@@ -223,16 +223,16 @@ impl<'a> Record<'a> {
 
     /// The container's id and the reference of its image, where they are told.
     pub(super) fn container(&self) -> (Option<&str>, Option<&str>) {
-        let told = |text: &'_ &str| !text.is_empty();
+        let reported = |text: &'_ &str| !text.is_empty();
         if let Some(workload) = &self.workload {
             let container = workload.container.as_ref();
             let image = container.and_then(|container| container.image.as_ref()?.name.as_deref());
-            return (container.and_then(|container| container.id.as_deref()).filter(told), image.filter(told));
+            return (container.and_then(|container| container.id.as_deref()).filter(reported), image.filter(reported));
         }
         let nested = self.container.as_ref();
-        let id = nested.and_then(|c| c.id.as_deref()).filter(told).or(self.container_id.as_deref());
-        let image = nested.and_then(|c| c.image.as_deref()).filter(told).or(self.container_image.as_deref());
-        (id.filter(told), image.filter(told))
+        let id = nested.and_then(|c| c.id.as_deref()).filter(reported).or(self.container_id.as_deref());
+        let image = nested.and_then(|c| c.image.as_deref()).filter(reported).or(self.container_image.as_deref());
+        (id.filter(reported), image.filter(reported))
     }
 
     fn value(&self, name: &str) -> Option<&LazyValue<'a>> {

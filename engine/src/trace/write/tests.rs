@@ -238,8 +238,8 @@ fn a_trace_cut_anywhere_reads_up_to_its_last_whole_block() {
                     Ok(Some(_)) => lines += 1,
                     Ok(None) => break true,
                     Err(error) => {
-                        let told = error.to_string();
-                        assert!(told.contains(&format!("cut off after line {lines}, at byte {cut}")), "{told}");
+                        let reported = error.to_string();
+                        assert!(reported.contains(&format!("cut off after line {lines}, at byte {cut}")), "{reported}");
                         break false;
                     }
                 }

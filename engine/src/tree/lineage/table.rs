@@ -58,7 +58,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         let (Some(new), Some(old)) = (id.start, at.start) else {
             let before = std::mem::replace(at, process);
             self.len -= chain_len(before.older.as_deref());
-            self.over(id.pid, Some(&before));
+            self.note_ended(id.pid, Some(&before));
             return;
         };
         if new == old {
@@ -95,11 +95,11 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// Of a chain that grew too long this is the end.
     fn forget_chain(&mut self, pid: u32, cut: Option<Box<Process<N>>>) {
         self.len -= chain_len(cut.as_deref());
-        self.over(pid, cut.as_deref());
+        self.note_ended(pid, cut.as_deref());
     }
 
     /// These, all of one id, are not in the table any more.
-    fn over(&mut self, pid: u32, chain: Option<&Process<N>>) {
+    fn note_ended(&mut self, pid: u32, chain: Option<&Process<N>>) {
         let mut at = chain;
         while let Some(process) = at {
             if process.workload {
@@ -122,7 +122,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
                 }
             };
             self.len -= chain_len(gone.as_ref());
-            self.over(id.pid, gone.as_ref());
+            self.note_ended(id.pid, gone.as_ref());
             return;
         }
         let mut slot = &mut at.older;
@@ -135,7 +135,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
         if let Some(mut found) = slot.take() {
             *slot = found.older.take();
             self.len -= 1;
-            self.over(id.pid, Some(&found));
+            self.note_ended(id.pid, Some(&found));
         }
     }
 

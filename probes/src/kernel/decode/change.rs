@@ -5,7 +5,7 @@ use grove::event::{Body, Change};
 
 use super::Fault::Malformed;
 use super::{Parts, Result, Texts, path_facts, whole};
-use crate::kernel::record::What;
+use crate::kernel::record::RecordBody;
 
 /// In the order of `enum op` in `src/bpf/scratch.h`.
 const OPS: [ChangeOp; 10] = [
@@ -22,7 +22,7 @@ const OPS: [ChangeOp; 10] = [
 ];
 
 /// Texts in this order: where it comes from, the name afterwards.
-pub(in crate::kernel) fn change<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<What<'a>> {
+pub(in crate::kernel) fn change<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     let [path_text, from_text] = texts;
     let rest = &mut parts.rest;
     rest.take(4)?;

@@ -4,13 +4,13 @@ use grove::event::{Body, Dns};
 
 use super::Fault::{Malformed, NoQuestion};
 use super::{Parts, Result, Texts};
-use crate::kernel::record::What;
+use crate::kernel::record::RecordBody;
 
 /// Longest DNS name as text: 255 bytes on the wire, each of which may be written in four.
 const NAME_MAX: usize = 1024;
 
 /// The first entry of a question section, as it is on the wire: labels, then type and class.
-pub(in crate::kernel) fn dns<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<What<'a>> {
+pub(in crate::kernel) fn dns<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     let [name, _] = texts;
     let rest = &mut parts.rest;
     rest.take(6)?;

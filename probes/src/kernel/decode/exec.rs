@@ -3,10 +3,10 @@
 use grove::event::{Body, Exec};
 
 use super::{Parts, PathFacts, Result, Texts, mark, whole};
-use crate::kernel::record::What;
+use crate::kernel::record::RecordBody;
 
 /// Texts in this order: argv, interpreter, cwd, path.
-pub(in crate::kernel) fn exec<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<What<'a>> {
+pub(in crate::kernel) fn exec<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     let [path_text, interpreter_text] = texts;
     let Parts { rest, facts, marks, .. } = parts;
     let interpreter_marks = rest.u32()?;

@@ -5,9 +5,9 @@ use grove::event::{Body, Flow, SocketOp};
 use super::Fault::Malformed;
 use super::socket::{ip, op_of, proto_of};
 use super::{Parts, Result, Texts};
-use crate::kernel::record::What;
+use crate::kernel::record::RecordBody;
 
-pub(in crate::kernel) fn flow<'a>(parts: &mut Parts<'a>, _: &'a mut Texts) -> Result<What<'a>> {
+pub(in crate::kernel) fn flow<'a>(parts: &mut Parts<'a>, _: &'a mut Texts) -> Result<RecordBody<'a>> {
     let rest = &mut parts.rest;
     rest.take(3)?;
     let op = op_of(rest.u8()?)?;

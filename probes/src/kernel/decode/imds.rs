@@ -8,7 +8,7 @@ use grove::event::Body;
 
 use super::Fault::{Malformed, NoQuestion};
 use super::{Parts, Result, Texts};
-use crate::kernel::record::What;
+use crate::kernel::record::RecordBody;
 
 /// Names of the headers that the kernel side looks for, in the order of its bits, each with what ends a name.
 const HEADERS: [&[u8]; 4] =
@@ -23,7 +23,7 @@ const CREDENTIALS: &[u8] = b"/v2/credentials/";
 /// In place of that name: normalised as it is, and nobody's.
 const NOBODY: &[u8] = b"00000000-0000-0000-0000-000000000000";
 
-pub(in crate::kernel) fn imds<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<What<'a>> {
+pub(in crate::kernel) fn imds<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     let [head, _] = texts;
     let rest = &mut parts.rest;
     rest.take(6)?;

@@ -22,7 +22,7 @@ pub(super) mod syscalls;
 use grove::event::{Body, Event};
 
 use self::Fault::Malformed;
-use super::record::{Facts, PathFacts, Record, What};
+use super::record::{Facts, PathFacts, Record, RecordBody};
 use super::table;
 
 /// Why there is no record.
@@ -133,9 +133,9 @@ impl<'a> Parts<'a> {
     }
 
     /// The process did this.
-    pub(super) fn event(&self, body: Body<&'a [u8]>) -> What<'a> {
+    pub(super) fn event(&self, body: Body<&'a [u8]>) -> RecordBody<'a> {
         let Event { ts, pid, start, .. } = self.event;
-        What::Event(Event { ts, container: b"", pid, start, body })
+        RecordBody::Event(Event { ts, container: b"", pid, start, body })
     }
 }
 

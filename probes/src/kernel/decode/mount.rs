@@ -3,10 +3,10 @@
 use grove::event::{Body, Mount};
 
 use super::{Parts, Result, Texts, path_facts, whole};
-use crate::kernel::record::What;
+use crate::kernel::record::RecordBody;
 
 /// Texts in this order: what was mounted, where.
-pub(in crate::kernel) fn mount<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<What<'a>> {
+pub(in crate::kernel) fn mount<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     let [path_text, source_text] = texts;
     let flags = parts.spare_u32()?;
     let rest = &mut parts.rest;

@@ -3,9 +3,9 @@
 use grove::event::{Body, Open};
 
 use super::{Parts, Result, Texts, mark};
-use crate::kernel::record::What;
+use crate::kernel::record::RecordBody;
 
-pub(in crate::kernel) fn open<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<What<'a>> {
+pub(in crate::kernel) fn open<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     let [path, _] = texts;
     let ret = parts.rest.i64()?;
     let path = parts.path(path)?;

@@ -6,7 +6,7 @@ use grove::event::{Body, Peer, Proto, Socket, SocketOp};
 
 use super::Fault::Malformed;
 use super::{Parts, Result, Texts, whole};
-use crate::kernel::record::What;
+use crate::kernel::record::RecordBody;
 
 const UNIX: u8 = 1;
 const INET: u8 = 2;
@@ -41,7 +41,7 @@ pub(super) fn proto_of(proto: u8) -> Option<Proto> {
     }
 }
 
-pub(in crate::kernel) fn socket<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<What<'a>> {
+pub(in crate::kernel) fn socket<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     // Of the text, the directory that a relative path begins at, or all of the own path.
     let base_bytes = parts.spare_u32()?;
     let rest = &mut parts.rest;

@@ -3,9 +3,9 @@
 use grove::event::{Body, Syscalls};
 
 use super::{Parts, Result, Texts};
-use crate::kernel::record::What;
+use crate::kernel::record::RecordBody;
 
-pub(in crate::kernel) fn syscalls<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<What<'a>> {
+pub(in crate::kernel) fn syscalls<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     let [nrs, _] = texts;
     let words = parts.rest.take(64)?;
     nrs.clear();

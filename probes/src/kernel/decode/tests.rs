@@ -32,7 +32,7 @@ fn check(bytes: &[u8], expected: Body<&[u8]>) {
     assert_eq!(record.cgroup, 77);
     // Rounded down to whole ticks.
     let (ts, start) = (5_001_000_000, Some(1_230_000_000));
-    assert_eq!(record.what, What::Event(Event { ts, container: b"", pid: 42, start, body: expected }));
+    assert_eq!(record.what, RecordBody::Event(Event { ts, container: b"", pid: 42, start, body: expected }));
     // A byte more or less, at either end of what precedes the tail, is not what it says.
     let mut more = vec![0];
     more.extend(bytes);
@@ -109,7 +109,7 @@ fn a_name_is_text_whatever_its_bytes() {
         let mut decoder = Decoder::new(OFFSET);
         match (decoder.decode(&bytes), name) {
             (Ok(record), Some(expected)) => {
-                let What::Event(Event { body: Body::Dns(Dns { name, .. }), .. }) = record.what else {
+                let RecordBody::Event(Event { body: Body::Dns(Dns { name, .. }), .. }) = record.what else {
                     panic!("{record:?}")
                 };
                 assert_eq!(name, expected);
@@ -177,7 +177,7 @@ proptest! {
         }
         let mut decoder = Decoder::new(i64::MIN);
         if let Ok(record) = decoder.decode(&bytes)
-            && let What::Event(event) = record.what
+            && let RecordBody::Event(event) = record.what
         {
             let mut total = 0;
             event.map(|t| total += t.len());
@@ -268,29 +268,29 @@ fn a_request_to_a_metadata_service_is_read_from_its_line_and_the_names_of_its_he
     };
     let mut shared = [0; 16];
     shared[..4].copy_from_slice(&[169, 254, 169, 254]);
-    let told = |path: &'static [u8], provider: &'static [u8], token| {
+    let reported = |path: &'static [u8], provider: &'static [u8], token| {
         Body::Imds(Imds { path, provider: Some(provider), token })
     };
     let line = b"GET /latest/meta-data/";
     for (headers, token) in [(0, None), (1 << 4, Some(Token::V1)), (1, Some(Token::V2)), (1 | 1 << 4, Some(Token::V2))]
     {
         let record = record(kind::IMDS, 0, line, &own(shared, false, headers), 0);
-        check(&record, told(b"/latest/meta-data/", b"aws", token));
+        check(&record, reported(b"/latest/meta-data/", b"aws", token));
     }
     let google = record(kind::IMDS, 0, b"GET /x", &own(shared, false, 1 << 1 | 1 << 4), 0);
-    check(&google, told(b"/x", b"gcp", Some(Token::V1)));
+    check(&google, reported(b"/x", b"gcp", Some(Token::V1)));
     let azure = record(kind::IMDS, 0, b"GET /x", &own(shared, false, 1 << 2 | 1 << 4), 0);
-    check(&azure, told(b"/x", b"azure", Some(Token::V1)));
+    check(&azure, reported(b"/x", b"azure", Some(Token::V1)));
     let six = "fd00:ec2::254".parse::<std::net::Ipv6Addr>().unwrap().octets();
     check(
         &record(kind::IMDS, 0, b"PUT /latest/api/token", &own(six, true, 0), 0),
-        told(b"/latest/api/token", b"aws", Some(Token::V2)),
+        reported(b"/latest/api/token", b"aws", Some(Token::V2)),
     );
     // The name of a task's credentials is a credential.
     let mut task = [0; 16];
     task[..4].copy_from_slice(&[169, 254, 170, 2]);
     let credentials = record(kind::IMDS, 0, b"GET /v2/credentials/s3cret", &own(task, false, 1 << 4), 0);
-    check(&credentials, told(b"/v2/credentials/00000000-0000-0000-0000-000000000000", b"aws", Some(Token::V1)));
+    check(&credentials, reported(b"/v2/credentials/00000000-0000-0000-0000-000000000000", b"aws", Some(Token::V1)));
     // Neither what is no request, nor a header that there is no bit for.
     for (line, headers, fault) in [(&b"x"[..], 0, NoQuestion), (line, 1 << 5, Malformed)] {
         let record = record(kind::IMDS, 0, line, &own(shared, false, headers), 0);

@@ -261,7 +261,7 @@ fn a_request_to_a_metadata_service_is_told_without_its_secret() {
     let peer = inet(80, "169.254.169.254");
     let connect = format!("7 socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3\n7 connect(3, {peer}, 16) = 0");
     let request = r"GET /latest/meta-data/iam/?x=y HTTP/1.1\r\nX-aws-ec2-metadata-token: s3cret\r\n\r\n";
-    for (send, told) in [
+    for (send, reported) in [
         (format!("write(3, \"{request}\", 90) = 90"), Some("imds aws v2 /latest/meta-data/iam/")),
         (
             format!("sendto(3, \"{request}\", 90, MSG_NOSIGNAL, NULL, 0) = 90"),
@@ -285,8 +285,8 @@ fn a_request_to_a_metadata_service_is_told_without_its_secret() {
         ("write(3, \"GET /latest/meta-data/iam/secur\"..., 90) = 90".into(), None),
         (format!("write(4, \"{request}\", 90) = 90"), None),
     ] {
-        let told = told.map(|told| format!("7 {told}"));
-        let expected = [Some("7 Connect 169.254.169.254 80 Some(Tcp) 0"), told.as_deref()];
+        let reported = reported.map(|reported| format!("7 {reported}"));
+        let expected = [Some("7 Connect 169.254.169.254 80 Some(Tcp) 0"), reported.as_deref()];
         check(&format!("{connect}\n7 {send}"), &expected.into_iter().flatten().collect::<Vec<_>>());
     }
 }

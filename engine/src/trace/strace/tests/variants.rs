@@ -53,8 +53,8 @@ fn a_relative_first_program_waits_for_a_while_only() {
         let line = format!("7 openat(AT_FDCWD, \"/{n}\", O_RDONLY) = 3");
         match decoder.decode(line.as_bytes(), &mut sink) {
             Ok(Line::Held) => held += 1,
-            told => {
-                assert_eq!(told, Ok(Line::Event));
+            reported => {
+                assert_eq!(reported, Ok(Line::Event));
                 break;
             }
         }

@@ -44,7 +44,7 @@ fn a_bad_line_is_rejected_with_its_field() {
         (doubled, DuplicateField, Some("proc.pid")),
         (resolved, InvalidValue, Some("evt.args")),
     ] {
-        let mut sink = Told::default();
+        let mut sink = Reported::default();
         let shown = line.get(..80).unwrap_or(&line);
         let reject = SysdigDecoder::new().decode(line.as_bytes(), &mut sink).expect_err(shown);
         assert_eq!((reject.reason, reject.field), (reason, field), "{shown}: {reject}");
@@ -52,7 +52,7 @@ fn a_bad_line_is_rejected_with_its_field() {
     }
     let not_utf8 = line(&[]).replace("/bin/app", "/bin/\u{1}").into_bytes();
     let not_utf8: Vec<u8> = not_utf8.into_iter().map(|b| if b == 1 { 0xff } else { b }).collect();
-    assert_eq!(SysdigDecoder::new().decode(&not_utf8, &mut Told::default()).unwrap_err().reason, Malformed);
+    assert_eq!(SysdigDecoder::new().decode(&not_utf8, &mut Reported::default()).unwrap_err().reason, Malformed);
 }
 
 /// Megabytes of sysdig's own separators take about as long as megabytes of anything.
@@ -85,7 +85,7 @@ fn no_text_makes_it_quadratic() {
         ];
         let line = line(&fields);
         let begun = Instant::now();
-        let _outcome = SysdigDecoder::new().decode(line.as_bytes(), &mut Told::default());
+        let _outcome = SysdigDecoder::new().decode(line.as_bytes(), &mut Reported::default());
         assert!(begun.elapsed() < Duration::from_secs(5), "{kind} {piece}: {:?}", begun.elapsed());
     }
 }
@@ -93,7 +93,7 @@ fn no_text_makes_it_quadratic() {
 proptest! {
     #[test]
     fn any_bytes_are_decoded_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _outcome = SysdigDecoder::new().decode(&bytes, &mut Told::default());
+        let _outcome = SysdigDecoder::new().decode(&bytes, &mut Reported::default());
     }
 
     /// Whatever is inside the fields, a line is counted once, as its outcome says.
@@ -115,7 +115,7 @@ proptest! {
             ("proc.exepath", &texts[3]), ("container.image", &texts[4]),
             ("proc.pid", &numbers[0]), ("thread.tid", &numbers[1]), ("proc.ppid", &numbers[2]), ("fd.num", &numbers[3]),
         ]);
-        let mut sink = Told::default();
+        let mut sink = Reported::default();
         let outcome = SysdigDecoder::new().decode(line.as_bytes(), &mut sink);
         let counted = sink.0.iter().filter(|e| e.starts_with("event")).count();
         prop_assert_eq!(counted, usize::from(matches!(outcome, Ok(Line::Event))), "{}", line);

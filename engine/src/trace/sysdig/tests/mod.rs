@@ -10,10 +10,10 @@ use crate::event::{Change, Imds, Mount, Open, Peer, Socket, Syscalls, syscall_nu
 
 /// Events as text: `event …` for counted ones, `implied …` for the others.
 #[derive(Default)]
-struct Told(Vec<String>);
+struct Reported(Vec<String>);
 
-impl Told {
-    fn tell(&mut self, how: &str, e: EventRef<'_>) {
+impl Reported {
+    fn report(&mut self, how: &str, e: EventRef<'_>) {
         let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
         let list = |b: &[u8]| text(b).split_terminator('\0').collect::<Vec<_>>().join(",");
         let what = match e.body {
@@ -58,13 +58,13 @@ impl Told {
     }
 }
 
-impl Sink for Told {
+impl Sink for Reported {
     fn event(&mut self, event: EventRef<'_>) {
-        self.tell("event", event);
+        self.report("event", event);
     }
 
     fn implied(&mut self, event: EventRef<'_>) {
-        self.tell("implied", event);
+        self.report("implied", event);
     }
 }
 
@@ -113,26 +113,26 @@ const APP: &str = "implied c1/10 exec ppid=1 /bin/app [app,-x] cwd=/srv/ uid=0";
 
 /// The events that `lines` give, of a recording that has lines for calls that begin. Each line must be counted exactly
 /// once.
-fn told(lines: &[String]) -> Vec<String> {
+fn reported(lines: &[String]) -> Vec<String> {
     let mut decoder = SysdigDecoder::new();
     decoder.has_enters = true;
     told_by(decoder, lines)
 }
 
 fn told_by(mut decoder: SysdigDecoder, lines: &[String]) -> Vec<String> {
-    let mut told = Told::default();
+    let mut reported = Reported::default();
     for line in lines {
-        let before = told.0.iter().filter(|e| e.starts_with("event")).count();
-        let outcome = decoder.decode(line.as_bytes(), &mut told).unwrap_or_else(|e| panic!("{e}: {line}"));
-        let counted = told.0.iter().filter(|e| e.starts_with("event")).count() - before;
+        let before = reported.0.iter().filter(|e| e.starts_with("event")).count();
+        let outcome = decoder.decode(line.as_bytes(), &mut reported).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let counted = reported.0.iter().filter(|e| e.starts_with("event")).count() - before;
         assert_eq!(counted, usize::from(outcome == Line::Event), "{line}");
     }
-    told.0
+    reported.0
 }
 
 #[track_caller]
 fn check(lines: &[String], want: &[&str]) {
-    assert_eq!(told(lines), want);
+    assert_eq!(reported(lines), want);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn an_exec_without_an_exepath_has_the_path_it_began_with() {
         let (kind_json, args_json) = (format!("{kind:?}"), format!("{args:?}"));
         let enter = line(&[("evt.type", &kind_json), ("evt.args", &args_json), EXEPATH_UNKNOWN]);
         let exit = exit_line(kind, "res=0 exe=a/v0 args= tid=10(x) ", &[EXEPATH_UNKNOWN, ("proc.cmdline", "\"app\"")]);
-        let got = told(&[enter, exit]);
+        let got = reported(&[enter, exit]);
         assert_eq!(got.last().unwrap(), &format!("event c1/10 exec ppid=1 {path} [a/v0] cwd=/srv/ uid=0"), "{args}");
     }
 }
@@ -259,7 +259,7 @@ fn an_exec_from_memory_or_from_the_upper_layer_is_marked() {
         ("args= flags=0 tid=1 flags=16(EXE_FROM_MEMFD) path= flags=0 ", "/x", " fileless"),
     ] {
         let line = exit_line("execve", &format!("res=0 exe=x {args}"), &[("proc.exepath", &format!("{exepath:?}"))]);
-        let got = told(&[line]);
+        let got = reported(&[line]);
         let marks = got.last().unwrap().split_once(" uid=0").unwrap().1;
         assert_eq!(marks, want, "{args} {exepath}");
     }
@@ -318,7 +318,7 @@ fn a_worker_first_seen_beside_its_parent_was_forked() {
 #[test]
 fn a_process_of_another_container_is_another_process() {
     let other = [("container.id", "\"c2\""), ("proc.pid", "11"), ("thread.tid", "11"), ("proc.ppid", "10")];
-    let got = told(&[line(&[]), line(&other)]);
+    let got = reported(&[line(&[]), line(&other)]);
     assert_eq!(got[2], "implied c2/11 exec ppid=10 /bin/app [app,-x] cwd=/srv/ uid=0");
 }
 
@@ -373,7 +373,7 @@ fn an_open_has_path_flags_and_result() {
         ("open", "fd=3 name=x( flags=1(O_RDONLY) mode=0 ", "", "/srv/x( 0 ret=3"),
     ] {
         let name = format!("{fd_name:?}");
-        let got = told(&[exit_line(kind, args, &[("fd.name", &name), ("fd.num", "77")])]);
+        let got = reported(&[exit_line(kind, args, &[("fd.name", &name), ("fd.num", "77")])]);
         assert_eq!(got, [APP, &format!("event c1/10 open {want}")], "{args}");
     }
 }
@@ -394,13 +394,13 @@ fn an_open_without_path_or_result_tells_nothing() {
 #[test]
 fn an_open_relative_to_a_descriptor_sysdig_does_not_know_is_a_relative_path() {
     let line = exit_line("openat", "fd=3 ", &[("fd.name", "\"<UNKNOWN>/t\"")]);
-    let outcome = SysdigDecoder::new().decode(line.as_bytes(), &mut Told::default());
+    let outcome = SysdigDecoder::new().decode(line.as_bytes(), &mut Reported::default());
     assert_eq!(outcome, Ok(Line::Ignored(Ignored::RelativePath)));
 }
 
 #[test]
 fn a_relative_path_stays_so_where_the_working_directory_is_not_known() {
-    let got = told(&[exit_line("open", "fd=3 name=t flags=1(O_RDONLY) mode=0 ", &[("proc.cwd", "null")])]);
+    let got = reported(&[exit_line("open", "fd=3 name=t flags=1(O_RDONLY) mode=0 ", &[("proc.cwd", "null")])]);
     assert_eq!(got.last().unwrap(), "event c1/10 open t 0 ret=3");
 }
 
@@ -436,14 +436,14 @@ fn a_socket_has_its_peer() {
         ("bind", "res=0 addr=s:x ", "unix", "<NA>", "Bind /srv/s:x 0 None ret=0"),
     ] {
         let (fd_type, proto) = (format!("{fd_type:?}"), format!("{proto:?}"));
-        let got = told(&[exit_line(kind, args, &[("fd.type", &fd_type), ("fd.l4proto", &proto)])]);
+        let got = reported(&[exit_line(kind, args, &[("fd.type", &fd_type), ("fd.l4proto", &proto)])]);
         assert_eq!(got, [APP, &format!("event c1/10 {want}")], "{args}");
     }
 }
 
 #[test]
 fn a_socket_whose_arguments_are_missing_has_the_peer_of_its_descriptor() {
-    let got = told(&[exit_line("connect", "res=0 tuple=NULL ", &[("fd.name", "\"1.2.3.4:5->6.7.8.9:10\"")])]);
+    let got = reported(&[exit_line("connect", "res=0 tuple=NULL ", &[("fd.name", "\"1.2.3.4:5->6.7.8.9:10\"")])]);
     assert_eq!(got.last().unwrap(), "event c1/10 Connect 6.7.8.9 10 None ret=0");
 }
 
@@ -487,7 +487,7 @@ fn changes_mounts_and_who_was_let_in() {
     ] {
         let expected: Vec<String> =
             want.into_iter().flat_map(|want| [APP.to_owned(), format!("event c1/10 {want}")]).collect();
-        assert_eq!(told(&[exit_line(kind, args, fields)]), expected, "{kind} {args}");
+        assert_eq!(reported(&[exit_line(kind, args, fields)]), expected, "{kind} {args}");
     }
 }
 
@@ -502,7 +502,11 @@ fn a_request_to_a_metadata_service_is_told_by_its_path() {
         ("169.254.169.254", "res=9 data=GET /late ", None),
     ] {
         let line = exit_line("sendto", args, &[("fd.name", &to(peer)), ("fd.type", "\"ipv4\"")]);
-        assert_eq!(told(&[line]).last().filter(|line| line.contains("imds")).map(String::as_str), expected, "{peer}");
+        assert_eq!(
+            reported(&[line]).last().filter(|line| line.contains("imds")).map(String::as_str),
+            expected,
+            "{peer}"
+        );
     }
 }
 

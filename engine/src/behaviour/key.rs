@@ -7,13 +7,13 @@ use super::address::{Address, SocketKey};
 
 /// What makes two behaviours of a program the same. `T` is how texts are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place<T> {
+pub enum BehaviourKey<T> {
     /// A name or path, normalised; its components generalise.
     Name(Scope<T>, T),
     /// An address; addresses generalise to networks.
     Address(SocketKey, Address),
     /// A number of a small set.
-    Number(Numbered, u32),
+    Number(NumberKind, u32),
 }
 
 /// What a name is a name of. Names of different scopes are never the same, and do not generalise together.
@@ -31,16 +31,16 @@ pub enum Scope<T> {
 
 /// What a number is a number of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Numbered {
+pub enum NumberKind {
     /// Of a system call, on x86-64.
     Syscall,
     /// Of a capability: twice its number, plus 1 if the process had it.
     Capability,
 }
 
-impl<T> Place<T> {
+impl<T> BehaviourKey<T> {
     /// The same place with every text passed through `f`.
-    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Place<U> {
+    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> BehaviourKey<U> {
         match self {
             Self::Name(scope, name) => {
                 let scope = match scope {
@@ -49,15 +49,15 @@ impl<T> Place<T> {
                     Scope::Sockets(key) => Scope::Sockets(key),
                     Scope::Group(kind, text) => Scope::Group(kind, f(text)),
                 };
-                Place::Name(scope, f(name))
+                BehaviourKey::Name(scope, f(name))
             }
-            Self::Address(key, address) => Place::Address(key, address),
-            Self::Number(of, number) => Place::Number(of, number),
+            Self::Address(key, address) => BehaviourKey::Address(key, address),
+            Self::Number(of, number) => BehaviourKey::Number(of, number),
         }
     }
 
     /// The same place, its texts borrowed.
-    pub fn as_deref(&self) -> Place<&T::Target>
+    pub fn as_deref(&self) -> BehaviourKey<&T::Target>
     where
         T: std::ops::Deref,
     {
@@ -69,10 +69,10 @@ impl<T> Place<T> {
                     Scope::Sockets(key) => Scope::Sockets(*key),
                     Scope::Group(kind, text) => Scope::Group(*kind, &**text),
                 };
-                Place::Name(scope, name)
+                BehaviourKey::Name(scope, name)
             }
-            Self::Address(key, address) => Place::Address(*key, *address),
-            Self::Number(of, number) => Place::Number(*of, *number),
+            Self::Address(key, address) => BehaviourKey::Address(*key, *address),
+            Self::Number(of, number) => BehaviourKey::Number(*of, *number),
         }
     }
 }
@@ -152,7 +152,7 @@ impl Class {
 }
 
 impl Detail {
-    /// What it is about.
+    /// The class of the detail.
     pub const fn class(self) -> Class {
         Class((self.0 >> 24) as u8)
     }
@@ -185,7 +185,7 @@ impl<T> Details<T> {
         Self { numbers: std::iter::once(detail).collect(), ..Self::marks(Marks::default()) }
     }
 
-    /// Whether there is nothing.
+    /// Whether there are no details.
     pub fn is_empty(&self) -> bool {
         self.marks == Marks::default() && self.numbers.is_empty() && self.texts.is_empty()
     }
@@ -223,7 +223,7 @@ impl Numbers {
         self.first.into_iter().chain(self.second).chain(self.more.iter().copied())
     }
 
-    /// Whether there are none.
+    /// Whether no number is in it.
     pub fn is_empty(&self) -> bool {
         self.first.is_none()
     }
@@ -237,8 +237,8 @@ impl Numbers {
             (None, _) => self.first = Some(detail),
             (_, None) => self.second = Some(detail),
             _ => {
-                if let Err(place) = self.more.binary_search(&detail) {
-                    self.more.insert(place, detail);
+                if let Err(key) = self.more.binary_search(&detail) {
+                    self.more.insert(key, detail);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Whether there is memory for more.
+//! How much of the memory of all trees is left: for anything new, for programs only, or for nothing.
 //!
 //! One word that whoever counts the memory of all trees together writes now and then, and every tree reads before it
 //! grows: an event that tells nothing new never does, and nobody contends for it.
@@ -24,9 +24,9 @@ pub(crate) enum Level {
 
 /// How much there is room for, shared by all trees that are counted together. By default there always is some.
 #[derive(Clone, Debug, Default)]
-pub struct Room(Arc<AtomicU8>);
+pub struct MemoryPressure(Arc<AtomicU8>);
 
-impl Room {
+impl MemoryPressure {
     pub(crate) fn level(&self) -> Level {
         match self.0.load(Ordering::Relaxed) {
             0 => Level::Open,
@@ -44,12 +44,12 @@ impl Room {
     }
 
     /// Whether there is room for anything new.
-    pub fn is_left(&self) -> bool {
+    pub fn allows_new(&self) -> bool {
         self.level() == Level::Open
     }
 
     /// Whether there is room for new programs.
-    pub fn is_left_for_programs(&self) -> bool {
+    pub fn allows_programs(&self) -> bool {
         self.level() <= Level::Programs
     }
 }

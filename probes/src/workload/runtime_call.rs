@@ -12,7 +12,7 @@ use super::cgroup::{ContainerRef, Runtime, is_id};
 
 /// A container that is being made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Making {
+pub struct RuntimeCall {
     /// By the name that plain runc knows it by.
     pub container: ContainerRef,
     /// The directory of its bundle; `None` if its maker is not root, who may say anything there.
@@ -21,7 +21,7 @@ pub struct Making {
 
 /// The container that a process makes that was called with these arguments (each with a zero behind it) in this working
 /// directory, as this user. `None` if they make none.
-pub fn making(argv: &[u8], cwd: &[u8], uid: u32) -> Option<Making> {
+pub fn parse_runtime_call(argv: &[u8], cwd: &[u8], uid: u32) -> Option<RuntimeCall> {
     let arguments: Vec<&[u8]> = argv.strip_suffix(&[0]).unwrap_or(argv).split(|b| *b == 0).collect();
     let (id, before) = arguments.get(1..)?.split_last()?;
     let makes = before.iter().position(|argument| matches!(*argument, b"run" | b"create" | b"restore"))?;
@@ -42,7 +42,7 @@ pub fn making(argv: &[u8], cwd: &[u8], uid: u32) -> Option<Making> {
     let bundle = if bundle.is_empty() { path(cwd).to_owned() } else { path(cwd).join(path(bundle)) };
     let bundle = (uid == 0 && bundle.is_absolute()).then_some(bundle);
     let user = (uid != 0).then_some(uid);
-    Some(Making { container: ContainerRef { runtime: Runtime::Runc, id: id.to_owned(), pod: None, user }, bundle })
+    Some(RuntimeCall { container: ContainerRef { runtime: Runtime::Runc, id: id.to_owned(), pod: None, user }, bundle })
 }
 
 #[cfg(test)]
@@ -70,11 +70,11 @@ mod tests {
             ("", "/b", None),
         ] {
             let argv: String = call.split(' ').map(|argument| format!("{argument}\0")).collect();
-            let told = making(argv.as_bytes(), cwd.as_bytes(), 0);
-            let told = told.map(|m| (m.container.id, m.bundle.unwrap_or_default().display().to_string()));
-            assert_eq!(told, made.map(|(id, bundle)| (id.to_owned(), bundle.to_owned())), "{call}");
+            let reported = parse_runtime_call(argv.as_bytes(), cwd.as_bytes(), 0);
+            let reported = reported.map(|m| (m.container.id, m.bundle.unwrap_or_default().display().to_string()));
+            assert_eq!(reported, made.map(|(id, bundle)| (id.to_owned(), bundle.to_owned())), "{call}");
         }
-        let users = making(b"runc\0run\0c1\0", b"/b", 1000).unwrap();
+        let users = parse_runtime_call(b"runc\0run\0c1\0", b"/b", 1000).unwrap();
         assert_eq!((users.container.user, users.bundle), (Some(1000), None), "who may say anything");
     }
 }

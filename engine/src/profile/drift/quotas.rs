@@ -1,9 +1,9 @@
 //! How much is noted of one container: each sort of finding has room of its own, so that none takes another's.
 //!
 //! What is noted depends on the container's own events and on nothing else, unless there is no memory any more
-//! ([`Room`]).
+//! ([`MemoryPressure`]).
 
-use crate::tree::Room;
+use crate::tree::MemoryPressure;
 
 /// Findings by what they are worth when not all of them can be told: the first are worth most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,11 +19,11 @@ pub(crate) enum Sort {
     /// As [`Exec`](Self::Exec), likewise.
     Below,
     /// What a program of the profile did.
-    Did,
+    Behaviour,
     /// What another one did that a program of the profile ran.
     DidTopmost,
     /// What one below such a one did.
-    DidBelow,
+    BehaviourBelow,
 }
 
 impl Sort {
@@ -32,16 +32,16 @@ impl Sort {
         self <= Self::Below
     }
 
-    const fn room(self) -> usize {
+    const fn quota(self) -> usize {
         match self {
             Self::GraveExec => 0,
             Self::Exec => 1,
             Self::Manner => 2,
             Self::GraveBelow => 3,
             Self::Below => 4,
-            Self::Did => 5,
+            Self::Behaviour => 5,
             Self::DidTopmost => 6,
-            Self::DidBelow => 7,
+            Self::BehaviourBelow => 7,
         }
     }
 }
@@ -77,18 +77,18 @@ struct Taken {
 
 /// How much is noted of each sort.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rooms([Taken; LIMITS.len()]);
+pub(super) struct Quotas([Taken; LIMITS.len()]);
 
-impl Rooms {
+impl Quotas {
     /// Takes in one more, if it fits.
-    pub fn take(&mut self, sort: Sort, is_finding: bool, text_bytes: usize, memory: &Room) -> bool {
-        let (Some(taken), Some(limit)) = (self.0.get_mut(sort.room()), LIMITS.get(sort.room())) else { return false };
+    pub fn take(&mut self, sort: Sort, is_finding: bool, text_bytes: usize, memory: &MemoryPressure) -> bool {
+        let (Some(taken), Some(limit)) = (self.0.get_mut(sort.quota()), LIMITS.get(sort.quota())) else { return false };
         let (count, max) = match is_finding {
             true => (&mut taken.findings, limit.findings),
             false => (&mut taken.candidates, limit.candidates),
         };
         let in_memory = *count < limit.always.min(max)
-            || if sort.is_of_programs() { memory.is_left_for_programs() } else { memory.is_left() };
+            || if sort.is_of_programs() { memory.allows_programs() } else { memory.allows_new() };
         let fits = in_memory && *count < max && taken.text_bytes + text_bytes <= limit.text_bytes;
         if fits {
             *count += 1;
@@ -99,12 +99,12 @@ impl Rooms {
 
     /// So many findings of a sort were taken in: which round it is for the next.
     pub fn round(&self, sort: Sort) -> u32 {
-        self.0.get(sort.room()).map_or(0, |taken| taken.findings as u32)
+        self.0.get(sort.quota()).map_or(0, |taken| taken.findings as u32)
     }
 
     /// Text of something that was taken in is gone; it is one that was all the same.
     pub fn give_back(&mut self, sort: Sort, text_bytes: usize) {
-        if let Some(taken) = self.0.get_mut(sort.room()) {
+        if let Some(taken) = self.0.get_mut(sort.quota()) {
             taken.text_bytes -= text_bytes;
         }
     }

@@ -1,34 +1,34 @@
 //! Events from the programs in the kernel, and what those did not deliver.
 //!
-//! Not here: whose the events are (`places`, `intake`).
+//! Not here: whose the events are (`cgroup_owners`, `intake`).
 
 use std::time::{Duration, Instant};
 
 use grove::event::{Body, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
+use super::cgroup_owners::CgroupOwners;
 use super::containers::Owner;
-use super::few::Few;
 use super::intake::{Intake, no_runtime};
-use super::places::Places;
-use crate::kernel::{AttachError, Cause, Class, Count, HookState, Options, Probes, Record, Strays, What};
+use super::rate_limit::RateLimit;
+use crate::kernel::{AttachError, Cause, Class, Count, HookState, LossCounter, Options, Probes, Record, RecordBody};
 
 /// How often what was not delivered is asked for. It is also asked for before a container ends.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Where events are of: their cgroup tells, or all are of one container.
-pub(super) enum Of {
+pub(super) enum OwnerLookup {
     /// Their cgroup's container.
-    Places(Box<Places>),
+    CgroupOwners(Box<CgroupOwners>),
     /// This one.
     One(Owner),
 }
 
-impl Of {
+impl OwnerLookup {
     fn owner(&mut self, cgroup: u64, intake: &mut Intake) -> Owner {
         match self {
             Self::One(owner) => *owner,
-            Self::Places(places) => places.owner(cgroup, intake),
+            Self::CgroupOwners(owners) => owners.owner(cgroup, intake),
         }
     }
 
@@ -37,8 +37,8 @@ impl Of {
     /// one.
     fn with_runtime<'a>(&mut self, event: EventRef<'a>, owner: Owner, entered: u64, intake: &Intake) -> EventRef<'a> {
         match (self, owner, event.body) {
-            (Self::Places(places), Owner::Container(_), Body::Exec(exec)) => {
-                let runtime = Some(entered == 0 || places.is_host(entered, intake));
+            (Self::CgroupOwners(owners), Owner::Container(_), Body::Exec(exec)) => {
+                let runtime = Some(entered == 0 || owners.is_host(entered, intake));
                 EventRef { body: Body::Exec(Exec { runtime, ..exec }), ..event }
             }
             _ => no_runtime(event),
@@ -47,7 +47,7 @@ impl Of {
 }
 
 /// The programs in the kernel as a source.
-pub(super) struct ByKernel {
+pub(super) struct EbpfSource {
     probes: Probes,
     /// `None` if neither system calls nor volumes are observed.
     flush_interval: Option<Duration>,
@@ -60,10 +60,10 @@ pub(super) struct ByKernel {
     /// Whether those of the host are such.
     host: bool,
     /// Warnings of cgroups that were made or removed unseen.
-    unseen: Few,
+    unseen: RateLimit,
 }
 
-impl ByKernel {
+impl EbpfSource {
     /// Attaches. The host's events leave the kernel if `host`.
     ///
     /// # Errors
@@ -79,13 +79,13 @@ impl ByKernel {
             gone: Vec::new(),
             excluded: Vec::new(),
             host,
-            unseen: Few::default(),
+            unseen: RateLimit::default(),
         })
     }
 
     /// For whoever has to know whether all forks and execs came.
-    pub(super) fn strays(&mut self) -> Option<Strays> {
-        self.probes.strays()
+    pub(super) fn loss_counter(&mut self) -> Option<LossCounter> {
+        self.probes.loss_counter()
     }
 
     pub(super) fn hooks(&self) -> &[HookState] {
@@ -100,7 +100,7 @@ impl ByKernel {
     }
 
     /// Takes what is there.
-    pub(super) fn step(&mut self, of: &mut Of, intake: &mut Intake, sink: &mut dyn Sink) {
+    pub(super) fn step(&mut self, of: &mut OwnerLookup, intake: &mut Intake, sink: &mut dyn Sink) {
         if self.flush_interval.is_some_and(|interval| self.flushed.elapsed() >= interval) {
             self.flush();
         }
@@ -117,7 +117,7 @@ impl ByKernel {
     }
 
     /// Takes all that happened until now.
-    pub(super) fn finish(&mut self, of: &mut Of, intake: &mut Intake, sink: &mut dyn Sink) {
+    pub(super) fn finish(&mut self, of: &mut OwnerLookup, intake: &mut Intake, sink: &mut dyn Sink) {
         self.flush();
         // What came while the first was on its way.
         for _ in 0..2 {
@@ -136,14 +136,14 @@ impl ByKernel {
         }
     }
 
-    fn drain(&mut self, of: &mut Of, intake: &mut Intake, sink: &mut dyn Sink) {
+    fn drain(&mut self, of: &mut OwnerLookup, intake: &mut Intake, sink: &mut dyn Sink) {
         let Self { probes, gone, excluded, host, .. } = self;
         // What comes after this drain has happened after its beginning.
         let began = probes.now();
         let stats = probes.drain(&mut |record: Record<'_>| match record.what {
-            What::Event(event) => {
+            RecordBody::Event(event) => {
                 let owner = of.owner(record.cgroup, intake);
-                let unwanted = owner == Owner::Host && !*host || intake.leaves_out(owner);
+                let unwanted = owner == Owner::Host && !*host || intake.excludes(owner);
                 // Once is enough, and many come in one drain.
                 if unwanted && excluded.last() != Some(&record.cgroup) {
                     excluded.push(record.cgroup);
@@ -151,45 +151,47 @@ impl ByKernel {
                 let event = of.with_runtime(event, owner, record.facts.entered, intake);
                 intake.event(owner, event, sink);
             }
-            What::CgroupNew { path, by } => {
-                if let Of::Places(places) = of
-                    && places.made(record.cgroup, path, &by, intake) == Some(Owner::Host)
+            RecordBody::CgroupNew { path, by } => {
+                if let OwnerLookup::CgroupOwners(owners) = of
+                    && owners.made(record.cgroup, path, &by, intake) == Some(Owner::Host)
                     && !*host
                 {
                     excluded.push(record.cgroup);
                 }
             }
-            What::CgroupGone => {
-                if let Of::Places(places) = of {
-                    places.gone(record.cgroup);
+            RecordBody::CgroupGone => {
+                if let OwnerLookup::CgroupOwners(owners) = of {
+                    owners.gone(record.cgroup);
                 }
                 gone.push(record.cgroup);
             }
         });
-        intake.time_is(began);
-        intake.missed_of_nobody(Dropped::ProbeRecord.name(), stats.malformed, sink);
+        intake.advance_clock(began);
+        intake.missed_unattributed(Dropped::ProbeRecord.name(), stats.malformed, sink);
     }
 
     /// Tells what was not delivered, and then of the containers that are gone.
-    fn count(&mut self, of: &mut Of, intake: &mut Intake, sink: &mut dyn Sink) {
+    fn count(&mut self, of: &mut OwnerLookup, intake: &mut Intake, sink: &mut dyn Sink) {
         self.counted = Instant::now();
         // Before the counters: of what comes meanwhile the next time tells.
-        intake.strays_are_told();
+        intake.losses_are_counted();
         let mut unseen = 0;
         self.probes.counts(&mut |count: Count| match (ledger_name(count.class, count.cause), &of) {
             (None, _) => unseen += count.n,
-            (Some(cause), Of::Places(_)) if count.cgroup == 0 => intake.missed_of_nobody(cause, count.n, sink),
+            (Some(cause), OwnerLookup::CgroupOwners(_)) if count.cgroup == 0 => {
+                intake.missed_unattributed(cause, count.n, sink)
+            }
             (Some(cause), _) => {
                 let owner = of.owner(count.cgroup, intake);
                 intake.missed(owner, cause, count.n, sink);
             }
         });
         if unseen > 0
-            && let Of::Places(places) = of
+            && let OwnerLookup::CgroupOwners(owners) = of
         {
             // Containers whose end was among them would be there for ever.
-            self.gone.extend(places.gone_of(intake.containers().cgroups()));
-            if let Some(so_far) = self.unseen.tell() {
+            self.gone.extend(owners.gone_of(intake.containers().cgroups()));
+            if let Some(so_far) = self.unseen.allow() {
                 tracing::warn!(
                     cgroups = unseen,
                     so_far,

@@ -1,22 +1,23 @@
 //! Behaviours as nodes: where one stands below its process, what gathers on it, and whether it is known.
 //!
-//! A tree knows no kinds of behaviour, only the forms of their [`Place`]s; so a kind that is added needs nothing here.
+//! A tree knows no kinds of behaviour, only the forms of their [`BehaviourKey`]s; so a kind that is added needs nothing here.
 
-use super::arena::ROOM;
-use super::grow::{Component, Dir, literal};
+use super::arena::UNLIMITED;
+use super::insert::{Component, KnownDir, literal};
 use super::node::{Flags, NodeId, Role, Span};
 use super::peers::socket_level;
 use super::texts::TEXTS_MAX;
 use super::{Tree, TreeFull};
 use crate::behaviour::{
-    Address, Behaviour, Class, Detail, Details, Kind, Leaf, Learned, Marks, Numbered, Place, Scope, Seen, SocketKey,
+    Address, Behaviour, BehaviourKey, Class, Detail, Details, Kind, Leaf, Learned, Marks, NumberKind, Scope, Seen,
+    SocketKey,
 };
 use crate::path::{components, labels};
 use crate::time::Time;
 
 /// The names that a path is made of.
 #[derive(Clone, Debug)]
-pub(crate) enum Names<'a> {
+pub(crate) enum PathNames<'a> {
     /// All in one text, none of them a learned pattern.
     Text(&'a str),
     /// One by one.
@@ -25,36 +26,36 @@ pub(crate) enum Names<'a> {
 
 /// What of a behaviour is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News<'a> {
+pub struct BehaviourDelta<'a> {
     /// Its place is known: only these details are new.
     pub known: bool,
-    /// What is new.
+    /// The details that the tree did not have.
     pub details: Details<&'a str>,
 }
 
 /// Where a behaviour stands, with its names one by one where they are known so.
 #[derive(Clone, Debug)]
-pub(crate) enum Spot<'a> {
-    Name(Scope<&'a str>, Names<'a>),
+pub(crate) enum KeyParts<'a> {
+    Name(Scope<&'a str>, PathNames<'a>),
     Address(SocketKey, Address),
-    Number(Numbered, u32),
+    Number(NumberKind, u32),
 }
 
-impl<'a> From<Place<&'a str>> for Spot<'a> {
-    fn from(place: Place<&'a str>) -> Self {
-        match place {
-            Place::Name(scope, name) => Self::Name(scope, Names::Text(name)),
-            Place::Address(key, address) => Self::Address(key, address),
-            Place::Number(of, number) => Self::Number(of, number),
+impl<'a> From<BehaviourKey<&'a str>> for KeyParts<'a> {
+    fn from(key: BehaviourKey<&'a str>) -> Self {
+        match key {
+            BehaviourKey::Name(scope, name) => Self::Name(scope, PathNames::Text(name)),
+            BehaviourKey::Address(key, address) => Self::Address(key, address),
+            BehaviourKey::Number(of, number) => Self::Number(of, number),
         }
     }
 }
 
 /// The role of numbers directly below a process.
-const fn number_role(of: Numbered) -> Role {
+const fn number_role(of: NumberKind) -> Role {
     match of {
-        Numbered::Syscall => Role::Syscall,
-        Numbered::Capability => Role::Capability,
+        NumberKind::Syscall => Role::Syscall,
+        NumberKind::Capability => Role::Capability,
     }
 }
 
@@ -87,75 +88,83 @@ impl Tree {
         })
     }
 
-    fn grow_scope<E>(&mut self, process: NodeId, scope: Scope<&str>, room: Result<(), E>) -> Result<Below, E> {
+    fn get_or_insert_scope<E>(
+        &mut self,
+        process: NodeId,
+        scope: Scope<&str>,
+        budget: Result<(), E>,
+    ) -> Result<Below, E> {
         Ok(match scope {
             Scope::Files => (process, Role::FilePath),
             Scope::Dns => (process, Role::DnsLabel),
             Scope::Sockets(key) => {
-                (self.arena.numbered_within(process, Role::Sockets, key.pack(), room)?.0, Role::Component)
+                (self.arena.get_or_insert_numbered(process, Role::Sockets, key.pack(), budget)?.0, Role::Component)
             }
-            Scope::Group(kind, text) => {
-                (self.arena.named_within(process, Role::Group, &group_name(kind, text), room)?.0, Role::Component)
-            }
+            Scope::Group(kind, text) => (
+                self.arena.get_or_insert_named(process, Role::Group, &group_name(kind, text), budget)?.0,
+                Role::Component,
+            ),
         })
     }
 
     /// The node of a place below a process.
-    pub(super) fn find_spot(&self, process: NodeId, spot: &Spot<'_>) -> Option<NodeId> {
-        match spot {
-            Spot::Name(scope, names) => {
+    pub(super) fn find_leaf_at(&self, process: NodeId, key_parts: &KeyParts<'_>) -> Option<NodeId> {
+        match key_parts {
+            KeyParts::Name(scope, names) => {
                 let (below, role) = self.find_scope(process, *scope)?;
                 let found = match names {
-                    Names::Components(names) => self.find_path(below, role, names.iter().map(|(name, _)| *name)),
-                    Names::Text(text) if role == Role::DnsLabel => self.find_path(below, role, labels(text)),
-                    Names::Text(text) => self.find_path(below, role, components(text)),
+                    PathNames::Components(names) => self.find_path(below, role, names.iter().map(|(name, _)| *name)),
+                    PathNames::Text(text) if role == Role::DnsLabel => self.find_path(below, role, labels(text)),
+                    PathNames::Text(text) => self.find_path(below, role, components(text)),
                 };
                 found.map(|(id, _)| id)
             }
-            Spot::Address(key, address) => self.find_address(process, *key, *address),
-            Spot::Number(of, number) => self.arena.numbered_child(process, number_role(*of), *number),
+            KeyParts::Address(key, address) => self.find_address(process, *key, *address),
+            KeyParts::Number(of, number) => self.arena.numbered_child(process, number_role(*of), *number),
         }
     }
 
     /// The node of a place, made if need be and there is room; whether it was; and whether a learned pattern is part of
     /// its name. One walk for what is known and for what is not; an error comes before the first change.
-    pub(super) fn grow_spot<E: Copy>(
+    pub(super) fn get_or_insert_leaf<E: Copy>(
         &mut self,
         process: NodeId,
-        spot: &Spot<'_>,
-        room: Result<(), E>,
+        key_parts: &KeyParts<'_>,
+        budget: Result<(), E>,
     ) -> Result<(NodeId, bool, bool), E> {
-        let (id, new) = match spot {
-            Spot::Name(scope, names) => {
-                let (below, role) = self.grow_scope(process, *scope, room)?;
+        let (id, new) = match key_parts {
+            KeyParts::Name(scope, names) => {
+                let (below, role) = self.get_or_insert_scope(process, *scope, budget)?;
                 return match names {
-                    Names::Components(names) => self.grow_path(below, role, names.iter().copied(), room),
-                    Names::Text(text) if role == Role::DnsLabel => {
-                        self.grow_path(below, role, labels(text).map(|label| (label, false)), room)
+                    PathNames::Components(names) => self.get_or_insert_path(below, role, names.iter().copied(), budget),
+                    PathNames::Text(text) if role == Role::DnsLabel => {
+                        self.get_or_insert_path(below, role, labels(text).map(|label| (label, false)), budget)
                     }
-                    Names::Text(text) => self.grow_path(below, role, literal(text), room),
+                    PathNames::Text(text) => self.get_or_insert_path(below, role, literal(text), budget),
                 };
             }
-            Spot::Address(key, address) => {
-                let (group, new) = self.grow_sockets(process, *key, room)?;
-                let (id, made) = self.grow_peer(group, *address, room)?;
+            KeyParts::Address(key, address) => {
+                let (group, new) = self.get_or_insert_sockets(process, *key, budget)?;
+                let (id, made) = self.get_or_insert_peer(group, *address, budget)?;
                 (id, new || made)
             }
-            Spot::Number(of, number) => self.arena.numbered_within(process, number_role(*of), *number, room)?,
+            KeyParts::Number(of, number) => {
+                self.arena.get_or_insert_numbered(process, number_role(*of), *number, budget)?
+            }
         };
         Ok((id, new, false))
     }
 
     /// Where a leaf of this tree stands.
-    pub(super) fn spot(&self, leaf: NodeId) -> Spot<'_> {
+    pub(super) fn key_parts(&self, leaf: NodeId) -> KeyParts<'_> {
         let node = self.node(leaf);
-        let names = || Names::Components(self.names_of(leaf));
+        let names = || PathNames::Components(self.names_of(leaf));
         match node.role() {
-            Role::FilePath => Spot::Name(Scope::Files, names()),
-            Role::DnsLabel => Spot::Name(Scope::Dns, names()),
-            Role::Component => Spot::Name(self.scope_of(leaf), names()),
-            Role::Peer => Spot::Address(self.socket_key(leaf), self.address(leaf)),
-            Role::Capability => Spot::Number(Numbered::Capability, node.name),
+            Role::FilePath => KeyParts::Name(Scope::Files, names()),
+            Role::DnsLabel => KeyParts::Name(Scope::Dns, names()),
+            Role::Component => KeyParts::Name(self.scope_of(leaf), names()),
+            Role::Peer => KeyParts::Address(self.socket_key(leaf), self.address(leaf)),
+            Role::Capability => KeyParts::Number(NumberKind::Capability, node.name),
             Role::Syscall
             | Role::Root
             | Role::Process
@@ -164,7 +173,7 @@ impl Tree {
             | Role::Group
             | Role::Uid
             | Role::Detail
-            | Role::Text => Spot::Number(Numbered::Syscall, node.name),
+            | Role::Text => KeyParts::Number(NumberKind::Syscall, node.name),
         }
     }
 
@@ -202,7 +211,7 @@ impl Tree {
 
     /// Whether a process of this tree is known to do `what`. Changes nothing.
     pub fn knows(&self, process: NodeId, what: &Behaviour<'_>) -> bool {
-        let Some(id) = self.find_spot(process, &what.place.into()) else { return false };
+        let Some(id) = self.find_leaf_at(process, &what.key.into()) else { return false };
         let node = self.arena.node(id);
         node.is_seen()
             && node.has(Flags::of_marks(what.details.marks))
@@ -212,9 +221,9 @@ impl Tree {
 
     /// What of a behaviour a process of this tree is not known to do: all of it, or, of a place that is known, those details
     /// that are compared. Texts are not, nor is a largest number where there is none yet. Changes nothing.
-    pub fn news<'a>(&self, process: NodeId, what: &Behaviour<'a>) -> Option<News<'a>> {
-        let found = self.find_spot(process, &what.place.into()).filter(|id| self.node(*id).is_seen());
-        let Some(id) = found else { return Some(News { known: false, details: what.details.clone() }) };
+    pub fn delta<'a>(&self, process: NodeId, what: &Behaviour<'a>) -> Option<BehaviourDelta<'a>> {
+        let found = self.find_leaf_at(process, &what.key.into()).filter(|id| self.node(*id).is_seen());
+        let Some(id) = found else { return Some(BehaviourDelta { known: false, details: what.details.clone() }) };
         let is_new = |detail: &Detail| {
             let class = detail.class();
             let has_some = || self.details(id).any(|(_, known)| known.class() == class);
@@ -225,7 +234,7 @@ impl Tree {
             numbers: what.details.numbers.iter().filter(is_new).collect(),
             texts: Vec::new(),
         };
-        (!details.is_empty()).then_some(News { known: true, details })
+        (!details.is_empty()).then_some(BehaviourDelta { known: true, details })
     }
 
     /// Records that a process did `what`. Returns whether the tree knows more than before, times apart.
@@ -240,7 +249,7 @@ impl Tree {
     pub(super) fn observe_below(
         &mut self,
         process: NodeId,
-        dir: Option<Dir>,
+        dir: Option<KnownDir>,
         what: &Behaviour<'_>,
         tag: u16,
         span: Span,
@@ -248,22 +257,24 @@ impl Tree {
         // An address or a number is found so quickly that it is worth asking first: of what is known, and told without
         // numbers and texts, nobody needs to know whether there is room.
         let Details { marks, numbers, texts } = &what.details;
-        if let Some(id) = self.find_leaf(process, &what.place)
+        if let Some(id) = self.find_leaf(process, &what.key)
             && numbers.is_empty()
             && texts.is_empty()
         {
             let new = self.arena.node_mut(id).set(Flags::of_marks(*marks));
             return Ok(self.stamp_leaf(process, id, tag, span) | new);
         }
-        let room = self.has_room();
-        let (id, mut new, general) = match (what.place, dir) {
-            (Place::Name(Scope::Files, path), Some(dir)) => self.grow_file(process, dir, path, room)?,
-            (place, _) => self.grow_spot(process, &place.into(), room)?,
+        let budget = self.check_budget();
+        let (id, mut new, general) = match (what.key, dir) {
+            (BehaviourKey::Name(Scope::Files, path), Some(dir)) => {
+                self.get_or_insert_file(process, dir, path, budget)?
+            }
+            (key, _) => self.get_or_insert_leaf(process, &key.into(), budget)?,
         };
-        new |= self.add_details(id, &what.details, room)?;
+        new |= self.add_details(id, &what.details, budget)?;
         new |= self.stamp_leaf(process, id, tag, span);
         // A sample of names is the first thing that a full tree does without.
-        if let (true, Ok(()), Place::Name(_, name)) = (general, room, what.place) {
+        if let (true, Ok(()), BehaviourKey::Name(_, name)) = (general, budget, what.key) {
             self.sketch(id, name);
         }
         Ok(new)
@@ -273,7 +284,7 @@ impl Tree {
     pub(super) fn observe_number(
         &mut self,
         process: NodeId,
-        of: Numbered,
+        of: NumberKind,
         number: u32,
         tag: u16,
         span: Span,
@@ -281,18 +292,18 @@ impl Tree {
         let role = number_role(of);
         let id = match self.arena.numbered_child(process, role, number) {
             Some(id) => id,
-            None => self.arena.numbered_within(process, role, number, self.has_room())?.0,
+            None => self.arena.get_or_insert_numbered(process, role, number, self.check_budget())?.0,
         };
         Ok(self.stamp_leaf(process, id, tag, span))
     }
 
     /// The node of an address or a number.
     #[inline]
-    fn find_leaf(&self, process: NodeId, place: &Place<&str>) -> Option<NodeId> {
-        match *place {
-            Place::Name(..) => None,
-            Place::Address(key, address) => self.find_address(process, key, address),
-            Place::Number(of, number) => self.arena.numbered_child(process, number_role(of), number),
+    fn find_leaf(&self, process: NodeId, key: &BehaviourKey<&str>) -> Option<NodeId> {
+        match *key {
+            BehaviourKey::Name(..) => None,
+            BehaviourKey::Address(key, address) => self.find_address(process, key, address),
+            BehaviourKey::Number(of, number) => self.arena.numbered_child(process, number_role(of), number),
         }
     }
 
@@ -307,21 +318,21 @@ impl Tree {
         if !self.arena.stamp(leaf, tag, span) {
             return false;
         }
-        self.arena.show(process);
+        self.arena.mark_visible(process);
         true
     }
 
     // Details.
 
     /// Adds what gathers on a node, and tells whether any of it was new. An error comes before the first change.
-    fn add_details<E: Copy>(&mut self, id: NodeId, details: &Details<&str>, room: Result<(), E>) -> Result<bool, E> {
+    fn add_details<E: Copy>(&mut self, id: NodeId, details: &Details<&str>, budget: Result<(), E>) -> Result<bool, E> {
         let mut new = false;
         for detail in details.numbers.iter() {
-            new |= self.add_detail(id, detail, room)?;
+            new |= self.add_detail(id, detail, budget)?;
         }
         for text in &details.texts {
             if !self.has_text(id, text) {
-                room?;
+                budget?;
                 new |= self.keep_text(id, text);
             }
         }
@@ -341,26 +352,26 @@ impl Tree {
         self.details(id).any(|(_, known)| known.class() == detail.class() && known >= detail)
     }
 
-    fn add_detail<E: Copy>(&mut self, id: NodeId, detail: Detail, room: Result<(), E>) -> Result<bool, E> {
+    fn add_detail<E: Copy>(&mut self, id: NodeId, detail: Detail, budget: Result<(), E>) -> Result<bool, E> {
         if self.has_detail(id, detail) {
             return Ok(false);
         }
-        room?;
+        budget?;
         if detail.class().keeps_largest() {
             let smaller: Vec<NodeId> =
                 self.details(id).filter(|(_, known)| known.class() == detail.class()).map(|(child, _)| child).collect();
             for child in smaller {
-                self.arena.kill(self.arena.hashed(child));
+                self.arena.remove_node(self.arena.hashed(child));
             }
         }
         Ok(self.arena.numbered(id, Role::Detail, detail.0).1)
     }
 
     /// Adds what gathers on a node of another tree, or on another one of this tree.
-    pub(super) fn take_detail(&mut self, into: NodeId, role: Role, number: u32, text: &str) {
+    pub(super) fn merge_detail(&mut self, into: NodeId, role: Role, number: u32, text: &str) {
         match role {
             Role::Detail => {
-                let Ok(_) = self.add_detail(into, Detail(number), ROOM);
+                let Ok(_) = self.add_detail(into, Detail(number), UNLIMITED);
             }
             Role::Uid => drop(self.arena.numbered(into, Role::Uid, number)),
             Role::Text => drop(self.keep_text(into, text)),
@@ -379,12 +390,12 @@ impl Tree {
     }
 
     /// Takes over from another tree what gathers on a node.
-    pub(super) fn take_details(&mut self, other: &Self, from: NodeId, into: NodeId) {
+    pub(super) fn merge_details(&mut self, other: &Self, from: NodeId, into: NodeId) {
         for child in other.children(from) {
             let node = other.node(child);
             let role = node.role();
             let text = if role == Role::Text { other.component(child) } else { "" };
-            self.take_detail(into, role, node.name, text);
+            self.merge_detail(into, role, node.name, text);
         }
     }
 
@@ -412,22 +423,22 @@ impl Tree {
     }
 
     /// Adds a behaviour that a document states, with the names of its pattern; `when` is by the tree's own tags.
-    pub(crate) fn take_behaviour(
+    pub(crate) fn import_behaviour(
         &mut self,
         process: NodeId,
         what: &Behaviour<'_>,
         names: Option<Vec<Component<'_>>>,
         sketch: Option<&crate::path::Sketch>,
     ) -> NodeId {
-        let spot = match (what.place, names) {
-            (Place::Name(scope, _), Some(names)) => Spot::Name(scope, Names::Components(names)),
-            (place, _) => place.into(),
+        let key_parts = match (what.key, names) {
+            (BehaviourKey::Name(scope, _), Some(names)) => KeyParts::Name(scope, PathNames::Components(names)),
+            (key, _) => key.into(),
         };
-        let Ok((leaf, _, general)) = self.grow_spot(process, &spot, ROOM);
-        if let (Spot::Name(_, Names::Components(names)), true) = (&spot, general) {
-            self.take_sketch(leaf, names, sketch);
+        let Ok((leaf, _, general)) = self.get_or_insert_leaf(process, &key_parts, UNLIMITED);
+        if let (KeyParts::Name(_, PathNames::Components(names)), true) = (&key_parts, general) {
+            self.import_sketch(leaf, names, sketch);
         }
-        let Ok(_) = self.add_details(leaf, &what.details, ROOM);
+        let Ok(_) = self.add_details(leaf, &what.details, UNLIMITED);
         leaf
     }
 

@@ -77,7 +77,7 @@ impl Eq for Entry {}
 
 /// The beginning of an order, as far as it fits.
 #[derive(Debug)]
-struct First {
+struct LowestFindings {
     limit: Limit,
     entries: BTreeSet<Entry>,
     bytes: usize,
@@ -87,7 +87,7 @@ struct First {
     end: Option<Entry>,
 }
 
-impl First {
+impl LowestFindings {
     fn new(limit: Limit) -> Self {
         Self { limit, entries: BTreeSet::new(), bytes: 0, text_bytes: 0, end: None }
     }
@@ -115,9 +115,9 @@ impl First {
 }
 
 #[derive(Debug)]
-struct Kept {
-    programs: First,
-    others: First,
+struct RetiredFindings {
+    programs: LowestFindings,
+    others: LowestFindings,
     /// What is not kept, by the worker whose containers it is of.
     left_out: Vec<Counted>,
     /// Containers that were added: of each something was found.
@@ -127,7 +127,7 @@ struct Kept {
 /// All that is kept, of all workers.
 #[derive(Debug)]
 pub(super) struct Findings {
-    kept: Mutex<Kept>,
+    retired: Mutex<RetiredFindings>,
     /// What workers ask before they note what will not be kept.
     cutoff: Arc<Cutoff>,
     /// What it takes; read by whoever adds up what the engine holds.
@@ -136,7 +136,7 @@ pub(super) struct Findings {
 
 /// All that was kept at the end, and what was not.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct ReportedFindings {
     /// In no order.
     pub findings: Vec<Finding>,
     pub left_out: Counted,
@@ -154,14 +154,14 @@ impl Findings {
     }
 
     fn within(programs: Limit, others: Limit, workers: usize) -> Self {
-        let kept = Kept {
-            programs: First::new(programs),
-            others: First::new(others),
+        let retired = RetiredFindings {
+            programs: LowestFindings::new(programs),
+            others: LowestFindings::new(others),
             left_out: vec![Counted::default(); workers.max(1)],
             containers: 0,
         };
         let cutoff = Arc::new(Cutoff::new(programs.bytes, others.bytes, ENTRY_BYTES));
-        Self { kept: Mutex::new(kept), cutoff, bytes: AtomicUsize::new(0) }
+        Self { retired: Mutex::new(retired), cutoff, bytes: AtomicUsize::new(0) }
     }
 
     /// Which findings will not be kept.
@@ -180,8 +180,8 @@ impl Findings {
         if found.peek().is_none() && left_out.total() == 0 {
             return;
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let Kept { programs, others, left_out: by_shard, containers } = &mut *kept;
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let RetiredFindings { programs, others, left_out: by_shard, containers } = &mut *retired;
         *containers += 1;
         if let Some(own) = by_shard.get_mut(shard) {
             *own += left_out;
@@ -214,7 +214,7 @@ impl Findings {
                 count(shard, sort, times);
             }
         }
-        let bytes = kept.programs.bytes + kept.others.bytes;
+        let bytes = retired.programs.bytes + retired.others.bytes;
         self.bytes.store(bytes, atomic::Ordering::Relaxed);
     }
 
@@ -225,27 +225,31 @@ impl Findings {
 
     /// A copy of what is kept of one worker's containers, and what is not.
     pub fn of_worker(&self, shard: usize) -> (Vec<Finding>, Counted) {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = kept.programs.entries.iter().chain(&kept.others.entries);
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = retired.programs.entries.iter().chain(&retired.others.entries);
         let own = all.filter(|entry| entry.shard as usize == shard);
         let findings = own.map(|entry| Finding::clone(&entry.finding)).collect();
-        (findings, kept.left_out.get(shard).copied().unwrap_or_default())
+        (findings, retired.left_out.get(shard).copied().unwrap_or_default())
     }
 
     /// All of it, handed over.
-    pub fn take(&self) -> Told {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (programs, others) = (std::mem::take(&mut kept.programs.entries), std::mem::take(&mut kept.others.entries));
+    pub fn take(&self) -> ReportedFindings {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        let (programs, others) =
+            (std::mem::take(&mut retired.programs.entries), std::mem::take(&mut retired.others.entries));
         self.bytes.store(0, atomic::Ordering::Relaxed);
-        let mut told = Told { findings: Vec::with_capacity(programs.len() + others.len()), ..Told::default() };
+        let mut reported = ReportedFindings {
+            findings: Vec::with_capacity(programs.len() + others.len()),
+            ..ReportedFindings::default()
+        };
         let mut containers = Set::default();
         for entry in programs.into_iter().chain(others) {
             containers.insert(entry.of);
-            told.findings.push(*entry.finding);
+            reported.findings.push(*entry.finding);
         }
-        kept.left_out.iter().for_each(|counted| told.left_out += *counted);
-        told.containers_left_out = u64::from(kept.containers) - containers.len() as u64;
-        told
+        retired.left_out.iter().for_each(|counted| reported.left_out += *counted);
+        reported.containers_left_out = u64::from(retired.containers) - containers.len() as u64;
+        reported
     }
 }
 
@@ -283,7 +287,7 @@ mod tests {
     /// Containers by name, each with what was found, in order of worth.
     type Containers = Vec<(String, Vec<(Sort, Finding)>)>;
 
-    fn kept(limit: Limit, found: &Containers, order: impl Iterator<Item = usize>) -> Told {
+    fn retired(limit: Limit, found: &Containers, order: impl Iterator<Item = usize>) -> ReportedFindings {
         let all = Findings::within(limit, limit, 3);
         for at in order {
             let (_, findings) = &found[at % found.len()];
@@ -293,9 +297,9 @@ mod tests {
         }
         let held = all.heap_bytes();
         assert!(held <= 2 * limit.bytes, "{held}");
-        let mut told = all.take();
-        told.findings.sort_unstable_by(Finding::cmp_order);
-        told
+        let mut reported = all.take();
+        reported.findings.sort_unstable_by(Finding::cmp_order);
+        reported
     }
 
     /// Containers with more and more to tell, of any size, some of it at one time.
@@ -303,7 +307,7 @@ mod tests {
         let container = |c: usize| {
             let id = format!("c{c}");
             let one = |n: usize| {
-                let sort = [Sort::GraveExec, Sort::Exec, Sort::Below, Sort::Did][n * 4 / (c + 1)];
+                let sort = [Sort::GraveExec, Sort::Exec, Sort::Below, Sort::Behaviour][n * 4 / (c + 1)];
                 let subject = "x".repeat((c * 7919 + n * 104_729) % 3000);
                 (sort, finding(&id, ((c + n) / 3) as u64, subject, &Lineage::default()))
             };
@@ -319,11 +323,11 @@ mod tests {
         for max in
             [limit(100, 1 << 30, 1 << 30), limit(1 << 20, 100 << 10, 1 << 30), limit(1 << 20, 1 << 30, 100 << 10)]
         {
-            let first = kept(max, &found, 0..60);
+            let first = retired(max, &found, 0..60);
             assert!(first.findings.len() > 20 && first.findings.len() < all / 2, "{}", first.findings.len());
             assert_eq!(first.findings.len() as u64 + first.left_out.total(), all as u64, "each is kept or counted");
             for (from, step) in [(59, 59), (17, 7), (30, 1), (4, 13)] {
-                let again = kept(max, &found, (0..60).map(|n| (from + n * step) % 60));
+                let again = retired(max, &found, (0..60).map(|n| (from + n * step) % 60));
                 assert_eq!(again.findings, first.findings);
                 assert_eq!((again.left_out, again.containers_left_out), (first.left_out, first.containers_left_out));
             }
@@ -339,11 +343,14 @@ mod tests {
         };
         let found: Containers = vec![of("flood", 0, 5000), of("a", 9000, 2), of("b", 9001, 2)];
         for order in [[0, 1, 2], [2, 1, 0]] {
-            let told = kept(limit(1000, 1 << 20, 1 << 30), &found, order.into_iter());
-            let count = |id: &str| told.findings.iter().filter(|f| &*f.container == id).count();
+            let reported = retired(limit(1000, 1 << 20, 1 << 30), &found, order.into_iter());
+            let count = |id: &str| reported.findings.iter().filter(|f| &*f.container == id).count();
             assert_eq!((count("a"), count("b")), (2, 2));
             assert!(count("flood") > 200, "{}", count("flood"));
-            assert_eq!((told.findings.len() as u64 + told.left_out.programs, told.containers_left_out), (5004, 0));
+            assert_eq!(
+                (reported.findings.len() as u64 + reported.left_out.programs, reported.containers_left_out),
+                (5004, 0)
+            );
         }
     }
 
@@ -354,14 +361,14 @@ mod tests {
             (id.clone(), vec![(sort, finding(&id, n as u64, "/evil".into(), &Lineage::default()))])
         };
         let found: Containers = (0..300).map(of).collect();
-        let told = kept(limit(100, 1 << 20, 1 << 30), &found, 0..300);
-        let times: Vec<u64> = told.findings.iter().map(|f| f.ts).collect();
+        let reported = retired(limit(100, 1 << 20, 1 << 30), &found, 0..300);
+        let times: Vec<u64> = reported.findings.iter().map(|f| f.ts).collect();
         assert_eq!(times, (0..98).chain([298, 299]).collect::<Vec<_>>());
-        assert_eq!((told.left_out, told.containers_left_out), (Counted { programs: 200, others: 0 }, 200));
+        assert_eq!((reported.left_out, reported.containers_left_out), (Counted { programs: 200, others: 0 }, 200));
     }
 
     /// Containers that go on while others do: what was found, and bytes that it took until it was kept.
-    fn of_busy_containers(asks: impl Fn(usize, usize) -> bool) -> (Told, usize) {
+    fn of_busy_containers(asks: impl Fn(usize, usize) -> bool) -> (ReportedFindings, usize) {
         let limit = limit(1 << 20, 100 << 10, 1 << 30);
         let all = Findings::within(limit, limit, 1);
         let baseline = Arc::new(Tree::new(Arc::default()));
@@ -385,15 +392,15 @@ mod tests {
                     }
                 }
                 if asks(n, c) {
-                    checker.forget_untold();
+                    checker.forget_unreported();
                 }
             }
         }
         let bytes = checkers.iter().map(Checker::heap_bytes).sum();
         checkers.iter().for_each(|checker| all.add(0, checker));
-        let mut told = all.take();
-        told.findings.sort_unstable_by(Finding::cmp_order);
-        (told, bytes)
+        let mut reported = all.take();
+        reported.findings.sort_unstable_by(Finding::cmp_order);
+        (reported, bytes)
     }
 
     #[test]
@@ -401,9 +408,12 @@ mod tests {
         let (expected, all) = of_busy_containers(|_, _| false);
         assert!(expected.left_out.programs > 1000 && expected.left_out.others > 1000, "{:?}", expected.left_out);
         for every in [1, 7, 500] {
-            let (told, bytes) = of_busy_containers(|n, c| (n + c) % every == 0);
-            assert_eq!(told.findings, expected.findings);
-            assert_eq!((told.left_out, told.containers_left_out), (expected.left_out, expected.containers_left_out));
+            let (reported, bytes) = of_busy_containers(|n, c| (n + c) % every == 0);
+            assert_eq!(reported.findings, expected.findings);
+            assert_eq!(
+                (reported.left_out, reported.containers_left_out),
+                (expected.left_out, expected.containers_left_out)
+            );
             assert!(bytes < all, "{bytes} of {all}");
         }
     }
@@ -422,11 +432,11 @@ mod tests {
             .collect();
         let whole: usize = chain.iter().map(|(_, finding)| finding.text_bytes()).sum();
         assert!(whole > 100 << 20, "{whole}");
-        let told = kept(limit(1000, 2 << 20, 1 << 30), &vec![("c".into(), chain.clone())], 0..1);
-        assert_eq!((told.findings.len(), told.left_out.total()), (N, 0));
+        let reported = retired(limit(1000, 2 << 20, 1 << 30), &vec![("c".into(), chain.clone())], 0..1);
+        assert_eq!((reported.findings.len(), reported.left_out.total()), (N, 0));
         // But each time it is written it is text.
-        let told = kept(limit(1000, 2 << 20, 50 << 20), &vec![("c".into(), chain)], 0..1);
-        let times: Vec<u64> = told.findings.iter().map(|f| f.ts).collect();
+        let reported = retired(limit(1000, 2 << 20, 50 << 20), &vec![("c".into(), chain)], 0..1);
+        let times: Vec<u64> = reported.findings.iter().map(|f| f.ts).collect();
         assert!(times.len() > 150 && times.len() < N);
         assert_eq!(times, (0..times.len() as u64).collect::<Vec<_>>());
     }
@@ -437,8 +447,8 @@ mod tests {
             let id = format!("c{n}");
             (id.clone(), vec![(sort, finding(&id, n as u64, "/x".into(), &Lineage::default()))])
         };
-        let found: Containers = (0..400).map(|n| of(if n < 300 { Sort::Did } else { Sort::Exec }, n)).collect();
-        let told = kept(limit(120, 1 << 20, 1 << 30), &found, 0..400);
-        assert_eq!(told.left_out, Counted { programs: 0, others: 180 });
+        let found: Containers = (0..400).map(|n| of(if n < 300 { Sort::Behaviour } else { Sort::Exec }, n)).collect();
+        let reported = retired(limit(120, 1 << 20, 1 << 30), &found, 0..400);
+        assert_eq!(reported.left_out, Counted { programs: 0, others: 180 });
     }
 }

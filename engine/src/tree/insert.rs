@@ -1,4 +1,4 @@
-//! Finding and making the nodes of paths and names, and learning patterns (DESIGN §5).
+//! Finding and making the nodes of paths and names, and learning patterns (docs/decisions/0011).
 //!
 //! Generalising is confluent: which nodes there are in the end depends on the set of names alone. To that end a
 //! directory counts its names per shape, and once one has more than `fanout` of them they are absorbed by one
@@ -10,7 +10,7 @@ use super::node::{Flags, NONE, NodeId, Role};
 use crate::path::{Sketch, components, shape_bytes, shape_into};
 
 /// Whether everything in a directory and below it is protected, once that no longer depends on names.
-pub(super) type Shelter = Option<bool>;
+pub(super) type Protection = Option<bool>;
 
 /// One component of a path or name, and whether it is a learned pattern.
 pub type Component<'a> = (&'a str, bool);
@@ -22,18 +22,18 @@ pub(super) fn literal(path: &str) -> impl Iterator<Item = Component<'_>> + Clone
 
 /// What is known of a path that was asked for just as the kernel gave it.
 #[derive(Clone, Copy)]
-pub(super) enum Plain {
-    /// Its node.
+pub(super) enum RawPath {
+    /// The node of the directory.
     Node(NodeId),
     /// It is not there, but its directory is.
-    Below(Dir),
+    Below(KnownDir),
     /// Nothing.
     Unknown,
 }
 
 /// A directory that is known, and how long its path is.
 #[derive(Clone, Copy)]
-pub(super) struct Dir {
+pub(super) struct KnownDir {
     at: Hashed,
     len: usize,
 }
@@ -48,13 +48,13 @@ fn is_of_an_image(top: &[u8]) -> bool {
 }
 
 impl Tree {
-    /// Whether a name must never generalise where it is. `shelter` is what is known of the directories on the way from
+    /// Whether a name must never generalise where it is. `protection` is what is known of the directories on the way from
     /// the scope down, so that a path costs no more than its length.
-    pub(super) fn exempt(&self, parent: NodeId, role: Role, name: &str, shelter: &mut Shelter) -> bool {
+    pub(super) fn is_protected(&self, parent: NodeId, role: Role, name: &str, protection: &mut Protection) -> bool {
         if role == Role::DnsLabel {
             return false;
         }
-        if let Some(settled) = *shelter {
+        if let Some(settled) = *protection {
             return settled;
         }
         let above = |id: NodeId| Some(self.arena.node(id).parent);
@@ -62,20 +62,20 @@ impl Tree {
         let dirs = dirs.take_while(|id| self.arena.node(*id).role() == role);
         let top = dirs.clone().last().map_or(name.as_bytes(), |top| self.arena.bytes(top));
         if role == Role::ExecPath && is_of_an_image(top) {
-            *shelter = dirs.clone().next().map(|_| true);
+            *protection = dirs.clone().next().map(|_| true);
             return true;
         }
         if !self.rules.protect.reaches(top) {
-            *shelter = dirs.clone().next().map(|_| false);
+            *protection = dirs.clone().next().map(|_| false);
             return false;
         }
         let mut dir: Vec<&[u8]> = dirs.map(|id| self.arena.bytes(id)).collect();
         dir.reverse();
-        let exempt = self.rules.protect.exempts(&dir, name);
+        let is_protected = self.rules.protect.exempts(&dir, name);
         if dir.len() >= self.rules.protect.depth().max(1) {
-            *shelter = Some(exempt);
+            *protection = Some(is_protected);
         }
-        exempt
+        is_protected
     }
 
     /// The learned pattern that absorbs `name`, whose shape is `pattern`, if there is one.
@@ -85,23 +85,23 @@ impl Tree {
         role: Role,
         name: &str,
         pattern: &[u8],
-        shelter: &mut Shelter,
+        protection: &mut Protection,
     ) -> Option<Hashed> {
         if pattern == name.as_bytes() {
             return None;
         }
         let run = self.arena.step(parent, role, pattern);
         let id = self.arena.child(parent.0, run, role, pattern)?;
-        let absorbs = self.arena.node(id).has(Flags::LEARNED) && !self.exempt(parent.0, role, name, shelter);
+        let absorbs = self.arena.node(id).has(Flags::LEARNED) && !self.is_protected(parent.0, role, name, protection);
         absorbs.then_some((id, run))
     }
 
-    fn find_child(&self, at: Hashed, role: Role, name: &str, shelter: &mut Shelter) -> Option<Hashed> {
+    fn find_child(&self, at: Hashed, role: Role, name: &str, protection: &mut Protection) -> Option<Hashed> {
         let run = self.arena.step(at, role, name.as_bytes());
         if let Some(id) = self.arena.child(at.0, run, role, name.as_bytes()) {
             return Some((id, run));
         }
-        self.absorbing(at, role, name, &shape_bytes(name.as_bytes())?, shelter)
+        self.absorbing(at, role, name, &shape_bytes(name.as_bytes())?, protection)
     }
 
     /// The node that stands for a path below `scope`, and whether a learned pattern is part of it.
@@ -113,9 +113,9 @@ impl Tree {
     ) -> Option<(NodeId, bool)> {
         let mut at = self.arena.scope(scope);
         let mut general = false;
-        let mut shelter = None;
+        let mut protection = None;
         for name in names {
-            at = self.find_child(at, role, name, &mut shelter)?;
+            at = self.find_child(at, role, name, &mut protection)?;
             general |= self.arena.node(at.0).has(Flags::LEARNED);
         }
         Some((at.0, general))
@@ -124,11 +124,11 @@ impl Tree {
     /// As [`find_path`](Self::find_path), for a path as the kernel gives it: no allocation, one probe, and another one
     /// for the directory if that finds nothing. It finds only what is stored just as it was given; so no wildcard and
     /// no escape can stand for anything else.
-    pub(super) fn find_plain(&self, scope: NodeId, role: Role, raw: &[u8]) -> Plain {
-        self.probe_plain(scope, role, raw).unwrap_or(Plain::Unknown)
+    pub(super) fn find_raw_path(&self, scope: NodeId, role: Role, raw: &[u8]) -> RawPath {
+        self.probe_raw_path(scope, role, raw).unwrap_or(RawPath::Unknown)
     }
 
-    fn probe_plain(&self, scope: NodeId, role: Role, raw: &[u8]) -> Option<Plain> {
+    fn probe_raw_path(&self, scope: NodeId, role: Role, raw: &[u8]) -> Option<RawPath> {
         if raw.first() != Some(&b'/') || raw.len() < 2 {
             return None;
         }
@@ -140,11 +140,11 @@ impl Tree {
             self.arena.find(run, |id, _| self.is_path(id, scope, role, path)).map(|id| (id, run))
         };
         if let Some((id, _)) = find(raw) {
-            return Some(Plain::Node(id));
+            return Some(RawPath::Node(id));
         }
         // The first component keeps its slash, so there is no directory above it.
         let dir = raw.get(..memchr::memrchr(b'/', raw).filter(|at| *at > 0)?)?;
-        Some(Plain::Below(Dir { at: find(dir)?, len: dir.len() }))
+        Some(RawPath::Below(KnownDir { at: find(dir)?, len: dir.len() }))
     }
 
     /// Whether the names from `scope` down to `id`, joined by slashes, are `raw`.
@@ -168,46 +168,46 @@ impl Tree {
         }
     }
 
-    /// The node that stands for a path below `scope`, made if need be and `room` allows it. Returns it, whether
+    /// The node that stands for a path below `scope`, made if need be and `budget` allows it. Returns it, whether
     /// anything was made, and whether a learned pattern is part of it. An error comes before the first change.
-    pub(super) fn grow_path<'a, E: Copy>(
+    pub(super) fn get_or_insert_path<'a, E: Copy>(
         &mut self,
         scope: NodeId,
         role: Role,
         names: impl Iterator<Item = Component<'a>> + Clone,
-        room: Result<(), E>,
+        budget: Result<(), E>,
     ) -> Result<(NodeId, bool, bool), E> {
         let start = self.arena.scope(scope);
-        self.grow_from(start, names.clone(), scope, role, names, room)
+        self.get_or_insert_from(start, names.clone(), scope, role, names, budget)
     }
 
-    /// As [`grow_path`](Self::grow_path) of a file whose directory is known, and is no pattern's doing.
-    pub(super) fn grow_file<E: Copy>(
+    /// As [`get_or_insert_path`](Self::get_or_insert_path) of a file whose directory is known, and is no pattern's doing.
+    pub(super) fn get_or_insert_file<E: Copy>(
         &mut self,
         process: NodeId,
-        dir: Dir,
+        dir: KnownDir,
         path: &str,
-        room: Result<(), E>,
+        budget: Result<(), E>,
     ) -> Result<(NodeId, bool, bool), E> {
         let name = path.get(dir.len + 1..).unwrap_or(path);
-        self.grow_from(dir.at, std::iter::once((name, false)), process, Role::FilePath, literal(path), room)
+        self.get_or_insert_from(dir.at, std::iter::once((name, false)), process, Role::FilePath, literal(path), budget)
     }
 
     /// Grows `rest`, the end of the path `names` below `scope`, from `start` on.
-    fn grow_from<'a, E: Copy>(
+    fn get_or_insert_from<'a, E: Copy>(
         &mut self,
         start: Hashed,
         rest: impl Iterator<Item = Component<'a>>,
         scope: NodeId,
         role: Role,
         names: impl Iterator<Item = Component<'a>>,
-        room: Result<(), E>,
+        budget: Result<(), E>,
     ) -> Result<(NodeId, bool, bool), E> {
         let mut at = start;
         let (mut general, mut made) = (false, false);
-        let mut shelter = None;
+        let mut protection = None;
         for name in rest {
-            let (child, new) = self.grow_child(at, role, name, made, &mut shelter, room)?;
+            let (child, new) = self.get_or_insert_child(at, role, name, made, &mut protection, budget)?;
             at = child;
             made |= new;
             general |= self.arena.node(at.0).has(Flags::LEARNED);
@@ -221,23 +221,23 @@ impl Tree {
         Ok((id, made, general))
     }
 
-    /// The child that has this name or absorbs it, made if need be and `room` allows it, and whether it was. Nothing is
+    /// The child that has this name or absorbs it, made if need be and `budget` allows it, and whether it was. Nothing is
     /// below a `fresh` parent.
-    pub(super) fn grow_child<E>(
+    pub(super) fn get_or_insert_child<E>(
         &mut self,
         parent: Hashed,
         role: Role,
         (name, learned): Component<'_>,
         fresh: bool,
-        shelter: &mut Shelter,
-        room: Result<(), E>,
+        protection: &mut Protection,
+        budget: Result<(), E>,
     ) -> Result<(Hashed, bool), E> {
         let run = self.arena.step(parent, role, name.as_bytes());
         let found = if fresh { None } else { self.arena.child(parent.0, run, role, name.as_bytes()) };
         if learned {
             let id = match found {
                 Some(id) => id,
-                None => room.map(|()| self.arena.add_named(parent.0, run, role, name.as_bytes()))?,
+                None => budget.map(|()| self.arena.add_named(parent.0, run, role, name.as_bytes()))?,
             };
             // A pattern at once, so that sketches moved below it are kept; what it absorbs has to wait.
             if self.learn(id) {
@@ -250,14 +250,14 @@ impl Tree {
         }
         let pattern = shape_bytes(name.as_bytes());
         if let (Some(pattern), false) = (&pattern, fresh)
-            && let Some(absorbing) = self.absorbing(parent, role, name, pattern, shelter)
+            && let Some(absorbing) = self.absorbing(parent, role, name, pattern, protection)
         {
             return Ok((absorbing, false));
         }
-        room?;
+        budget?;
         let id = self.arena.add_named(parent.0, run, role, name.as_bytes());
         if let Some(pattern) = pattern
-            && !self.exempt(parent.0, role, name, shelter)
+            && !self.is_protected(parent.0, role, name, protection)
         {
             self.count_shape(parent.0, id, &pattern);
         }
@@ -278,14 +278,14 @@ impl Tree {
         }
         self.arena.node_mut(parent).set(Flags::SHAPED);
         let children: Vec<NodeId> = self.arena.children(parent).collect();
-        let (mut shelter, mut pattern) = (None, Vec::new());
+        let (mut protection, mut pattern) = (None, Vec::new());
         for child in children {
             let role = self.arena.node(child).role();
             let learned = self.arena.node(child).has(Flags::LEARNED);
             if !role.is_path() || learned || !shape_into(self.arena.bytes(child), &mut pattern) {
                 continue;
             }
-            if !shelter.unwrap_or_else(|| self.exempt(parent, role, self.arena.text(child), &mut shelter)) {
+            if !protection.unwrap_or_else(|| self.is_protected(parent, role, self.arena.text(child), &mut protection)) {
                 self.join_shape(child, &pattern);
             }
         }

@@ -20,7 +20,7 @@ pub enum Unresolved {
 
 /// Why one source of names had none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Miss {
+pub(super) enum LookupError {
     /// This host does not have it.
     Absent,
     /// It does not know the container.
@@ -33,10 +33,10 @@ pub(super) enum Miss {
     Unreachable(String),
 }
 
-impl Miss {
+impl LookupError {
     /// Of two, the one that leaves more hope.
     pub(super) fn or(self, other: Self) -> Self {
-        let rank = |miss: &Self| match miss {
+        let rank = |failure: &Self| match failure {
             Self::Absent => 0,
             Self::NotKnown => 1,
             Self::NoImage => 2,
@@ -47,13 +47,13 @@ impl Miss {
     }
 }
 
-impl From<Miss> for Unresolved {
-    fn from(miss: Miss) -> Self {
-        match miss {
-            Miss::Absent => Self::NoRuntime,
-            Miss::NotKnown => Self::NotKnown,
-            Miss::NoImage => Self::NoImage,
-            Miss::Unusable(detail) | Miss::Unreachable(detail) => Self::Unreachable(detail),
+impl From<LookupError> for Unresolved {
+    fn from(failure: LookupError) -> Self {
+        match failure {
+            LookupError::Absent => Self::NoRuntime,
+            LookupError::NotKnown => Self::NotKnown,
+            LookupError::NoImage => Self::NoImage,
+            LookupError::Unusable(detail) | LookupError::Unreachable(detail) => Self::Unreachable(detail),
         }
     }
 }
@@ -64,18 +64,18 @@ mod tests {
 
     #[test]
     fn what_may_pass_goes_before_what_is_final() {
-        let down = || Miss::Unreachable("gone".to_owned());
-        for (a, b, told) in [
-            (Miss::Absent, Miss::NotKnown, Miss::NotKnown),
-            (Miss::NotKnown, down(), down()),
-            (down(), Miss::NoImage, down()),
-            (down(), Miss::Unusable("long".to_owned()), down()),
-            (Miss::NoImage, Miss::Unusable("long".to_owned()), Miss::Unusable("long".to_owned())),
-            (Miss::NotKnown, Miss::NoImage, Miss::NoImage),
-            (Miss::Absent, Miss::Absent, Miss::Absent),
+        let down = || LookupError::Unreachable("gone".to_owned());
+        for (a, b, reported) in [
+            (LookupError::Absent, LookupError::NotKnown, LookupError::NotKnown),
+            (LookupError::NotKnown, down(), down()),
+            (down(), LookupError::NoImage, down()),
+            (down(), LookupError::Unusable("long".to_owned()), down()),
+            (LookupError::NoImage, LookupError::Unusable("long".to_owned()), LookupError::Unusable("long".to_owned())),
+            (LookupError::NotKnown, LookupError::NoImage, LookupError::NoImage),
+            (LookupError::Absent, LookupError::Absent, LookupError::Absent),
         ] {
-            assert_eq!(a.clone().or(b.clone()), told);
-            assert_eq!(b.or(a), told);
+            assert_eq!(a.clone().or(b.clone()), reported);
+            assert_eq!(b.or(a), reported);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whose the cgroups are that processes are in.
+//! Which container, or the host, owns each cgroup that live events come from.
 //!
 //! Not here: what is done about it (`intake`).
 
@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use super::containers::Owner;
 use super::intake::Intake;
-use crate::kernel::Maker;
-use crate::workload::{self, Bundles, CGROUPS_MAX, Cgroups, ContainerRef, Making, Runtime};
+use crate::kernel::CgroupMaker;
+use crate::workload::{self, Bundles, CGROUPS_MAX, Cgroups, ContainerRef, Runtime, RuntimeCall};
 
 /// Cgroups that a runtime made and of which nothing else is known.
 const MADE_MAX: usize = 4096;
@@ -20,15 +20,15 @@ fn made_by_runc(path: &[u8]) -> Option<ContainerRef> {
 
 /// Whose cgroups are, by what the host says of them.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct CgroupOwners {
     paths: Cgroups,
     bundles: Bundles,
     /// Cgroups that a runtime made and nothing else is known of: a container's, as soon as anything happens there. With
     /// the container that it was called to make.
-    made: HashMap<u64, Option<Making>>,
+    made: HashMap<u64, Option<RuntimeCall>>,
 }
 
-impl Places {
+impl CgroupOwners {
     /// The places of this host.
     ///
     /// # Errors
@@ -49,9 +49,9 @@ impl Places {
         }
         match self.paths.path(cgroup) {
             Ok(path) => match self.made.remove(&cgroup) {
-                Some(making) => {
-                    let who = self.who(&path).or_else(|| Some(making.as_ref()?.container.clone()));
-                    intake.new_cgroup(cgroup, who.or_else(|| made_by_runc(&path)), making)
+                Some(call) => {
+                    let who = self.who(&path).or_else(|| Some(call.as_ref()?.container.clone()));
+                    intake.new_cgroup(cgroup, who.or_else(|| made_by_runc(&path)), call)
                 }
                 None => intake.cgroup(cgroup, self.who(&path)),
             },
@@ -72,20 +72,26 @@ impl Places {
 
     /// A cgroup was made. Whose it is, unless that is still open: a short container may be gone from its runtime's
     /// records before this is read, and not every cgroup that is made for it is its own.
-    pub(super) fn made(&mut self, cgroup: u64, path: &[u8], by: &Maker<'_>, intake: &mut Intake) -> Option<Owner> {
+    pub(super) fn made(
+        &mut self,
+        cgroup: u64,
+        path: &[u8],
+        by: &CgroupMaker<'_>,
+        intake: &mut Intake,
+    ) -> Option<Owner> {
         self.paths.learn(cgroup, path);
         let by_runtime = by.name.starts_with(b"runc") || by.name.starts_with(b"crun");
-        let making = by_runtime.then(|| workload::making(by.argv, by.cwd, by.uid)).flatten();
-        let is_named = |making: &Making| path.rsplit(|b| *b == b'/').next() == Some(making.container.id.as_bytes());
-        let named = making.as_ref().filter(|making| is_named(making)).map(|making| making.container.clone());
+        let call = by_runtime.then(|| workload::parse_runtime_call(by.argv, by.cwd, by.uid)).flatten();
+        let is_named = |call: &RuntimeCall| path.rsplit(|b| *b == b'/').next() == Some(call.container.id.as_bytes());
+        let named = call.as_ref().filter(|call| is_named(call)).map(|call| call.container.clone());
         let who = self.who(path).or(named);
         if who.is_none() && by_runtime && made_by_runc(path).is_some() {
             if self.made.len() < MADE_MAX {
-                self.made.insert(cgroup, making);
+                self.made.insert(cgroup, call);
             }
             return None;
         }
-        Some(intake.new_cgroup(cgroup, who, making))
+        Some(intake.new_cgroup(cgroup, who, call))
     }
 
     /// A cgroup is gone.
@@ -102,7 +108,7 @@ impl Places {
     }
 
     /// Looks at all cgroups that there are. Those of the host.
-    pub(super) fn look_around(&mut self, intake: &mut Intake) -> Vec<u64> {
+    pub(super) fn scan(&mut self, intake: &mut Intake) -> Vec<u64> {
         let walk = match self.paths.walk() {
             Ok(walk) => walk,
             Err(error) => {

@@ -1,13 +1,13 @@
-//! What can be found: a behaviour as owned data, so that it can be told, and judged again by another profile.
+//! A behaviour with texts of its own, so that it can be reported, and judged again by another profile.
 
 use super::{Finding, Reason};
-use crate::behaviour::{Behaviour, Details, Kind, Place, Told, Value};
+use crate::behaviour::{Behaviour, BehaviourKey, Details, FindingText, Kind, Value};
 use crate::profile::interpreter_name;
 use crate::tree::Program;
 
-/// What a program did.
+/// A behaviour with its texts, kept until the workload is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum What {
+pub(super) enum OwnedBehaviour {
     /// It was run, which is worth telling for this reason. Its path as it was, before any pattern.
     Exec { reason: Reason, program: Program },
     /// It was run under this user id.
@@ -16,30 +16,30 @@ pub(super) enum What {
     Interpreter(Box<str>),
     /// It did something; what a finding of it is called; and, as long as that may have to be judged again, with which
     /// details.
-    Did(Kind, Place<Box<str>>, &'static str, Details<Box<str>>),
+    Behaviour(Kind, BehaviourKey<Box<str>>, &'static str, Details<Box<str>>),
 }
 
-impl What {
+impl OwnedBehaviour {
     /// A behaviour to keep, which may have to be judged again.
     pub fn of(behaviour: &Behaviour<'_>) -> Self {
-        let Behaviour { kind, place, details } = behaviour;
-        Self::Did(*kind, place.map(Into::into), behaviour.class(false), details.clone().map(Into::into))
+        let Behaviour { kind, key, details } = behaviour;
+        Self::Behaviour(*kind, key.map(Into::into), behaviour.class(false), details.clone().map(Into::into))
     }
 
     /// A behaviour that is new, at a place that is `known` or not; its details are kept beside it.
     pub fn new(behaviour: &Behaviour<'_>, known: bool) -> Self {
-        let Behaviour { kind, place, .. } = behaviour;
-        Self::Did(*kind, place.map(Into::into), behaviour.class(known), Details::none())
+        let Behaviour { kind, key, .. } = behaviour;
+        Self::Behaviour(*kind, key.map(Into::into), behaviour.class(known), Details::none())
     }
 
-    /// Gives the behaviour to `look`, unless it is that of having been run.
-    pub fn behaviour<R>(&self, look: impl FnOnce(&Behaviour<'_>) -> R) -> Option<R> {
+    /// Gives the behaviour to `visit`, unless it is that of having been run.
+    pub fn behaviour<R>(&self, visit: impl FnOnce(&Behaviour<'_>) -> R) -> Option<R> {
         match self {
             Self::Exec { .. } | Self::Uid(_) | Self::Interpreter(_) => None,
-            Self::Did(kind, place, _, details) => {
+            Self::Behaviour(kind, key, _, details) => {
                 let texts = details.texts.iter().map(|text| &**text).collect();
                 let details = Details { marks: details.marks, numbers: details.numbers.clone(), texts };
-                Some(look(&Behaviour { kind: *kind, place: place.as_deref(), details }))
+                Some(visit(&Behaviour { kind: *kind, key: key.as_deref(), details }))
             }
         }
     }
@@ -50,27 +50,27 @@ impl What {
             Self::Exec { .. } => "exec",
             Self::Uid(_) => "uid",
             Self::Interpreter(_) => "interpreter",
-            Self::Did(_, _, class, _) => class,
+            Self::Behaviour(_, _, class, _) => class,
         }
     }
 
     /// Subject and details as a finding has them; `new` is what is new where that is not kept here.
-    pub fn told(&self, new: &Details<Box<str>>) -> Told {
+    pub fn describe(&self, new: &Details<Box<str>>) -> FindingText {
         match self {
             Self::Exec { program, .. } => {
                 let key = program.key();
                 let argv0 = key.argv0.map(|argv0| ("argv0", Value::Text(argv0)));
                 let argv = key.argv.map(|argv| ("argv", Value::List(argv)));
                 let details = argv0.into_iter().chain(argv).collect();
-                Told { subject: program.path.clone(), details }
+                FindingText { subject: program.path.clone(), details }
             }
-            Self::Uid(uid) => Told { subject: uid.to_string(), details: Vec::new() },
-            Self::Interpreter(path) => Told { subject: interpreter_name(path).to_owned(), details: Vec::new() },
-            Self::Did(kind, place, class, kept) => {
+            Self::Uid(uid) => FindingText { subject: uid.to_string(), details: Vec::new() },
+            Self::Interpreter(path) => FindingText { subject: interpreter_name(path).to_owned(), details: Vec::new() },
+            Self::Behaviour(kind, key, class, kept) => {
                 let details = if kept.is_empty() { new } else { kept };
                 let texts = details.texts.iter().map(|text| &**text).collect();
                 let details = Details { marks: details.marks, numbers: details.numbers.clone(), texts };
-                Behaviour { kind: *kind, place: place.as_deref(), details }.told(class)
+                Behaviour { kind: *kind, key: key.as_deref(), details }.describe(class)
             }
         }
     }
@@ -85,9 +85,9 @@ impl What {
         match self {
             Self::Exec { program, .. } => program.path.len() + program.key.len(),
             Self::Interpreter(path) => path.len(),
-            Self::Did(_, place, _, details) => {
+            Self::Behaviour(_, key, _, details) => {
                 let mut bytes = details.texts.iter().map(|text| text.len() + size_of::<Box<str>>()).sum();
-                place.as_deref().map(|text| bytes += text.len());
+                key.as_deref().map(|text| bytes += text.len());
                 bytes
             }
             Self::Uid(_) => 0,

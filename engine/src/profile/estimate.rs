@@ -12,7 +12,7 @@ use crate::behaviour::*;
 /// What values take at most when they are understood, in bytes: as a document, and then as a tree. With the room of lists
 /// that grow and of what is taken for a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Weight {
+pub(super) struct MemoryEstimate {
     pub doc: u64,
     pub tree: u64,
     /// What the document takes while its largest list grows and is there twice, if that is more than what it takes at
@@ -22,7 +22,7 @@ pub(super) struct Weight {
     pub depth: usize,
 }
 
-impl Weight {
+impl MemoryEstimate {
     fn add(&mut self, doc: u64, tree: u64) {
         self.doc += doc;
         self.tree += tree;
@@ -98,10 +98,10 @@ const TAGS_KNOWN: usize = 8;
 const TIME_BYTES: usize = 32;
 
 /// Weighs JSON text, as far as it nests no deeper than a profile of version 1 may. O(its length).
-pub(super) fn weigh(json: &[u8]) -> Weight {
-    let mut scales = Scales {
+pub(super) fn estimate(json: &[u8]) -> MemoryEstimate {
+    let mut scales = Estimator {
         json,
-        weight: Weight::default(),
+        weight: MemoryEstimate::default(),
         longest: 0,
         last: 0..0,
         tags: Vec::new(),
@@ -171,9 +171,9 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
 }
 
 /// Text that is being weighed.
-struct Scales<'a> {
+struct Estimator<'a> {
     json: &'a [u8],
-    weight: Weight,
+    weight: MemoryEstimate,
     /// The length of the longest text so far.
     longest: usize,
     /// Where the last key or text is.
@@ -198,12 +198,12 @@ struct List {
     entry: u64,
     entries: u64,
     /// For how many there is room.
-    room: u64,
+    capacity: u64,
     /// What those before the last entry take once more while they are moved to where there is room for it.
     moved: u64,
 }
 
-impl Scales<'_> {
+impl Estimator<'_> {
     fn bytes(&self, range: &Range<usize>) -> &[u8] {
         self.json.get(range.clone()).unwrap_or_default()
     }
@@ -219,7 +219,7 @@ impl Scales<'_> {
         self.weight.doc += ARRAY;
         let entry = entry_bytes(if is_field { self.bytes(&self.last) } else { b"" });
         self.end_lists(depth);
-        self.lists.push((depth, List { entry, entries: 0, room: 0, moved: 0 }));
+        self.lists.push((depth, List { entry, entries: 0, capacity: 0, moved: 0 }));
     }
 
     /// Ends the lists that are as deep as `depth`, or deeper.
@@ -238,11 +238,11 @@ impl Scales<'_> {
         };
         // An entry is put into its list once all of it is there: what is in the one before counts by now.
         self.weight.growing = self.weight.growing.max(self.weight.doc + std::mem::take(&mut list.moved));
-        if list.entries == list.room {
-            let more = list.room.max(FIRST_ENTRIES);
+        if list.entries == list.capacity {
+            let more = list.capacity.max(FIRST_ENTRIES);
             self.weight.doc += list.entry * more;
-            list.moved = list.entry * list.room;
-            list.room += more;
+            list.moved = list.entry * list.capacity;
+            list.capacity += more;
         }
         list.entries += 1;
     }
@@ -367,7 +367,7 @@ mod tests {
         for (json, depth) in
             [("", 0), ("7", 0), ("[]", 1), (r#"{"a":[{"]]":"[[\"[["}]}"#, 3), ("[[[", 3), ("]]][", 1), (r#""["#, 0)]
         {
-            assert_eq!(weigh(json.as_bytes()).depth, depth, "{json}");
+            assert_eq!(estimate(json.as_bytes()).depth, depth, "{json}");
         }
     }
 

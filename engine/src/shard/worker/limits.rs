@@ -4,7 +4,7 @@
 //! Not here: what there is no room for in what is known of an image (`images`).
 
 use super::super::container::{Container, State, Subject};
-use super::super::waiting::Turn;
+use super::super::waiting::Waiter;
 use super::Worker;
 use crate::config::Config;
 
@@ -26,7 +26,7 @@ impl Worker {
     /// Keeps a container that has stopped, and lets those go that were kept for longest.
     pub(super) fn linger(&mut self, index: usize, id: &[u8]) {
         self.lingering.push_back(id.into());
-        self.weigh(index);
+        self.measure(index);
         if let Some(Some(container)) = self.containers.get_mut(index)
             && !std::mem::replace(&mut container.lingers, true)
         {
@@ -38,15 +38,15 @@ impl Worker {
             let Some(oldest) = self.lingering.pop_front_if(|oldest| **oldest != *id) else { return };
             self.counts.lingering.give_back();
             let Some(index) = self.find(&oldest) else { continue };
-            if matches!(self.containers.get(index), Some(Some(container)) if container.over) {
+            if matches!(self.containers.get(index), Some(Some(container)) if container.stopped) {
                 self.limits.containers_forgotten += 1;
-                self.let_go(index);
+                self.evict(index);
             }
         }
     }
 
     /// Takes a container for stopped.
-    pub(super) fn let_go(&mut self, index: usize) {
+    pub(super) fn evict(&mut self, index: usize) {
         if matches!(self.containers.get(index), Some(Some(c)) if matches!(c.state, State::Waiting { .. })) {
             self.give_up(index);
         }
@@ -55,7 +55,7 @@ impl Worker {
 
     /// Makes room by taking the eighth of the containers for stopped that were quiet for longest: that they stopped
     /// was lost, or they do nothing. Their workloads are remembered, should they go on.
-    pub(super) fn make_room(&mut self) {
+    pub(super) fn evict_quietest(&mut self) {
         let mut turns: Vec<u64> = self.containers.iter().flatten().map(|c| c.turn).collect();
         let nth = turns.len() / 8;
         if turns.is_empty() {
@@ -63,37 +63,37 @@ impl Worker {
         }
         let (_, limit, _) = turns.select_nth_unstable(nth);
         let limit = *limit;
-        let mut let_go = 0;
+        let mut evicted = 0;
         for index in 0..self.containers.len() {
             if matches!(self.containers.get(index), Some(Some(c)) if c.turn <= limit) {
-                self.let_go(index);
-                let_go += 1;
+                self.evict(index);
+                evicted += 1;
             }
         }
-        self.limits.containers_let_go += let_go;
+        self.limits.containers_evicted += evicted;
         tracing::warn!(
-            containers = let_go,
+            containers = evicted,
             "too many containers, or too much memory for them (GROVE_MEMORY_MAX): the quietest are taken for stopped"
         );
     }
 
     /// After a batch: tells what is held, and lets the quietest go as long as all containers together take too much.
-    pub(super) fn within_bounds(&mut self) {
-        self.forget_untold();
+    pub(super) fn enforce_limits(&mut self) {
+        self.forget_unreported();
         self.publish();
         // The one at hand is the last to be quiet, and is bounded by itself.
         while self.by_id.len() > 1 && self.memory.containers_too_large(self.containers_bytes) {
-            self.make_room();
+            self.evict_quietest();
             self.publish();
         }
-        self.hold_within_bounds();
+        self.enforce_hold_limit();
         if self.changed {
             self.publish();
         }
     }
 
     /// Lets containers forget what they found that will not be told, when that has become more by an eighth.
-    fn forget_untold(&mut self) {
+    fn forget_unreported(&mut self) {
         let ends = self.memory.findings().cutoff().ends();
         let less = |(now, before): (u32, u32)| now < before && now <= before / 8 * 7;
         if !ends.into_iter().zip(self.cutoff_ends).any(less) {
@@ -104,14 +104,14 @@ impl Worker {
             if let Some(Some(Container { state: State::Bound { subject: Subject::Checking(checker), .. }, .. })) =
                 self.containers.get_mut(index)
             {
-                checker.forget_untold();
-                self.weigh(index);
+                checker.forget_unreported();
+                self.measure(index);
             }
         }
     }
 
     /// Gives up on those that have waited for longest, as long as all together hold too much.
-    pub(super) fn hold_within_bounds(&mut self) {
+    pub(super) fn enforce_hold_limit(&mut self) {
         while self.waiting.bytes > 0 && self.memory.holds_too_much(self.shard, self.waiting.bytes) {
             let containers = &self.containers;
             let Some(oldest) = self.waiting.oldest(|turn| waits(containers, turn).is_some()) else { return };
@@ -135,7 +135,7 @@ impl Worker {
 }
 
 /// Since when a container waits and holds something, if it does.
-pub(super) fn waits(containers: &[Option<Container>], turn: Turn) -> Option<u64> {
+pub(super) fn waits(containers: &[Option<Container>], turn: Waiter) -> Option<u64> {
     match containers.get(turn.index) {
         Some(Some(Container { serial, state: State::Waiting { held, since_ts }, .. }))
             if *serial == turn.serial && !held.is_empty() =>

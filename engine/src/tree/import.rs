@@ -1,9 +1,9 @@
-//! Growing a tree from what is written: the same nodes as events make, with patterns and sketches as they are told; and
+//! Importing a written profile into a tree: the same nodes as events make, with patterns and sketches as they are told; and
 //! what is written of a pattern.
 
 use super::Tree;
-use super::arena::{ROOM, ROOT};
-use super::grow::Component;
+use super::arena::{ROOT, UNLIMITED};
+use super::insert::Component;
 use super::node::{Flags, NodeId, Role};
 use super::program::ProgramKey;
 use crate::behaviour::Learned;
@@ -12,31 +12,31 @@ use std::collections::{HashMap, HashSet};
 
 impl Tree {
     /// Adds a program below another one, or below the [root](ROOT).
-    pub(crate) fn take_process(
+    pub(crate) fn import_process(
         &mut self,
         parent: NodeId,
         names: &[Component<'_>],
         key: &ProgramKey,
         sketch: Option<&Sketch>,
     ) -> NodeId {
-        let Ok((leaf, _, general)) = self.grow_path(parent, Role::ExecPath, names.iter().copied(), ROOM);
-        let Ok((process, _)) = self.process_below(leaf, &key.encode(), ROOM);
+        let Ok((leaf, _, general)) = self.get_or_insert_path(parent, Role::ExecPath, names.iter().copied(), UNLIMITED);
+        let Ok((process, _)) = self.process_below(leaf, &key.encode(), UNLIMITED);
         if general {
-            self.take_sketch(process, names, sketch);
+            self.import_sketch(process, names, sketch);
         }
         process
     }
 
     /// Where processes went that were merged into others since this was last asked.
-    pub(crate) fn take_moved(&mut self) -> HashMap<NodeId, NodeId> {
+    pub(crate) fn drain_moved(&mut self) -> HashMap<NodeId, NodeId> {
         self.arena.moved.drain(..).collect()
     }
 
-    pub(crate) fn take_uid(&mut self, process: NodeId, uid: u32) {
+    pub(crate) fn import_uid(&mut self, process: NodeId, uid: u32) {
         self.arena.numbered(process, Role::Uid, uid);
     }
 
-    pub(crate) fn take_flags(&mut self, id: NodeId, flags: impl IntoIterator<Item = (bool, Flags)>) {
+    pub(crate) fn import_flags(&mut self, id: NodeId, flags: impl IntoIterator<Item = (bool, Flags)>) {
         for (on, flag) in flags {
             if on {
                 self.arena.node_mut(id).set(flag);
@@ -53,7 +53,7 @@ impl Tree {
     }
 
     /// A name below a pattern is one of those the pattern stands for; a pattern brings its own.
-    pub(super) fn take_sketch(&mut self, leaf: NodeId, names: &[Component<'_>], sketch: Option<&Sketch>) {
+    pub(super) fn import_sketch(&mut self, leaf: NodeId, names: &[Component<'_>], sketch: Option<&Sketch>) {
         match sketch {
             Some(sketch) => self.merge_sketch(leaf, sketch),
             None => {
@@ -65,26 +65,26 @@ impl Tree {
 
     /// How many names a pattern stands for, and some of them: what comes below the directory where it begins.
     pub(crate) fn pattern_of(&self, id: NodeId, path: &str) -> Learned {
-        let mut told = Learned::default();
+        let mut reported = Learned::default();
         let role = match self.node(id).role() {
             Role::Process => Role::ExecPath,
             role => role,
         };
         if !role.is_path() || !is_pattern(path) {
-            return told;
+            return reported;
         }
         let dns = role == Role::DnsLabel;
         if let Some(sketch) = self.sketch_of(id) {
             let prefix = fixed_prefix(dns, path);
             let names = sketch.exemplars().into_iter();
-            told.distinct = sketch.distinct();
-            told.exemplars = names.map(|name| name.strip_prefix(prefix).unwrap_or(name).to_owned()).collect();
+            reported.distinct = sketch.distinct();
+            reported.exemplars = names.map(|name| name.strip_prefix(prefix).unwrap_or(name).to_owned()).collect();
         }
         let leaf = if role == Role::ExecPath { self.node(id).parent } else { id };
-        let shown = learned(dns, path, &told.exemplars, &[]);
+        let shown = learned(dns, path, &reported.exemplars, &[]);
         let names = self.names_of(leaf).into_iter().zip(shown).enumerate();
-        told.learned = names.filter(|(_, ((_, own), (_, shown)))| *own && !shown).map(|(i, _)| i as u32).collect();
-        told
+        reported.learned = names.filter(|(_, ((_, own), (_, shown)))| *own && !shown).map(|(i, _)| i as u32).collect();
+        reported
     }
 
     /// The programs that are written, each before those it started, with the index of the one that started it. Those of
@@ -127,12 +127,12 @@ pub(crate) fn fixed_prefix(dns: bool, path: &str) -> &str {
 }
 
 /// The components of a written path, and which of them are learned patterns: those that an exemplar spells out, and
-/// those that are `told`. A wildcard that all exemplars have as it is was put there by normalising, unless it is told:
+/// those that are `reported`. A wildcard that all exemplars have as it is was put there by normalising, unless it is told:
 /// a pattern that stands for `*` and for other names is a learned one, and its exemplars may all be of the former.
-pub(crate) fn learned<'a>(dns: bool, path: &'a str, exemplars: &[String], told: &[u32]) -> Vec<(&'a str, bool)> {
+pub(crate) fn learned<'a>(dns: bool, path: &'a str, exemplars: &[String], reported: &[u32]) -> Vec<(&'a str, bool)> {
     let prefix = fixed_prefix(dns, path);
-    let told: HashSet<u32> = told.iter().copied().collect();
-    let is_told = |i: usize| u32::try_from(i).is_ok_and(|i| told.contains(&i));
+    let reported: HashSet<u32> = reported.iter().copied().collect();
+    let is_told = |i: usize| u32::try_from(i).is_ok_and(|i| reported.contains(&i));
     let mut names: Vec<_> =
         split(dns, path).enumerate().map(|(i, name)| (name, is_pattern(name) && is_told(i))).collect();
     // One after the other: a long path may have many.

@@ -1,15 +1,15 @@
 //! What a worker's containers take of memory, counted as it changes, and told to the other workers.
 //!
-//! Not here: what all workers may take together (`shard/memory`), and what is let go of (`room`).
+//! Not here: what all workers may take together (`shard/memory`), and what is let go of (`limits`).
 
 use super::Worker;
-use crate::shard::memory::Held;
+use crate::shard::memory::MemoryUsage;
 
 impl Worker {
     /// Counts the container at hand anew, if it has changed.
-    pub(super) fn weigh_last(&mut self) {
+    pub(super) fn measure_last(&mut self) {
         if std::mem::take(&mut self.changed) {
-            self.weigh(self.last);
+            self.measure(self.last);
         }
     }
 
@@ -17,14 +17,14 @@ impl Worker {
     pub(super) fn has_changed(&mut self, index: usize) {
         if self.last != index {
             // Others were let go to make room for it.
-            self.weigh_last();
+            self.measure_last();
             self.last = index;
         }
         self.changed = true;
     }
 
     /// Counts a container anew.
-    pub(super) fn weigh(&mut self, index: usize) {
+    pub(super) fn measure(&mut self, index: usize) {
         let Some(Some(container)) = self.containers.get_mut(index) else { return };
         let now = container.own_bytes();
         let before = std::mem::replace(&mut container.counted, now);
@@ -35,8 +35,8 @@ impl Worker {
     }
 
     /// What is held, the container at hand as it was weighed last.
-    pub(super) fn held(&self) -> Held {
-        Held {
+    pub(super) fn held(&self) -> MemoryUsage {
+        MemoryUsage {
             containers: self.containers_bytes,
             waiting: self.waiting.bytes + self.replaying_bytes,
             images: self.images.heap_bytes(),
@@ -46,7 +46,7 @@ impl Worker {
 
     /// Tells the other workers what is held here.
     pub(super) fn publish(&mut self) {
-        self.weigh_last();
+        self.measure_last();
         self.memory.publish(self.shard, &self.held());
     }
 }
