@@ -150,6 +150,7 @@
 //! | [`export`] | a profile for people: tree, graph, differences |
 //! | [`files`] | files that are whole or not there, in directories that others look into |
 //! | [`ledger`] | where every event went |
+//! | [`text`] | text that a traced process chose, made safe to show |
 //! | [`config`] | every `GROVE_*` variable, in one table |
 //!
 //! How they fit together, and why, is in `ARCHITECTURE.md`; the formats are in `docs/formats.md`.
@@ -173,7 +174,7 @@ mod nesting;
 pub mod path;
 pub mod profile;
 pub mod shard;
-mod text;
+pub mod text;
 mod time;
 pub mod trace;
 pub mod tree;

@@ -15,9 +15,9 @@ use grove::profile::Profile;
 use grove::profile::drift::{Baselines, Finding};
 use grove::shard::{Engine, Mode};
 
-use crate::cli::teach;
 use crate::exit::{self, Error, Exit};
 use crate::feed::{self, say};
+use crate::help::teach;
 use crate::input::InputArgs;
 use crate::output::{self, Output};
 use crate::profiles;
@@ -64,8 +64,14 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
     fed.summarise(&snapshot);
 
     let shown = write_findings(&args.output, &snapshot.findings);
-    if snapshot.findings_suppressed > 0 {
-        say(&format!("{} more findings were only counted", snapshot.findings_suppressed));
+    let untold = snapshot.findings_suppressed;
+    if untold > 0 {
+        let programs = snapshot.limits.programs_untold;
+        say(&format!("{untold} more findings were only counted, {programs} of them of programs that were run"));
+    }
+    if snapshot.limits.containers_untold > 0 {
+        let count = snapshot.limits.containers_untold;
+        say(&format!("of {count} containers there was room for no finding (GROVE_MEMORY_MAX)"));
     }
     let no_profile = snapshot.ledger.ignored(Ignored::NoProfile);
     if no_profile > 0 {
@@ -75,7 +81,7 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
         .and(exit::reader_may_leave(shown))
         .and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
-    Ok(if snapshot.findings.is_empty() { Exit::Done } else { Exit::Found })
+    Ok(if snapshot.findings.is_empty() && untold == 0 { Exit::Done } else { Exit::Found })
 }
 
 /// Writes findings one by one: a text of all would take as much memory again.

@@ -18,7 +18,7 @@ use crate::input::{InputArgs, ReadArgs, Source};
 use crate::interrupt::{self, Interruptible};
 use crate::output::write_file;
 use crate::progress::Progress;
-use crate::terminal::escape;
+use grove::text::escape;
 
 /// Rejected records of one reason that are shown one by one.
 const SHOWN_PER_REASON: u64 = 10;

@@ -8,10 +8,10 @@ use grove::export::{self, Palette};
 use grove::intern::Interner;
 use grove::shard::{Engine, Mode};
 
-use crate::cli::teach;
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
+use crate::help::teach;
 use crate::input::InputArgs;
 use crate::interrupt;
 use crate::terminal;

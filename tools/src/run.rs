@@ -15,17 +15,17 @@ use grove::shard::{Engine, Mode, Overflow, Sender, Snapshot};
 use grove::trace::write::Header;
 use grove_probes::live::Live;
 
-use crate::cli::teach;
 use crate::config::Config;
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
+use crate::help::teach;
 use crate::interrupt;
 use crate::live::{LiveArgs, Observation, random_name};
 use crate::output;
 use crate::table::Table;
-use crate::terminal::escape;
 use crate::trace_file::TraceFile;
+use grove::text::escape;
 
 /// The command line of `grove run`.
 #[derive(Debug, Args)]

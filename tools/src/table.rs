@@ -10,7 +10,7 @@ use grove_probes::live::{Container, Live};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::feed::say;
-use crate::terminal::escape;
+use grove::text::escape;
 
 /// How often the table is drawn anew.
 const TABLE_INTERVAL: Duration = Duration::from_secs(1);

@@ -7,15 +7,21 @@
 //! `programs`, and what can be found for `what`.
 
 mod checker;
+mod cutoff;
 mod programs;
+mod rooms;
 #[cfg(test)]
 mod tests;
 mod what;
 
 pub use checker::Checker;
+pub(crate) use checker::Found;
+pub(crate) use cutoff::Cutoff;
+pub(crate) use rooms::{Counted, Sort};
 
 use super::Lineage;
 use crate::behaviour::Value;
+use crate::hash::Set;
 use crate::tree::Tree;
 use serde::{Serialize, Serializer};
 use std::cmp::Ordering;
@@ -31,11 +37,14 @@ pub struct Finding {
     /// When it was first done: nanoseconds since the Unix epoch.
     pub ts: u64,
     /// Container id.
-    pub container: String,
+    #[serde(serialize_with = "text")]
+    pub container: Arc<str>,
     /// Image name.
-    pub image: String,
+    #[serde(serialize_with = "text")]
+    pub image: Arc<str>,
     /// Image tag.
-    pub tag: String,
+    #[serde(serialize_with = "text")]
+    pub tag: Arc<str>,
     /// `exec`, `uid`, `interpreter`, or what the kind of behaviour calls it ([`Entry::CLASSES`](crate::behaviour::Entry::CLASSES)).
     pub kind: &'static str,
     /// Why it is reported.
@@ -51,6 +60,10 @@ pub struct Finding {
     pub details: Detail,
     /// How often.
     pub count: u64,
+}
+
+fn text<S: Serializer>(text: &Arc<str>, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(text)
 }
 
 /// What a finding says beside its subject, by name.
@@ -95,16 +108,18 @@ impl Finding {
         key(self).cmp(&key(other))
     }
 
-    /// Whether it tells that a program was run.
-    pub(crate) fn is_exec(&self) -> bool {
-        self.kind == "exec"
+    /// Bytes of memory it takes, about; of its lineage those names that it does not share with one that was asked
+    /// before, which `named` remembers.
+    pub(crate) fn bytes(&self, named: &mut Set<*const u8>) -> usize {
+        let details: usize = self.details.0.iter().map(|(_, value)| value.bytes()).sum();
+        let news = self.lineage.from_within().take_while(|name| named.insert(name.as_ptr()));
+        let lineage: usize = news.map(|name| Lineage::LINK_BYTES + name.len()).sum();
+        size_of::<Self>() + self.subject.len() + details + lineage
     }
 
-    /// Bytes of memory it takes, about, and no more if it shares its lineage with others.
-    pub(crate) fn bytes(&self) -> usize {
-        let details: usize = self.details.0.iter().map(|(_, value)| value.bytes()).sum();
-        let texts = [&self.container, &self.image, &self.tag, &self.subject];
-        let texts = texts.into_iter().map(String::as_str).chain(self.lineage.from_within());
-        size_of::<Self>() + details + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
+    /// Bytes of text that it is about when it is written.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let lineage: usize = self.lineage.from_within().map(|name| name.len() + 3).sum();
+        256 + self.container.len() + self.image.len() + self.tag.len() + self.subject.len() + lineage
     }
 }

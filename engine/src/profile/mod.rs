@@ -6,6 +6,7 @@
 
 mod convert;
 mod decode;
+mod decode_error;
 mod diff;
 mod doc;
 pub mod drift;
@@ -25,7 +26,8 @@ pub(crate) mod fixtures;
 mod tests;
 
 pub use convert::TakeError;
-pub use decode::{DecodeError, decode, decode_within};
+pub use decode::{decode, decode_within};
+pub use decode_error::DecodeError;
 pub use diff::{Difference, Side, diff, diff_tags};
 pub use doc::*;
 pub(crate) use doc::{Look, interpreter_name};
@@ -33,7 +35,7 @@ pub use encode::{Encode, encode};
 pub use image::Profile;
 pub use lineage::Lineage;
 pub use name::file_name;
-pub use states::States;
+pub use states::{State, States};
 pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_both, read_file, read_within, write, write_into};
 
 pub use crate::behaviour::{Seen, Stats};

@@ -16,7 +16,8 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::decode::{DecodeError, decode_weighed};
+use super::decode::decode_weighed;
+use super::decode_error::DecodeError;
 use super::doc::ProfileDoc;
 use super::encode::{Encode, encode};
 use crate::files::{Named, NewFile, named};

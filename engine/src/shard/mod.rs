@@ -30,7 +30,7 @@ pub use sender::{Losses, Overflow, Sender, Sent};
 
 use crate::config::Config;
 use crate::event::EventBuf;
-use crate::hash::Keyed;
+use crate::hash::{Keyed, Set};
 use crate::intern::Interner;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::path::{BadPattern, Protect};
@@ -168,7 +168,7 @@ pub struct Snapshot {
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
     /// What was found to differ, when checking; by time, then container.
     pub findings: Vec<Finding>,
-    /// Distinct findings beyond those that are kept for one container.
+    /// Distinct findings that are not among them: there is only so much room for those of one container, and for all.
     pub findings_suppressed: u64,
     /// Where every event went.
     pub ledger: Ledger,
@@ -206,6 +206,10 @@ pub struct Limits {
     pub memory_refused: u64,
     /// Snapshots that were not taken, as there was no memory for a copy of all that is known (`GROVE_MEMORY_MAX`).
     pub snapshots_left_out: u64,
+    /// Of [`Snapshot::findings_suppressed`], those that tell that a program was run.
+    pub programs_untold: u64,
+    /// Containers of which something was found, and for none of it was there room. Only at the end, when all is over.
+    pub containers_untold: u64,
 }
 
 impl Limits {
@@ -216,6 +220,8 @@ impl Limits {
         self.holds_cut_short += other.holds_cut_short;
         self.memory_refused += other.memory_refused;
         self.snapshots_left_out += other.snapshots_left_out;
+        self.programs_untold += other.programs_untold;
+        self.containers_untold += other.containers_untold;
     }
 }
 
@@ -328,9 +334,10 @@ impl Engine {
             return self.latest();
         };
         let views = self.request(Message::Snapshot);
-        let mut snapshot = self.fold(views);
+        let mut snapshot = self.fold(views, kept::Told::default());
         let trees = snapshot.profiles.values().map(|profile| profile.tree().heap_bytes()).sum::<usize>();
-        copies.are(trees + snapshot.findings.iter().map(Finding::bytes).sum::<usize>());
+        let mut named = Set::default();
+        copies.are(trees + snapshot.findings.iter().map(|finding| finding.bytes(&mut named)).sum::<usize>());
         snapshot.copies = Some(copies);
         let snapshot = Arc::new(snapshot);
         self.latest.store(snapshot.clone());
@@ -349,13 +356,17 @@ impl Engine {
         views.into_iter().map(|view| view.recv().ok()).collect()
     }
 
-    fn fold(&self, views: Vec<Option<ShardView>>) -> Snapshot {
+    fn fold(&self, views: Vec<Option<ShardView>>, kept: kept::Told) -> Snapshot {
         let names = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut snapshot = Snapshot {
             ledger: *self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner),
             ..Snapshot::default()
         };
         let mut images: BTreeMap<Arc<str>, Vec<images::Part>> = BTreeMap::new();
+        snapshot.heap_bytes = self.shared.memory.findings().heap_bytes();
+        let kept::Told { findings, mut left_out, containers_left_out } = kept;
+        snapshot.findings = findings;
+        snapshot.limits.containers_untold = containers_left_out;
         for (view, published) in views.into_iter().zip(&self.shared.shards) {
             let Some(view) = view else {
                 snapshot.ledger.add(&published.load());
@@ -366,7 +377,7 @@ impl Engine {
             snapshot.containers += view.containers;
             snapshot.heap_bytes += view.heap_bytes;
             snapshot.findings.extend(view.findings);
-            snapshot.findings_suppressed += view.findings_suppressed;
+            left_out += view.left_out;
             snapshot.limits.add(view.limits);
             for (image, parts) in view.images {
                 images.entry(image).or_default().extend(parts);
@@ -387,6 +398,8 @@ impl Engine {
         }
         snapshot.limits.snapshots_left_out = self.shared.memory.snapshots_left_out();
         snapshot.findings.sort_unstable_by(Finding::cmp_order);
+        snapshot.findings_suppressed = left_out.total();
+        snapshot.limits.programs_untold = left_out.programs;
         snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot
     }
@@ -395,7 +408,8 @@ impl Engine {
     /// image, and everything known is given back. What senders that are still there send is counted as lost.
     pub fn shutdown(mut self) -> Arc<Snapshot> {
         let views = self.finish();
-        Arc::new(self.fold(views))
+        let kept = self.shared.memory.findings().take();
+        Arc::new(self.fold(views, kept))
     }
 
     /// Ends the workers. Afterwards batches that came too late are counted.

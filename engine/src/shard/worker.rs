@@ -3,7 +3,6 @@
 use super::container::{Container, State, Subject, Workload};
 use super::counts::Counts;
 use super::images::Images;
-use super::kept::Kept;
 use super::memory::Memory;
 use super::waiting::{Turn, Waiting};
 use super::{Limits, Mode, counted};
@@ -12,7 +11,7 @@ use crate::event::{Body, EventBuf, EventRef, Stored};
 use crate::hash::{Keyed, Map};
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
-use crate::profile::drift::Checker;
+use crate::profile::drift::{Checker, Cutoff};
 use crate::tree::{ActivityTree, Rules, Sizes};
 use hashbrown::HashTable;
 use std::collections::VecDeque;
@@ -37,7 +36,6 @@ pub(super) struct Worker {
     by_id: HashTable<usize>,
     last: usize,
     images: Images,
-    kept: Kept,
     stopped: VecDeque<Arc<[u8]>>,
     stopped_by_id: Map<Arc<[u8]>, Workload>,
     lingering: VecDeque<Box<[u8]>>,
@@ -73,6 +71,8 @@ pub(super) struct Worker {
     hold_time_ns: u64,
     lingering_bytes_max: usize,
     remembered_bytes_max: usize,
+    /// The rounds of findings that were out when containers last let go of them.
+    cutoff_ends: [u32; 2],
     /// What all workers hold, and this one's place in it.
     memory: Arc<Memory>,
     shard: usize,
@@ -94,7 +94,6 @@ impl Worker {
             by_id: HashTable::new(),
             last: usize::MAX,
             images: Images::default(),
-            kept: Kept::default(),
             stopped: VecDeque::new(),
             stopped_by_id: Map::default(),
             lingering: VecDeque::new(),
@@ -123,6 +122,7 @@ impl Worker {
             hold_time_ns: u64::try_from(config.hold_time.as_nanos()).unwrap_or(u64::MAX),
             lingering_bytes_max: room::lingering_bytes_max(config),
             remembered_bytes_max: room::remembered_bytes_max(config),
+            cutoff_ends: [u32::MAX; 2],
             memory,
             shard,
         }
@@ -434,6 +434,7 @@ impl Worker {
         interner: &Interner,
         id: &[u8],
         workload: &Workload,
+        cutoff: &Arc<Cutoff>,
     ) -> Result<Subject, Full> {
         Ok(match mode {
             Mode::Learn => {
@@ -445,10 +446,11 @@ impl Worker {
                 match (baselines.get(&**image), assumed) {
                     (baseline, true) => {
                         let checker = Checker::provisional(baseline.cloned(), rules, id, image, tag);
-                        Subject::Checking(Box::new(checker))
+                        Subject::Checking(Box::new(checker.among(cutoff)))
                     }
                     (Some(baseline), false) => {
-                        Subject::Checking(Box::new(Checker::new(baseline.clone(), rules, id, image, tag)))
+                        let checker = Checker::new(baseline.clone(), rules, id, image, tag);
+                        Subject::Checking(Box::new(checker.among(cutoff)))
                     }
                     (None, false) => Subject::Nothing,
                 }
@@ -459,7 +461,9 @@ impl Worker {
     /// Binds a container to its workload and replays what was held. False if there is no room for its tag.
     fn bind(&mut self, index: usize, workload: Workload) -> bool {
         let Some(Some(container)) = self.containers.get_mut(index) else { return true };
-        let Ok(subject) = Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &workload) else {
+        let cutoff = self.memory.findings().cutoff();
+        let Ok(subject) = Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &workload, cutoff)
+        else {
             return false;
         };
         let bound = State::Bound { workload, subject };
@@ -518,7 +522,7 @@ impl Worker {
 
     fn keep_findings(&mut self, subject: &Subject) {
         if let Subject::Checking(checker) = subject {
-            self.kept.add(checker.found(), checker.suppressed(), self.memory.findings_max(self.shard), &self.counts);
+            self.memory.findings().add(self.shard, checker);
         }
     }
 
