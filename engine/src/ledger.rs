@@ -105,6 +105,10 @@ reasons! {
         RingFullChange = "ring_full_change",
         /// The kernel's ring was full: a mount event.
         RingFullMount = "ring_full_mount",
+        /// The kernel's ring was full: a flow event.
+        RingFullFlow = "ring_full_flow",
+        /// The kernel's ring was full: an imds event.
+        RingFullImds = "ring_full_imds",
         /// The kernel's ring was nearly full, and this could best be spared: an open event.
         ShedOpen = "shed_open",
         /// The kernel's ring was nearly full, and this could best be spared: a socket event.
@@ -119,6 +123,10 @@ reasons! {
         ShedChange = "shed_change",
         /// The kernel's ring was nearly full, and this could best be spared: a mount event.
         ShedMount = "shed_mount",
+        /// The kernel's ring was nearly full, and this could best be spared: a flow event.
+        ShedFlow = "shed_flow",
+        /// The kernel's ring was nearly full, and this could best be spared: an imds event.
+        ShedImds = "shed_imds",
         /// A table of the kernel's programs was full.
         ProbeTable = "probe_table",
         /// A record of the kernel's programs could not be read.

@@ -8,8 +8,8 @@ use grove::config::Config;
 use grove::event::{Body, Dns, EventRef, Exec, Open, Syscalls};
 use grove::intern::Interner;
 use grove::ledger::{Dropped, Fate, Ledger};
-use grove::shard::{Engine, Mode, Overflow};
 use grove::tree::{ActivityTree, ROOT, Rules, Tree};
+use grove::{Engine, Overflow};
 use std::sync::Arc;
 
 const BUSY: &str = "exec 1<-0 /bin/sh
@@ -24,7 +24,7 @@ const BUSY: &str = "exec 1<-0 /bin/sh
      capability 2 3";
 
 fn engine(interner: &Interner, config: Config) -> Engine {
-    Engine::start_with(&config, Mode::Learn, interner.clone()).unwrap()
+    Engine::builder().config(&config).interner(interner.clone()).start().unwrap()
 }
 
 fn send(engine: &Engine, text: &str) {

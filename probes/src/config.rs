@@ -35,11 +35,17 @@ grove::settings! {
     /// Whether mounted file systems are observed
     probe_mount: bool = "GROVE_PROBE_MOUNT", (), |_| true;
 
-    /// Whether connected and bound sockets are observed
+    /// Whether sockets are observed: connected and bound ones, and who was let in
     probe_socket: bool = "GROVE_PROBE_SOCKET", (), |_| true;
 
     /// Whether DNS questions are observed
     probe_dns: bool = "GROVE_PROBE_DNS", (), |_| true;
+
+    /// Whether it is observed how much goes over TCP connections, if sockets are
+    probe_flow: bool = "GROVE_PROBE_FLOW", (), |_| true;
+
+    /// Whether requests to cloud metadata services are observed
+    probe_imds: bool = "GROVE_PROBE_IMDS", (), |_| true;
 
     /// Whether system calls are observed
     probe_syscalls: bool = "GROVE_PROBE_SYSCALLS", (), |_| true;
@@ -50,7 +56,7 @@ grove::settings! {
     /// Whether failed attempts leave the kernel; only traces have a use for them
     probe_failed: bool = "GROVE_PROBE_FAILED", (), |_| false;
 
-    /// How often the system calls of running processes are told
+    /// How often the system calls of running processes, and what went over connections that go on, are told
     syscall_interval: Duration = "GROVE_SYSCALL_INTERVAL", span(Duration::from_millis(100), HOUR),
         |_| Duration::from_secs(5);
 
@@ -102,6 +108,8 @@ mod tests {
             ("GROVE_PROBE_MOUNT", "no"),
             ("GROVE_PROBE_SOCKET", "no"),
             ("GROVE_PROBE_DNS", "no"),
+            ("GROVE_PROBE_FLOW", "no"),
+            ("GROVE_PROBE_IMDS", "no"),
             ("GROVE_PROBE_SYSCALLS", "no"),
             ("GROVE_PROBE_CAPABILITY", "no"),
             ("GROVE_PROBE_FAILED", "yes"),
@@ -127,6 +135,8 @@ mod tests {
             probe_mount: false,
             probe_socket: false,
             probe_dns: false,
+            probe_flow: false,
+            probe_imds: false,
             probe_syscalls: false,
             probe_capability: false,
             probe_failed: true,

@@ -1,19 +1,14 @@
 //! `grove check`: what traces do that profiles do not know.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, ValueHint};
 use grove::config::Config;
 use grove::export;
 use grove::intern::Interner;
 use grove::ledger::Ignored;
-use grove::profile::Profile;
-use grove::profile::drift::{Baselines, Finding};
-use grove::shard::{Engine, Mode};
+use grove::{Baselines, Engine, Finding};
 
 use crate::exit::{self, Error, Exit};
 use crate::feed::{self, say};
@@ -58,7 +53,7 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
     args.input.override_variables(config)?;
     let interner = Interner::global_of(config.tags_max);
     let baselines = baselines(&args.profiles, config, &interner)?;
-    let engine = Engine::start_with(config, Mode::Check(Arc::new(baselines)), interner).map_err(feed::start_error)?;
+    let engine = Engine::builder().config(config).check(baselines).start().map_err(feed::start_error)?;
     let fed = feed::all(&args.input, config, &engine);
     let snapshot = engine.shutdown();
     fed.summarise(&snapshot);
@@ -100,13 +95,10 @@ fn write_findings(path: &Path, findings: &[Finding]) -> Result<(), Error> {
 
 /// The profiles by image; those of one image are merged.
 fn baselines(paths: &[PathBuf], config: &Config, interner: &Interner) -> Result<Baselines, Error> {
-    let mut profiles: BTreeMap<String, Profile> = BTreeMap::new();
+    let mut baselines = Baselines::default();
     for path in paths {
         let profile = profiles::read(path, config, interner)?;
-        match profiles.entry(profile.image().to_owned()) {
-            Entry::Vacant(slot) => drop(slot.insert(profile)),
-            Entry::Occupied(mut slot) => slot.get_mut().merge(&profile).map_err(|e| profiles::unmergeable(path, e))?,
-        }
+        baselines.add(&profile).map_err(|e| profiles::unmergeable(path, e))?;
     }
-    Ok(profiles.into_iter().map(|(image, profile)| (image, profile.tree().clone())).collect())
+    Ok(baselines)
 }

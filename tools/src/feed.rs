@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use grove::config::Config;
 use grove::ledger::{Dropped, Ledger, Rejected};
-use grove::shard::{Engine, Limits, Overflow, Snapshot, StartError};
 use grove::trace::input::{self, Framing, Records};
 use grove::trace::{Decoder, Fed, Feed, FeedError, Format, LineHash, Reject, Workloads, detect_records};
+use grove::{Engine, Limits, Overflow, RecordingId, Snapshot, StartError};
 
 use crate::exit::{Error, Exit};
 use crate::input::{InputArgs, ReadArgs, Source};
@@ -60,7 +60,7 @@ fn one(
     args: &InputArgs,
     config: &Config,
     engine: &Engine,
-    unnamed: u16,
+    unnamed: RecordingId,
     stop: &Arc<AtomicBool>,
     hash: &mut LineHash,
     workloads: &mut Workloads,

@@ -286,6 +286,8 @@ pub(crate) fn kernel_options(config: &Config) -> Options {
         (config.live.probe_mount, Class::Mount),
         (config.live.probe_socket, Class::Socket),
         (config.live.probe_dns, Class::Dns),
+        (config.live.probe_socket && config.live.probe_flow, Class::Flow),
+        (config.live.probe_imds, Class::Imds),
         (config.live.probe_syscalls, Class::Syscalls),
         (config.live.probe_capability, Class::Capability),
     ];

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use grove::Engine;
 use grove::ledger::Ledger;
-use grove::shard::Engine;
 use grove_probes::live::{Container, Live};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 

@@ -50,8 +50,10 @@ GROVE_DEDUP_WINDOW 5s default 5s 0s to 1h How long the kernel leaves out what th
 GROVE_PROBE_OPEN true default true true or false Whether opened files, and those mapped to be executed, are observed
 GROVE_PROBE_CHANGE true default true true or false Whether changes of files are observed: names that come to be or go, permissions, owners, sizes
 GROVE_PROBE_MOUNT true default true true or false Whether mounted file systems are observed
-GROVE_PROBE_SOCKET true default true true or false Whether connected and bound sockets are observed
+GROVE_PROBE_SOCKET true default true true or false Whether sockets are observed: connected and bound ones, and who was let in
 GROVE_PROBE_DNS true default true true or false Whether DNS questions are observed
+GROVE_PROBE_FLOW true default true true or false Whether it is observed how much goes over TCP connections, if sockets are
+GROVE_PROBE_IMDS true default true true or false Whether requests to cloud metadata services are observed
 GROVE_PROBE_SYSCALLS true default true true or false Whether system calls are observed
 GROVE_PROBE_CAPABILITY true default true true or false Whether uses of capabilities are observed
 GROVE_PROBE_FAILED false default false true or false Whether failed attempts leave the kernel; only traces have a use for them

@@ -62,6 +62,7 @@ pub(super) fn decode_weighed(bytes: &[u8], memory_max: usize) -> Result<(Profile
         None if version(bytes, weight.depth)? == 1 => {
             // Read as it was, and then made what it is now.
             weight.doc *= 2;
+            weight.growing *= 2;
             fits(weight)?;
             version_1::read(bytes, weight.depth)?
         }

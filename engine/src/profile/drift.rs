@@ -19,20 +19,61 @@ pub(crate) use checker::Found;
 pub(crate) use cutoff::Cutoff;
 pub(crate) use rooms::{Counted, Sort};
 
-use super::Lineage;
+use super::{Lineage, Profile};
 use crate::behaviour::Value;
-use crate::hash::Set;
-use crate::tree::Tree;
+use crate::hash::{Map, Set};
+use crate::tree::{Tree, TreeFull};
 use serde::{Serialize, Serializer};
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The profiles to compare with, by image.
-pub type Baselines = HashMap<String, Arc<Tree>>;
+/// The profiles to compare with, one an image.
+///
+/// ```
+/// # use grove::{Config, Engine};
+/// # use grove::profile::Baselines;
+/// # let learned = Engine::start(&Config::default()).unwrap().shutdown();
+/// let baselines = Baselines::of(learned.profiles.values())?;
+/// let engine = Engine::builder().check(baselines).start()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Baselines(Map<String, Profile>);
+
+impl Baselines {
+    /// These profiles; those of one image are merged.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn of<P: AsRef<Profile>>(profiles: impl IntoIterator<Item = P>) -> Result<Self, TreeFull> {
+        let mut all = Self::default();
+        profiles.into_iter().try_for_each(|profile| all.add(profile.as_ref()))?;
+        Ok(all)
+    }
+
+    /// Adds a profile; what is known of its image already stays known.
+    ///
+    /// # Errors
+    /// More tags than one profile can bear; all is as it was.
+    pub fn add(&mut self, profile: &Profile) -> Result<(), TreeFull> {
+        match self.0.get_mut(profile.image()) {
+            Some(known) => known.merge(profile),
+            None => {
+                self.0.insert(profile.image().to_owned(), profile.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// The tree of an image, if there is a profile of it.
+    pub(crate) fn tree(&self, image: &str) -> Option<&Arc<Tree>> {
+        self.0.get(image).map(Profile::tree)
+    }
+}
 
 /// A behaviour that the profile does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// When it was first done: nanoseconds since the Unix epoch.
     pub ts: u64,
@@ -86,6 +127,7 @@ impl Serialize for Detail {
 /// Why a behaviour is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reason {
     /// A known process did a new thing.
     NewBehaviour,

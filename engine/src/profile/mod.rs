@@ -9,6 +9,7 @@ mod decode;
 mod decode_error;
 mod diff;
 mod doc;
+#[doc(hidden)]
 pub mod drift;
 mod encode;
 mod image;
@@ -31,6 +32,7 @@ pub use decode_error::DecodeError;
 pub use diff::{Difference, Side, diff, diff_tags};
 pub use doc::*;
 pub(crate) use doc::{Look, interpreter_name};
+pub use drift::{Baselines, Detail, Finding, Reason};
 pub use encode::{Encode, encode};
 pub use image::Profile;
 pub use lineage::Lineage;
@@ -40,3 +42,4 @@ pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_both, read_fil
 
 pub use crate::behaviour::{Seen, Stats};
 pub use crate::time::{Time, TimeError};
+pub use crate::tree::TreeFull;

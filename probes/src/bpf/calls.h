@@ -3,153 +3,19 @@
 // System calls as they return: the sets of calls made, and the few calls that are events of their own. This
 // runs after every call of every process, so the way out comes first.
 #pragma once
+#include "accept.h"
 #include "mount.h"
+#include "narrow.h"
 #include "ring.h"
-#include "socket.h"
 
 #define PROT_EXEC 4
 #define MAP_ANONYMOUS 0x20
-#define AT_REMOVEDIR 0x200
 
 enum {
-    NR32_SOCKETCALL = 102,
     SENDS_MAX = 64, // messages of one sendmmsg that are looked at
 };
 
 #define O_CREAT_FLAGS 01101 // O_CREAT | O_WRONLY | O_TRUNC: what creat(2) is short for
-
-// A 64-bit process can make 32-bit calls too (int 0x80): they have other numbers, and their arguments elsewhere.
-static __always_inline __u64 number_of_32(__u64 nr)
-{
-    switch (nr) {
-    case 5:
-        return NR_OPEN;
-    case 8:
-        return NR_CREAT;
-    case 295:
-        return NR_OPENAT;
-    case 437:
-        return NR_OPENAT2;
-    case 125:
-        return NR_MPROTECT;
-    case 192:
-        return NR_MMAP;
-    case 380:
-        return NR_PKEY_MPROTECT;
-    case 361:
-        return NR_BIND;
-    case 362:
-        return NR_CONNECT;
-    case 369:
-        return NR_SENDTO;
-    case 370:
-        return NR_SENDMSG;
-    case 345:
-        return NR_SENDMMSG;
-    case 9:
-        return NR_LINK;
-    case 10:
-        return NR_UNLINK;
-    case 14:
-        return NR_MKNOD;
-    case 15:
-        return NR_CHMOD;
-    case 38:
-        return NR_RENAME;
-    case 39:
-        return NR_MKDIR;
-    case 40:
-        return NR_RMDIR;
-    case 83:
-        return NR_SYMLINK;
-    case 92:
-    case 193:
-        return NR_TRUNCATE;
-    case 93:
-    case 194:
-        return NR_FTRUNCATE;
-    case 94:
-        return NR_FCHMOD;
-    case 95:
-    case 207:
-        return NR_FCHOWN;
-    case 16:
-    case 198:
-        return NR_LCHOWN;
-    case 182:
-    case 212:
-        return NR_CHOWN;
-    case 296:
-        return NR_MKDIRAT;
-    case 297:
-        return NR_MKNODAT;
-    case 298:
-        return NR_FCHOWNAT;
-    case 301:
-        return NR_UNLINKAT;
-    case 302:
-        return NR_RENAMEAT;
-    case 303:
-        return NR_LINKAT;
-    case 304:
-        return NR_SYMLINKAT;
-    case 306:
-        return NR_FCHMODAT;
-    case 353:
-        return NR_RENAMEAT2;
-    case 452:
-        return NR_FCHMODAT2;
-    case 21:
-        return NR_MOUNT;
-    case 52:
-        return NR_UMOUNT2;
-    case 61:
-        return NR_CHROOT;
-    case 217:
-        return NR_PIVOT_ROOT;
-    case 429:
-        return NR_MOVE_MOUNT;
-    case 432:
-        return NR_FSMOUNT;
-    }
-    return NR_NONE;
-}
-
-static __always_inline void arguments_of_32(struct call *call, struct pt_regs *regs)
-{
-    __u32 given[6] = {};
-    call->a[0] = (__u32)regs->bx;
-    call->a[1] = (__u32)regs->cx;
-    call->a[2] = (__u32)regs->dx;
-    call->a[3] = (__u32)regs->si;
-    call->a[4] = (__u32)regs->di;
-    call->a[5] = (__u32)regs->bp;
-    call->wide = false;
-    if (regs->orig_ax != NR32_SOCKETCALL)
-        return;
-    // One call for all of sockets, with the arguments in memory.
-    if (bpf_probe_read_user(given, sizeof(given), (void *)call->a[1]))
-        bpf_probe_read_user(given, 3 * 4, (void *)call->a[1]);
-    switch (call->a[0]) {
-    case 2:
-        call->nr = NR_BIND;
-        break;
-    case 3:
-        call->nr = NR_CONNECT;
-        break;
-    case 11:
-        call->nr = NR_SENDTO;
-        break;
-    case 16:
-        call->nr = NR_SENDMSG;
-        break;
-    case 20:
-        call->nr = NR_SENDMMSG;
-        break;
-    }
-    for (int i = 0; i < 6; i++)
-        call->a[i] = given[i];
-}
 
 static __always_inline void arguments_of(struct call *call, struct pt_regs *regs)
 {
@@ -195,8 +61,9 @@ static __always_inline int call_opened(struct scratch *s, struct task_struct *ta
     return open_said(bpf_probe_read_user_str(s->text, PATH_MAX, (void *)name));
 }
 
-// A message's header begins with its address and the address's length.
-static __always_inline void message_sent(struct socket_call *c, __u64 header, bool wide)
+// A message's header begins with its address and the address's length. False if there is no address: it goes to whom the
+// socket is connected to, or nobody asked whom it came from.
+static __always_inline bool message_named(struct socket_call *c, __u64 header, bool wide)
 {
     struct {
         __u64 name;
@@ -211,11 +78,15 @@ static __always_inline void message_sent(struct socket_call *c, __u64 header, bo
         to.name = narrow[0];
         to.bytes = narrow[1];
     }
-    if (!to.name)
-        return; // to whom the socket is connected
     c->address = to.name;
     c->bytes = to.bytes;
-    socket_called();
+    return to.name;
+}
+
+static __always_inline void message_sent(struct socket_call *c, __u64 header, bool wide)
+{
+    if (message_named(c, header, wide))
+        socket_called();
 }
 
 // A call that says whom it is about: connect, bind, and sends with an address.
@@ -227,7 +98,7 @@ static __always_inline int call_addressed(struct scratch *s)
     if ((ret < 0 && ret != -115 && !failed) || restarts(ret))
         return 0;
     c->ret = ret;
-    c->connect = call->nr != NR_BIND;
+    c->op = call->nr == NR_BIND ? OP_BIND : OP_CONNECT;
     c->sent = false;
     c->copied = false;
     c->file = 0;
@@ -260,6 +131,46 @@ static __always_inline int call_addressed(struct scratch *s)
         return 0;
     }
     return 0;
+}
+
+// A call that says from whom it received something, if it was asked.
+static __always_inline int call_received(struct scratch *s)
+{
+    const struct call *call = &s->call;
+    struct socket_call *c = &s->socket;
+    __s64 ret = call->ret;
+    if (ret < 0)
+        return 0;
+    c->file = 0;
+    c->fd = call->a[0];
+    c->copied = false;
+    c->marks = 0;
+    switch (call->nr) {
+    case NR_RECVFROM:
+        c->address = call->a[4];
+        c->bytes = 0;
+        if (!c->address || bpf_probe_read_user(&c->bytes, 4, (void *)call->a[5]))
+            return 0;
+        return heard_from();
+    case NR_RECVMSG:
+        return message_named(c, call->a[1], call->wide) ? heard_from() : 0;
+    case NR_RECVMMSG:
+        for (__u32 i = 0; i < RECEIVES_MAX && i < ret; i++)
+            if (message_named(c, call->a[1] + i * (call->wide ? 64 : 32), call->wide))
+                heard_from();
+        return 0;
+    }
+    return 0;
+}
+
+static __always_inline int call_accepted(struct scratch *s, struct task_struct *task)
+{
+    struct socket_call *c = &s->socket;
+    if (s->call.ret < 0)
+        return 0;
+    c->marks = 0;
+    accepted(file_at(task, s->call.ret));
+    return begun(s, task);
 }
 
 // Calls after which the same name may lead elsewhere.
@@ -357,7 +268,27 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
             arguments_of(call, regs);
         s->socket.cgroup = cgroup;
         s->socket.lineage = p->lineage;
-        return call_addressed(s);
+        call_addressed(s);
+        return begun(s, task);
+    case NR_ACCEPT:
+    case NR_ACCEPT4:
+        if (!wanted(CLASS_SOCKET))
+            return 0;
+        s->socket.cgroup = cgroup;
+        s->socket.lineage = p->lineage;
+        return call_accepted(s, task);
+    case NR_RECVFROM:
+        if (call->wide && !regs->r8)
+            return 0; // the way that most receive
+    case NR_RECVMSG:
+    case NR_RECVMMSG:
+        if (!wanted(CLASS_SOCKET))
+            return 0;
+        if (call->wide)
+            arguments_of(call, regs);
+        s->socket.cgroup = cgroup;
+        s->socket.lineage = p->lineage;
+        return call_received(s);
     case NR_IO_URING_ENTER:
         return settle_last();
     case NR_MMAP:
@@ -400,6 +331,8 @@ SEC("iter/task")
 int grove_flush(struct bpf_iter__task *ctx)
 {
     struct task_struct *task = ctx->task;
+    if (task && task->pid == self)
+        tell_flows(); // of everybody, once
     if (!task || task->tgid == self || !task->mm)
         return 0;
     struct task_struct *leader = task->group_leader;

@@ -199,6 +199,7 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     }
     bool own = p->own;
     p->own = 0;
+    tell_flows_of(p, leader);
     look_around(p, task, cgroup);
     bool tell = in_scope(p, task->tgid, cgroup);
     if (tell && !own && wanted(CLASS_SYSCALLS)) {

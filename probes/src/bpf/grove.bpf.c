@@ -8,6 +8,6 @@
 #include "uring.h"
 #include "caps.h"
 #include "groups.h"
-#include "dns.h"
+#include "egress.h"
 
 char programs_license[] SEC("license") = "Dual MIT/GPL";

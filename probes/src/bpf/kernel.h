@@ -270,12 +270,50 @@ struct linux_binprm {
     const char *interp;
 };
 
+struct in6_addr {
+    __u8 bytes[16];
+};
+
+struct sock_common {
+    __be32 skc_daddr;
+    __u16 skc_num;
+    __u16 skc_family;
+    volatile __u8 skc_state;
+    struct in6_addr skc_v6_daddr;
+    unsigned long skc_flags;
+};
+
 struct sock {
+    struct sock_common __sk_common;
     __u16 sk_protocol;
+    __u8 sk_userlocks : 4;
+    __u8 sk_shutdown;
+};
+
+struct tcp_sock {
+    __u64 bytes_sent;
+    __u64 bytes_retrans;
+    __u64 bytes_received;
+    __u32 write_seq;
+    __u32 snd_nxt;
+};
+
+struct sockaddr_un {
+    __u16 sun_family;
+};
+
+struct unix_address {
+    int len;
+    struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+    struct unix_address *addr;
+    struct path path;
 };
 
 struct socket {
-    __s16 type;
+    struct file *file;
     struct sock *sk;
 };
 
@@ -314,15 +352,21 @@ struct io_ring_ctx___before_6_13 {
     unsigned int nr_user_files;
 };
 
+struct io_cqe {
+    __u64 user_data;
+};
+
 struct io_kiocb {
     struct file *file;
     struct io_ring_ctx *ctx;
     __u8 opcode;
     __u64 flags;
+    struct io_cqe cqe;
     void *async_data;
 };
 
 struct io_uring_cqe {
+    __u64 user_data;
     __s32 res;
 };
 
@@ -332,6 +376,10 @@ struct io_open {
     __u32 file_slot;
     struct filename *filename;
     struct open_how how;
+};
+
+struct io_accept {
+    __u32 file_slot;
 };
 
 struct io_connect {

@@ -143,6 +143,8 @@ int BPF_PROG(grove_exit, struct task_struct *task)
         if (goes)
             flush_calls(p, leader, cgroup);
     }
+    if (last)
+        tell_flows_of(p, leader);
     if (!last || !wanted(CLASS_EXIT))
         return 0;
     struct exit_record r = {};

@@ -57,6 +57,7 @@ struct process {
     __u64 calls[8];      // system calls made and not told yet
     __u64 used;          // capabilities told as granted
     __u64 refused;       // and as refused
+    __u64 connections;   // that it made and that go on, and a few more where others have ended them
 };
 
 struct {

@@ -22,6 +22,8 @@ enum kind {
     KIND_CGROUP_GONE,
     KIND_CHANGE,
     KIND_MOUNT,
+    KIND_FLOW,
+    KIND_IMDS,
 };
 
 // What is counted when it is not delivered; also the bits of `classes`.
@@ -37,6 +39,8 @@ enum class {
     CLASS_CGROUP,
     CLASS_CHANGE,
     CLASS_MOUNT,
+    CLASS_FLOW,
+    CLASS_IMDS,
     CLASSES,
 };
 

@@ -5,7 +5,7 @@
 // It is for programs that run with preemption off, as those of tracepoints do: not for packets, functions' ends and
 // iterators.
 #pragma once
-#include "process.h"
+#include "flow.h"
 
 // Room for argv, script, cwd and path, whatever their lengths.
 enum {
@@ -120,11 +120,21 @@ struct socket_call {
     __u32 fd;   // its number
     __u32 bytes;
     __u32 flags; // of a send: MSG_*
-    bool connect;
+    __u8 op;     // enum socket_op
     bool sent;   // by a send, which may say whom to, in place of a connect
     bool copied; // the address is in `said` already
     __u8 marks;
     struct said_address said;
+    __u64 sock; // the kernel's, and
+    __u8 proto; // its transport
+    __u16 port; // its own: of whom was let in
+    bool accepts; // a connection, and not a datagram
+};
+
+// What a process knows a request to a ring by.
+struct uring_answer {
+    __u64 ring;
+    __u64 user_data;
 };
 
 struct scratch {
@@ -142,6 +152,9 @@ struct scratch {
     struct change change;
     __u32 mount_flags;
     struct socket_call socket;
+    struct connection connection; // as it is made
+    __u32 first; // enum direction
+    struct uring_answer answer;
 };
 
 struct {

@@ -13,8 +13,8 @@ use super::record::Class;
 pub struct Wants {
     /// Events from the kernel's programs.
     pub programs: bool,
-    /// DNS questions among them.
-    pub dns: bool,
+    /// DNS questions or requests to metadata services among them.
+    pub packets: bool,
     /// The containers of this host, and so whose a cgroup is that was neither there at the start nor announced.
     pub containers: bool,
     /// The processes that run already, whosever they are.
@@ -29,7 +29,8 @@ impl Wants {
 
     /// What observing a command takes, from its first step on.
     pub fn of_command(options: &Options) -> Self {
-        Self { programs: true, dns: options.classes.contains(Class::Dns), containers: false, running: false }
+        let packets = [Class::Dns, Class::Imds].iter().any(|class| options.classes.contains(*class));
+        Self { programs: true, packets, containers: false, running: false }
     }
 }
 
@@ -67,9 +68,9 @@ static NEEDS: [Need; 5] = [
         name: "CAP_NET_ADMIN",
         set: CapabilitySet::NET_ADMIN,
         or: CapabilitySet::SYS_ADMIN,
-        purpose: "seeing DNS questions",
-        without: Some("GROVE_PROBE_DNS=false"),
-        wanted: |wants| wants.dns,
+        purpose: "seeing DNS questions and requests to metadata services",
+        without: Some("GROVE_PROBE_DNS=false and GROVE_PROBE_IMDS=false"),
+        wanted: |wants| wants.packets,
     },
     Need {
         name: "CAP_DAC_READ_SEARCH",
@@ -172,7 +173,7 @@ fn and(mut words: Vec<String>) -> String {
 
 /// The names of what is missing of what every program needs, for questions on the net too if `packets`.
 pub(super) fn missing(packets: bool) -> Option<String> {
-    let wants = Wants { programs: true, dns: packets, containers: false, running: false };
+    let wants = Wants { programs: true, packets, containers: false, running: false };
     let names: Vec<_> = needs(wants).filter(|(_, met)| !met).map(|(need, _)| need.name.to_owned()).collect();
     (!names.is_empty()).then(|| and(names))
 }
@@ -221,24 +222,24 @@ mod tests {
     fn one_line_names_what_is_missing_and_what_to_do() {
         assert_eq!(
             line(&["CAP_NET_ADMIN"]),
-            "CAP_NET_ADMIN (for seeing DNS questions) is missing: run as root, or with it; or without, by \
-             GROVE_PROBE_DNS=false"
+            "CAP_NET_ADMIN (for seeing DNS questions and requests to metadata services) is missing: run as root, or with \
+             it; or without, by GROVE_PROBE_DNS=false and GROVE_PROBE_IMDS=false"
         );
         assert_eq!(
             line(&["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]),
             "CAP_BPF (for creating maps and loading programs), CAP_PERFMON (for programs that read the kernel's memory) \
-             and CAP_NET_ADMIN (for seeing DNS questions) are missing: run as root, or with them"
+             and CAP_NET_ADMIN (for seeing DNS questions and requests to metadata services) are missing: run as root, or with them"
         );
     }
 
     #[test]
     fn what_is_not_wanted_needs_nothing() {
         let names = |wants| needs(wants).map(|(need, _)| need.name).collect::<Vec<_>>();
-        let nothing = Wants { programs: false, dns: false, containers: false, running: false };
+        let nothing = Wants { programs: false, packets: false, containers: false, running: false };
         assert!(names(nothing).is_empty() && require(nothing).is_ok());
         assert_eq!(names(Wants::of_containers(&Options::default(), true)).len(), NEEDS.len());
         assert_eq!(names(Wants { programs: true, ..nothing }), ["CAP_BPF", "CAP_PERFMON"]);
-        assert_eq!(names(Wants { dns: true, ..nothing }), ["CAP_NET_ADMIN"]);
+        assert_eq!(names(Wants { packets: true, ..nothing }), ["CAP_NET_ADMIN"]);
         assert_eq!(names(Wants { containers: true, ..nothing }), ["CAP_DAC_READ_SEARCH"]);
         assert_eq!(names(Wants { running: true, ..nothing }), ["CAP_SYS_PTRACE"]);
     }

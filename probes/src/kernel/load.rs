@@ -146,6 +146,7 @@ pub(super) fn load(options: &Options) -> Result<Loaded, AttachError> {
         .map_max_entries("ring", options.ring_size())
         .map_max_entries("scratches", cpus)
         .map_max_entries("packets", cpus)
+        .map_max_entries("requests", cpus)
         .load(OBJECT)
         .map_err(load_error)?;
     Ok(Loaded { bpf, btf })
@@ -201,13 +202,16 @@ pub(super) fn hook_error(hook: &Hook, e: &HookError) -> AttachError {
 }
 
 /// What the programs of one processor work on.
-const SCRATCH: u64 = 67 << 10;
+const SCRATCH: u64 = 71 << 10;
 
 /// Bytes that the maps may take beside the ring, at most, on this host: the sizes in `src/bpf/maps.h`.
 pub(super) fn fixed_map_bytes() -> u64 {
     const TOLD: u64 = 65_536 * 32;
     const LOST_PER_CPU: u64 = 4096 * (COUNTERS as u64 * 8 + 64);
-    const TABLES: u64 = 4096 * 620 + 2 * 65_536 * 80 + 4096 * 8 + 1024 * 88;
+    const CONNECTIONS: u64 = 32_768 * 140;
+    const DIRECTIONS: u64 = 16_384 * 110;
+    const RINGS: u64 = 4096 * 620 + 4096 * 80;
+    const TABLES: u64 = RINGS + 2 * 65_536 * 80 + 4096 * 8 + 1024 * 88 + CONNECTIONS + DIRECTIONS;
     let cpus = aya::util::nr_cpus().unwrap_or(1) as u64;
     TOLD + TABLES + cpus * (SCRATCH + LOST_PER_CPU)
 }

@@ -32,7 +32,7 @@ classes! {
     Exit = "exit",
     /// A file was opened, or mapped to be executed.
     Open = "open",
-    /// A socket was connected or bound.
+    /// A socket was connected or bound, or somebody was let in or heard from.
     Socket = "socket",
     /// A DNS question was asked.
     Dns = "dns",
@@ -46,6 +46,10 @@ classes! {
     Change = "change",
     /// A file system was mounted.
     Mount = "mount",
+    /// So much has gone over a connection.
+    Flow = "flow",
+    /// A metadata service was asked for something.
+    Imds = "imds",
 }
 
 /// How a program is attached.
@@ -115,6 +119,8 @@ kinds! {
     CGROUP_GONE = 10: groups::gone,
     CHANGE = 11: change::change,
     MOUNT = 12: mount::mount,
+    FLOW = 13: flow::flow,
+    IMDS = 14: imds::imds,
 }
 
 pub(super) const FLUSH: &str = "grove_flush";
@@ -175,6 +181,14 @@ pub(super) const HOOKS: &[Hook] = &[
         classes: &[Class::Open, Class::Socket, Class::Syscalls, Class::Change, Class::Mount],
     },
     Hook {
+        name: "inet_sock_set_state",
+        ways: &[tracepoint("grove_tcp", "inet_sock_set_state")],
+        required: false,
+        lost: "how much goes over connections that end before they are looked at",
+        without: "",
+        classes: &[Class::Flow],
+    },
+    Hook {
         name: "io_uring_complete",
         ways: &[
             // Where the second is right, the kernel refuses the first; the other way round it would not.
@@ -209,17 +223,17 @@ pub(super) const HOOKS: &[Hook] = &[
         name: "iter/task",
         ways: &[Way { program: FLUSH, kind: Kind::Tasks, at: "task" }],
         required: false,
-        lost: "system calls of processes that sleep are told late",
+        lost: "system calls of processes that sleep, and volumes of connections that go on, are told late",
         without: "",
-        classes: &[Class::Syscalls],
+        classes: &[Class::Syscalls, Class::Flow],
     },
     Hook {
         name: "cgroup_skb/egress",
-        ways: &[Way { program: "grove_dns", kind: Kind::Egress, at: "egress" }],
+        ways: &[Way { program: "grove_egress", kind: Kind::Egress, at: "egress" }],
         required: true,
-        lost: "DNS questions",
-        without: "GROVE_PROBE_DNS=false",
-        classes: &[Class::Dns],
+        lost: "DNS questions and requests to metadata services",
+        without: "GROVE_PROBE_DNS=false and GROVE_PROBE_IMDS=false",
+        classes: &[Class::Dns, Class::Imds],
     },
 ];
 

@@ -49,7 +49,7 @@ impl Of {
 /// The programs in the kernel as a source.
 pub(super) struct ByKernel {
     probes: Probes,
-    /// `None` if system calls are not observed.
+    /// `None` if neither system calls nor volumes are observed.
     flush_interval: Option<Duration>,
     flushed: Instant,
     counted: Instant,
@@ -70,9 +70,10 @@ impl ByKernel {
     /// One line on what is missing and what to do.
     pub(super) fn attach(options: &Options, host: bool) -> Result<Self, AttachError> {
         let now = Instant::now();
+        let gathers = [Class::Syscalls, Class::Flow].iter().any(|class| options.classes.contains(*class));
         Ok(Self {
             probes: Probes::attach(options)?,
-            flush_interval: options.classes.contains(Class::Syscalls).then_some(options.syscall_flush),
+            flush_interval: gathers.then_some(options.syscall_flush),
             flushed: now,
             counted: now,
             gone: Vec::new(),
@@ -131,7 +132,7 @@ impl ByKernel {
             return;
         }
         if let Err(error) = self.probes.flush_syscalls() {
-            tracing::warn!(%error, "system calls of processes that sleep are told late");
+            tracing::warn!(%error, "system calls of processes that sleep and volumes of connections are told late");
         }
     }
 

@@ -1,5 +1,5 @@
 // Does one thing by its bare system call, for the tests to see it: child WHAT [ARG...].
-// Built by child.rs, with calls.c behind it.
+// Built by child.rs, with calls.c and peers.c behind it.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 static int by_name(char **a);
+static void with_peers(char **a);
 
 static int family_of(const char *name)
 {
@@ -326,6 +327,7 @@ int main(int argc, char **argv)
         return 99;
     if (!strcmp(a[0], "calls"))
         return by_name(a + 1);
+    with_peers(a);
     if (!strcmp(a[0], "exit"))
         return a[1] ? atoi(a[1]) : 0;
     if (!strcmp(a[0], "open"))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-const SOURCE: &[u8] = concat!(include_str!("child.c"), include_str!("calls.c")).as_bytes();
+const SOURCE: &[u8] = concat!(include_str!("child.c"), include_str!("calls.c"), include_str!("peers.c")).as_bytes();
 
 /// For this host.
 pub fn child() -> &'static Path {

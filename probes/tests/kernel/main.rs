@@ -1,10 +1,13 @@
 //! The kernel side on the kernel that this runs on: something is done by a child process, and has to be told.
 
+mod accepts;
 mod calls;
 mod changes;
 mod files;
+mod flows;
 mod groups;
 mod loss;
+mod metadata;
 mod mounts;
 mod object;
 mod processes;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use grove::event::{Body, Change, Dns, Event, Mount, Open, Peer, Socket};
+use grove::event::{Body, Change, Dns, Event, Flow, Imds, Mount, Open, Peer, Socket};
 use grove_probes::kernel::{Cause, Class, Count, Options, Probes, What};
 
 #[path = "../common/child.rs"]
@@ -154,6 +154,15 @@ pub fn line(seen: &Seen) -> String {
                 Peer::Unix(name) => format!("Unix({})", text(name)),
             };
             format!("{} {peer} {port} {} {ret}", op.name(), proto.map_or("-", |p| p.name()))
+        }
+        Body::Flow(Flow { op, peer: Peer::Ip(ip), port, proto, sent, received }) => {
+            let bytes = |bytes: &Option<u64>| bytes.map_or("-".into(), |n| n.to_string());
+            let proto = proto.map_or("-", |p| p.name());
+            format!("flow {} {ip} {port} {proto} {} {}", op.name(), bytes(sent), bytes(received))
+        }
+        Body::Imds(Imds { path, provider, token }) => {
+            let provider = provider.as_deref().map_or("-".into(), text);
+            format!("imds {provider} {} {}", token.map_or("-", |t| t.name()), text(path))
         }
         Body::Dns(Dns { name, qtype }) => format!("dns {} {qtype}", text(name)),
         other => format!("{other:?}"),

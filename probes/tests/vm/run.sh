@@ -67,7 +67,7 @@ live=$(test_binary live)
 kernel_tests=$(test_binary kernel)
 grove=$PWD/target/debug/grove
 cc -O1 -Wall -Wextra -Wno-unused-parameter -static "$here/verifier.c" -o "$work/verifier" -lbpf -lelf -lz
-cat probes/tests/common/{child,calls}.c | cc -O1 -pthread -static -x c - -o "$work/child"
+cat probes/tests/common/{child,calls,peers}.c | cc -O1 -pthread -static -x c - -o "$work/child"
 cp probes/src/bpf/grove.bpf.o "$here/steps.sh" "$work/"
 cat >"$work/settings.sh" <<END
 grove=$grove

@@ -46,7 +46,7 @@ fn without_the_hook_for_files_sockets_or_dns_nothing_is_recorded_unless_that_is_
             "sys_exit",
             &[("GROVE_PROBE_OPEN", "false"), ("GROVE_PROBE_SOCKET", "false"), ("GROVE_PROBE_SYSCALLS", "false")][..],
         ),
-        ("grove_dns", "cgroup_skb/egress", &[("GROVE_PROBE_DNS", "false")]),
+        ("grove_egress", "cgroup_skb/egress", &[("GROVE_PROBE_DNS", "false"), ("GROVE_PROBE_IMDS", "false")]),
     ] {
         let at = number_of(program, &[], &record, &log);
         let (code, told) = refused(at, &[], &record, &log);

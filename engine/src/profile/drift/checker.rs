@@ -62,6 +62,10 @@ pub struct Checker {
     noted: Map<(Ran, What), Noted>,
     /// How many were ever noted.
     nth: u32,
+    /// Whether somebody follows what is found; then the findings among what is noted that were not told yet, unless the
+    /// workload is assumed: of that none was.
+    followed: bool,
+    fresh: Vec<(Ran, What)>,
     rooms: Rooms,
     /// Findings that there was no room for.
     suppressed: Counted,
@@ -96,6 +100,8 @@ impl Checker {
             programs: Programs::default(),
             noted: Map::default(),
             nth: 0,
+            followed: false,
+            fresh: Vec::new(),
             rooms: Rooms::default(),
             suppressed: Counted::default(),
             unjudged: Counted::default(),
@@ -141,6 +147,8 @@ impl Checker {
             programs: Programs::default(),
             noted: Map::default(),
             nth: 0,
+            followed: self.followed,
+            fresh: Vec::new(),
             rooms: Rooms::default(),
             suppressed,
             unjudged: Counted::default(),
@@ -191,23 +199,59 @@ impl Checker {
         found.sort_by_cached_key(|((ran, what), noted)| (self.sort(*ran, what), noted.nth));
         let mut lineages = Map::default();
         found.into_iter().filter_map(move |((ran, what), noted)| {
-            let Told { subject, details } = what.told(&noted.details);
-            let kind = what.kind();
-            let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
-            let finding = Finding {
-                ts: noted.ts,
-                container: self.container.clone(),
-                image: self.image.clone(),
-                tag: self.tag.clone(),
-                kind,
-                reason: noted.reason?,
-                pid: noted.pid,
-                lineage: by.map(|by| self.lineage_of(by, &mut lineages)).unwrap_or_default(),
-                subject,
-                details: Detail(details),
-                count: noted.count,
-            };
+            let finding = self.finding(*ran, what, noted, &mut lineages)?;
             Some(Found { sort: self.sort(*ran, what), bytes: what.finding_bytes(), finding })
+        })
+    }
+
+    /// From now on somebody follows what is found.
+    pub(crate) fn follow(&mut self) {
+        self.followed = true;
+    }
+
+    /// What was found since this was asked last, in the order it was found. What is found of a workload that is assumed
+    /// comes when the workload is told.
+    pub(crate) fn take_fresh(&mut self) -> impl Iterator<Item = Finding> {
+        let fresh = std::mem::take(&mut self.fresh);
+        let mut lineages = Map::default();
+        let checker = &*self;
+        fresh.into_iter().filter_map(move |key| {
+            let noted = checker.noted.get(&key)?;
+            checker.finding(key.0, &key.1, noted, &mut lineages)
+        })
+    }
+
+    /// The workload stays assumed: all that was found is to be told.
+    pub(crate) fn is_over(&mut self) {
+        if self.followed && self.provisional && self.compares {
+            let mut found: Vec<_> = self.noted.iter().filter(|(_, noted)| noted.reason.is_some()).collect();
+            found.sort_unstable_by_key(|(_, noted)| noted.nth);
+            self.fresh = found.into_iter().map(|(key, _)| key.clone()).collect();
+        }
+    }
+
+    fn finding(
+        &self,
+        ran: Ran,
+        what: &What,
+        noted: &Noted,
+        lineages: &mut Map<Ran, profile::Lineage>,
+    ) -> Option<Finding> {
+        let Told { subject, details } = what.told(&noted.details);
+        let kind = what.kind();
+        let by = if let What::Exec { .. } = what { self.parent(ran) } else { Some(ran) };
+        Some(Finding {
+            ts: noted.ts,
+            container: self.container.clone(),
+            image: self.image.clone(),
+            tag: self.tag.clone(),
+            kind,
+            reason: noted.reason?,
+            pid: noted.pid,
+            lineage: by.map(|by| self.lineage_of(by, lineages)).unwrap_or_default(),
+            subject,
+            details: Detail(details),
+            count: noted.count,
         })
     }
 
@@ -572,6 +616,9 @@ impl Checker {
             }
             if let Some(cutoff) = cutoff {
                 cutoff.note(sort, round, key.1.finding_bytes());
+            }
+            if is_finding && self.followed && !self.provisional {
+                self.fresh.push(key.clone());
             }
             let nth = self.nth;
             self.nth += 1;

@@ -10,7 +10,9 @@ pub(super) mod caps;
 pub(super) mod change;
 pub(super) mod dns;
 pub(super) mod exec;
+pub(super) mod flow;
 pub(super) mod groups;
+pub(super) mod imds;
 pub(super) mod lifecycle;
 pub(super) mod mount;
 pub(super) mod open;
@@ -28,7 +30,7 @@ use super::table;
 pub(super) enum Fault {
     /// It does not add up: the two sides disagree.
     Malformed,
-    /// It is well formed, but what was sent to port 53 is no DNS question.
+    /// It is well formed, but what was sent to port 53 is no DNS question, or to a metadata service no request.
     NoQuestion,
 }
 

@@ -210,3 +210,105 @@ proptest! {
         }
     }
 }
+
+/// The kind's own part of a socket's record.
+fn socket_own(family: u8, proto: u8, op: u8, port: u16, address: [u8; 16]) -> Vec<u8> {
+    let mut own = 0i64.to_le_bytes().to_vec();
+    own.extend(address);
+    own.extend([family, proto]);
+    own.extend(port.to_le_bytes());
+    own.extend([op, 0, 1, 0]);
+    own
+}
+
+#[test]
+fn who_was_let_in_has_the_own_port_and_an_ipv4_address_is_one_in_any_form() {
+    use grove::event::{Peer, Proto, Socket, SocketOp};
+    let mapped: [u8; 16] = std::net::Ipv4Addr::new(10, 0, 0, 7).to_ipv6_mapped().octets();
+    for (op, expected) in [(0, SocketOp::Bind), (1, SocketOp::Connect), (2, SocketOp::Accept)] {
+        let peer = Peer::Ip("10.0.0.7".parse().unwrap());
+        let socket = Socket { op: expected, peer, port: 80, proto: Some(Proto::Tcp), ret: 0 };
+        check(&record(kind::SOCKET, 0, b"", &socket_own(10, 6, op, 80, mapped), 0), Body::Socket(socket));
+    }
+    let unix = Socket { op: SocketOp::Accept, peer: Peer::Unix(&b"/run/x"[..]), port: 0, proto: None, ret: 0 };
+    check(&record(kind::SOCKET, 0, b"/run/x", &socket_own(1, 0, 2, 0, [0; 16]), 6), Body::Socket(unix));
+    let unreachable = Socket { peer: Peer::Unix(&b"/(unreachable)/x"[..]), ..unix };
+    check(&record(kind::SOCKET, mark::DETACHED, b"x", &socket_own(1, 0, 2, 0, [0; 16]), 1), Body::Socket(unreachable));
+    let neither = record(kind::SOCKET, 0, b"", &socket_own(2, 6, 3, 80, mapped), 0);
+    assert_eq!(Decoder::new(0).decode(&neither), Err(Malformed));
+}
+
+#[test]
+fn a_flow_has_both_directions() {
+    use grove::event::{Flow, Peer, Proto, SocketOp};
+    let own = |op: u8| {
+        let mut own = 1000u64.to_le_bytes().to_vec();
+        own.extend(7u64.to_le_bytes());
+        own.extend([127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 6]);
+        own.extend(443u16.to_le_bytes());
+        own.extend([op, 0, 0, 0]);
+        own
+    };
+    let peer = Peer::Ip("127.0.0.1".parse().unwrap());
+    let (op, proto) = (SocketOp::Connect, Some(Proto::Tcp));
+    let flow = Flow { op, peer, port: 443, proto, sent: Some(1000), received: Some(7) };
+    check(&record(kind::FLOW, 0, b"", &own(1), 0), Body::Flow(flow));
+    check(&record(kind::FLOW, 0, b"", &own(2), 0), Body::Flow(Flow { op: SocketOp::Accept, ..flow }));
+    assert_eq!(Decoder::new(0).decode(&record(kind::FLOW, 0, b"", &own(0), 0)), Err(Malformed));
+}
+
+#[test]
+fn a_request_to_a_metadata_service_is_read_from_its_line_and_the_names_of_its_headers() {
+    use grove::behaviour::Token;
+    use grove::event::Imds;
+    let own = |server: [u8; 16], v6: bool, headers: u8| {
+        let mut own = server.to_vec();
+        own.extend([u8::from(v6), headers, 0, 0, 0, 0, 0, 0]);
+        own
+    };
+    let mut shared = [0; 16];
+    shared[..4].copy_from_slice(&[169, 254, 169, 254]);
+    let told = |path: &'static [u8], provider: &'static [u8], token| {
+        Body::Imds(Imds { path, provider: Some(provider), token })
+    };
+    let line = b"GET /latest/meta-data/";
+    for (headers, token) in [(0, None), (1 << 4, Some(Token::V1)), (1, Some(Token::V2)), (1 | 1 << 4, Some(Token::V2))]
+    {
+        let record = record(kind::IMDS, 0, line, &own(shared, false, headers), 0);
+        check(&record, told(b"/latest/meta-data/", b"aws", token));
+    }
+    let google = record(kind::IMDS, 0, b"GET /x", &own(shared, false, 1 << 1 | 1 << 4), 0);
+    check(&google, told(b"/x", b"gcp", Some(Token::V1)));
+    let azure = record(kind::IMDS, 0, b"GET /x", &own(shared, false, 1 << 2 | 1 << 4), 0);
+    check(&azure, told(b"/x", b"azure", Some(Token::V1)));
+    let six = "fd00:ec2::254".parse::<std::net::Ipv6Addr>().unwrap().octets();
+    check(
+        &record(kind::IMDS, 0, b"PUT /latest/api/token", &own(six, true, 0), 0),
+        told(b"/latest/api/token", b"aws", Some(Token::V2)),
+    );
+    // The name of a task's credentials is a credential.
+    let mut task = [0; 16];
+    task[..4].copy_from_slice(&[169, 254, 170, 2]);
+    let credentials = record(kind::IMDS, 0, b"GET /v2/credentials/s3cret", &own(task, false, 1 << 4), 0);
+    check(&credentials, told(b"/v2/credentials/00000000-0000-0000-0000-000000000000", b"aws", Some(Token::V1)));
+    // Neither what is no request, nor a header that there is no bit for.
+    for (line, headers, fault) in [(&b"x"[..], 0, NoQuestion), (line, 1 << 5, Malformed)] {
+        let record = record(kind::IMDS, 0, line, &own(shared, false, headers), 0);
+        assert_eq!(Decoder::new(0).decode(&record), Err(fault));
+    }
+}
+
+/// Whatever the kernel side takes for such a service, the library has to know.
+#[test]
+fn every_address_that_the_kernel_side_looks_for_is_one_of_a_metadata_service() {
+    let source = include_str!("../../bpf/imds.h");
+    let all: Vec<std::net::IpAddr> = source
+        .lines()
+        .filter_map(|line| Some(line.trim().strip_prefix("case 0x")?.split_once(": // ")?.1))
+        .filter_map(|comment| comment.split([',', ' ']).next()?.parse().ok())
+        .collect();
+    assert_eq!(all.len(), 7);
+    for address in all {
+        assert!(grove::behaviour::is_imds_address(address), "{address}");
+    }
+}
