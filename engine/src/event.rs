@@ -220,10 +220,34 @@ struct Span {
     len: u32,
 }
 
+/// Which recording events are from: the engine gives them out ([`Engine::recording`](crate::Engine::recording)).
+///
+/// The default is the recording that nobody named. Its events count under `<unnamed>` in profiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordingId(u16);
+
+impl Default for RecordingId {
+    fn default() -> Self {
+        Self(u16::MAX)
+    }
+}
+
+impl RecordingId {
+    /// The `index`-th that was given out, if there can be so many.
+    pub(crate) fn at(index: usize) -> Option<Self> {
+        u16::try_from(index).ok().map(Self).filter(|id| *id != Self::default())
+    }
+
+    /// How many were given out before it.
+    pub(crate) fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Record {
     event: Event<Span>,
-    recording: u16,
+    recording: RecordingId,
     counted: bool,
 }
 
@@ -234,7 +258,7 @@ struct Record {
 pub struct EventBuf {
     records: Vec<Record>,
     text: Vec<u8>,
-    recording: u16,
+    recording: RecordingId,
 }
 
 /// An event of an [`EventBuf`] with what its source said about it.
@@ -242,8 +266,8 @@ pub struct EventBuf {
 pub struct Stored<'a> {
     /// The event.
     pub event: EventRef<'a>,
-    /// Which recording it is from: an index that the engine gave out.
-    pub recording: u16,
+    /// Which recording it is from.
+    pub recording: RecordingId,
     /// False for one that was [implied](Sink::implied).
     pub counted: bool,
 }
@@ -296,7 +320,7 @@ impl EventBuf {
     }
 
     /// The recording that events pushed from now on belong to.
-    pub fn set_recording(&mut self, recording: u16) {
+    pub fn set_recording(&mut self, recording: RecordingId) {
         self.recording = recording;
     }
 
@@ -310,7 +334,7 @@ impl EventBuf {
         self.push_from(stored.event, stored.recording, stored.counted);
     }
 
-    fn push_from(&mut self, event: EventRef<'_>, recording: u16, counted: bool) {
+    fn push_from(&mut self, event: EventRef<'_>, recording: RecordingId, counted: bool) {
         let text = &mut self.text;
         // A buffer is flushed long before 4 GiB: readers bound a record's size, queues and holds a buffer's.
         let event = event.map(|bytes| {

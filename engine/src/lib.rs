@@ -12,21 +12,19 @@
 //!
 //! # Usage
 //!
-//! An [`Engine`](shard::Engine) is started from a [`Config`](config::Config). Each thread that has events gets a
-//! [`Sender`](shard::Sender) of its own. A [`Snapshot`](shard::Snapshot) is what is known at one moment.
+//! An [`Engine`] is started from a [`Config`]. Each thread that has events gets a [`Sender`] of its own. A [`Snapshot`]
+//! is what is known at one moment.
 //!
 //! ```
-//! use grove::config::Config;
 //! use grove::event::{Body, EventRef, Exec, Open};
-//! use grove::shard::{Engine, Overflow};
+//! use grove::{Config, Engine, Overflow};
 //!
 //! // The defaults of this host; `Config::from_env` reads the GROVE_* variables.
 //! let mut config = Config::default();
 //! config.workers = 2;
-//! config.validate()?;
 //! let engine = Engine::start(&config)?;
 //!
-//! // `Wait` is for a recording. The kernel does not wait: `Drop` loses whole batches, and counts what was in them.
+//! // `Wait` is for a recording. A live source cannot wait: see `Overflow::Shed`.
 //! let mut sender = engine.sender(Overflow::Wait);
 //! sender.set_recording(engine.recording(Some("tour"))?);
 //! let mut ts = 1_700_000_000_000_000_000;
@@ -49,14 +47,14 @@
 //!
 //! // What is known now. The engine goes on; whoever holds the snapshot stops nobody.
 //! let snapshot = engine.snapshot();
-//! assert_eq!(snapshot.profiles.get("shop").unwrap().tree().stats().file_nodes, 1);
+//! assert_eq!(snapshot.profiles.get("shop").unwrap().to_doc().stats().file_nodes, 1);
 //!
 //! // Every event is in the ledger once: one attempt failed, so it was ignored.
 //! let snapshot = engine.shutdown();
 //! assert_eq!((snapshot.ledger.received, snapshot.ledger.ignored_total()), (4, 1));
 //! assert!(snapshot.ledger.balances());
 //!
-//! // A profile as it is written: see `profile::write` for files.
+//! // A profile as it is written; `Profile::write` makes a file of it.
 //! let mut json = Vec::new();
 //! grove::profile::encode(&snapshot.profiles.get("shop").unwrap().to_doc(), &mut json)?;
 //! let json = String::from_utf8(json)?;
@@ -69,54 +67,61 @@
 //! that is gone:
 //!
 //! ```compile_fail,E0382
-//! # use grove::{config::Config, shard::Engine};
+//! # use grove::{Config, Engine};
 //! let engine = Engine::start(&Config::default()).unwrap();
 //! let last = engine.shutdown();
 //! let later = engine.snapshot();
 //! ```
 //!
-//! To compare instead of learning, start with [`Mode::Check`](shard::Mode::Check) and the trees of the profiles, by
-//! image. What differs is in [`Snapshot::findings`](shard::Snapshot::findings):
+//! To compare instead of learning, [build](Engine::builder) an engine with the profiles to compare with: [`Baselines`].
+//! What differs comes one by one through a cursor, [`Engine::findings`], while it runs; all of it, and how often each was
+//! done, is in [`Snapshot::findings`]:
 //!
 //! ```
-//! # use grove::{config::Config, intern::Interner, profile::Profile, tree::Rules};
-//! # use grove::shard::{Engine, Mode, Overflow};
 //! # use grove::event::{Body, EventRef, Open};
-//! # use std::sync::Arc;
-//! # let config = Config::default();
-//! # let learned = Profile::new("shop", Arc::new(Rules::new(&config)?));
-//! let baselines = [("shop".to_owned(), learned.tree().clone())].into_iter().collect();
-//! let engine = Engine::start_with(&config, Mode::Check(Arc::new(baselines)), Interner::global())?;
-//! # let mut sender = engine.sender(Overflow::Wait);
+//! # use grove::{Baselines, Config, Engine, Overflow};
 //! # let event = |body| EventRef { ts: 1, container: b"c1".as_slice(), pid: 1, start: None, body };
-//! # sender.send(event(Body::ContainerStart { image: b"shop", tag: b"1.0" }));
+//! # let start = event(Body::ContainerStart { image: b"shop", tag: b"1.0" });
+//! # let engine = Engine::start(&Config::default())?;
+//! # engine.sender(Overflow::Wait).send(start);
+//! let learned = engine.shutdown();
+//! // Or of files: `Profile::read`.
+//! let baselines = Baselines::of(learned.profiles.values())?;
+//!
+//! let engine = Engine::builder().check(baselines).start()?;
+//! let mut findings = engine.findings();
+//! # let mut sender = engine.sender(Overflow::Wait);
+//! # sender.send(start);
 //! # sender.send(event(Body::Open(Open { path: b"/etc/shadow", flags: 0, ret: 3, map: false })));
 //! # sender.flush();
+//! # engine.snapshot();
 //! // … send events …
-//! for finding in &engine.shutdown().findings {
+//! for finding in &mut findings {
 //!     println!("{} did {}: {}", finding.container, finding.kind, finding.subject);
 //! #   assert_eq!((finding.kind, &*finding.subject), ("open", "/etc/shadow"));
 //! }
+//! # assert_eq!(engine.shutdown().findings.len(), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Recordings and other tools' logs become events through [`trace`]: [`trace::input`] cuts a file into records,
-//! [`trace::detect_records`] tells its format, and [`trace::Feed`] decodes it into a sender.
+//! A recording, or another tool's log, is fed as it is: [`Engine::feed`] sees from its contents what it is.
+//!
+//! `engine/examples/` has four programs of one page each: `embed` (four threads that do not wait, snapshots, findings),
+//! `check_live`, `feed_file` and `overload`.
 //!
 //! # Guarantees
 //!
-//! - **Every event is accounted for.** The [`Ledger`](ledger::Ledger) counts each event as received and once more
+//! - **Every event is accounted for.** The [`Ledger`] counts each event as received and once more
 //!   under what became of it, and the two agree at any moment. A profile has the ledgers of its containers in it, so
 //!   one whose trees had no room for something says so; what was lost before its container was known is in the
 //!   engine's ledger.
 //! - **The same events give the same bytes**, whatever the number of workers, the order in which events of different
 //!   containers came, and the order in which profiles were merged, as long as no event was dropped. Merging is
 //!   commutative, associative and idempotent.
-//! - **An id stays what it was.** A [`TagId`](intern::TagId) is never handed out again in the life of the process, and
-//!   a tag that a tree holds resolves.
-//! - **A dry run changes nothing**: [`ActivityTree::contains`](tree::ActivityTree::contains) takes `&self`.
-//! - **A profile file is the old one or the new one**, whole, whenever the process is killed:
-//!   [`profile::write`], [`files`].
+//! - **Overload is told.** A sender that does not wait says of each event whether it is lost. Behaviours are lost before
+//!   forks, execs, exits and containers' starts and stops, and first those of the container that does most.
+//! - **A profile file is the old one or the new one**, whole, whenever the process is killed: [`Profile::write`].
+//! - **No [`Config`] panics.** [`Builder::start`] checks it, and says which setting is wrong and what is allowed.
 //! - **Input cannot end the process.** Traced processes choose paths, arguments and names. Readers bound the size and
 //!   nesting of a record, tables have limits, and a panic in a worker costs its shard, not the others.
 //!
@@ -128,29 +133,28 @@
 //!
 //! | operation | cost |
 //! |---|---|
-//! | [`Sender::send`](shard::Sender::send) | a copy of the event's texts into the open batch; one hand-over a batch |
+//! | [`Sender::send`] | a copy of the event's texts into the open batch; one hand-over a batch |
 //! | a file opened again | one pass over the path and one look-up; no allocation |
 //! | any other known event | the same order, plus normalising the name |
 //! | a node | 40 bytes and its place in an index; its name once per tree |
-//! | [`Engine::latest`](shard::Engine::latest), [`Engine::ledger`](shard::Engine::ledger) | no worker is asked |
-//! | [`Engine::snapshot`](shard::Engine::snapshot) | the workers copy their trees between two batches: O(nodes) |
-//! | merge, eviction | O(nodes) |
+//! | [`Engine::latest`], [`Engine::ledger`] | no worker is asked |
+//! | [`Engine::snapshot`] | the workers copy their trees between two batches: O(nodes) |
+//! | [`Findings::next`](Findings) | a lock that workers take for each new finding |
+//! | [`Baselines::add`], merging, eviction | O(nodes) |
 //!
 //! # Modules
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`event`] | what happened, and buffers of it that cross threads |
-//! | [`trace`] | reading native traces and other tools' logs, writing native traces |
-//! | [`shard`] | the engine: senders, queues, workers, snapshots |
-//! | [`tree`] | one container's activity tree, and the process table that feeds it |
-//! | [`path`] | how names are written, normalised and generalised |
-//! | [`intern`] | tags: one counted id for each, found without a lock |
-//! | [`profile`] | profiles: merging, documents, files, differences, drift |
+//! | the root | the engine: building it, senders, snapshots, findings |
+//! | [`event`] | what happened |
+//! | [`profile`] | profiles: merging, documents, files, differences |
 //! | [`export`] | a profile for people: tree, graph, differences |
-//! | [`files`] | files that are whole or not there, in directories that others look into |
 //! | [`ledger`] | where every event went |
-//! | [`config`] | every `GROVE_*` variable, in one table |
+//! | [`config`] | every `GROVE_*` variable of the engine, in one table |
+//!
+//! What Grove's own programs need beside these is public but not shown here, and may change at any time. What is shown
+//! changes as semantic versioning says; all of it is in `engine/public-api.txt`.
 //!
 //! How they fit together, and why, is in `ARCHITECTURE.md`; the formats are in `docs/formats.md`.
 
@@ -160,20 +164,41 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
 )]
 
-pub mod behaviour;
 pub mod config;
 pub mod event;
 pub mod export;
-pub mod files;
-pub mod hash;
-pub mod intern;
 pub mod ledger;
-pub mod names;
 mod nesting;
-pub mod path;
 pub mod profile;
-pub mod shard;
-mod text;
+mod shard;
 mod time;
+
+// For Grove's own crates, tests and benches, and no part of the API: it may change at any time.
+#[doc(hidden)]
+pub mod behaviour;
+#[doc(hidden)]
+pub mod files;
+#[doc(hidden)]
+pub mod hash;
+#[doc(hidden)]
+pub mod intern;
+#[doc(hidden)]
+pub mod names;
+#[doc(hidden)]
+pub mod path;
+#[doc(hidden)]
+pub mod text;
+#[doc(hidden)]
 pub mod trace;
+#[doc(hidden)]
 pub mod tree;
+
+pub use config::Config;
+pub use event::{Event, EventRef, RecordingId};
+pub use ledger::Ledger;
+pub use profile::{Baselines, Finding, Profile};
+pub use shard::{
+    Builder, Engine, Findings, HOST_IMAGE, Limits, Losses, Overflow, Sender, Sent, Snapshot, StartError,
+    TooManyRecordings, UNKNOWN_IMAGE, UNNAMED_RECORDING,
+};
+pub use trace::{Fed, FeedError, Format};

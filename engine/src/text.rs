@@ -1,12 +1,13 @@
 //! Making text that a traced process chose safe to show.
 //!
 //! Paths, arguments and names may hold terminal escape sequences, line ends and characters that reorder or hide
-//! their neighbours. [`Visible`] shows all of those as `\u{…}`. In a profile a literal backslash is `\\`, so what
+//! their neighbours. [`Visible`] and [`escape`] show all of those as `\u{…}`. In a profile a literal backslash is `\\`, so what
 //! comes out stays unambiguous. [`make_visible`] does the same to JSON by JSON's own escapes, so that it means what it
 //! meant.
 //!
 //! Not here: the quoting that one output language asks for (see `export`).
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter, Write};
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
@@ -28,10 +29,15 @@ impl Display for Visible<'_> {
     }
 }
 
+/// As [`Visible`] shows it.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    if text.chars().any(is_hidden) { Cow::Owned(Visible(text).to_string()) } else { Cow::Borrowed(text) }
+}
+
 /// Rewrites every hidden character of the JSON that begins at `from` as JSON's `\uXXXX`, which means the same: whoever
 /// looks at the text is as safe as whoever parses it. `json` must be one value as a serialiser writes it, so that
 /// control characters are in its strings only, escaped already.
-pub fn make_visible(json: &mut Vec<u8>, from: usize) {
+pub(crate) fn make_visible(json: &mut Vec<u8>, from: usize) {
     let written = json.get(from..).unwrap_or_default();
     if is_plain(written) {
         return;
@@ -63,7 +69,7 @@ pub fn is_plain(json: &[u8]) -> bool {
 /// Joins texts as words of one command line: one that is empty or has blanks or quotes in it is put in double quotes.
 /// Not safe to show by itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Words<'a>(pub &'a [String]);
+pub(crate) struct Words<'a>(pub(crate) &'a [String]);
 
 impl Display for Words<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -107,6 +113,7 @@ pub(crate) fn is_format(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn hostile_characters_are_spelled_out() {
@@ -123,6 +130,24 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(Visible(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_people_write_stays() {
+        for text in ["", "/usr/bin/env", "naïve", "e\u{301}", "日本語", "क्षि", "🙂", r"a\b", "it's \"so\""]
+        {
+            assert!(matches!(escape(text), Cow::Borrowed(t) if t == text), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_terminal_obeys_is_left_and_twice_is_once(text: String) {
+            let once = escape(&text);
+            prop_assert!(!once.chars().any(char::is_control));
+            prop_assert_eq!(&once, &Visible(&text).to_string());
+            prop_assert_eq!(escape(&once), once.clone());
         }
     }
 

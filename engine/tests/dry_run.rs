@@ -12,12 +12,12 @@ use grove::config::Config;
 use grove::event::{Body, EventBuf, EventRef};
 use grove::intern::{Interner, Stats};
 use grove::ledger::Rejected;
-use grove::shard::{Engine, Mode, Overflow};
 use grove::trace::input::{Framing, Records};
 use grove::trace::native::NativeDecoder;
 use grove::trace::tracee::TraceeDecoder;
 use grove::trace::{Decoder, Feed, LineHash, Workloads};
 use grove::tree::{ActivityTree, Rules};
+use grove::{Engine, Overflow, RecordingId};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -125,7 +125,7 @@ const REJECTED: [(&str, Rejected); 5] = [
 fn a_rejected_event_leaves_no_tag() {
     let interner = Interner::new();
     let config = Config { workers: 2, batch_events: 1, ..Config::default() };
-    let engine = Engine::start_with(&config, Mode::Learn, interner.clone()).unwrap();
+    let engine = Engine::builder().config(&config).interner(interner.clone()).start().unwrap();
     let mut sender = engine.sender(Overflow::Wait);
     let start = |container: &'static str, image: &'static str, tag: &'static [u8]| EventRef {
         ts: 1,
@@ -177,7 +177,7 @@ fn feed(engine: &Engine, workloads: &mut Workloads, lines: &str) -> Vec<Rejected
         strict: false,
         stop: &AtomicBool::new(false),
         on_reject: &mut |_, reject| reasons.push(reject.reason),
-        on_recording: &mut |_, _| 0,
+        on_recording: &mut |_, _| RecordingId::default(),
         hash: &mut LineHash::default(),
         workloads,
     };
@@ -190,7 +190,7 @@ fn feed(engine: &Engine, workloads: &mut Workloads, lines: &str) -> Vec<Rejected
 fn a_record_that_is_too_long_leaves_tags_and_trees_as_they_were() {
     let interner = Interner::new();
     let config = Config { workers: 2, batch_events: 1, ..Config::default() };
-    let engine = Engine::start_with(&config, Mode::Learn, interner.clone()).unwrap();
+    let engine = Engine::builder().config(&config).interner(interner.clone()).start().unwrap();
     let mut workloads = Workloads::default();
     let trees = || {
         let snapshot = engine.snapshot();

@@ -3,17 +3,15 @@
 
 mod common;
 
-#[allow(dead_code)] // its `main` prints what its body returns
-#[path = "../examples/embed.rs"]
-mod embed;
-
 use common::{events, picture, unindent};
 use grove::config::Config;
 use grove::intern::{Interner, TEXT_MAX};
 use grove::ledger::{Dropped, Ignored, Ledger, Rejected};
-use grove::profile::drift::{Baselines, Finding, Reason};
-use grove::profile::{decode, encode};
-use grove::shard::{Engine, HOST_IMAGE, Mode, Overflow, Snapshot, UNKNOWN_IMAGE};
+use grove::profile::Reason;
+use grove::profile::encode;
+use grove::{
+    Baselines, Engine, Finding, Findings, HOST_IMAGE, Overflow, RecordingId, Snapshot, UNKNOWN_IMAGE, UNNAMED_RECORDING,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,7 +21,7 @@ fn config() -> Config {
 }
 
 fn start(config: &Config) -> Engine {
-    Engine::start_with(config, Mode::Learn, Interner::new()).unwrap()
+    Engine::builder().config(config).interner(Interner::new()).start().unwrap()
 }
 
 fn send(engine: &Engine, text: &str) {
@@ -58,13 +56,6 @@ fn bytes(snapshot: &Snapshot) -> Vec<Vec<u8>> {
         out
     };
     snapshot.profiles.values().map(|profile| encoded(profile.to_doc())).collect()
-}
-
-#[test]
-fn the_example_runs() {
-    let json = embed::learn().unwrap();
-    let doc = decode(json.as_bytes()).unwrap();
-    assert_eq!((doc.image.as_str(), doc.processes.len(), doc.ledger().received), ("nginx", 1, 6));
 }
 
 #[test]
@@ -251,7 +242,7 @@ fn without_room_for_its_tag_a_container_s_events_are_dropped_and_do_not_pile_up(
     let interner = Interner::with_limit(1);
     let _only = interner.intern("1").unwrap();
     let config = Config { hold_events: 10, ..config() };
-    let engine = Engine::start_with(&config, Mode::Learn, interner).unwrap();
+    let engine = Engine::builder().config(&config).interner(interner).start().unwrap();
     send(&engine, "start nginx 2\nc2: start nginx 1\nc2: exec 1<-0 /bin/app");
     send(&engine, &"open 1 /x\n".repeat(1000));
     let running = engine.snapshot();
@@ -265,7 +256,7 @@ fn without_room_for_its_tag_a_container_s_events_are_dropped_and_do_not_pile_up(
 #[test]
 fn a_workload_whose_texts_are_too_long_is_rejected_and_leaves_the_interner_as_it_was() {
     let interner = Interner::new();
-    let engine = Engine::start_with(&config(), Mode::Learn, interner.clone()).unwrap();
+    let engine = Engine::builder().config(&config()).interner(interner.clone()).start().unwrap();
     let (fits, long) = ("x".repeat(TEXT_MAX), "x".repeat(TEXT_MAX + 1));
     send(&engine, &format!("start nginx {long}\nstart {long} 1\nexec 1<-0 /bin/app"));
     assert_eq!((engine.snapshot().ledger.held, interner.len(), interner.dump()), (1, 0, vec![]));
@@ -275,7 +266,7 @@ fn a_workload_whose_texts_are_too_long_is_rejected_and_leaves_the_interner_as_it
     assert!(end.ledger.balances());
     assert_eq!(images(&end), [fits]);
     // A workload that was assumed has to be told as one that can be, too.
-    let engine = Engine::start_with(&Config { hold_events: 0, ..config() }, Mode::Learn, interner).unwrap();
+    let engine = Engine::builder().config(&Config { hold_events: 0, ..config() }).interner(interner).start().unwrap();
     send(&engine, &format!("exec 1<-0 /bin/app\nstart nginx {long}"));
     let end = engine.shutdown();
     assert_eq!((end.ledger.rejected(Rejected::InvalidValue), end.ledger.applied_new), (1, 1));
@@ -402,11 +393,11 @@ fn an_engine_that_is_dropped_ends_its_workers() {
 }
 
 #[test]
-fn two_recordings_are_accounted_for_each_under_its_name_and_no_recording_under_none() {
+fn recordings_are_accounted_for_each_under_its_name_and_forgotten_ones_under_one_that_says_so() {
     let engine = start(&config());
     let (a, b) = (engine.recording(Some("a")).unwrap(), engine.recording(None).unwrap());
     assert_eq!(engine.recording(Some("a")).unwrap(), a);
-    let send_as = |recording: Option<u16>, text: &str| {
+    let send_as = |recording: Option<RecordingId>, text: &str| {
         let mut sender = engine.sender(Overflow::Wait);
         recording.into_iter().for_each(|r| sender.set_recording(r));
         events(text).iter().for_each(|stored| {
@@ -422,7 +413,7 @@ fn two_recordings_are_accounted_for_each_under_its_name_and_no_recording_under_n
     let end = engine.shutdown();
     let ledgers = end.profiles["nginx"].ledgers();
     let received: Vec<_> = ledgers.iter().map(|(name, ledger)| (name.as_str(), ledger.received)).collect();
-    assert_eq!(received, [("a", 3), ("b", 3)]);
+    assert_eq!(received, [(UNNAMED_RECORDING, 1), ("a", 3), ("b", 3)]);
     assert_eq!((ledgers["b"].applied_new, ledgers["b"].ignored(Ignored::Failed)), (2, 1));
     assert!(ledgers.values().all(|ledger| ledger.balances()));
     assert_eq!(end.ledger.received, 7);
@@ -439,13 +430,15 @@ const LEARNED: &str = "start nginx 1
     capability 2 10
     open 99 /by-unknown";
 
+/// An engine that compares with what was learned.
+fn check(learned: &Snapshot) -> Engine {
+    let baselines = Baselines::of(learned.profiles.values()).unwrap();
+    Engine::builder().config(&config()).check(baselines).interner(Interner::new()).start().unwrap()
+}
+
 /// What a second run does that the learned one did not.
 fn drift(learned: &str, done: &str) -> (Vec<Finding>, Ledger) {
-    let mut baselines = Baselines::new();
-    for (image, profile) in &learn(&config(), learned).profiles {
-        baselines.insert(image.to_string(), profile.tree().clone());
-    }
-    let engine = Engine::start_with(&config(), Mode::Check(Arc::new(baselines)), Interner::new()).unwrap();
+    let engine = check(&learn(&config(), learned));
     send(&engine, done);
     let end = engine.shutdown();
     assert!(end.ledger.balances() && end.ledger.held == 0);
@@ -535,4 +528,104 @@ fn checking_follows_processes_by_the_rules_of_learning() {
         open 9 /y
         exec 9<-6 /bin/root";
     assert_eq!(drift(text, text).0, []);
+}
+
+#[test]
+fn findings_are_told_once_each_as_they_are_made_to_everybody_who_follows() {
+    let learned = learn(&config(), LEARNED);
+    let engine = check(&learned);
+    let (mut one, mut other) = (engine.findings(), engine.findings());
+    assert!(one.next().is_none());
+    send(&engine, &format!("{LEARNED}\nopen 1 /etc/shadow\nopen 1 /etc/shadow"));
+    engine.snapshot();
+    let subjects = |found: &mut Findings| found.map(|f| f.subject.clone()).collect::<Vec<_>>();
+    assert_eq!(subjects(&mut one), ["/etc/shadow"]);
+    assert!(one.next().is_none());
+    // Nobody knows yet what this container runs.
+    send(&engine, "c2: exec 1<-0 /bin/app --uid=0\nc2: open 1 /etc/gshadow");
+    engine.snapshot();
+    assert!(one.next().is_none());
+    send(&engine, "c2: start nginx 1\nc1: open 1 /etc/shadow");
+    engine.snapshot();
+    assert_eq!(subjects(&mut one), ["/etc/gshadow"]);
+    let end = engine.shutdown();
+    assert_eq!(subjects(&mut other), ["/etc/shadow", "/etc/gshadow"]);
+    let counts: Vec<_> = end.findings.iter().map(|f| (f.subject.as_str(), f.count)).collect();
+    assert_eq!(counts, [("/etc/gshadow", 1), ("/etc/shadow", 3)]);
+    assert_eq!((one.missed(), other.missed()), (0, 0));
+}
+
+#[test]
+fn what_a_follower_is_told_is_what_the_snapshot_has_in_the_end() {
+    let learned = learn(&config(), LEARNED);
+    let engine = check(&learned);
+    let found = engine.findings();
+    let text: String = (0..300)
+        .map(|n| {
+            let start = if n % 3 == 0 { String::new() } else { format!("c{n}: start nginx 1\n") };
+            let late = if n % 6 == 0 { format!("c{n}: start nginx 1\n") } else { String::new() };
+            format!("{start}c{n}: exec 1<-0 /bin/app --uid={}\nc{n}: open 1 /new/{n}\n{late}c{n}: stop\n", n % 2)
+        })
+        .collect();
+    send(&engine, &text);
+    let end = engine.shutdown();
+    let key = |f: &Finding| (f.container.clone(), f.kind, f.subject.clone());
+    let (mut told, mut known): (Vec<_>, Vec<_>) =
+        (found.map(|f| key(&f)).collect(), end.findings.iter().map(key).collect());
+    told.sort();
+    known.sort();
+    assert!(known.len() > 300, "{}", known.len());
+    assert_eq!(told, known);
+}
+
+#[test]
+fn who_reads_findings_too_late_is_told_how_many_it_missed() {
+    let learned = learn(&config(), LEARNED);
+    let engine = check(&learned);
+    let mut found = engine.findings();
+    let opens: String = (0..20_000).map(|n| format!("open 1 /f/{n}x\n")).collect();
+    send(&engine, &format!("{LEARNED}\n{opens}"));
+    engine.shutdown();
+    let read = found.by_ref().count() as u64;
+    assert_eq!((read, found.missed()), (16_384, 20_000 - 16_384));
+}
+
+#[test]
+fn no_settings_make_an_engine_panic() {
+    let bad: [fn(&mut Config); 9] = [
+        |config| config.workers = 0,
+        |config| config.workers = usize::MAX,
+        |config| config.queue_batches = 0,
+        |config| config.queue_batches = usize::MAX,
+        |config| config.batch_events = 0,
+        |config| config.memory_max = 0,
+        |config| config.tags_max = 0,
+        |config| config.hold_time = Duration::MAX,
+        |config| (config.workers, config.queue_batches, config.memory_max) = (256, 65_536, 1 << 20),
+    ];
+    for set in bad {
+        let mut config = config();
+        set(&mut config);
+        let error = Engine::start(&config).expect_err("not allowed");
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[test]
+fn a_file_is_fed_under_its_own_name_or_that_of_its_contents() {
+    let engine = start(&config());
+    let directory = tempfile::tempdir().unwrap();
+    let line = r#"{"ts":1,"type":"container_start","container":"c","image":"nginx","tag":"1"}"#;
+    let path = directory.path().join("trace");
+    std::fs::write(&path, format!("{line}\nnonsense\n")).unwrap();
+    let fed = engine.feed(&path).unwrap();
+    assert_eq!((fed.records, fed.accepted), (2, 1));
+    std::fs::write(&path, "nonsense\n").unwrap();
+    assert!(engine.feed(&path).unwrap_err().to_string().contains("not one of its 1 records is an event"));
+    assert!(engine.feed(directory.path().join("none")).unwrap_err().to_string().contains("cannot read"));
+    let end = engine.shutdown();
+    let ledgers = end.profiles["nginx"].ledgers();
+    assert_eq!(ledgers.len(), 1);
+    assert!(ledgers.values().all(|ledger| ledger.received == 1) && !ledgers.contains_key(UNNAMED_RECORDING));
+    assert_eq!(end.ledger.rejected_total(), 2);
 }

@@ -8,8 +8,8 @@ use grove::config::Config;
 use grove::event::{Body, Dns, EventRef, Exec, Open, Syscalls};
 use grove::intern::Interner;
 use grove::ledger::{Dropped, Fate, Ledger};
-use grove::shard::{Engine, Mode, Overflow};
 use grove::tree::{ActivityTree, ROOT, Rules, Tree};
+use grove::{Engine, Overflow};
 use std::sync::Arc;
 
 const BUSY: &str = "exec 1<-0 /bin/sh
@@ -24,7 +24,7 @@ const BUSY: &str = "exec 1<-0 /bin/sh
      capability 2 3";
 
 fn engine(interner: &Interner, config: Config) -> Engine {
-    Engine::start_with(&config, Mode::Learn, interner.clone()).unwrap()
+    Engine::builder().config(&config).interner(interner.clone()).start().unwrap()
 }
 
 fn send(engine: &Engine, text: &str) {
@@ -204,7 +204,7 @@ fn eviction_keeps_the_processes_that_run() {
 #[test]
 fn a_process_that_was_evicted_while_it_ran_is_counted_again_when_it_is_merged() {
     let rules = Rules { path_fanout: 2, ..Rules::default() };
-    let (mut tree, _) = grow("exec 1<-0 /init\nexec 11<-1 /opt/v1\nexec 12<-1 /opt/v2", &rules);
+    let (mut tree, _) = grow("exec 1<-0 /init\nexec 11<-1 /srv/v1\nexec 12<-1 /srv/v2", &rules);
     tree.evict_tag("1");
     let mut apply = |text: &str| {
         for stored in events(text).iter() {
@@ -212,8 +212,8 @@ fn a_process_that_was_evicted_while_it_ran_is_counted_again_when_it_is_merged() 
             assert_eq!(tree.tree().stats(), tree.tree().recount(), "{:?}", stored.event);
         }
     };
-    apply("open 12 /x\nexec 13<-1 /opt/v3\nexec 14<-1 /opt/v4\nopen 11 /y");
-    assert_eq!(picture_of(tree.tree()), "/init\n  /opt/*\n    - r /x\n    - r /y\n");
+    apply("open 12 /x\nexec 13<-1 /srv/v3\nexec 14<-1 /srv/v4\nopen 11 /y");
+    assert_eq!(picture_of(tree.tree()), "/init\n  /srv/*\n    - r /x\n    - r /y\n");
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn a_merge_of_trees_that_learn_patterns_only_together_follows_every_process() {
     let grown = |from: u32| {
         let text = (0..300_u32).flat_map(|number| {
             let dir: String = number.to_string().bytes().map(|d| char::from(b'a' + d - b'0')).collect();
-            (from..from + 10).map(move |i| format!("exec {}<-1 /opt/{dir}/v{i}\n", 1000 + number * 100 + i))
+            (from..from + 10).map(move |i| format!("exec {}<-1 /srv/{dir}/v{i}\n", 1000 + number * 100 + i))
         });
         let mut tree = ActivityTree::new(Arc::default(), &Interner::new().intern("1").unwrap());
         for stored in events(&format!("exec 1<-0 /init\n{}", text.collect::<String>())).iter() {

@@ -8,25 +8,28 @@ use common::script::{container_script, settings};
 use grove::config::Config;
 use grove::intern::Interner;
 use grove::ledger::{Ignored, Ledger};
-use grove::profile::drift::{Baselines, Finding};
-use grove::shard::{Engine, Mode, Overflow, UNKNOWN_IMAGE};
+use grove::{Baselines, Engine, Finding, Overflow, Snapshot, UNKNOWN_IMAGE};
 use proptest::prelude::*;
 use std::sync::Arc;
 
-fn learned(config: &Config, image: &str, lines: &[String]) -> Baselines {
-    let engine = Engine::start_with(config, Mode::Learn, Interner::new()).unwrap();
+fn learn(config: &Config, image: &str, lines: &[String]) -> Arc<Snapshot> {
+    let engine = Engine::builder().config(config).interner(Interner::new()).start().unwrap();
     let mut sender = engine.sender(Overflow::Wait);
     let text = format!("start {image} 1\n{}", lines.join("\n"));
     events(&text).iter().for_each(|stored| {
         sender.send(stored.event);
     });
     drop(sender);
-    engine.shutdown().profiles.iter().map(|(image, p)| (image.to_string(), p.tree().clone())).collect()
+    engine.shutdown()
+}
+
+fn baselines(learned: &[Arc<Snapshot>]) -> Arc<Baselines> {
+    Arc::new(Baselines::of(learned.iter().flat_map(|snapshot| snapshot.profiles.values())).unwrap())
 }
 
 /// Checks the lines, the workload told before the `at`-th.
 fn check(config: &Config, baselines: &Arc<Baselines>, lines: &[String], at: usize) -> (Vec<Finding>, Ledger) {
-    let engine = Engine::start_with(config, Mode::Check(baselines.clone()), Interner::new()).unwrap();
+    let engine = Engine::builder().config(config).check(baselines.clone()).interner(Interner::new()).start().unwrap();
     let mut sender = engine.sender(Overflow::Wait);
     let all = events(&lines.join("\n"));
     let start = events("start nginx 1");
@@ -71,7 +74,7 @@ fn a_start_beyond_the_hold_bound_neither_loses_processes_nor_findings() {
         open 1 /etc/app.conf",
     );
     let config = Config { workers: 1, hold_events: 0, ..Config::default() };
-    let baselines = Arc::new(learned(&config, "nginx", &lines(learned_text)));
+    let baselines = baselines(&[learn(&config, "nginx", &lines(learned_text))]);
     for at in 0..=done.len() {
         let (findings, ledger) = check(&config, &baselines, &done, at);
         let found: Vec<_> = findings.iter().map(|f| (f.lineage.names().join(" "), f.subject.as_str())).collect();
@@ -88,7 +91,7 @@ fn a_start_beyond_the_hold_bound_neither_loses_processes_nor_findings() {
 #[test]
 fn a_start_after_the_stop_is_late_as_well() {
     let config = Config { workers: 1, hold_events: 0, ..Config::default() };
-    let baselines = Arc::new(learned(&config, "nginx", &lines("exec 1<-0 /bin/app")));
+    let baselines = baselines(&[learn(&config, "nginx", &lines("exec 1<-0 /bin/app"))]);
     let done = lines("exec 1<-0 /bin/app\nopen 1 /new\nstop");
     let found = check(&config, &baselines, &done, 3).0;
     assert_eq!(found.iter().map(|f| f.subject.as_str()).collect::<Vec<_>>(), ["/new"]);
@@ -107,11 +110,9 @@ proptest! {
         at in 0..200_usize,
     ) {
         let config = Config { hold_events: 0, ..settings.config(1) };
-        let mut baselines = learned(&config, "nginx", &before.0);
-        if let Some(unknown) = unknown {
-            baselines.extend(learned(&config, UNKNOWN_IMAGE, &unknown.0));
-        }
-        let baselines = Arc::new(baselines);
+        let mut learned = vec![learn(&config, "nginx", &before.0)];
+        learned.extend(unknown.map(|unknown| learn(&config, UNKNOWN_IMAGE, &unknown.0)));
+        let baselines = baselines(&learned);
         let (expected, _) = check(&config, &baselines, &now.0, 0);
         let (found, _) = check(&config, &baselines, &now.0, at.min(now.0.len()));
         prop_assert_eq!(found, expected);

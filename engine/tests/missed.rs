@@ -7,11 +7,11 @@ use common::events;
 use grove::config::Config;
 use grove::intern::Interner;
 use grove::ledger::{Dropped, Ignored, Ledger};
-use grove::shard::{Engine, Mode, Overflow, UNKNOWN_IMAGE};
+use grove::{Engine, Overflow, UNKNOWN_IMAGE};
 
 /// The ledgers of the run and of one image after all of the text.
 fn ledgers(config: &Config, text: &str, image: &str) -> (Ledger, Ledger) {
-    let engine = Engine::start_with(config, Mode::Learn, Interner::new()).unwrap();
+    let engine = Engine::builder().config(config).interner(Interner::new()).start().unwrap();
     let recording = engine.recording(Some("live")).unwrap();
     let mut sender = engine.sender(Overflow::Wait);
     sender.set_recording(recording);

@@ -9,7 +9,7 @@ use grove::event::EventBuf;
 use grove::export::{Palette, tree};
 use grove::intern::Interner;
 use grove::ledger::{Dropped, Ledger};
-use grove::shard::{Engine, Losses, Mode, Overflow, Sent, Snapshot};
+use grove::{Engine, Losses, Overflow, Sent, Snapshot};
 use std::collections::BTreeMap;
 
 /// Images; each has a container in each sender.
@@ -17,7 +17,7 @@ const IMAGES: usize = 5;
 
 fn engine() -> Engine {
     let config = Config { workers: 2, queue_batches: 4, batch_events: 32, ..Config::default() };
-    Engine::start_with(&config, Mode::Learn, Interner::new()).unwrap()
+    Engine::builder().config(&config).interner(Interner::new()).start().unwrap()
 }
 
 /// What one sender sends: `n` lives of a program in each of its containers, some of which do much more than others.

@@ -7,12 +7,11 @@ use common::{events, picture};
 use grove::config::Config;
 use grove::intern::Interner;
 use grove::ledger::Dropped;
-use grove::profile::drift::Baselines;
-use grove::shard::{Engine, Mode, Overflow, Sender, Snapshot, UNKNOWN_IMAGE};
+use grove::{Baselines, Engine, Overflow, Sender, Snapshot, UNKNOWN_IMAGE};
 use std::sync::Arc;
 
 fn start(config: &Config) -> Engine {
-    Engine::start_with(config, Mode::Learn, Interner::new()).unwrap()
+    Engine::builder().config(config).interner(Interner::new()).start().unwrap()
 }
 
 fn one_worker() -> Config {
@@ -219,8 +218,8 @@ fn a_worker_that_cannot_be_started_ends_those_that_were() {
     if std::env::var_os(SHORT_OF_MEMORY).is_some() {
         let before = threads();
         let config = Config { workers: 200, ..Config::default() };
-        for mode in [Mode::Learn, Mode::Check(Arc::new(Baselines::new()))] {
-            assert!(Engine::start_with(&config, mode, Interner::new()).is_err(), "stacks of 6 GiB in 3");
+        for builder in [Engine::builder(), Engine::builder().check(Baselines::default())] {
+            assert!(builder.config(&config).start().is_err(), "stacks of 6 GiB in 3");
         }
         // A thread that was joined is gone; one of the pool that folds may take a moment.
         let patience = std::time::Instant::now();

@@ -8,11 +8,9 @@ mod common;
 use common::events;
 use grove::config::Config;
 use grove::intern::Interner;
-use grove::profile::drift::Baselines;
-use grove::shard::{Engine, Mode, Overflow};
+use grove::{Baselines, Engine, Overflow};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
-use std::sync::Arc;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -32,12 +30,11 @@ fn life(n: usize) -> String {
 
 #[test]
 fn eight_thousand_containers_without_a_name_leave_memory_flat_from_the_first_thousand() {
-    for mode in [Mode::Learn, Mode::Check(Arc::new(Baselines::new()))] {
-        let checks = matches!(mode, Mode::Check(_));
+    for (checks, builder) in [(false, Engine::builder()), (true, Engine::builder().check(Baselines::default()))] {
         // Few and small batches: their buffers are kept, and how many there are depends on which thread is quicker.
         let config = Config { workers: 2, queue_batches: 2, batch_events: 32, ..Config::default() };
         let before = held();
-        let engine = Engine::start_with(&config, mode, Interner::new()).unwrap();
+        let engine = builder.config(&config).interner(Interner::new()).start().unwrap();
         let mut sender = engine.sender(Overflow::Wait);
         let mut levels = Vec::new();
         for thousand in 0..8 {

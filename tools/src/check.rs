@@ -1,23 +1,18 @@
 //! `grove check`: what traces do that profiles do not know.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, ValueHint};
 use grove::config::Config;
 use grove::export;
 use grove::intern::Interner;
 use grove::ledger::Ignored;
-use grove::profile::Profile;
-use grove::profile::drift::{Baselines, Finding};
-use grove::shard::{Engine, Mode};
+use grove::{Baselines, Engine, Finding};
 
-use crate::cli::teach;
 use crate::exit::{self, Error, Exit};
 use crate::feed::{self, say};
+use crate::help::teach;
 use crate::input::InputArgs;
 use crate::output::{self, Output};
 use crate::profiles;
@@ -58,14 +53,20 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
     args.input.override_variables(config)?;
     let interner = Interner::global_of(config.tags_max);
     let baselines = baselines(&args.profiles, config, &interner)?;
-    let engine = Engine::start_with(config, Mode::Check(Arc::new(baselines)), interner).map_err(feed::start_error)?;
+    let engine = Engine::builder().config(config).check(baselines).start().map_err(feed::start_error)?;
     let fed = feed::all(&args.input, config, &engine);
     let snapshot = engine.shutdown();
     fed.summarise(&snapshot);
 
     let shown = write_findings(&args.output, &snapshot.findings);
-    if snapshot.findings_suppressed > 0 {
-        say(&format!("{} more findings were only counted", snapshot.findings_suppressed));
+    let untold = snapshot.findings_suppressed;
+    if untold > 0 {
+        let programs = snapshot.limits.programs_untold;
+        say(&format!("{untold} more findings were only counted, {programs} of them of programs that were run"));
+    }
+    if snapshot.limits.containers_untold > 0 {
+        let count = snapshot.limits.containers_untold;
+        say(&format!("of {count} containers there was room for no finding (GROVE_MEMORY_MAX)"));
     }
     let no_profile = snapshot.ledger.ignored(Ignored::NoProfile);
     if no_profile > 0 {
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
         .and(exit::reader_may_leave(shown))
         .and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
-    Ok(if snapshot.findings.is_empty() { Exit::Done } else { Exit::Found })
+    Ok(if snapshot.findings.is_empty() && untold == 0 { Exit::Done } else { Exit::Found })
 }
 
 /// Writes findings one by one: a text of all would take as much memory again.
@@ -94,13 +95,10 @@ fn write_findings(path: &Path, findings: &[Finding]) -> Result<(), Error> {
 
 /// The profiles by image; those of one image are merged.
 fn baselines(paths: &[PathBuf], config: &Config, interner: &Interner) -> Result<Baselines, Error> {
-    let mut profiles: BTreeMap<String, Profile> = BTreeMap::new();
+    let mut baselines = Baselines::default();
     for path in paths {
         let profile = profiles::read(path, config, interner)?;
-        match profiles.entry(profile.image().to_owned()) {
-            Entry::Vacant(slot) => drop(slot.insert(profile)),
-            Entry::Occupied(mut slot) => slot.get_mut().merge(&profile).map_err(|e| profiles::unmergeable(path, e))?,
-        }
+        baselines.add(&profile).map_err(|e| profiles::unmergeable(path, e))?;
     }
-    Ok(profiles.into_iter().map(|(image, profile)| (image, profile.tree().clone())).collect())
+    Ok(baselines)
 }

@@ -14,6 +14,7 @@ use crate::diff::DiffArgs;
 use crate::doctor::DoctorArgs;
 use crate::env::EnvArgs;
 use crate::exit::Exit;
+use crate::help::teach;
 use crate::inspect::InspectArgs;
 use crate::launch::LaunchArgs;
 use crate::merge::MergeArgs;
@@ -100,13 +101,6 @@ impl Global {
         }
         Ok(())
     }
-}
-
-/// The end of a help page: what is printed, examples, exit codes.
-pub(crate) fn teach(prints: &str, examples: &[(&str, &str)], codes: &[(Exit, &str)]) -> String {
-    let examples: String = examples.iter().map(|(line, what)| format!("\n  {line}\n      {what}")).collect();
-    let codes: String = codes.iter().map(|(exit, what)| format!("\n  {}  {what}", *exit as u8)).collect();
-    format!("Prints: {prints}\n\nExamples:{examples}\n\nExit codes:{codes}")
 }
 
 #[cfg(test)]

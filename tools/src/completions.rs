@@ -1,10 +1,10 @@
 //! `grove completions`: what makes a shell complete Grove's command line.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::cli::{Cli, teach};
 use crate::exit::{Error, Exit};
+use crate::help::teach;
 use crate::terminal;
 
 /// The command line of `grove completions`.
@@ -23,11 +23,11 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the script.
-pub(crate) fn run(args: &CompletionsArgs) -> Result<Exit, Error> {
+/// Prints the script for the command line `cli`.
+pub(crate) fn run(args: &CompletionsArgs, cli: &mut Command) -> Result<Exit, Error> {
     // Into memory first: the generator panics where its output cannot be written.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "grove", &mut script);
+    clap_complete::generate(args.shell, cli, "grove", &mut script);
     terminal::print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }

@@ -11,9 +11,9 @@ use grove::trace::input::Records;
 use grove::trace::write::Header;
 use grove::trace::{Decoder, Fed, FeedError, Line};
 
-use crate::cli::teach;
 use crate::exit::{Error, Exit};
 use crate::feed::{self, Opened, Rejections, say};
+use crate::help::teach;
 use crate::input::ReadArgs;
 use crate::interrupt;
 use crate::trace_file::TraceFile;

@@ -8,10 +8,11 @@ use grove::config::Config;
 use grove::export::{self, Palette};
 use grove::profile::{ProfileDoc, diff, diff_tags};
 
-use crate::cli::teach;
 use crate::exit::{self, Error, Exit};
+use crate::help::teach;
 use crate::profiles;
-use crate::terminal::{self, escape};
+use crate::terminal;
+use grove::text::escape;
 
 /// The command line of `grove diff`.
 #[derive(Debug, Args)]

@@ -20,7 +20,7 @@ use crate::exit::{Error, Exit};
 use crate::feed::say;
 use crate::interrupt;
 use crate::profiles;
-use crate::terminal::escape;
+use grove::text::escape;
 
 /// Where profiles are written to. Other users may look into it, and even write to it: nothing there is waited for,
 /// followed, or trusted because of where it is.

@@ -6,11 +6,12 @@ use clap::Args;
 use grove_probes::kernel::Wants;
 use serde::Serialize;
 
-use crate::cli::teach;
 use crate::config::Config;
 use crate::exit::{Error, Exit};
+use crate::help::teach;
 use crate::live::kernel_options;
-use crate::terminal::{self, escape};
+use crate::terminal;
+use grove::text::escape;
 
 /// The command line of `grove doctor`.
 #[derive(Debug, Args)]

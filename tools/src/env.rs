@@ -6,10 +6,11 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use grove::config::table::{Origin, Row};
 
-use crate::cli::teach;
 use crate::config::Config;
 use crate::exit::{Error, Exit};
-use crate::terminal::{self, escape};
+use crate::help::teach;
+use crate::terminal;
+use grove::text::escape;
 
 /// The command line of `grove env`.
 #[derive(Debug, Args)]

@@ -6,8 +6,6 @@ use std::process::ExitCode;
 
 use grove::config::ConfigError;
 
-use crate::terminal;
-
 /// What the exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -120,6 +118,6 @@ pub(crate) fn finish(result: Result<Exit, Error>) -> ExitCode {
 
 fn report(exit: Exit, text: &str) -> ExitCode {
     // Where standard error cannot be written either, the code has to say it alone.
-    let _ = writeln!(io::stderr(), "grove: {}", terminal::escape(text));
+    let _ = writeln!(io::stderr(), "grove: {}", grove::text::escape(text));
     exit.into()
 }

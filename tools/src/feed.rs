@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use grove::config::Config;
 use grove::ledger::{Dropped, Ledger, Rejected};
-use grove::shard::{Engine, Limits, Overflow, Snapshot, StartError};
 use grove::trace::input::{self, Framing, Records};
 use grove::trace::{Decoder, Fed, Feed, FeedError, Format, LineHash, Reject, Workloads, detect_records};
+use grove::{Engine, Limits, Overflow, RecordingId, Snapshot, StartError};
 
 use crate::exit::{Error, Exit};
 use crate::input::{InputArgs, ReadArgs, Source};
 use crate::interrupt::{self, Interruptible};
 use crate::output::write_file;
 use crate::progress::Progress;
-use crate::terminal::escape;
+use grove::text::escape;
 
 /// Rejected records of one reason that are shown one by one.
 const SHOWN_PER_REASON: u64 = 10;
@@ -60,7 +60,7 @@ fn one(
     args: &InputArgs,
     config: &Config,
     engine: &Engine,
-    unnamed: u16,
+    unnamed: RecordingId,
     stop: &Arc<AtomicBool>,
     hash: &mut LineHash,
     workloads: &mut Workloads,

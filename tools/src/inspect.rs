@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum, ValueHint};
 use grove::config::Config;
 use grove::export::{self, Palette};
 
-use crate::cli::teach;
 use crate::exit::{Error, Exit};
+use crate::help::teach;
 use crate::profiles;
 use crate::terminal;
 

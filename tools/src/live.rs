@@ -26,7 +26,7 @@ use crate::exit::{Error, Exit};
 use crate::feed::say;
 use crate::interrupt;
 use crate::launch::{self, Launched};
-use crate::terminal::escape;
+use grove::text::escape;
 
 /// How long runtimes may still answer after the end.
 const ANSWERS_AWAITED: Duration = Duration::from_secs(2);

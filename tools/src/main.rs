@@ -15,6 +15,7 @@ mod doctor;
 mod env;
 mod exit;
 mod feed;
+mod help;
 mod input;
 mod inspect;
 mod interrupt;
@@ -34,7 +35,7 @@ mod trace_file;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use config::Config;
 use exit::{Error, Exit};
@@ -63,6 +64,6 @@ fn run() -> Result<Exit, Error> {
         Command::Merge(args) => merge::run(&args, &config.engine),
         Command::Convert(args) => convert::run(&args, &config.engine),
         Command::Env(args) => env::run(&args, &config),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
 }

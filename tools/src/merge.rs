@@ -6,10 +6,10 @@ use clap::{Args, ValueHint};
 use grove::config::Config;
 use grove::intern::Interner;
 
-use crate::cli::teach;
 use crate::exit::{Error, Exit};
+use crate::help::teach;
 use crate::profiles;
-use crate::terminal::escape;
+use grove::text::escape;
 
 /// The command line of `grove merge`.
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::terminal::escape;
+use grove::text::escape;
 
 const WITH_TOTAL: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}";
 const WITHOUT_TOTAL: &str = "{prefix} {spinner} {bytes} {bytes_per_sec} {elapsed}";

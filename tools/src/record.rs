@@ -9,10 +9,10 @@ use grove::ledger::{Dropped, Ledger};
 use grove::trace::write::Header;
 use grove_probes::live::Live;
 
-use crate::cli::teach;
 use crate::config::Config;
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
+use crate::help::teach;
 use crate::live::{LiveArgs, Observation, random_name};
 use crate::output;
 use crate::trace_file::{TraceFile, Written};

@@ -3,15 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use grove::Engine;
 use grove::config::Config;
 use grove::export::{self, Palette};
-use grove::intern::Interner;
-use grove::shard::{Engine, Mode};
 
-use crate::cli::teach;
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
+use crate::help::teach;
 use crate::input::InputArgs;
 use crate::interrupt;
 use crate::terminal;
@@ -51,8 +50,7 @@ pub(crate) fn run(args: &ReplayArgs, config: &mut Config) -> Result<Exit, Error>
     args.input.override_variables(config)?;
     let mut directory = Directory::replacing(&args.output)?;
 
-    let engine =
-        Engine::start_with(config, Mode::Learn, Interner::global_of(config.tags_max)).map_err(feed::start_error)?;
+    let engine = Engine::start(config).map_err(feed::start_error)?;
     let fed = feed::all(&args.input, config, &engine);
     let snapshot = engine.shutdown();
     fed.summarise(&snapshot);

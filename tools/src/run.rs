@@ -10,22 +10,21 @@ use std::time::Duration;
 use clap::{Args, ValueHint};
 use grove::config::table::Settings;
 use grove::event::{EventRef, Sink};
-use grove::intern::Interner;
-use grove::shard::{Engine, Mode, Overflow, Sender, Snapshot};
 use grove::trace::write::Header;
+use grove::{Engine, Overflow, Sender, Snapshot};
 use grove_probes::live::Live;
 
-use crate::cli::teach;
 use crate::config::Config;
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
 use crate::feed::{self, say};
+use crate::help::teach;
 use crate::interrupt;
 use crate::live::{LiveArgs, Observation, random_name};
 use crate::output;
 use crate::table::Table;
-use crate::terminal::escape;
 use crate::trace_file::TraceFile;
+use grove::text::escape;
 
 /// The command line of `grove run`.
 #[derive(Debug, Args)]
@@ -91,8 +90,7 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     // The kernel has the ring's memory beside the process, and takes it off the same limit.
     let resident_max = config.engine.resident_max.saturating_sub(config.live.ring_bytes);
     let engine_config = grove::config::Config { resident_max, ..config.engine.clone() };
-    let engine = Engine::start_with(&engine_config, Mode::Learn, Interner::global_of(config.engine.tags_max))
-        .map_err(feed::start_error)?;
+    let engine = Engine::start(&engine_config).map_err(feed::start_error)?;
     let mut sender = engine.sender(Overflow::Wait);
     let recording = engine.recording(Some(&name)).unwrap_or_default();
     if args.live.is_partial() {

@@ -4,13 +4,13 @@
 
 use std::time::{Duration, Instant};
 
+use grove::Engine;
 use grove::ledger::Ledger;
-use grove::shard::Engine;
 use grove_probes::live::{Container, Live};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::feed::say;
-use crate::terminal::escape;
+use grove::text::escape;
 
 /// How often the table is drawn anew.
 const TABLE_INTERVAL: Duration = Duration::from_secs(1);

@@ -2,13 +2,61 @@
 //!
 //! Not here: what happens at them (`socket`).
 
-use super::socket::{Proto, SocketOp};
 use crate::path::{Network, keeps_address, network};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Ports from here up are nobody's choice: the kernel or a library took one.
 pub const EPHEMERAL_PORT: u16 = 32768;
+
+/// What was done with a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SocketOp {
+    /// `bind(2)`.
+    Bind,
+    /// `connect(2)`, or something sent to an address.
+    Connect,
+    /// `accept(2)`, or something received from an address.
+    Accept,
+}
+
+impl SocketOp {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::Connect => "connect",
+            Self::Accept => "accept",
+        }
+    }
+}
+
+/// Transport protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Proto {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Proto {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "tcp" => Self::Tcp,
+            "udp" => Self::Udp,
+            _ => return None,
+        })
+    }
+}
 
 /// Address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +76,24 @@ impl Family {
             Self::Inet => "inet",
             Self::Inet6 => "inet6",
             Self::Unix => "unix",
+        }
+    }
+}
+
+/// Whom a socket was connected or bound to, as an event tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer<B> {
+    /// IPv4 (`inet`) or IPv6 (`inet6`).
+    Ip(IpAddr),
+    /// A unix socket's path; an abstract one begins with `@`.
+    Unix(B),
+}
+
+impl<B> Peer<B> {
+    pub(super) fn map<C>(self, f: impl FnOnce(B) -> C) -> Peer<C> {
+        match self {
+            Self::Ip(ip) => Peer::Ip(ip),
+            Self::Unix(path) => Peer::Unix(f(path)),
         }
     }
 }

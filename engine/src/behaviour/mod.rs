@@ -54,7 +54,7 @@ pub(crate) mod record;
 mod socket;
 mod syscall;
 
-pub use address::{Address, Family, SocketKey};
+pub use address::{Address, Family, Peer, Proto, SocketKey, SocketOp};
 pub use entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value};
 pub(crate) use entry::{TAGS_AT_HAND, is_default, joined, read_unique, tag_place};
 pub use file::ChangeOp;
@@ -62,7 +62,7 @@ pub use imds::Token;
 pub use imds_request::{imds_request, is_imds_address};
 pub use place::{Class, Detail, Details, Marks, Numbered, Numbers, Place, Scope};
 pub use record::Reject;
-pub use socket::{EINPROGRESS, Peer, Proto, SocketOp, Volume};
+pub use socket::{EINPROGRESS, Volume};
 pub use syscall::syscall_numbers;
 
 use crate::ledger::{Fate, Ignored, Rejected};

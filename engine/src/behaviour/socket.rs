@@ -1,6 +1,6 @@
 //! Sockets: bound, connected, somebody let in, and how much went over them.
 
-use super::address::{Address, Family, SocketKey};
+use super::address::{Address, Family, Peer, Proto, SocketKey, SocketOp};
 use super::entry::{Edge, Entry, Flaw, Leaf, Learned, Pattern, Seen, Shown, Told, Value, is_default};
 use super::record::{Buffers, Field, Raw, Reject, Shape, not_empty, quoted, reject, write_bytes, write_some};
 use super::{
@@ -52,73 +52,6 @@ pub struct Flow<B> {
     pub sent: Option<u64>,
     /// Bytes received so far, where the source tells.
     pub received: Option<u64>,
-}
-
-/// What was done with a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SocketOp {
-    /// `bind(2)`.
-    Bind,
-    /// `connect(2)`, or something sent to an address.
-    Connect,
-    /// `accept(2)`, or something received from an address.
-    Accept,
-}
-
-impl SocketOp {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bind => "bind",
-            Self::Connect => "connect",
-            Self::Accept => "accept",
-        }
-    }
-}
-
-/// Transport protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Proto {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-impl Proto {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "tcp" => Self::Tcp,
-            "udp" => Self::Udp,
-            _ => return None,
-        })
-    }
-}
-
-/// An address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer<B> {
-    /// IPv4 (`inet`) or IPv6 (`inet6`).
-    Ip(IpAddr),
-    /// A unix socket's path; an abstract one begins with `@`.
-    Unix(B),
-}
-
-impl<B> Peer<B> {
-    fn map<C>(self, f: impl FnOnce(B) -> C) -> Peer<C> {
-        match self {
-            Self::Ip(ip) => Peer::Ip(ip),
-            Self::Unix(path) => Peer::Unix(f(path)),
-        }
-    }
 }
 
 /// `-EINPROGRESS`: what a non-blocking connect that is under way returns. It counts as a success.

@@ -25,7 +25,7 @@
 //! | `/vol/..2024_01_31_08_00_00.12/token` | `/vol/*/token` | a Kubernetes volume time stamp |
 //!
 //! *Generalising* is learned, so only its ingredients are here; the tree decides when a directory has too
-//! many names. [`shape`] says which names are alike, [`Sketch`] remembers a bounded sample of those that were
+//! many names. `shape` says which names are alike, [`Sketch`] remembers a bounded sample of those that were
 //! merged, and [`Protect`] says which never may be:
 //!
 //! | component | shape | variable parts |

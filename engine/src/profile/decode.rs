@@ -8,58 +8,18 @@
 //! the format (`version_1`).
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_path_to_error::Segment;
 
+use super::decode_error::{DecodeError, explain, invalid, invalid_at, push_key};
 use super::doc::{FORMAT, Ledgers, Look, PARTIAL, ProcessDoc, ProfileDoc, TagDoc, VERSION};
 use super::version_1;
 use super::weigh::{Weight, weigh};
 use crate::behaviour::{Entry, Flaw, Seen, read_unique};
 use crate::text::Visible;
 use crate::time::Time;
-
-/// Why bytes are no profile.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// It says it is something else, or nothing.
-    #[error("not a Grove profile: `format` is {0}, expected \"grove-profile\"")]
-    Format(String),
-    /// A version this program does not know.
-    #[error("profile version {0} is newer than this program, which reads versions 1 and 2; use a newer grove")]
-    Newer(u64),
-    /// It would take more memory than it may.
-    #[error("to read it may take {needed} bytes of memory, and no more than {limit} are allowed")]
-    TooLarge {
-        /// What it takes at most.
-        needed: u64,
-        /// What it may take.
-        limit: u64,
-    },
-    /// Not JSON, or a field is not there or not what it should be.
-    #[error("{}{detail}", place(.path, *.offset))]
-    Invalid {
-        /// Which field, as in `processes[0].files[3].seen`; empty when none can be named.
-        path: String,
-        /// Where in the JSON text it was noticed, in bytes; none where the text is in order and what it says is not.
-        offset: Option<usize>,
-        /// What was found and what was expected.
-        detail: String,
-    },
-}
-
-/// Where something is wrong, in front of what.
-fn place(path: &str, offset: Option<usize>) -> String {
-    match (path, offset) {
-        ("", None) => String::new(),
-        ("", Some(offset)) => format!("byte {offset}: "),
-        (path, None) => format!("field `{path}`: "),
-        (path, Some(offset)) => format!("field `{path}`, byte {offset}: "),
-    }
-}
 
 /// Reads the profile that `bytes` is the JSON text of.
 ///
@@ -102,6 +62,7 @@ pub(super) fn decode_weighed(bytes: &[u8], memory_max: usize) -> Result<(Profile
         None if version(bytes, weight.depth)? == 1 => {
             // Read as it was, and then made what it is now.
             weight.doc *= 2;
+            weight.growing *= 2;
             fits(weight)?;
             version_1::read(bytes, weight.depth)?
         }
@@ -263,51 +224,6 @@ fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, DecodeError> {
     })
 }
 
-/// Says where reading ended, and why.
-pub(super) fn explain<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    json: D,
-    _: std::marker::PhantomData<T>,
-    offset: Option<usize>,
-    message: &str,
-) -> DecodeError {
-    let path = match serde_path_to_error::deserialize::<_, T>(json) {
-        Err(error) => spelled(error.path()),
-        Ok(_) => String::new(),
-    };
-    // What follows the position is an excerpt of the text.
-    let detail = message.split(" at line ").next().unwrap_or(message).lines().next().unwrap_or_default();
-    DecodeError::Invalid { path, offset, detail: Visible(detail).to_string() }
-}
-
-fn spelled(path: &serde_path_to_error::Path) -> String {
-    let mut out = String::new();
-    for segment in path.iter() {
-        match segment {
-            Segment::Seq { index } => push_index(&mut out, *index),
-            Segment::Map { key } => push_key(&mut out, key),
-            Segment::Enum { variant } => push_key(&mut out, variant),
-            Segment::Unknown => {}
-        }
-    }
-    out.strip_prefix('.').map(str::to_owned).unwrap_or(out)
-}
-
-fn push_index(path: &mut String, index: usize) {
-    // Writing to a String cannot fail.
-    let _ = write!(path, "[{index}]");
-}
-
-/// Appends an object's key to a path: `.key`, or `["key"]` when it is no plain word.
-fn push_key(path: &mut String, key: &str) {
-    let plain = key.starts_with(|c: char| c.is_ascii_lowercase())
-        && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    let _ = if plain { write!(path, ".{key}") } else { write!(path, "[\"{}\"]", Visible(key)) };
-}
-
-pub(super) fn invalid(path: &str, detail: &str) -> DecodeError {
-    DecodeError::Invalid { path: path.to_owned(), offset: None, detail: detail.to_owned() }
-}
-
 /// Looks for values that are of the right type and that no profile has.
 fn check(doc: &ProfileDoc) -> Result<(), DecodeError> {
     for (tag, about) in &doc.tags {
@@ -324,14 +240,6 @@ fn check(doc: &ProfileDoc) -> Result<(), DecodeError> {
         process.look(&mut Checks).map_err(|(path, detail)| invalid(&at(&path), &detail))?;
     }
     Ok(())
-}
-
-fn invalid_at(path: &str, key: Option<&str>, detail: &str) -> DecodeError {
-    let mut path = path.to_owned();
-    if let Some(key) = key {
-        push_key(&mut path, key);
-    }
-    invalid(&path, detail)
 }
 
 /// Looks for flaws of entries.

@@ -55,26 +55,6 @@ pub struct TagDoc {
     pub state: States,
 }
 
-/// Whether new behaviour is still learned or already drift.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// New behaviour is expected and learned.
-    Learning,
-    /// New behaviour is drift.
-    Stable,
-}
-
-impl State {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Learning => "learning",
-            Self::Stable => "stable",
-        }
-    }
-}
-
 /// A process of a profile: its own fields, and a list of each kind of behaviour, held as told.
 macro_rules! process {
     ($(#[$meta:meta])* $vis:vis struct $Process:ident $(<$life:lifetime>)? { $($list:ident: $List:ty),* }) => {

@@ -7,35 +7,85 @@
 //! `programs`, and what can be found for `what`.
 
 mod checker;
+mod cutoff;
 mod programs;
+mod rooms;
 #[cfg(test)]
 mod tests;
 mod what;
 
 pub use checker::Checker;
+pub(crate) use checker::Found;
+pub(crate) use cutoff::Cutoff;
+pub(crate) use rooms::{Counted, Sort};
 
-use super::Lineage;
+use super::{Lineage, Profile};
 use crate::behaviour::Value;
-use crate::tree::Tree;
+use crate::hash::{Map, Set};
+use crate::tree::{Tree, TreeFull};
 use serde::{Serialize, Serializer};
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The profiles to compare with, by image.
-pub type Baselines = HashMap<String, Arc<Tree>>;
+/// The profiles to compare with, one an image.
+///
+/// ```
+/// # use grove::{Config, Engine};
+/// # use grove::profile::Baselines;
+/// # let learned = Engine::start(&Config::default()).unwrap().shutdown();
+/// let baselines = Baselines::of(learned.profiles.values())?;
+/// let engine = Engine::builder().check(baselines).start()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Baselines(Map<String, Profile>);
+
+impl Baselines {
+    /// These profiles; those of one image are merged.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn of<P: AsRef<Profile>>(profiles: impl IntoIterator<Item = P>) -> Result<Self, TreeFull> {
+        let mut all = Self::default();
+        profiles.into_iter().try_for_each(|profile| all.add(profile.as_ref()))?;
+        Ok(all)
+    }
+
+    /// Adds a profile; what is known of its image already stays known.
+    ///
+    /// # Errors
+    /// More tags than one profile can bear; all is as it was.
+    pub fn add(&mut self, profile: &Profile) -> Result<(), TreeFull> {
+        match self.0.get_mut(profile.image()) {
+            Some(known) => known.merge(profile),
+            None => {
+                self.0.insert(profile.image().to_owned(), profile.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// The tree of an image, if there is a profile of it.
+    pub(crate) fn tree(&self, image: &str) -> Option<&Arc<Tree>> {
+        self.0.get(image).map(Profile::tree)
+    }
+}
 
 /// A behaviour that the profile does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// When it was first done: nanoseconds since the Unix epoch.
     pub ts: u64,
     /// Container id.
-    pub container: String,
+    #[serde(serialize_with = "text")]
+    pub container: Arc<str>,
     /// Image name.
-    pub image: String,
+    #[serde(serialize_with = "text")]
+    pub image: Arc<str>,
     /// Image tag.
-    pub tag: String,
+    #[serde(serialize_with = "text")]
+    pub tag: Arc<str>,
     /// `exec`, `uid`, `interpreter`, or what the kind of behaviour calls it ([`Entry::CLASSES`](crate::behaviour::Entry::CLASSES)).
     pub kind: &'static str,
     /// Why it is reported.
@@ -51,6 +101,10 @@ pub struct Finding {
     pub details: Detail,
     /// How often.
     pub count: u64,
+}
+
+fn text<S: Serializer>(text: &Arc<str>, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(text)
 }
 
 /// What a finding says beside its subject, by name.
@@ -73,6 +127,7 @@ impl Serialize for Detail {
 /// Why a behaviour is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reason {
     /// A known process did a new thing.
     NewBehaviour,
@@ -95,16 +150,18 @@ impl Finding {
         key(self).cmp(&key(other))
     }
 
-    /// Whether it tells that a program was run.
-    pub(crate) fn is_exec(&self) -> bool {
-        self.kind == "exec"
+    /// Bytes of memory it takes, about; of its lineage those names that it does not share with one that was asked
+    /// before, which `named` remembers.
+    pub(crate) fn bytes(&self, named: &mut Set<*const u8>) -> usize {
+        let details: usize = self.details.0.iter().map(|(_, value)| value.bytes()).sum();
+        let news = self.lineage.from_within().take_while(|name| named.insert(name.as_ptr()));
+        let lineage: usize = news.map(|name| Lineage::LINK_BYTES + name.len()).sum();
+        size_of::<Self>() + self.subject.len() + details + lineage
     }
 
-    /// Bytes of memory it takes, about, and no more if it shares its lineage with others.
-    pub(crate) fn bytes(&self) -> usize {
-        let details: usize = self.details.0.iter().map(|(_, value)| value.bytes()).sum();
-        let texts = [&self.container, &self.image, &self.tag, &self.subject];
-        let texts = texts.into_iter().map(String::as_str).chain(self.lineage.from_within());
-        size_of::<Self>() + details + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
+    /// Bytes of text that it is about when it is written.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let lineage: usize = self.lineage.from_within().map(|name| name.len() + 3).sum();
+        256 + self.container.len() + self.image.len() + self.tag.len() + self.subject.len() + lineage
     }
 }

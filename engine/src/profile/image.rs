@@ -3,11 +3,14 @@
 use super::convert::{Hulls, TakeError};
 use super::doc::{Ledgers, ProfileDoc, TagDoc};
 use super::states::States;
+use super::store::{ReadError, WriteError, read_within};
+use crate::config::Config;
 use crate::intern::Interner;
 use crate::ledger::Ledger;
 use crate::time::Time;
 use crate::tree::{Rules, Tree, TreeFull};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// All that is known of one image.
@@ -21,8 +24,35 @@ pub struct Profile {
     states: BTreeMap<String, States>,
 }
 
+impl AsRef<Self> for Profile {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl Profile {
+    /// The profile in a file, within `config.profile_read_bytes` of memory. Its tags are known to the process's interner.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged or too large; that is no profile; or too many tags.
+    pub fn read(path: impl AsRef<Path>, config: &Config) -> Result<Self, ReadError> {
+        let path = path.as_ref();
+        let doc = read_within(path, config.profile_read_bytes)?;
+        let invalid = |source| ReadError::Invalid { path: path.to_owned(), source };
+        let rules = Rules::new(config).map_err(|source| ReadError::Protect { source })?;
+        Self::from_doc(&doc, Arc::new(rules), &Interner::global_of(config.tags_max)).map_err(invalid)
+    }
+
+    /// Writes it to a file, whole or not at all.
+    ///
+    /// # Errors
+    /// The file cannot be written; what was there is as it was.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), WriteError> {
+        super::store::write(path.as_ref(), self)
+    }
+
     /// A profile of an image of which nothing is known.
+    #[doc(hidden)]
     pub fn new(image: &str, rules: Arc<Rules>) -> Self {
         Self::of_tree(image, Tree::new(rules))
     }
@@ -49,11 +79,13 @@ impl Profile {
     }
 
     /// From now on it is, and nothing will make it whole.
+    #[doc(hidden)]
     pub fn set_partial(&mut self) {
         self.partial = true;
     }
 
     /// What its processes did.
+    #[doc(hidden)]
     pub fn tree(&self) -> &Arc<Tree> {
         &self.tree
     }
@@ -67,11 +99,13 @@ impl Profile {
     ///
     /// # Errors
     /// More tags than one tree can bear; the profile is as it was.
+    #[doc(hidden)]
     pub fn add_tree(&mut self, tree: &Tree) -> Result<(), TreeFull> {
         Arc::make_mut(&mut self.tree).merge(tree)
     }
 
     /// Adds what became of events of a recording.
+    #[doc(hidden)]
     pub fn add_ledger(&mut self, recording: &str, ledger: &Ledger) {
         self.ledgers.entry(recording.to_owned()).or_default().add(ledger);
     }
@@ -117,6 +151,7 @@ impl Profile {
     ///
     /// # Errors
     /// A value that no profile has, with its place in the document; or too many tags.
+    #[doc(hidden)]
     pub fn from_doc(doc: &ProfileDoc, rules: Arc<Rules>, interner: &Interner) -> Result<Self, TakeError> {
         let mut tree = Tree::new(rules);
         tree.take_docs(&doc.processes, interner)?;

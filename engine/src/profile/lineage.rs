@@ -17,6 +17,9 @@ struct Link {
 }
 
 impl Lineage {
+    /// What a name takes beside its text.
+    pub(crate) const LINK_BYTES: usize = size_of::<Link>() + 2 * size_of::<usize>();
+
     /// The names, outermost first.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.from_within().collect();

@@ -6,8 +6,10 @@
 
 mod convert;
 mod decode;
+mod decode_error;
 mod diff;
 mod doc;
+#[doc(hidden)]
 pub mod drift;
 mod encode;
 mod image;
@@ -25,16 +27,19 @@ pub(crate) mod fixtures;
 mod tests;
 
 pub use convert::TakeError;
-pub use decode::{DecodeError, decode, decode_within};
+pub use decode::{decode, decode_within};
+pub use decode_error::DecodeError;
 pub use diff::{Difference, Side, diff, diff_tags};
 pub use doc::*;
 pub(crate) use doc::{Look, interpreter_name};
+pub use drift::{Baselines, Detail, Finding, Reason};
 pub use encode::{Encode, encode};
 pub use image::Profile;
 pub use lineage::Lineage;
 pub use name::file_name;
-pub use states::States;
+pub use states::{State, States};
 pub use store::{READ_BYTES_MAX, ReadError, WriteError, read, read_both, read_file, read_within, write, write_into};
 
 pub use crate::behaviour::{Seen, Stats};
 pub use crate::time::{Time, TimeError};
+pub use crate::tree::TreeFull;

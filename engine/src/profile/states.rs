@@ -7,8 +7,27 @@ use std::sync::Arc;
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::doc::State;
 use crate::behaviour::{CLASSES, read_unique};
+
+/// Whether new behaviour is still learned or already drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// New behaviour is expected and learned.
+    Learning,
+    /// New behaviour is drift.
+    Stable,
+}
+
+impl State {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Learning => "learning",
+            Self::Stable => "stable",
+        }
+    }
+}
 
 /// Whether new behaviour is still learned, by kind of behaviour, in order of their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,10 +16,13 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::decode::{DecodeError, decode_weighed};
+use super::convert::TakeError;
+use super::decode::decode_weighed;
+use super::decode_error::DecodeError;
 use super::doc::ProfileDoc;
 use super::encode::{Encode, encode};
 use crate::files::{Named, NewFile, named};
+use crate::path::BadPattern;
 use crate::text::Visible;
 
 /// How much memory [`read`] lets a profile take: 1 GiB.
@@ -74,6 +77,20 @@ pub enum ReadError {
         path: PathBuf,
         /// What is wrong.
         source: DecodeError,
+    },
+    /// It says something that no profile says, or there are more tags than there may be.
+    #[error("{}: {source}", shown(.path))]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: TakeError,
+    },
+    /// `GROVE_PATH_PROTECT` has a pattern that is none.
+    #[error("GROVE_PATH_PROTECT: {source}")]
+    Protect {
+        /// What is wrong.
+        source: BadPattern,
     },
 }
 

@@ -4,8 +4,9 @@
 //! They are read into the same document, processes before those they started. Nesting needs stack, so what nests deep is
 //! read on a thread that has enough.
 
-use super::decode::{DecodeError, explain, invalid};
-use super::doc::{Ledgers, PARTIAL, ProcessDoc, ProfileDoc, State, TagDoc};
+use super::decode_error::{DecodeError, explain, invalid};
+use super::doc::{Ledgers, PARTIAL, ProcessDoc, ProfileDoc, TagDoc};
+use super::states::State;
 use crate::behaviour::{CapabilityDoc, DnsDoc, FileDoc, Seen, SocketDoc, SyscallDoc, read_unique};
 use crate::time::Time;
 use serde::Deserialize;

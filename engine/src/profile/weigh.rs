@@ -15,6 +15,9 @@ use crate::behaviour::*;
 pub(super) struct Weight {
     pub doc: u64,
     pub tree: u64,
+    /// What the document takes while its largest list grows and is there twice, if that is more than what it takes at
+    /// the end.
+    pub growing: u64,
     /// How deep arrays and objects nest.
     pub depth: usize,
 }
@@ -28,26 +31,37 @@ impl Weight {
     /// What the document takes beside the text that it is made from, or beside the tree that is made of it, whichever
     /// is more.
     pub fn with_text(self, len: usize) -> u64 {
-        self.doc + self.tree.max(len as u64)
+        let len = len as u64;
+        (self.growing + len).max(self.doc + self.tree.max(len))
     }
 }
 
 // What parts of the text take. `tests/profile_memory.rs` compares it with what lists of the smallest entries take.
 
-/// An entry of a list, by itself: what is in it is counted where it is written. Of a kind of behaviour the largest.
+/// An entry of a list, by itself: what is in it is counted where it is written.
 const PROCESS: u64 = size_of::<ProcessDoc>() as u64;
-const ENTRY: u64 = {
-    macro_rules! largest {
-        ($(($Kind:ident, $file:ident, $Doc:ident, $list:ident, $count:ident)),* $(,)?) => {{
-            let mut most = 0;
-            $(if size_of::<$Doc>() > most {
-                most = size_of::<$Doc>();
-            })*
-            most as u64
-        }};
-    }
-    kinds!(largest)
-};
+
+macro_rules! entries {
+    ($(($Kind:ident, $file:ident, $Doc:ident, $list:ident, $count:ident)),* $(,)?) => {
+        /// What an entry of the list with this key, in its quotes, takes by itself; of one that is not known the most.
+        fn entry_bytes(key: &[u8]) -> u64 {
+            const MOST: usize = {
+                let mut most = 0;
+                $(if size_of::<$Doc>() > most {
+                    most = size_of::<$Doc>();
+                })*
+                most
+            };
+            match key.get(1..key.len().saturating_sub(1)).map(str::from_utf8) {
+                Some(Ok("processes" | "children")) => PROCESS,
+                $(Some(Ok(stringify!($list))) => size_of::<$Doc>() as u64,)*
+                _ => MOST as u64,
+            }
+        }
+    };
+}
+kinds!(entries);
+
 /// A list has room for so many entries when it has one, and for twice as many each time it is full.
 const FIRST_ENTRIES: u64 = 4;
 const ARRAY: u64 = 48;
@@ -96,7 +110,6 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
         of_seen: false,
         shared: [const { 0..0 }; TAGS_AT_HAND],
         lists: Vec::new(),
-        growth: 0,
     };
     let (mut depth, mut at) = (0_usize, 0);
     while depth <= version_1::DEPTH_MAX
@@ -135,11 +148,10 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
                 depth += 1;
                 scales.weight.depth = scales.weight.depth.max(depth);
                 scales.counted = 0;
-                scales.list(at, depth);
                 match json.get(at) {
                     Some(b'"') => scales.texts(),
                     Some(b']') => {}
-                    _ => scales.weight.doc += ARRAY,
+                    _ => scales.list(at, depth),
                 }
             }
             b'}' => {
@@ -153,7 +165,7 @@ pub(super) fn weigh(json: &[u8]) -> Weight {
             _ => {}
         }
     }
-    scales.weight.doc += scales.growth;
+    scales.end_lists(0);
     scales.weight.tree += LONGEST * scales.longest as u64;
     scales.weight
 }
@@ -178,8 +190,6 @@ struct Scales<'a> {
     shared: [Range<usize>; TAGS_AT_HAND],
     /// The lists that are not at their end, each with how deep it is.
     lists: Vec<(usize, List)>,
-    /// What the largest list takes once more while it grows.
-    growth: u64,
 }
 
 /// A list of objects, so far.
@@ -189,6 +199,8 @@ struct List {
     entries: u64,
     /// For how many there is room.
     room: u64,
+    /// What those before the last entry take once more while they are moved to where there is room for it.
+    moved: u64,
 }
 
 impl Scales<'_> {
@@ -201,19 +213,19 @@ impl Scales<'_> {
         self.json.get(at.checked_sub(1)?).copied()
     }
 
-    /// Begins the list whose bracket is in front of `at`.
+    /// Begins the list whose bracket is in front of `at`, and not a text behind.
     fn list(&mut self, at: usize, depth: usize) {
         let is_field = self.json.get(self.last.end..at) == Some(b":[");
-        let of_processes = is_field && matches!(self.bytes(&self.last), b"\"processes\"" | b"\"children\"");
-        let entry = if of_processes { PROCESS } else { ENTRY };
+        self.weight.doc += ARRAY;
+        let entry = entry_bytes(if is_field { self.bytes(&self.last) } else { b"" });
         self.end_lists(depth);
-        self.lists.push((depth, List { entry, entries: 0, room: 0 }));
+        self.lists.push((depth, List { entry, entries: 0, room: 0, moved: 0 }));
     }
 
-    /// Forgets the lists that are as deep as `depth`, or deeper.
+    /// Ends the lists that are as deep as `depth`, or deeper.
     fn end_lists(&mut self, depth: usize) {
-        while self.lists.last().is_some_and(|(other, _)| *other >= depth) {
-            self.lists.pop();
+        while let Some((_, list)) = self.lists.pop_if(|(other, _)| *other >= depth) {
+            self.weight.growing = self.weight.growing.max(self.weight.doc + list.moved);
         }
     }
 
@@ -221,14 +233,15 @@ impl Scales<'_> {
     fn entry(&mut self, depth: usize) {
         self.end_lists(depth);
         let Some((_, list)) = self.lists.last_mut().filter(|(around, _)| around + 1 == depth) else {
-            self.weight.doc += ENTRY;
+            self.weight.doc += entry_bytes(b"");
             return;
         };
+        // An entry is put into its list once all of it is there: what is in the one before counts by now.
+        self.weight.growing = self.weight.growing.max(self.weight.doc + std::mem::take(&mut list.moved));
         if list.entries == list.room {
             let more = list.room.max(FIRST_ENTRIES);
-            // While they are moved, the entries are where they were as well.
-            self.growth = self.growth.max(list.entry * list.room);
             self.weight.doc += list.entry * more;
+            list.moved = list.entry * list.room;
             list.room += more;
         }
         list.entries += 1;

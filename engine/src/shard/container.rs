@@ -1,7 +1,7 @@
 //! One container of a shard: waiting for its workload to be known, or bound to it and observed.
 
 use super::images::Ledgers;
-use crate::event::{EventBuf, EventRef, Stored};
+use crate::event::{EventBuf, EventRef, RecordingId, Stored};
 use crate::ledger::{Fate, Ignored, Ledger};
 use crate::profile::drift::Checker;
 use crate::tree::ActivityTree;
@@ -161,7 +161,7 @@ impl Container {
             State::Waiting { .. } | State::Bound { subject: Subject::Nothing, .. } => 0,
             State::Bound { subject, .. } => size_of::<ActivityTree>() + subject.heap_bytes(),
         };
-        FIXED_BYTES + 2 * self.id.len() + state + self.ledgers.capacity() * size_of::<(u16, Ledger)>()
+        FIXED_BYTES + 2 * self.id.len() + state + self.ledgers.capacity() * size_of::<(RecordingId, Ledger)>()
     }
 }
 

@@ -19,12 +19,6 @@ pub(super) const STOPPED_MAX: usize = 16_384;
 /// Images that stopped containers are kept of.
 pub(super) const IMAGES_MAX: usize = 16_384;
 
-/// Findings of stopped containers that are kept: so many that tell of what programs did.
-pub(super) const KEPT_MAX: usize = 262_144;
-
-/// So many that tell of programs that were run, in room of their own: nothing else displaces one.
-pub(super) const KEPT_EXECS_MAX: usize = 65_536;
-
 /// A number that all workers count up and down.
 #[derive(Debug)]
 pub(super) struct Count {
@@ -37,15 +31,9 @@ impl Count {
         Self { now: AtomicUsize::new(0), max }
     }
 
-    /// One more, if there is room; whether there was.
-    pub fn take(&self) -> bool {
-        // It says nothing about other memory.
-        let more = |now: usize| (now < self.max).then_some(now + 1);
-        self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
-    }
-
     /// One more, room or not; whether there was.
     pub fn add(&self) -> bool {
+        // It says nothing about other memory.
         self.now.fetch_add(1, Ordering::Relaxed) < self.max
     }
 
@@ -64,8 +52,6 @@ pub(super) struct Counts {
     pub containers: Count,
     pub lingering: Count,
     pub stopped: Count,
-    pub findings: Count,
-    pub exec_findings: Count,
     /// The images that some worker keeps stopped containers of. Asked when a worker meets one that is new to it.
     images: Mutex<Set<Arc<str>>>,
 }
@@ -76,8 +62,6 @@ impl Default for Counts {
             containers: Count::new(CONTAINERS_MAX),
             lingering: Count::new(LINGERING_MAX),
             stopped: Count::new(STOPPED_MAX),
-            findings: Count::new(KEPT_MAX),
-            exec_findings: Count::new(KEPT_EXECS_MAX),
             images: Mutex::default(),
         }
     }
@@ -93,24 +77,21 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn a_limit_is_of_all_who_count_together() {
         let count = Count::new(1000);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    (0..10_000).for_each(|_| {
-                        count.take();
-                    })
-                });
-            }
+        let admitted = || (0..10_000).filter(|_| count.add()).count();
+        let all: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(admitted)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
-        assert!(count.is_full() && !count.take());
-        count.give_back();
-        assert!(count.take() && !count.add());
-        assert_eq!(count.now.into_inner(), 1001);
+        assert_eq!(all, 1000);
+        assert!(count.is_full());
+        (0..39_001).for_each(|_| count.give_back());
+        assert!(!count.is_full() && count.add() && count.is_full());
     }
 
     #[test]

@@ -5,14 +5,18 @@
 
 use super::Recording;
 use super::counts::Counts;
+use crate::event::RecordingId;
 use crate::hash::Map;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::profile::Profile;
 use crate::tree::{Level, Sizes, Tree};
 use std::sync::Arc;
 
+/// What a recording that nobody named is called in profiles.
+pub const UNNAMED_RECORDING: &str = "<unnamed>";
+
 /// Where events went, by recording.
-pub(super) type Ledgers = Vec<(u16, Ledger)>;
+pub(super) type Ledgers = Vec<(RecordingId, Ledger)>;
 
 /// A tree of one image, and where the events of its containers went.
 #[derive(Clone)]
@@ -68,7 +72,7 @@ impl Part {
         IMAGE_BYTES
             + self.tree.tag_count() * TAG_BYTES
             + self.tree.heap_bytes()
-            + self.ledgers.capacity() * size_of::<(u16, Ledger)>()
+            + self.ledgers.capacity() * size_of::<(RecordingId, Ledger)>()
     }
 
     /// Adds another tree of the image. What does not fit is moved to dropped.
@@ -151,7 +155,7 @@ impl Images {
     }
 }
 
-pub(super) fn add_ledgers(into: &mut Ledgers, from: &[(u16, Ledger)]) {
+pub(super) fn add_ledgers(into: &mut Ledgers, from: &[(RecordingId, Ledger)]) {
     for (recording, ledger) in from {
         match into.iter_mut().find(|(r, _)| r == recording) {
             Some((_, known)) => known.add(ledger),
@@ -183,9 +187,10 @@ pub(super) fn fold_image(image: &str, parts: Vec<Part>, recordings: &[Recording]
     tree.trim();
     let mut profile = Profile::of_tree(image, tree);
     for (recording, ledger) in ledgers {
-        let Some(Recording { name: Some(name), partial }) = recordings.get(recording as usize) else { continue };
-        profile.add_ledger(name, &ledger);
-        if *partial {
+        let recording = recordings.get(recording.index());
+        let name = recording.and_then(|recording| recording.name.as_deref());
+        profile.add_ledger(name.unwrap_or(UNNAMED_RECORDING), &ledger);
+        if recording.is_some_and(|recording| recording.partial) {
             profile.set_partial();
         }
     }

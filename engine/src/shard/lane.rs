@@ -9,9 +9,8 @@
 //! | fork, exec, exit, container start and stop | what is left of the memory for all lanes | the lane gives up the behaviours it has kept; then it is lost |
 //!
 //! So a container that does much gets as much as is still left for any other, and one that does little finds room
-//! whatever the others do. What a container has kept is counted anew whenever a batch gets into the queue. In the queue
-//! itself a lane has no more batches with behaviours than there are free places, which is the same rule for senders; a
-//! batch without behaviours may have any free place.
+//! whatever the others do. In the queue itself a lane has no more batches with behaviours than there are free places,
+//! which is the same rule for senders; a batch without behaviours may have any free place.
 //!
 //! What is lost is counted for its container, and told to it by [`Body::Missed`] in the next batch: so it gets into the
 //! ledgers of the container's image.
@@ -21,7 +20,7 @@
 
 use super::memory::Memory;
 use super::sender::Losses;
-use crate::event::{Body, EventBuf, EventRef, Stored};
+use crate::event::{Body, EventBuf, EventRef, RecordingId, Stored};
 use crate::hash::{Keyed, Map, NumberMap};
 use crate::ledger::{Dropped, Fate, Ledger};
 use std::collections::VecDeque;
@@ -49,7 +48,7 @@ pub(super) struct Kept {
     bytes: usize,
 }
 
-/// What one container has kept since a batch got into the queue last.
+/// What one container has kept.
 #[derive(Clone, Copy, Default)]
 struct Account {
     behaviours: usize,
@@ -76,7 +75,7 @@ pub(super) struct Lane {
     /// Of the recording that events are sent of now.
     lost: Map<Box<[u8]>, Loss>,
     lost_bytes: usize,
-    recording: u16,
+    recording: RecordingId,
     losses: Losses,
     until_try: u32,
     hasher: Keyed,
@@ -84,7 +83,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub fn new(batch_events: usize, recording: u16, hasher: Keyed, memory: Arc<Memory>) -> Self {
+    pub fn new(batch_events: usize, hasher: Keyed, memory: Arc<Memory>) -> Self {
         Self {
             slot: Slot::default(),
             kept: VecDeque::new(),
@@ -93,7 +92,7 @@ impl Lane {
             accounts: NumberMap::default(),
             lost: Map::default(),
             lost_bytes: 0,
-            recording,
+            recording: RecordingId::default(),
             losses: Losses::default(),
             until_try: EVENTS_PER_TRY,
             hasher,
@@ -114,7 +113,7 @@ impl Lane {
     }
 
     /// Another recording's events come from now on.
-    pub fn set_recording(&mut self, recording: u16, open: &mut EventBuf) {
+    pub fn set_recording(&mut self, recording: RecordingId, open: &mut EventBuf) {
         self.tell_losses(open);
         self.recording = recording;
     }
@@ -138,13 +137,45 @@ impl Lane {
 
     /// Keeps a batch back, behind those that are.
     pub fn keep(&mut self, events: EventBuf) {
-        let behaviours = events.iter().filter(|stored| stored.event.body.is_behaviour()).count();
         if self.kept.is_empty() {
-            self.behaviours = behaviours;
+            self.behaviours = behaviours_in(&events);
         }
-        let bytes = events.heap_bytes();
+        let kept = self.weighed(events);
+        self.kept.push_back(kept);
+    }
+
+    /// The queue did not take the first batch that it was to take: what containers have kept is counted from now on.
+    pub fn begin(&mut self) {
+        for kept in std::mem::take(&mut self.kept) {
+            self.count(&kept.events, true);
+            self.kept.push_back(kept);
+        }
+    }
+
+    fn weighed(&self, events: EventBuf) -> Kept {
+        let (behaviours, bytes) = (behaviours_in(&events), events.heap_bytes());
         self.memory.keep(bytes);
-        self.kept.push_back(Kept { events, behaviours, bytes });
+        Kept { events, behaviours, bytes }
+    }
+
+    /// Adds events to the accounts of their containers, or takes them off.
+    fn count(&mut self, events: &EventBuf, add: bool) {
+        for stored in events.iter() {
+            let hash = self.hasher.bytes(stored.event.container);
+            let (behaviours, bytes) =
+                (usize::from(stored.event.body.is_behaviour()), EventBuf::bytes_of(&stored.event));
+            if add {
+                let account = self.accounts.entry(hash).or_default();
+                account.behaviours += behaviours;
+                account.bytes += bytes;
+            } else if let Some(account) = self.accounts.get_mut(&hash) {
+                account.behaviours = account.behaviours.saturating_sub(behaviours);
+                account.bytes = account.bytes.saturating_sub(bytes);
+                if account.bytes == 0 {
+                    self.accounts.remove(&hash);
+                }
+            }
+        }
     }
 
     /// The batch that is kept for longest.
@@ -157,43 +188,48 @@ impl Lane {
         let Kept { mut events, behaviours, bytes } = self.kept.pop_front()?;
         self.memory.unkeep(bytes);
         self.behaviours = self.behaviours.saturating_sub(behaviours);
-        self.accounts.clear();
+        if self.kept.is_empty() {
+            self.accounts.clear();
+        } else {
+            self.count(&events, false);
+        }
         self.tell_losses(&mut events);
         Some(events)
     }
 
     /// The queue did not take it after all.
     pub fn put_back(&mut self, events: EventBuf) {
-        let behaviours = events.iter().filter(|stored| stored.event.body.is_behaviour()).count();
-        let bytes = events.heap_bytes();
-        self.memory.keep(bytes);
-        self.behaviours += behaviours;
-        self.kept.push_front(Kept { events, behaviours, bytes });
+        self.count(&events, true);
+        let kept = self.weighed(events);
+        self.behaviours += kept.behaviours;
+        self.kept.push_front(kept);
     }
 
     /// Whether there is room for an event.
     pub fn admits(&mut self, event: &EventRef<'_>) -> bool {
-        let bytes = EventBuf::bytes_of(event);
-        let account = self.accounts.entry(self.hasher.bytes(event.container)).or_default();
-        if event.body.is_behaviour() {
-            let admitted = account.behaviours < self.behaviours_max.saturating_sub(self.behaviours)
-                && self.memory.kept_left(true) > account.bytes.saturating_add(bytes);
-            account.behaviours += usize::from(admitted);
-            account.bytes += if admitted { bytes } else { 0 };
-            self.behaviours += usize::from(admitted);
-            return admitted;
-        }
-        let taken = account.bytes.saturating_add(bytes);
-        if self.memory.kept_left(false) <= taken {
+        let is_behaviour = event.body.is_behaviour();
+        let hash = self.hasher.bytes(event.container);
+        if !self.has_room(hash, event) {
+            if is_behaviour {
+                return false;
+            }
             self.give_up_behaviours();
-            if self.memory.kept_left(false) <= taken {
+            if !self.has_room(hash, event) {
                 return false;
             }
         }
-        if let Some(account) = self.accounts.get_mut(&self.hasher.bytes(event.container)) {
-            account.bytes = taken;
-        }
+        let account = self.accounts.entry(hash).or_default();
+        account.bytes += EventBuf::bytes_of(event);
+        account.behaviours += usize::from(is_behaviour);
+        self.behaviours += usize::from(is_behaviour);
         true
+    }
+
+    fn has_room(&self, hash: u64, event: &EventRef<'_>) -> bool {
+        let account = self.accounts.get(&hash).copied().unwrap_or_default();
+        let is_behaviour = event.body.is_behaviour();
+        let few = account.behaviours < self.behaviours_max.saturating_sub(self.behaviours);
+        (few || !is_behaviour) && account.bytes + EventBuf::bytes_of(event) < self.memory.kept_left(is_behaviour)
     }
 
     /// Counts an event that is lost: for its container, or, if there is no memory for that either, for the run.
@@ -226,18 +262,19 @@ impl Lane {
             self.memory.unkeep(bytes);
             self.behaviours = self.behaviours.saturating_sub(behaviours);
             if behaviours > 0 {
+                self.count(&events, false);
                 events = self.without_behaviours(&events);
+                self.count(&events, true);
             }
-            let bytes = events.heap_bytes();
-            self.memory.keep(bytes);
-            self.kept.push_back(Kept { events, behaviours: 0, bytes });
+            let kept = self.weighed(events);
+            self.kept.push_back(kept);
         }
     }
 
     /// A batch with a count in the place of each container's first behaviour, and of all others of it. They stay in their
     /// batch and not among the losses: those are of the recording that events are sent of now.
     fn without_behaviours(&mut self, events: &EventBuf) -> EventBuf {
-        let mut lost: Map<(&[u8], u16), u64> = Map::default();
+        let mut lost: Map<(&[u8], RecordingId), u64> = Map::default();
         let behaviours = || events.iter().filter(|stored| stored.event.body.is_behaviour());
         for stored in behaviours() {
             self.losses.add(stored.event.body.name());
@@ -282,11 +319,15 @@ impl Drop for Lane {
     }
 }
 
+fn behaviours_in(events: &EventBuf) -> usize {
+    events.iter().filter(|stored| stored.event.body.is_behaviour()).count()
+}
+
 fn missed(container: &[u8], ts: u64, cause: Dropped, n: u64) -> EventRef<'_> {
     EventRef { ts, container, pid: 0, start: None, body: Body::Missed { cause: cause.name().as_bytes(), n } }
 }
 
-fn tell(container: &[u8], loss: &Loss, recording: u16, events: &mut EventBuf) {
+fn tell(container: &[u8], loss: &Loss, recording: RecordingId, events: &mut EventBuf) {
     for (cause, n) in [(Dropped::QueueFull, loss.behaviours), (Dropped::QueueFullLifecycle, loss.lifecycle)] {
         if n > 0 {
             let event = missed(container, loss.ts, cause, n);

@@ -4,7 +4,7 @@
 
 use super::images::Part;
 use super::*;
-use crate::event::{Body, EventRef, Exec, Open};
+use crate::event::{Body, EventRef, Exec, Open, RecordingId};
 
 /// Senders, a queue, and a worker that has not begun.
 struct Stalled {
@@ -183,9 +183,9 @@ fn losses_are_of_the_recording_that_was_lost() {
     let mut lost = [0, 0];
     send(&mut sender, "c", start("app"));
     for recording in [0, 1, 0, 1] {
-        sender.set_recording(recording);
+        sender.set_recording(RecordingId::at(recording).unwrap());
         for _ in 0..1000 {
-            lost[recording as usize] += u64::from(send(&mut sender, "c", open("/x")) == Sent::Lost);
+            lost[recording] += u64::from(send(&mut sender, "c", open("/x")) == Sent::Lost);
         }
     }
     let rules = Arc::new(Rules::new(&stalled.config).unwrap());
@@ -203,9 +203,9 @@ fn losses_are_of_the_recording_that_was_lost() {
         }
         worker.view().images.remove(0).1.remove(0).ledgers
     });
-    for (recording, ledger) in ledgers.iter().filter(|(recording, _)| *recording < 2) {
-        let lost = lost[*recording as usize];
-        assert_eq!((ledger.received, ledger.dropped(Dropped::QueueFull)), (2000, lost), "{recording}");
+    for (recording, ledger) in ledgers.iter().filter(|(recording, _)| recording.index() < 2) {
+        let lost = lost[recording.index()];
+        assert_eq!((ledger.received, ledger.dropped(Dropped::QueueFull)), (2000, lost), "{recording:?}");
     }
     assert!(lost.iter().all(|n| *n > 500), "{lost:?}");
 }

@@ -7,20 +7,22 @@
 //! |---|---|---|
 //! | containers: their trees, process tables, findings | a half | the quietest are taken for stopped |
 //! | events held for containers without a name | a quarter | the longest wait is given up |
-//! | findings of stopped containers | a quarter | further ones are only counted |
+//! | findings of stopped containers | three eighths | further ones are only counted |
 //! | batches in queues | an eighth, of which a quarter is not for behaviours that were not waited for | senders wait, or keep back |
 //! | what senders that do not wait keep back | a sixteenth, of which a half is not for behaviours | it is lost, and counted (`lane`) |
 //! | merged trees of images | what is left | |
 //!
 //! The shares are more than a whole, since not all of them are used up at once. What holds is the sum: near the bound
 //! nothing new is taken but programs, at the bound not even those ([`Level`]). Where the process is Grove's own, what is
-//! taken beside the sum is measured, and the bound is lower by what that leaves too little of (`resident`).
+//! taken beside the sum is measured, and the bound is lower by what that leaves too little of (`resident`): shares are of
+//! that lower bound, but for the one of findings, which is fixed at the start, so that what is told does not depend on the
+//! moment (`kept`).
 //!
 //! Snapshots are counted apart: see [`Memory::copy`].
 //!
 //! Not here: what is given up for it (`worker/room`), and who asks whether there is room (`tree/room`).
 
-use super::kept::BytesMax;
+use super::kept::Findings;
 use super::resident::Resident;
 use crate::config::Config;
 use crate::tree::{Level, Room};
@@ -36,16 +38,14 @@ pub(super) struct Held {
     pub waiting: usize,
     /// Merged trees of stopped containers.
     pub images: usize,
-    /// Findings of stopped containers.
-    pub findings: usize,
     /// Workloads of stopped containers.
     pub remembered: usize,
 }
 
 impl Held {
     pub fn total(&self) -> usize {
-        let Self { containers, waiting, images, findings, remembered } = self;
-        containers + waiting + images + findings + remembered
+        let Self { containers, waiting, images, remembered } = self;
+        containers + waiting + images + remembered
     }
 }
 
@@ -55,9 +55,8 @@ impl Held {
 struct Place {
     containers: AtomicUsize,
     waiting: AtomicUsize,
-    findings: AtomicUsize,
-    /// Merged trees and findings, which a snapshot copies as well.
-    kept: AtomicUsize,
+    /// Merged trees, which a snapshot copies as well.
+    images: AtomicUsize,
     total: AtomicUsize,
 }
 
@@ -65,11 +64,14 @@ struct Place {
 #[derive(Debug)]
 pub(super) struct Memory {
     max: usize,
+    /// What the sum may be as things are: `max`, or what the process takes beside the sum leaves of it.
+    now_max: AtomicUsize,
     /// What the process takes as a whole, where that counts.
     resident: Option<Resident>,
     hold_max: usize,
-    findings_max: usize,
     places: Vec<Place>,
+    /// What is kept of the findings of containers that have stopped.
+    findings: Findings,
     /// Batches on their way to workers.
     queued: AtomicUsize,
     /// What senders keep back that do not wait.
@@ -80,18 +82,16 @@ pub(super) struct Memory {
     room: Room,
 }
 
-/// Memory for the findings of stopped containers is no more than this, however large the bound.
-const FINDINGS_BYTES_MAX: usize = 128 << 20;
-
 impl Memory {
     pub fn new(config: &Config) -> Self {
         let max = config.memory_max;
         let resident = config.own_process.then(|| Resident::new(config.resident_max).ok()).flatten();
         Self {
             max,
+            now_max: AtomicUsize::new(max),
             resident,
-            hold_max: config.hold_total_bytes.min(max / 4),
-            findings_max: FINDINGS_BYTES_MAX.min(max / 4),
+            hold_max: config.hold_total_bytes,
+            findings: Findings::new(config),
             places: (0..config.workers.max(1)).map(|_| Place::default()).collect(),
             queued: AtomicUsize::new(0),
             kept: AtomicUsize::new(0),
@@ -106,13 +106,17 @@ impl Memory {
         &self.room
     }
 
+    /// What is kept of the findings of containers that have stopped.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
     /// A worker says what it holds.
     pub fn publish(&self, worker: usize, held: &Held) {
         if let Some(place) = self.places.get(worker) {
             place.containers.store(held.containers, Ordering::Relaxed);
             place.waiting.store(held.waiting, Ordering::Relaxed);
-            place.findings.store(held.findings, Ordering::Relaxed);
-            place.kept.store(held.images + held.findings, Ordering::Relaxed);
+            place.images.store(held.images, Ordering::Relaxed);
             place.total.store(held.total(), Ordering::Relaxed);
         }
         self.judge();
@@ -121,6 +125,7 @@ impl Memory {
     fn judge(&self) {
         let total = self.total();
         let max = self.resident.as_ref().map_or(self.max, |resident| resident.left(total).min(self.max));
+        self.now_max.store(max, Ordering::Relaxed);
         let spare = max / 16;
         self.room.set(if total < max - spare {
             Level::Open
@@ -133,19 +138,26 @@ impl Memory {
         });
     }
 
+    /// What the sum may be as things are: shares are of that, or what there is too little of would never be let go.
+    fn now_max(&self) -> usize {
+        self.now_max.load(Ordering::Relaxed)
+    }
+
     fn sum(&self, of: impl Fn(&Place) -> &AtomicUsize) -> usize {
         self.places.iter().map(|place| of(place).load(Ordering::Relaxed)).sum()
     }
 
     /// All that is held.
     pub fn total(&self) -> usize {
-        self.sum(|place| &place.total) + self.queued.load(Ordering::Relaxed) + self.kept.load(Ordering::Relaxed)
+        let of_workers = self.sum(|place| &place.total) + self.findings.heap_bytes();
+        of_workers + self.queued.load(Ordering::Relaxed) + self.kept.load(Ordering::Relaxed)
     }
 
     /// Room for a snapshot of all that is known; none where all that is held, the snapshots that there are and this one
     /// would take more than two and a half times the bound, or the process more than it may.
     pub fn copy(self: &Arc<Self>) -> Option<Copies> {
-        let bytes = self.sum(|place| &place.containers) + self.sum(|place| &place.kept);
+        let kept = self.sum(|place| &place.images) + self.findings.heap_bytes();
+        let bytes = self.sum(|place| &place.containers) + kept;
         let total = self.total();
         let all = total + self.copies.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let copies = Copies { memory: self.clone(), bytes };
@@ -166,25 +178,15 @@ impl Memory {
     /// share, and its own are more than its part of what is to be left.
     pub fn containers_too_large(&self, own: usize) -> bool {
         let workers = self.places.len().max(1);
-        let of_all = if self.room.is_left() { self.max / 2 } else { self.max / 8 };
+        let of_all = if self.room.is_left() { self.now_max() / 2 } else { self.now_max() / 8 };
         own > of_all / workers && self.sum(|place| &place.containers) > of_all
     }
 
     /// Whether what is held of containers without a name is more than may be.
     pub fn holds_too_much(&self, worker: usize, own: usize) -> bool {
-        let max = if self.room.is_left() { self.hold_max } else { self.hold_max / 8 };
+        let max = self.hold_max.min(self.now_max() / 4);
+        let max = if self.room.is_left() { max } else { max / 8 };
         self.others(worker, |place| &place.waiting) + own > max
-    }
-
-    /// What a worker's findings of stopped containers may take. A quarter of it all is for programs that were run, and of
-    /// that each worker has a part of its own: what others found does not decide whether an exec is told.
-    pub fn findings_max(&self, worker: usize) -> BytesMax {
-        let execs = self.findings_max / 4;
-        let others = self.findings_max - execs;
-        BytesMax {
-            execs: execs / self.places.len().max(1),
-            others: others.saturating_sub(self.others(worker, |place| &place.findings)),
-        }
     }
 
     fn others(&self, worker: usize, of: impl Fn(&Place) -> &AtomicUsize) -> usize {
@@ -195,18 +197,18 @@ impl Memory {
     /// Whether a batch of this size may be put into a queue. One always may, however large.
     pub fn may_queue(&self, bytes: usize) -> bool {
         let queued = self.queued.load(Ordering::Relaxed);
-        queued == 0 || queued + bytes <= self.max / 8
+        queued == 0 || queued + bytes <= self.now_max() / 8
     }
 
     /// As [`may_queue`](Self::may_queue), for a batch of a sender that does not wait. A quarter of the room is not for
     /// behaviours.
     pub fn may_queue_shed(&self, bytes: usize, behaviours: bool) -> bool {
-        self.may_queue(bytes.saturating_add(if behaviours { self.max / 32 } else { 0 }))
+        self.may_queue(bytes.saturating_add(if behaviours { self.now_max() / 32 } else { 0 }))
     }
 
     /// How much more senders that do not wait may keep back, all together. Half of the room is not for behaviours.
     pub fn kept_left(&self, behaviours: bool) -> usize {
-        (self.max / if behaviours { 32 } else { 16 }).saturating_sub(self.kept.load(Ordering::Relaxed))
+        (self.now_max() / if behaviours { 32 } else { 16 }).saturating_sub(self.kept.load(Ordering::Relaxed))
     }
 
     /// Such a sender keeps something back.

@@ -11,6 +11,7 @@
 
 mod container;
 mod counts;
+mod cursor;
 mod gate;
 mod images;
 mod kept;
@@ -20,46 +21,40 @@ mod lane_tests;
 mod memory;
 mod resident;
 mod sender;
+mod snapshot;
+mod start;
 #[cfg(test)]
 mod tests;
 mod waiting;
 mod worker;
 
 pub use container::{HOST_IMAGE, UNKNOWN_IMAGE};
+pub use cursor::Findings;
+pub use images::UNNAMED_RECORDING;
 pub use sender::{Losses, Overflow, Sender, Sent};
+pub use snapshot::{Limits, Snapshot};
+pub use start::{Builder, StartError};
 
 use crate::config::Config;
-use crate::event::EventBuf;
-use crate::hash::Keyed;
+use crate::event::{EventBuf, RecordingId};
+use crate::hash::{Keyed, Set};
 use crate::intern::Interner;
 use crate::ledger::{Dropped, Fate, Ledger};
 use crate::path::{BadPattern, Protect};
-use crate::profile::Profile;
-use crate::profile::drift::{Baselines, Finding};
+use crate::profile::Finding;
 use crate::tree::{Room, Rules};
 use arc_swap::ArcSwap;
 use counts::Counts;
 use crossbeam_channel::{Receiver, Sender as Channel, bounded};
 use crossbeam_queue::ArrayQueue;
 use gate::Gate;
-use memory::{Copies, Memory};
+use memory::Memory;
 use rayon::prelude::*;
+use start::Mode;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use worker::{ShardView, Worker};
-
-/// Why an engine does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// `GROVE_PATH_PROTECT` has a pattern that is none.
-    #[error("GROVE_PATH_PROTECT: {0}")]
-    Protect(#[from] BadPattern),
-    /// The system gave no thread.
-    #[error("cannot start a worker thread: {0}")]
-    Thread(#[from] std::io::Error),
-}
 
 /// The engine has as many recordings as it can tell apart.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +69,9 @@ enum Message {
     /// As a snapshot, and the last: the worker ends.
     Finish(Channel<ShardView>),
 }
+
+/// What a place in a queue takes, with what the channel adds to it.
+const SLOT_BYTES: usize = size_of::<Message>() + size_of::<usize>();
 
 /// What is known of a recording.
 #[derive(Clone)]
@@ -97,16 +95,21 @@ struct Shared {
     memory: Arc<Memory>,
     hasher: Keyed,
     counts: Arc<Counts>,
+    /// What is found, once somebody follows it.
+    found: OnceLock<Arc<cursor::Log>>,
+    record_bytes: usize,
 }
 
 impl Shared {
     /// What is shared, and the receiving side of each shard's queue.
     fn new(config: &Config, memory: Arc<Memory>) -> (Self, Vec<Receiver<Message>>) {
         let count = config.workers.max(1);
+        // As many as there are batches, unless queues are longer than they are meant to get.
+        let recycled = count.saturating_mul(config.queue_batches.saturating_add(1)).min(RECYCLED_MAX.max(count));
         let (queues, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| bounded(config.queue_batches)).unzip();
         let shared = Self {
             gates: queues.into_iter().map(Gate::new).collect(),
-            recycled: ArrayQueue::new(count * config.queue_batches + count),
+            recycled: ArrayQueue::new(recycled),
             intake: Mutex::default(),
             shards: (0..count).map(|_| ArcSwap::default()).collect(),
             recordings: Mutex::default(),
@@ -115,6 +118,8 @@ impl Shared {
             memory,
             hasher: Keyed::default(),
             counts: Arc::default(),
+            found: OnceLock::new(),
+            record_bytes: config.record_bytes,
         };
         (shared, inboxes)
     }
@@ -141,15 +146,6 @@ impl Shared {
     }
 }
 
-/// What the engine does with events.
-#[derive(Clone, Debug)]
-pub enum Mode {
-    /// Learn activity trees.
-    Learn,
-    /// Compare with profiles and learn nothing.
-    Check(Arc<Baselines>),
-}
-
 /// A running engine: workers, their queues and trees.
 ///
 /// Make [`sender`](Self::sender)s for the threads that have events; take [`snapshot`](Self::snapshot)s while it
@@ -161,63 +157,8 @@ pub struct Engine {
     latest: Arc<ArcSwap<Snapshot>>,
 }
 
-/// What is known at one moment: immutable, and shared by whoever reads it.
-#[derive(Debug, Default)]
-pub struct Snapshot {
-    /// One profile an image, by its name.
-    pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
-    /// What was found to differ, when checking; by time, then container.
-    pub findings: Vec<Finding>,
-    /// Distinct findings beyond those that are kept for one container.
-    pub findings_suppressed: u64,
-    /// Where every event went.
-    pub ledger: Ledger,
-    /// Containers seen, running or not.
-    pub containers: usize,
-    /// Bytes of heap that trees and tables own.
-    pub heap_bytes: usize,
-    /// Shards that failed, and how.
-    pub failures: Vec<String>,
-    /// How often a limit was reached that costs no event.
-    pub limits: Limits,
-    /// What it takes, until it is dropped.
-    copies: Option<Copies>,
-}
-
-/// How often limits were reached that cost no event but may change what is known of later ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Running containers that were taken for stopped, because 65,536 were known, or because all of them took half of
-    /// the memory there is (`GROVE_MEMORY_MAX`). What they did is kept.
-    pub containers_let_go: u64,
-    /// Stopped containers that were let go because others came: what is told of them later on is learned as
-    /// `<unknown>`. Of 4,096 whose workload was not told or that events came late of, all is kept; of 16,384 others
-    /// the workload.
-    pub containers_forgotten: u64,
-    /// Processes that were forgotten because their container's table was full (`GROVE_PROCESSES_MAX`), and processes
-    /// whose working directory was, because those of a container took 4 MiB.
-    pub processes_forgotten: u64,
-    /// Containers whose events were not held any longer because all together held too much (`GROVE_HOLD_TOTAL_BYTES`).
-    pub holds_cut_short: u64,
-    /// Events that are `dropped.tree_full` because there was no memory for anything new in all trees together
-    /// (`GROVE_MEMORY_MAX`). Not to the last one: another worker may have made room before the reason was looked at. How
-    /// many were lost, the ledger says.
-    pub memory_refused: u64,
-    /// Snapshots that were not taken, as there was no memory for a copy of all that is known (`GROVE_MEMORY_MAX`).
-    pub snapshots_left_out: u64,
-}
-
-impl Limits {
-    fn add(&mut self, other: Self) {
-        self.containers_let_go += other.containers_let_go;
-        self.containers_forgotten += other.containers_forgotten;
-        self.processes_forgotten += other.processes_forgotten;
-        self.holds_cut_short += other.holds_cut_short;
-        self.memory_refused += other.memory_refused;
-        self.snapshots_left_out += other.snapshots_left_out;
-    }
-}
+/// Batches that are kept to be used again.
+const RECYCLED_MAX: usize = 4096;
 
 /// Threads that walk trees: traced processes choose how deep those are.
 const STACK_BYTES: usize = 32 << 20;
@@ -229,25 +170,25 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Starts the workers of a learning engine that shares the process's tag interner, which holds at most
-    /// `config.tags_max` tags unless somebody has used it before.
+    /// Starts an engine that learns, with these settings. Another one is [built](Self::builder).
     ///
     /// # Errors
-    /// A pattern in `config.path_protect` is malformed, or a thread cannot be started.
+    /// As [`Builder::start`].
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_with(config, Mode::Learn, Interner::global_of(config.tags_max))
+        Self::builder().config(config).start()
     }
 
-    /// As [`start`](Self::start), with a choice of mode and interner.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub fn start_with(config: &Config, mode: Mode, interner: Interner) -> Result<Self, StartError> {
-        let count = config.workers.max(1);
+    /// Starts an engine that does something else than to learn with this host's defaults.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn start_with(config: &Config, mode: &Mode, interner: &Interner) -> Result<Self, StartError> {
         let memory = Arc::new(Memory::new(config));
         let rules = Arc::new(Rules { room: memory.room().clone(), ..Rules::new(config)? });
         let (shared, inboxes) = Shared::new(config, memory.clone());
         let shared = Arc::new(shared);
+        let count = inboxes.len();
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(count)
             .stack_size(STACK_BYTES)
@@ -272,35 +213,46 @@ impl Engine {
         Sender::new(self.shared.clone(), overflow)
     }
 
-    /// Announces a recording, so that its events are accounted for under its own name. A recording without a name
-    /// may be [named](Self::name_recording) later; one that never is gets none of its events into a profile's ledgers.
+    /// Announces a recording, so that its events are accounted for under its own name. One without a name may be
+    /// [named](Self::name_recording) later; one that never is counts under `<unnamed>`, as events of none do.
     ///
     /// # Errors
     /// [`TooManyRecordings`] after 65,535 of them.
-    pub fn recording(&self, name: Option<&str>) -> Result<u16, TooManyRecordings> {
+    pub fn recording(&self, name: Option<&str>) -> Result<RecordingId, TooManyRecordings> {
         let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = recordings.iter().position(|r| r.name.is_some() && r.name.as_deref() == name) {
-            return Ok(known as u16);
+        let known = recordings.iter().position(|r| r.name.is_some() && r.name.as_deref() == name);
+        let id = RecordingId::at(known.unwrap_or(recordings.len())).ok_or(TooManyRecordings)?;
+        if known.is_none() {
+            recordings.push(Recording { name: name.map(str::to_owned), partial: false });
         }
-        let index = u16::try_from(recordings.len()).ok().filter(|i| *i < u16::MAX).ok_or(TooManyRecordings)?;
-        recordings.push(Recording { name: name.map(str::to_owned), partial: false });
-        Ok(index)
+        Ok(id)
     }
 
     /// Names a recording whose name is known only at its end.
-    pub fn name_recording(&self, recording: u16, name: &str) {
+    pub fn name_recording(&self, recording: RecordingId, name: &str) {
         let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = recordings.get_mut(recording as usize) {
+        if let Some(slot) = recordings.get_mut(recording.index()) {
             slot.name = Some(name.to_owned());
         }
     }
 
     /// A recording's source cannot see all that a container does: profiles that learn from it are partial.
-    pub fn mark_partial(&self, recording: u16) {
+    pub fn mark_partial(&self, recording: RecordingId) {
         let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = recordings.get_mut(recording as usize) {
+        if let Some(slot) = recordings.get_mut(recording.index()) {
             slot.partial = true;
         }
+    }
+
+    /// A cursor over what is found from now on, as it is found: its `next` gives the next finding, or none if there is
+    /// none yet. An engine that learns finds nothing. It waits for no worker, nor does a worker wait for whoever reads.
+    pub fn findings(&self) -> Findings {
+        Findings::new(self.shared.found.get_or_init(Arc::default).clone())
+    }
+
+    /// The longest record of a trace that is read.
+    pub(crate) fn record_bytes(&self) -> usize {
+        self.shared.record_bytes
     }
 
     /// Where every event went so far. Balances at any moment; events on their way in a queue are not yet received.
@@ -309,6 +261,7 @@ impl Engine {
     }
 
     /// The ledgers of the shards, each as of its last batch.
+    #[doc(hidden)]
     pub fn shard_ledgers(&self) -> Vec<Ledger> {
         self.shared.shards.iter().map(|shard| **shard.load()).collect()
     }
@@ -328,9 +281,10 @@ impl Engine {
             return self.latest();
         };
         let views = self.request(Message::Snapshot);
-        let mut snapshot = self.fold(views);
+        let mut snapshot = self.fold(views, kept::Told::default());
         let trees = snapshot.profiles.values().map(|profile| profile.tree().heap_bytes()).sum::<usize>();
-        copies.are(trees + snapshot.findings.iter().map(Finding::bytes).sum::<usize>());
+        let mut named = Set::default();
+        copies.are(trees + snapshot.findings.iter().map(|finding| finding.bytes(&mut named)).sum::<usize>());
         snapshot.copies = Some(copies);
         let snapshot = Arc::new(snapshot);
         self.latest.store(snapshot.clone());
@@ -349,13 +303,17 @@ impl Engine {
         views.into_iter().map(|view| view.recv().ok()).collect()
     }
 
-    fn fold(&self, views: Vec<Option<ShardView>>) -> Snapshot {
+    fn fold(&self, views: Vec<Option<ShardView>>, kept: kept::Told) -> Snapshot {
         let names = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut snapshot = Snapshot {
             ledger: *self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner),
             ..Snapshot::default()
         };
         let mut images: BTreeMap<Arc<str>, Vec<images::Part>> = BTreeMap::new();
+        snapshot.heap_bytes = self.shared.memory.findings().heap_bytes();
+        let kept::Told { findings, mut left_out, containers_left_out } = kept;
+        snapshot.findings = findings;
+        snapshot.limits.containers_untold = containers_left_out;
         for (view, published) in views.into_iter().zip(&self.shared.shards) {
             let Some(view) = view else {
                 snapshot.ledger.add(&published.load());
@@ -366,7 +324,7 @@ impl Engine {
             snapshot.containers += view.containers;
             snapshot.heap_bytes += view.heap_bytes;
             snapshot.findings.extend(view.findings);
-            snapshot.findings_suppressed += view.findings_suppressed;
+            left_out += view.left_out;
             snapshot.limits.add(view.limits);
             for (image, parts) in view.images {
                 images.entry(image).or_default().extend(parts);
@@ -387,6 +345,8 @@ impl Engine {
         }
         snapshot.limits.snapshots_left_out = self.shared.memory.snapshots_left_out();
         snapshot.findings.sort_unstable_by(Finding::cmp_order);
+        snapshot.findings_suppressed = left_out.total();
+        snapshot.limits.programs_untold = left_out.programs;
         snapshot.failures = self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot
     }
@@ -395,7 +355,8 @@ impl Engine {
     /// image, and everything known is given back. What senders that are still there send is counted as lost.
     pub fn shutdown(mut self) -> Arc<Snapshot> {
         let views = self.finish();
-        Arc::new(self.fold(views))
+        let kept = self.shared.memory.findings().take();
+        Arc::new(self.fold(views, kept))
     }
 
     /// Ends the workers. Afterwards batches that came too late are counted.
@@ -452,27 +413,38 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
         match message {
             Message::Batch(mut batch, slot) => {
                 drop(slot);
+                tell_of_followers(shared, &mut worker);
                 shared.memory.unqueue(batch.heap_bytes());
                 if let Some(failure) = worker.apply(&batch) {
                     shared.fail(index, &failure);
                 }
+                worker.tell_found();
                 batch.clear();
                 let _ = shared.recycled.push(batch);
                 publish(shared, index, &worker);
             }
             Message::Snapshot(reply) => drop(reply.send(worker.view())),
             Message::Finish(reply) => {
+                tell_of_followers(shared, &mut worker);
                 if let Some(failure) = worker.give_up_waiting() {
                     shared.fail(index, &failure);
                 }
                 if let Some(failure) = worker.guarded(Worker::fold) {
                     shared.fail(index, &failure);
                 }
+                worker.tell_found();
                 publish(shared, index, &worker);
                 let _ = reply.send(worker.into_view());
                 return;
             }
         }
+    }
+}
+
+/// Tells a worker that somebody follows what is found.
+fn tell_of_followers(shared: &Shared, worker: &mut Worker) {
+    if let Some(log) = shared.found.get() {
+        worker.follow(log);
     }
 }
 

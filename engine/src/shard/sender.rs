@@ -5,7 +5,7 @@
 use super::gate::Refused;
 use super::lane::{Lane, Slot};
 use super::{Message, Shared, counted};
-use crate::event::{Body, EventBuf, EventRef, Sink};
+use crate::event::{Body, EventBuf, EventRef, RecordingId, Sink};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -66,9 +66,6 @@ impl Losses {
     }
 }
 
-/// Events of no recording that the engine was told of.
-const NO_RECORDING: u16 = u16::MAX;
-
 /// A batch is handed over when its texts reach this size, however few its events.
 const BATCH_TEXT_BYTES: usize = 256 << 10;
 
@@ -86,7 +83,7 @@ pub struct Sender {
     /// One a shard, if it does not wait.
     lanes: Vec<Lane>,
     overflow: Overflow,
-    recording: u16,
+    recording: RecordingId,
     own: Ledger,
 }
 
@@ -102,14 +99,12 @@ impl std::fmt::Debug for Sender {
 impl Sender {
     pub(super) fn new(shared: Arc<Shared>, overflow: Overflow) -> Self {
         let open = shared.gates.iter().map(|_| EventBuf::new()).collect();
-        let lane = |_| Lane::new(shared.batch_events, NO_RECORDING, shared.hasher, shared.memory.clone());
+        let lane = |_| Lane::new(shared.batch_events, shared.hasher, shared.memory.clone());
         let lanes = match overflow {
             Overflow::Wait => Vec::new(),
             Overflow::Shed => shared.gates.iter().map(lane).collect(),
         };
-        let mut sender = Self { shared, open, lanes, overflow, recording: NO_RECORDING, own: Ledger::default() };
-        sender.set_recording(NO_RECORDING);
-        sender
+        Self { shared, open, lanes, overflow, recording: RecordingId::default(), own: Ledger::default() }
     }
 
     /// Where every event of the whole engine went so far, also after it was shut down. What senders have not yet
@@ -118,8 +113,8 @@ impl Sender {
         self.shared.ledger()
     }
 
-    /// The recording that events sent from now on belong to; see [`Engine::recording`](super::Engine::recording).
-    pub fn set_recording(&mut self, recording: u16) {
+    /// The recording that events sent from now on belong to; see [`Engine::recording`](crate::Engine::recording).
+    pub fn set_recording(&mut self, recording: RecordingId) {
         self.lanes.iter_mut().zip(&mut self.open).for_each(|(lane, open)| lane.set_recording(recording, open));
         self.recording = recording;
         self.open.iter_mut().for_each(|batch| batch.set_recording(recording));
@@ -216,8 +211,14 @@ impl Sender {
         match self.lanes.get_mut(shard) {
             None => self.wait_for(shard, full, None),
             Some(lane) => {
+                let begins = !lane.is_backed_up();
                 lane.keep(full);
                 self.hand_over_kept(shard);
+                self.lanes
+                    .get_mut(shard)
+                    .filter(|lane| begins && lane.is_backed_up())
+                    .into_iter()
+                    .for_each(Lane::begin);
             }
         }
     }

@@ -37,7 +37,7 @@ fn send(engine: &Engine, events: &[(String, u64, Body<&'static [u8]>)]) {
 
 fn engine(workers: usize, batch_events: usize) -> Engine {
     let config = Config { workers, batch_events, ..Config::default() };
-    Engine::start_with(&config, Mode::Learn, Interner::new()).unwrap()
+    Engine::start_with(&config, &Mode::Learn, &Interner::new()).unwrap()
 }
 
 /// Containers of `shard`, and of another one.

@@ -2,18 +2,42 @@
 //!
 //! Not here: the name of a recording that does not name itself (`name`).
 
-use super::input::{InputError, Records, TooLong};
+use super::input::{self, Framing, InputError, Records, TooLong};
 use super::name::LineHash;
 use super::watch::Watch;
-use super::{Decoder, Line, Reject, Workloads};
+use super::{Decoder, Format, Line, Reject, Workloads, detect_records};
+use crate::event::RecordingId;
 use crate::ledger::{Ignored, Rejected};
-use crate::shard::Sender;
+use crate::shard::{Engine, Overflow, Sender};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The tag of a container that a log does not name.
+const DEFAULT_TAG: &str = "local";
 
 /// Why feeding ended before the input did.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeedError {
+    /// The input could not be opened.
+    #[error("cannot read {}: {source}", .path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is nothing in it that is an event.
+    #[error("{}: read as {format}, not one of its {records} records is an event", .path.display())]
+    NoEvents {
+        /// Which.
+        path: PathBuf,
+        /// What it was taken for.
+        format: Format,
+        /// How many records it has.
+        records: u64,
+    },
     /// The input could not be read to its end.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -29,6 +53,7 @@ pub enum FeedError {
 
 /// What was fed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fed {
     /// Records, the header not counted.
     pub records: u64,
@@ -53,8 +78,8 @@ pub struct Feed<'a> {
     /// Told of every rejected record and the line that it begins in.
     pub on_reject: &'a mut dyn FnMut(u64, &Reject),
     /// Told once what the header calls the recording, if it has a name, and whether it is partial, before the first
-    /// event; gives the engine's index for it.
-    pub on_recording: &'a mut dyn FnMut(Option<&str>, bool) -> u16,
+    /// event; gives the engine's id for it.
+    pub on_recording: &'a mut dyn FnMut(Option<&str>, bool) -> RecordingId,
     /// Sums up the records of recordings that do not name themselves.
     pub hash: &'a mut LineHash,
     /// What containers were told to be, in all inputs of the engine.
@@ -152,6 +177,55 @@ impl Feed<'_> {
         decoder.finish(sender);
         sender.flush();
         outcome.map(|()| fed)
+    }
+}
+
+impl Engine {
+    /// Learns from a recording, or checks it: a trace of Grove's or another tool's log, plain or compressed; which is seen
+    /// from its contents. It returns when all of it has been handed over. Waits for full queues.
+    ///
+    /// Its events are of the recording that its header names, or of one that is named by what it contains. Records that
+    /// are no events are in the ledger, as rejected. A log that names no containers is that of one, whose image is called
+    /// as its first program is, with the tag `local`.
+    ///
+    /// # Errors
+    /// The file cannot be read to its end, its header is of another version, or nothing in it is an event. What came
+    /// before that stands.
+    pub fn feed(&self, path: impl AsRef<Path>) -> Result<Fed, FeedError> {
+        let path = path.as_ref();
+        let unreadable = |source| FeedError::Open { path: path.to_owned(), source };
+        let source = input::open(path).map_err(unreadable)?;
+        let mut records = Records::new(source.reader, Framing::Lines, self.record_bytes());
+        let format = detect_records(&mut records);
+        let mut decoder = format.decoder(None, DEFAULT_TAG);
+        let unnamed = self.recording(None).unwrap_or_default();
+        let mut sender = self.sender(Overflow::Wait);
+        sender.set_recording(unnamed);
+        let mut hash = LineHash::default();
+        let fed = Feed {
+            decoder: &mut *decoder,
+            sender: &mut sender,
+            strict: false,
+            stop: &AtomicBool::new(false),
+            on_reject: &mut |line, reject| tracing::debug!(line, %reject, "a record is no event"),
+            on_recording: &mut |name, partial| {
+                let recording = name.and_then(|name| self.recording(Some(name)).ok()).unwrap_or(unnamed);
+                if partial {
+                    self.mark_partial(recording);
+                }
+                recording
+            },
+            hash: &mut hash,
+            workloads: &mut Workloads::default(),
+        }
+        .run(&mut records);
+        self.name_recording(unnamed, &hash.name());
+        match fed? {
+            Fed { accepted: 0, header: false, records, .. } => {
+                Err(FeedError::NoEvents { path: path.to_owned(), format, records })
+            }
+            fed => Ok(fed),
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! One container's tree together with its process table: events go in, fates come out.
 
 use super::arena::ROOT;
-use super::grow::Plain;
+use super::grow::{Plain, literal};
 use super::lineage::{Decided, ExecPlace, Lineage, Pid, Place, Runs};
 use super::merge::follow;
 use super::node::{Flags, NodeId, Role, Span};
-use super::program::{Program, exec_flags, literal};
+use super::program::{Program, exec_flags};
 use super::{Rules, Stats, Tree, TreeFull};
 use crate::behaviour::{Behaviours, Place as Where, Scope, Texts, syscall_numbers};
 use crate::event::{Body, EventRef, Exec, Open};

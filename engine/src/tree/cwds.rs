@@ -15,6 +15,11 @@ const CWD_BYTES_MIN: usize = 64 << 10;
 /// What keeping one takes beside its bytes: two counts, a pointer with its length, and its share of the table.
 const OVERHEAD: usize = 48;
 
+/// A working directory, unless nothing can be resolved against it: tables of processes keep no long texts.
+pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
+    (cwd.starts_with(b"/") && cwd.len() <= crate::behaviour::PATH_BYTES_MAX).then_some(cwd)
+}
+
 /// Directories that processes are in, and some that they were in.
 #[derive(Clone, Debug)]
 pub struct Cwds {

@@ -7,14 +7,18 @@
 use super::Tree;
 use super::arena::Hashed;
 use super::node::{Flags, NONE, NodeId, Role};
-use super::program::literal;
-use crate::path::{Sketch, shape_bytes, shape_into};
+use crate::path::{Sketch, components, shape_bytes, shape_into};
 
 /// Whether everything in a directory and below it is protected, once that no longer depends on names.
 pub(super) type Shelter = Option<bool>;
 
 /// One component of a path or name, and whether it is a learned pattern.
 pub type Component<'a> = (&'a str, bool);
+
+/// The components of a path, none of them a learned pattern.
+pub(super) fn literal(path: &str) -> impl Iterator<Item = Component<'_>> + Clone {
+    components(path).map(|name| (name, false))
+}
 
 /// What is known of a path that was asked for just as the kernel gave it.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@
 
 mod table;
 
-use super::cwds::Cwds;
+use super::cwds::{Cwds, usable_cwd};
 use super::ended::Ended;
 use super::program::{Program, exec_interpreter, exec_program};
 use super::{Rules, runtime};
@@ -136,11 +136,6 @@ pub struct Lineage<N> {
     /// Processes of the workload that are not in the table any more.
     ended: Ended,
     cwds: Cwds,
-}
-
-/// A working directory, unless nothing can be resolved against it: tables of processes keep no long texts.
-pub(super) fn usable_cwd(cwd: &[u8]) -> Option<&[u8]> {
-    (cwd.starts_with(b"/") && cwd.len() <= crate::behaviour::PATH_BYTES_MAX).then_some(cwd)
 }
 
 impl<N: Copy + PartialEq> Lineage<N> {

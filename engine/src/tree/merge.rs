@@ -77,11 +77,11 @@ impl Tree {
     /// Adds all that `other` knows. O(nodes of `other`).
     ///
     /// # Errors
-    /// [`TreeFull`] when both together bear more than 65,535 tags, or have more than 4 GiB of names or 2^31 nodes; the
-    /// tree is as it was. The byte budget is for events; a merge is bounded by what it merges.
+    /// [`TreeFull::Tags`] when both together bear more than 65,535 tags, [`TreeFull::Size`] when they have more than 4 GiB
+    /// of names or 2^31 nodes; the tree is as it was. The byte budget is for events; a merge is bounded by what it merges.
     pub fn merge(&mut self, other: &Self) -> Result<(), TreeFull> {
         if !self.arena.fits(&other.arena) {
-            return Err(TreeFull);
+            return Err(TreeFull::Size);
         }
         self.take(other, &Everything)?;
         self.arena.moved.clear();
@@ -291,10 +291,28 @@ mod tests {
         let (mut one, other) = (grown("1", 'y'), grown("2", 'z'));
         let before = (one.structural_hash(), one.heap_bytes(), one.node_count());
         assert!(one.name_bytes() > 600_000);
-        assert_eq!(one.merge(&other), Err(TreeFull));
+        assert_eq!(one.merge(&other), Err(TreeFull::Size));
         assert_eq!((one.structural_hash(), one.heap_bytes(), one.node_count()), before);
         let mut empty = Tree::new(Arc::default());
         empty.merge(&one).unwrap();
         assert_eq!(empty.structural_hash(), one.structural_hash());
+    }
+
+    #[test]
+    fn too_many_tags_are_not_called_too_many_bytes() {
+        let interner = Interner::new();
+        let of = |tags: std::ops::Range<u32>| {
+            let mut tree = Tree::new(Arc::default());
+            let own = |n: u32| tree.local_tag(&interner.intern(&n.to_string()).unwrap()).unwrap();
+            let last = tags.map(own).last().unwrap();
+            tree.arena.stamp(ROOT, last, Span::at(1));
+            tree
+        };
+        let (mut one, other) = (of(0..65_535), of(65_535..65_536));
+        let before = one.structural_hash();
+        let error = one.merge(&other).unwrap_err();
+        assert_eq!(error, TreeFull::Tags);
+        assert!(error.to_string().contains("65,535 tags"), "{error}");
+        assert_eq!(one.structural_hash(), before);
     }
 }

@@ -95,10 +95,20 @@ impl Default for Rules {
     }
 }
 
-/// The tree has reached its byte budget and takes nothing new.
+/// Why a tree takes nothing new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the tree has reached its byte budget")]
-pub struct TreeFull;
+#[non_exhaustive]
+pub enum TreeFull {
+    /// Its own bytes are used up, or those of all trees together.
+    #[error("the tree has used up its bytes: raise GROVE_TREE_BYTES or GROVE_MEMORY_MAX")]
+    Memory,
+    /// It would have more tags than it can number.
+    #[error("there would be more than 65,535 tags: take fewer versions together")]
+    Tags,
+    /// It would have more names or nodes than it can number.
+    #[error("there would be more than 4 GiB of names, or 2^31 nodes: take fewer profiles together")]
+    Size,
+}
 
 /// What processes did, each node stamped with who did it and when.
 #[derive(Clone, Debug)]
@@ -199,9 +209,9 @@ impl Tree {
     /// The tree's own index of a tag, to be used in calls that follow.
     ///
     /// # Errors
-    /// [`TreeFull`] with 65,535 different tags.
+    /// [`TreeFull::Tags`] with 65,535 different tags.
     pub fn local_tag(&mut self, tag: &TagRef) -> Result<u16, TreeFull> {
-        self.arena.tags.own(tag).ok_or(TreeFull)
+        self.arena.tags.own(tag).ok_or(TreeFull::Tags)
     }
 
     /// Lets another tag stand wherever `local` stood: the workload is known at last.
@@ -242,13 +252,13 @@ impl Tree {
 
     /// Whether there is room for what programs do.
     fn has_room(&self) -> Result<(), TreeFull> {
-        if self.is_within_budget() && self.rules.room.is_left() { Ok(()) } else { Err(TreeFull) }
+        if self.is_within_budget() && self.rules.room.is_left() { Ok(()) } else { Err(TreeFull::Memory) }
     }
 
     /// Whether there is room for one more program. Near the bound of all memory there is for nothing else.
     fn has_room_for_programs(&self) -> Result<(), TreeFull> {
         let room = self.programs_are_within_budget() && self.rules.room.is_left_for_programs();
-        if room { Ok(()) } else { Err(TreeFull) }
+        if room { Ok(()) } else { Err(TreeFull::Memory) }
     }
 
     fn is_within_budget(&self) -> bool {

@@ -3,10 +3,9 @@
 //! A tree knows no kinds of behaviour, only the forms of their [`Place`]s; so a kind that is added needs nothing here.
 
 use super::arena::ROOM;
-use super::grow::{Component, Dir};
+use super::grow::{Component, Dir, literal};
 use super::node::{Flags, NodeId, Role, Span};
 use super::peers::socket_level;
-use super::program::literal;
 use super::texts::TEXTS_MAX;
 use super::{Tree, TreeFull};
 use crate::behaviour::{

@@ -1,15 +1,14 @@
 //! What makes two programs of one parent the same: the path, and what else tells programs of one path apart.
 
 use super::Rules;
-use super::grow::Component;
+use super::cwds::usable_cwd;
 use super::interpreters::ITSELF;
-use super::lineage::usable_cwd;
 use super::node::Flags;
 use crate::behaviour::{By, PATH_BYTES_MAX, normal_path};
 use crate::event::{EventRef, Exec};
 use crate::hash::fingerprint_of_all;
 use crate::ledger::{Fate, Ignored, Rejected};
-use crate::path::{components, escape, normalise, normalise_argument, normalise_relative};
+use crate::path::{escape, normalise, normalise_argument, normalise_relative};
 
 /// A program as an exec names it: its normalised path, and its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -151,11 +150,6 @@ impl ProgramKey {
         });
         Self { argv0, argv }
     }
-}
-
-/// The components of a path, none of them a learned pattern.
-pub(super) fn literal(path: &str) -> impl Iterator<Item = Component<'_>> + Clone {
-    components(path).map(|name| (name, false))
 }
 
 /// The normalised program of an exec. One whose path is relative while the working directory is not known is known by the

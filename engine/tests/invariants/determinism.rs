@@ -6,7 +6,7 @@ use crate::{cases, written};
 use grove::event::{EventBuf, Sink, Stored};
 use grove::intern::Interner;
 use grove::profile::Profile;
-use grove::shard::{Engine, Mode, Overflow};
+use grove::{Engine, Overflow};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ type Profiles = BTreeMap<Arc<str>, Arc<Profile>>;
 
 fn learn(events: &EventBuf, settings: Settings, workers: usize, recording: &str) -> Profiles {
     let config = settings.config(workers);
-    let engine = Engine::start_with(&config, Mode::Learn, Interner::new()).unwrap();
+    let engine = Engine::builder().config(&config).interner(Interner::new()).start().unwrap();
     let mut sender = engine.sender(Overflow::Wait);
     sender.set_recording(engine.recording(Some(recording)).unwrap());
     events.iter().for_each(|stored| sender.event(stored.event));

@@ -5,7 +5,7 @@ use crate::common::script::{Script, Settings, script, settings};
 use grove::event::{Body, Sink};
 use grove::intern::Interner;
 use grove::ledger::{Ignored, Ledger};
-use grove::shard::{Engine, Mode, Overflow};
+use grove::{Engine, Overflow};
 use proptest::prelude::*;
 
 /// What the script itself says of the ledger at the end.
@@ -18,7 +18,7 @@ fn expected(script: &Script) -> (u64, u64) {
 fn run(script: &Script, settings: Settings, workers: usize) -> Result<(), TestCaseError> {
     let mut config = settings.config(workers);
     config.batch_events = 1;
-    let engine = Engine::start_with(&config, Mode::Learn, Interner::new()).unwrap();
+    let engine = Engine::builder().config(&config).interner(Interner::new()).start().unwrap();
     let mut sender = engine.sender(Overflow::Wait);
     sender.set_recording(engine.recording(Some("r")).unwrap());
     for stored in script.events().iter() {

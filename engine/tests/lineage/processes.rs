@@ -62,15 +62,15 @@ fn what_already_runs_is_compared_before_generalisation() {
     // Seventeen programs of one shape become a pattern; an exec of another one of them is still another program.
     let mut events = String::from("exec 1<-0 /bin/sh\n");
     for i in 0..17 {
-        events += &format!("fork {0}<-1\nexec {0}<-1 /opt/job{i}\n", 100 + i);
+        events += &format!("fork {0}<-1\nexec {0}<-1 /srv/job{i}\n", 100 + i);
     }
-    events += "exec 100<-1 /opt/job0\nexec 100<-1 /opt/job1\nopen 100 /x\n";
+    events += "exec 100<-1 /srv/job0\nexec 100<-1 /srv/job1\nopen 100 /x\n";
     check(
         &events,
         "
         /bin/sh
-          /opt/*
-            /opt/job1 chain
+          /srv/*
+            /srv/job1 chain
               - r /x
         ",
     );

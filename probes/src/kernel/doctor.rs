@@ -5,19 +5,17 @@
 use std::fs;
 use std::path::Path;
 
-use aya::Btf;
-
 use super::capabilities::{self, Wants};
-use super::hooks::{self, Hook};
-use super::load;
+use super::hooks;
+use super::load::{self, AttachError};
 use super::options::Options;
-use super::table::HOOKS;
+use super::table::{HOOKS, Hook};
 use crate::check::Check;
 
 /// Looks at everything, with these options, for what is wanted. Programs are loaded and attached, one after the other,
 /// and detached again.
 pub fn checks(options: &Options, wants: Wants) -> Vec<Check> {
-    let mut checks = vec![kernel(), btf(), lockdown(), pid_namespace()];
+    let mut checks = vec![kernel(), btf(options), lockdown(), pid_namespace()];
     for (need, met) in capabilities::needs(wants) {
         let found = if met { Ok("there".to_string()) } else { Err(format!("missing: for {}", need.purpose)) };
         let without = need.without.map(|variable| format!("; or do without, by {variable}")).unwrap_or_default();
@@ -42,9 +40,14 @@ fn kernel() -> Check {
     Check::new("kernel", true, found, "use Linux 5.17 or newer")
 }
 
-fn btf() -> Check {
-    let found = Btf::from_sys_fs().map(|_| "/sys/kernel/btf/vmlinux".to_string()).map_err(|e| load::one_line(&e));
-    Check::new("btf", true, found, "use a kernel built with CONFIG_DEBUG_INFO_BTF")
+fn btf(options: &Options) -> Check {
+    let found = load::types(options);
+    let remedy = match &found {
+        Err(AttachError::Memory { .. }) => "raise the limit of memory",
+        _ => "use a kernel built with CONFIG_DEBUG_INFO_BTF",
+    };
+    let found = found.map(|_| "/sys/kernel/btf/vmlinux".to_string()).map_err(|e| load::one_line(&e));
+    Check::new("btf", true, found, remedy)
 }
 
 /// In confidentiality mode no program may read the kernel's memory.

@@ -12,7 +12,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::capabilities;
 use super::options::Classes;
-use super::record::Class;
+use super::table::{Hook, Kind, Way};
 
 /// A hook after an attempt to attach to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,42 +32,6 @@ impl HookState {
     pub fn attached(&self) -> bool {
         self.failure.is_none()
     }
-}
-
-/// How a program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A tracepoint with typed arguments.
-    Tracepoint,
-    /// The return of a function, with its arguments.
-    End,
-    /// Packets leaving any socket.
-    Egress,
-    /// Run by us over all tasks.
-    Tasks,
-}
-
-/// A program and the place for it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Way {
-    pub(super) program: &'static str,
-    pub(super) kind: Kind,
-    /// The place, as the kernel spells it.
-    pub(super) at: &'static str,
-}
-
-/// A source of facts.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hook {
-    pub(super) name: &'static str,
-    /// The ways to have it, which differ by kernel. The first that the kernel takes is the right one.
-    pub(super) ways: &'static [Way],
-    pub(super) required: bool,
-    pub(super) lost: &'static str,
-    /// The variables that do without it, if any do.
-    pub(super) without: &'static str,
-    /// It is attached if any of these is wanted; always if there are none.
-    pub(super) classes: &'static [Class],
 }
 
 /// How often a program is offered to the kernel.

@@ -1,9 +1,9 @@
-//! The tables of what the kernel side tells of: classes, kinds of records, and the hooks that they come from.
+//! The tables of what the kernel side tells of: classes, kinds of records, and the hooks that they come from. Not here:
+//! attaching to hooks (`hooks`), decoding records (`decode`).
 //!
 //! `src/bpf/record.h` has the same classes and kinds, in the same order.
 
 use super::decode::{self, Parts, Result, Texts};
-use super::hooks::{Hook, Kind, Way};
 use super::record::What;
 
 macro_rules! classes {
@@ -50,6 +50,42 @@ classes! {
     Flow = "flow",
     /// A metadata service was asked for something.
     Imds = "imds",
+}
+
+/// How a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A tracepoint with typed arguments.
+    Tracepoint,
+    /// The return of a function, with its arguments.
+    End,
+    /// Packets leaving any socket.
+    Egress,
+    /// Run by us over all tasks.
+    Tasks,
+}
+
+/// A program and the place for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) program: &'static str,
+    pub(super) kind: Kind,
+    /// The place, as the kernel spells it.
+    pub(super) at: &'static str,
+}
+
+/// A source of facts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hook {
+    pub(super) name: &'static str,
+    /// The ways to have it, which differ by kernel. The first that the kernel takes is the right one.
+    pub(super) ways: &'static [Way],
+    pub(super) required: bool,
+    pub(super) lost: &'static str,
+    /// The variables that do without it, if any do.
+    pub(super) without: &'static str,
+    /// It is attached if any of these is wanted; always if there are none.
+    pub(super) classes: &'static [Class],
 }
 
 macro_rules! kinds {

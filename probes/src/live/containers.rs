@@ -7,7 +7,6 @@ use std::collections::{HashMap, VecDeque};
 
 use grove::event::{EventBuf, EventRef};
 
-use super::select::Wanted;
 use crate::workload::{ContainerRef, Workload};
 
 /// Cgroups that are told apart at a time. Of those beyond, the oldest is forgotten, and looked up again.
@@ -32,6 +31,17 @@ pub enum Owner {
     Host,
     /// A container's.
     Container(Index),
+}
+
+/// Whether a container is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+    /// What it runs is not known yet, and that may decide it.
+    Open,
 }
 
 /// What is known of one container.

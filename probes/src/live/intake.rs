@@ -9,9 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use grove::event::{Body, EventRef, Exec, Sink};
 use grove::ledger::{Dropped, Ignored};
 
-use super::containers::{Containers, Index, Owner, Processes};
+use super::containers::{Containers, Index, Owner, Processes, Wanted};
 use super::few::Few;
-use super::select::{Select, Wanted};
+use super::select::Select;
 use crate::kernel::Strays;
 use crate::proc::{Process, Snapshot};
 use crate::workload::{Answer, Ask, ContainerRef, Making, Resolver, Workload};

@@ -19,7 +19,7 @@ mod places;
 mod select;
 mod source;
 
-pub use containers::{Container, Containers, Index, Owner};
+pub use containers::{Container, Containers, Index, Owner, Wanted};
 pub use intake::Intake;
-pub use select::{Select, Wanted};
+pub use select::Select;
 pub use source::{Live, LiveError, Origin, Whom};

@@ -1,21 +1,10 @@
 //! Which containers are wanted.
 
-use super::containers::Container;
+use super::containers::{Container, Wanted};
 
 /// Which containers are wanted: by id, name or image. Empty: all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Select(Vec<String>);
-
-/// Whether a container is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// It is.
-    Yes,
-    /// It is not.
-    No,
-    /// What it runs is not known yet, and that may decide it.
-    Open,
-}
 
 /// The shortest beginning of an id that names a container: what runtimes show.
 const ID_MIN: usize = 12;

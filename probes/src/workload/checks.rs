@@ -2,9 +2,9 @@
 //!
 //! Not here: whether the kernel lets events be seen.
 
+use super::ask::Options;
 use super::cgroups::{Cgroups, Lost};
 use super::miss::Miss;
-use super::resolver::Options;
 use super::source::Sources;
 use crate::check::Check;
 

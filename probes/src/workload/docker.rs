@@ -18,9 +18,9 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
+use super::ask::ANSWER_BYTES_MAX;
 use super::cgroup::ContainerRef;
 use super::miss::Miss;
-use super::source::ANSWER_BYTES_MAX;
 use super::{Workload, image};
 
 /// One daemon that speaks Docker's API.

@@ -16,8 +16,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
+use super::ask::ANSWER_BYTES_MAX;
 use super::miss::Miss;
-use super::source::ANSWER_BYTES_MAX;
 
 /// The longest headers of an answer.
 const HEADER_BYTES_MAX: u32 = 16 << 10;

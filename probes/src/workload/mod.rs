@@ -8,6 +8,7 @@
 //!
 //! Not here: what processes do, and when to ask.
 
+mod ask;
 mod bundle;
 mod cgroup;
 mod cgroups;
@@ -25,13 +26,14 @@ mod resolver;
 mod source;
 mod storage;
 
+pub use ask::{Ask, Options};
 pub use bundle::Bundles;
 pub use cgroup::{ContainerRef, ID_MAX, Runtime, container, process_path};
 pub use cgroups::{CGROUPS_MAX, Cgroup, Cgroups, Lost, Walk};
 pub use checks::checks;
 pub use making::{Making, making};
 pub use miss::Unresolved;
-pub use resolver::{Answer, Ask, Options, Resolver, Stats};
+pub use resolver::{Answer, Resolver, Stats};
 
 use std::collections::BTreeMap;
 

@@ -12,20 +12,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::Workload;
+use super::ask::{Ask, Options};
 use super::bundle::Bundles;
 use super::cgroup::{ContainerRef, Runtime};
 use super::containerd::Containerd;
 use super::cri::Cri;
 use super::docker::DockerApi;
 use super::miss::Miss;
-use super::resolver::{Ask, Options};
 use super::storage::Storage;
 
 /// Requests under way to one socket.
 const REQUESTS_MAX: usize = 4;
-
-/// The longest answer that is read from a socket. What a runtime tells of one container is some ten kilobytes.
-pub(super) const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Files of one place being read at once. A thread that is stuck on a user's file system keeps its permit.
 const READS_MAX: usize = 2;

@@ -28,7 +28,8 @@ fn server(bytes: usize, hears: bool) -> (String, std::thread::JoinHandle<usize>)
 
 /// Everything but files, with the place of what is of interest among it.
 fn of_sockets(seen: &[Seen]) -> Vec<String> {
-    let named = |line: &String| ["accept", "connect", "bind", "flow", "exec", "exit"].iter().any(|k| line.starts_with(k));
+    let named =
+        |line: &String| ["accept", "connect", "bind", "flow", "exec", "exit"].iter().any(|k| line.starts_with(k));
     lines(seen).into_iter().filter(named).collect()
 }
 
@@ -38,7 +39,8 @@ fn every_byte_of_a_connection_is_told_when_it_is_closed() {
     let Some(mut w) = watch(&everything()) else { return };
     for (sent, received) in [(0, 0), (1, 0), (0, 1), (1023, 1024), (100_000, 3), (5, 3_000_000)] {
         let (port, peer) = server(received, true);
-        let seen = w.run(&mut child(&["connects-and", "close", "inet", "stream", "127.0.0.1", &port, &sent.to_string()]));
+        let seen =
+            w.run(&mut child(&["connects-and", "close", "inet", "stream", "127.0.0.1", &port, &sent.to_string()]));
         assert_eq!(peer.join().unwrap(), sent);
         let lines = of_sockets(&seen);
         let expected = format!("flow connect 127.0.0.1 {port} tcp {sent} {received}");
@@ -57,7 +59,8 @@ fn of_who_was_let_in_the_own_port_is_told_and_both_directions() {
         assert_eq!(exchange(&format!("127.0.0.1:{port}"), 70_000), 4000);
         let lines = of_sockets(&w.finish(child));
         let of_it: Vec<_> = lines.iter().filter(|line| line.contains("accept")).collect();
-        let expected = [format!("accept Ip(127.0.0.1) {port} tcp 0"), format!("flow accept 127.0.0.1 {port} tcp 4000 70000")];
+        let expected =
+            [format!("accept Ip(127.0.0.1) {port} tcp 0"), format!("flow accept 127.0.0.1 {port} tcp 4000 70000")];
         assert_eq!(of_it, expected.iter().collect::<Vec<_>>(), "{how}: {lines:#?}");
     }
 }
@@ -76,7 +79,8 @@ fn a_flow_is_told_before_its_process_is_gone_or_another_program() {
         let [(at, flow)] = flows[..] else { panic!("{how}: {lines:#?}") };
         assert_eq!(*flow, format!("flow connect 127.0.0.1 {port} tcp {sent} {received}"), "{how}");
         // The last exec is what it has become.
-        let ends = lines.iter().rposition(|line| line.starts_with(if how == "exec" { "exec" } else { "exit" })).unwrap();
+        let ends =
+            lines.iter().rposition(|line| line.starts_with(if how == "exec" { "exec" } else { "exit" })).unwrap();
         assert!(at < ends, "{how}: {lines:#?}");
     }
 }

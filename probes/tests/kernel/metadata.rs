@@ -23,7 +23,8 @@ fn asked(w: &mut Watch, at: &str, texts: &[&str]) -> Vec<String> {
 fn requests_are_told_by_path_provider_and_kind_of_token() {
     let Some(mut w) = watch(&everything()) else { return };
     let shared = "169.254.169.254";
-    let with_token = format!("GET /latest/meta-data/iam/ HTTP/1.1\r\nUser-Agent: x\r\nX-aws-ec2-metadata-Token: {SECRET}\r\n\r\n");
+    let with_token =
+        format!("GET /latest/meta-data/iam/ HTTP/1.1\r\nUser-Agent: x\r\nX-aws-ec2-metadata-Token: {SECRET}\r\n\r\n");
     let azure = format!("GET /metadata/identity/oauth2/token?resource={SECRET} HTTP/1.1\r\nMetadata: true\r\n\r\n");
     let body = format!("POST /latest/x HTTP/1.1\r\nContent-Length: 99\r\n\r\nX-aws-ec2-metadata-token: {SECRET}\r\n");
     let credentials = format!("GET /v2/credentials/{SECRET} HTTP/1.1\r\nAuthorization: {SECRET}\r\n\r\n");

@@ -82,3 +82,83 @@ fn what_is_found_does_not_depend_on_the_key_or_on_who_finds_it() {
         assert_eq!(*first.get_or_insert_with(|| all.clone()), all, "{workers} workers");
     }
 }
+
+/// What takes all the room there is for findings, of one container and of all: a chain of execs, containers that each run
+/// and open much, a few of them at a time, names of any length, several events at one time.
+fn flood() -> String {
+    let mut trace = String::new();
+    let mut ts = 0;
+    let mut tell = |container: usize, event: String| {
+        ts += container % 2;
+        writeln!(trace, r#"{{"ts":{ts},"container":"c{container}",{event}}}"#).unwrap();
+    };
+    let exec =
+        |pid: usize, path: &str, more: &str| format!(r#""type":"exec","pid":{pid},"ppid":10,"path":"{path}"{more}"#);
+    for some in (0..40).step_by(4) {
+        for c in some..some + 4 {
+            tell(c, r#""type":"container_start","image":"web","tag":"1""#.to_owned());
+            tell(c, exec(10, "/srv/app", ""));
+        }
+        for n in 0..if some == 0 { 5000 } else { 0 } {
+            tell(0, exec(20, &format!("/t/{n:x}"), ""));
+        }
+        for n in 0..300 {
+            for c in some..some + 4 {
+                let name = format!("{:x<1$}", n * 40 + c, (n * 7 + c * 13) % 500);
+                let more = if n % 50 == 49 { r#","upper_layer":true"# } else { "" };
+                tell(c, exec(1000 + n, &format!("/t/{name}"), more));
+                tell(c, format!(r#""type":"open","pid":10,"path":"/data/{name}","flags":0"#));
+                tell(c, format!(r#""type":"exit","pid":{}"#, 1000 + n));
+            }
+        }
+        // The last ones go on to the end.
+        for c in some..if some < 36 { some + 4 } else { some } {
+            tell(c, r#""type":"container_stop""#.to_owned());
+        }
+    }
+    trace
+}
+
+/// Containers that all go on to the end, and find more than there is room for.
+fn busy() -> String {
+    let mut trace = String::new();
+    for c in 0..12 {
+        writeln!(trace, r#"{{"ts":1,"container":"c{c}","type":"container_start","image":"web","tag":"1"}}"#).unwrap();
+        writeln!(trace, r#"{{"ts":2,"container":"c{c}","type":"exec","pid":10,"ppid":1,"path":"/srv/app"}}"#).unwrap();
+    }
+    for n in 0..4000 {
+        for c in 0..12 {
+            let path = format!("/data/{:x}", n * 7919 + c);
+            writeln!(trace, r#"{{"ts":{n},"container":"c{c}","type":"open","pid":10,"path":"{path}","flags":0}}"#)
+                .unwrap();
+        }
+    }
+    trace
+}
+
+#[test]
+fn what_is_told_of_more_than_there_is_room_for_does_not_depend_on_the_key_or_on_who_finds_it() {
+    let lab = Lab::new();
+    lab.learn(
+        r#"{"ts":1,"container":"c","type":"container_start","image":"web","tag":"1"}
+{"ts":2,"container":"c","type":"exec","pid":10,"ppid":1,"path":"/srv/app"}
+"#,
+    );
+    for (trace, last) in [(flood(), r#""c39""#), (busy(), r#""c11""#)] {
+        let mut first = None;
+        for workers in ["1", "2", "4", "8", "1", "8"] {
+            let args = ["check", "--workers", workers, "--profile", "profiles/web.profile.json", "-"];
+            let mut command = lab.command(&args);
+            // Of this 3/16 are for findings of programs that were run, and as much for others.
+            command.env("GROVE_MEMORY_MAX", "16Mi");
+            let ended = Lab::feed_to(command, trace.as_bytes());
+            ended.expect(2);
+            ended.said(&["more findings were only counted"]);
+            // The first line says how long it took.
+            let all = (ended.stdout.clone(), ended.stderr.lines().skip(1).map(str::to_owned).collect::<Vec<_>>());
+            let of = |container: &str| ended.stdout.lines().filter(|line| line.contains(container)).count();
+            assert!(of(last) > 100 && of(r#""c0""#) > 100, "{} {}", of(last), of(r#""c0""#));
+            assert!(*first.get_or_insert_with(|| all.clone()) == all, "{workers} workers: {}", ended.stderr);
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod check;
 mod containers;
 mod convert;
 mod ending;
+mod floods;
 mod hostile_directory;
 mod hostile_names;
 mod inputs;

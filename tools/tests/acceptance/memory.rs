@@ -308,6 +308,96 @@ fn fifty_thousand_tags_of_one_image_within_64_mib_end_well_and_can_be_read() {
     can_be_read("tags-read", &lab);
 }
 
+/// Fifty thousand containers at once, each with a file of its own.
+#[test]
+fn a_bound_that_is_too_high_lets_containers_go_all_the_same() {
+    let lab = Lab::new();
+    let vars = ["env", "GROVE_MEMORY_MAX=1Gi", "GROVE_LOG=error"];
+    let args = [&vars[..], &[GROVE], REPLAY].concat();
+    let many = |out: &mut Out<'_>| opens(out, 50_000, 1);
+    let Some(ended) = command_within(LIMIT, "high-containers", &lab, &args, 0, many) else { return };
+    ended.said(&["containers were taken for stopped"]);
+}
+
+fn exec(out: &mut Out<'_>, container: impl std::fmt::Display, pid: usize, path: &str, more: &str) -> io::Result<()> {
+    writeln!(
+        out,
+        r#"{{"ts":{pid},"container":"{container}","type":"exec","pid":{pid},"ppid":5,"path":"{path}"{more}}}"#
+    )
+}
+
+/// A lab with the profile of [`start`].
+fn learned() -> Lab {
+    let lab = Lab::new();
+    let mut out = Vec::new();
+    start(&mut BufWriter::new(&mut out as &mut dyn io::Write), "c", "i", "1").unwrap();
+    lab.feed(REPLAY, &out).expect(0);
+    lab
+}
+
+/// Checks with a bound that is set by hand; what was found.
+fn found(
+    name: &str,
+    bound: &str,
+    write: impl FnOnce(&mut Out<'_>) -> io::Result<()> + Send,
+) -> Option<(Ended, String)> {
+    let lab = learned();
+    let args = [&["env", bound, "GROVE_LOG=error", GROVE], CHECK, &["--output", "findings.jsonl"]].concat();
+    let ended = command_within(LIMIT, name, &lab, &args, 2, write)?;
+    let findings = lab.text("findings.jsonl");
+    Some((ended, findings))
+}
+
+/// The bound that follows from the limit, and one that is too high.
+const BOUNDS: [&str; 2] = ["GROVE_LOG=error", "GROVE_MEMORY_MAX=1Gi"];
+
+#[test]
+fn a_container_s_flood_of_long_paths_hides_no_other_container_s_execs() {
+    for bound in BOUNDS {
+        let Some((_ended, findings)) = found("flood", bound, |out| {
+            start(out, "flood", "i", "1")?;
+            start(out, "a", "i", "1")?;
+            (0..15_000).try_for_each(|n| exec(out, "flood", 10 + n, &format!("/t/{n:x>3600}"), ""))?;
+            exec(out, "a", 90_000, "/usr/bin/nc", "")?;
+            exec(out, "a", 90_001, "/tmp/evil", r#","upper_layer":true"#)
+        }) else {
+            return;
+        };
+        assert!(findings.lines().filter(|line| line.contains(r#""container":"flood""#)).count() > 100);
+        for (path, reason) in [("/usr/bin/nc", "new_process"), ("/tmp/evil", "upper_layer_exec")] {
+            let told = |line: &str| line.contains(&format!(r#""subject":"{path}""#)) && line.contains(reason);
+            assert!(findings.lines().any(told), "{bound}: {path}");
+        }
+    }
+}
+
+#[test]
+fn of_more_containers_than_there_is_room_for_the_grave_are_told_and_how_many_the_others_are() {
+    for bound in BOUNDS {
+        let Some((ended, findings)) = found("execs", bound, |out| {
+            for n in 0..20_000 {
+                start(out, n, "i", "1")?;
+                exec(out, n, 10, &format!("/t/{n:x>1000}"), "")?;
+            }
+            for container in ["a", "b"] {
+                start(out, container, "i", "1")?;
+                exec(out, container, 11, "/tmp/evil", r#","fileless":true"#)?;
+            }
+            Ok(())
+        }) else {
+            return;
+        };
+        for container in ["a", "b"] {
+            let told =
+                format!(r#""container":"{container}","image":"i","tag":"1","kind":"exec","reason":"fileless_exec""#);
+            assert!(findings.contains(&told), "{bound}: {container}");
+        }
+        let count = 20_002 - findings.lines().count();
+        ended.said(&[&format!("{count} more findings were only counted, {count} of them of programs")]);
+        ended.said(&[&format!("of {count} containers there was room for no finding")]);
+    }
+}
+
 /// Checks within a limit; findings beyond what there is memory for are counted.
 fn checked(
     limit: u64,
@@ -326,14 +416,7 @@ fn checked(
 
 #[test]
 fn findings_of_several_containers_within_a_limit_are_kept_as_far_as_there_is_memory() {
-    let lab = Lab::new();
-    let learned = lab.feed(
-        REPLAY,
-        br#"{"ts":1,"container":"c","type":"container_start","image":"i","tag":"1"}
-{"ts":2,"container":"c","type":"exec","pid":5,"ppid":1,"path":"/bin/app"}
-"#,
-    );
-    learned.expect(0);
+    let lab = learned();
     for (limit, containers, each) in [(LIMIT, 4, 20_000), (LIMIT, 3, 60_000), (2 * LIMIT, 8, 30_000)] {
         checked(limit, "findings", &lab, containers * (each + 1), |out| opens(out, containers, each));
     }

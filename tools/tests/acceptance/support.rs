@@ -50,7 +50,13 @@ impl Lab {
     /// Runs the command with `input` on its standard input.
     #[track_caller]
     pub(crate) fn feed(&self, args: &[&str], input: &[u8]) -> Ended {
-        let mut child = self.spawn(args);
+        Self::feed_to(self.command(args), input)
+    }
+
+    /// Runs a command with `input` on its standard input.
+    #[track_caller]
+    pub(crate) fn feed_to(mut command: Command, input: &[u8]) -> Ended {
+        let mut child = piped(&mut command);
         let mut stdin = child.stdin.take().unwrap();
         std::thread::scope(|scope| {
             // A command that has read enough may leave before the end.
@@ -61,7 +67,7 @@ impl Lab {
 
     /// Starts the command with pipes on all sides.
     pub(crate) fn spawn(&self, args: &[&str]) -> Child {
-        self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        piped(&mut self.command(args))
     }
 
     /// Replays a trace into `profiles`, with the ledger in `stats.json`; it has to end well.
@@ -99,6 +105,10 @@ impl Lab {
     pub(crate) fn names(&self, dir: &str) -> Vec<String> {
         names(&self.path(dir))
     }
+}
+
+fn piped(command: &mut Command) -> Child {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// The names in a directory, sorted, hidden ones included; none if there is no such directory.

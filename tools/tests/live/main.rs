@@ -10,6 +10,7 @@ mod call_by_call;
 mod command;
 mod docker;
 mod doctor;
+mod flood;
 mod full_disk;
 mod hide;
 mod hostile;

@@ -4,7 +4,9 @@
 //! so when the workload is told after all, all of it is judged by the right profile, as if that had been known from
 //! the start.
 
-use super::programs::{Novel, Programs, Ran};
+use super::cutoff::Cutoff;
+use super::programs::{Programs, Ran};
+use super::rooms::{Counted, Rooms, Sort};
 use super::what::What;
 use super::{Detail, Finding, Reason};
 use crate::behaviour::{Behaviour, Details, Texts, Told};
@@ -18,43 +20,6 @@ use crate::tree::{
 };
 use std::sync::Arc;
 
-/// Findings kept for one container; beyond them only their number is. So many that tell of programs, and as many that
-/// tell of what programs did: the one sort takes no room from the other.
-const FINDINGS_MAX: usize = 65_536;
-
-/// Behaviours kept beside them, of each sort, that may turn out to be findings when the workload is told.
-const CANDIDATES_MAX: usize = 16_384;
-
-/// Bytes of text in both together, of each sort.
-const TEXT_BYTES_MAX: usize = 32 << 20;
-
-/// So many findings of programs are kept of a container whatever else takes the memory there is.
-const PROGRAMS_ALWAYS: usize = 256;
-
-/// How much is noted of one sort.
-#[derive(Clone, Copy, Debug, Default)]
-struct Share {
-    findings: usize,
-    candidates: usize,
-    text_bytes: usize,
-}
-
-impl Share {
-    /// Takes in one more, if it fits.
-    fn takes(&mut self, is_finding: bool, text_bytes: usize) -> bool {
-        let (count, max) = match is_finding {
-            true => (&mut self.findings, FINDINGS_MAX),
-            false => (&mut self.candidates, CANDIDATES_MAX),
-        };
-        let fits = *count < max && self.text_bytes + text_bytes <= TEXT_BYTES_MAX;
-        if fits {
-            *count += 1;
-            self.text_bytes += text_bytes;
-        }
-        fits
-    }
-}
-
 /// A behaviour that was noted.
 #[derive(Clone, Debug)]
 struct Noted {
@@ -64,10 +29,20 @@ struct Noted {
     count: u64,
     /// Why it is a finding, if it is one.
     reason: Option<Reason>,
-    /// How many were noted before it.
+    /// How many were noted before it, and how many findings of its sort.
     nth: u32,
+    round: u32,
     /// What of it is new, if that is judged for good.
     details: Details<Box<str>>,
+}
+
+/// A finding, and what it is worth.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub sort: Sort,
+    /// It takes no less than this when it is kept.
+    pub bytes: usize,
+    pub finding: Finding,
 }
 
 /// Compares one container's events with a profile.
@@ -80,16 +55,23 @@ pub struct Checker {
     processes_max: usize,
     /// Whether there is memory for more findings.
     room: Room,
+    /// Which will not be told, where they are told together with those of other containers.
+    cutoff: Option<Arc<Cutoff>>,
     lineage: Lineage<Ran>,
     programs: Programs,
     noted: Map<(Ran, What), Noted>,
-    /// What is noted of programs that were run, and of what they did.
-    programs_noted: Share,
-    doings_noted: Share,
-    suppressed: u64,
+    /// How many were ever noted.
+    nth: u32,
+    /// Whether somebody follows what is found; then the findings among what is noted that were not told yet, unless the
+    /// workload is assumed: of that none was.
+    followed: bool,
+    fresh: Vec<(Ran, What)>,
+    rooms: Rooms,
+    /// Findings that there was no room for.
+    suppressed: Counted,
     /// Behaviours that could not be noted and were no findings so far.
-    unjudged: u64,
-    container: String,
+    unjudged: Counted,
+    container: Arc<str>,
     image: Arc<str>,
     tag: Arc<str>,
     texts: Texts,
@@ -113,14 +95,17 @@ impl Checker {
             compares: true,
             processes_max: rules.processes_max,
             room: rules.room.clone(),
+            cutoff: None,
             lineage: Lineage::new(rules.processes_max),
             programs: Programs::default(),
             noted: Map::default(),
-            programs_noted: Share::default(),
-            doings_noted: Share::default(),
-            suppressed: 0,
-            unjudged: 0,
-            container: String::from_utf8_lossy(container).into_owned(),
+            nth: 0,
+            followed: false,
+            fresh: Vec::new(),
+            rooms: Rooms::default(),
+            suppressed: Counted::default(),
+            unjudged: Counted::default(),
+            container: Arc::from(String::from_utf8_lossy(container)),
             image: image.clone(),
             tag: tag.clone(),
             texts: Texts::default(),
@@ -141,22 +126,32 @@ impl Checker {
         Self { provisional: true, compares, ..Self::new(baseline, rules, container, image, tag) }
     }
 
+    /// What is found is told together with what others find.
+    #[must_use]
+    pub(crate) fn among(self, cutoff: &Arc<Cutoff>) -> Self {
+        Self { cutoff: Some(cutoff.clone()), ..self }
+    }
+
     /// The workload is told: a checker against its profile that has seen all that this one has.
     #[must_use]
     pub fn rebind(self, baseline: Arc<Tree>, image: &Arc<str>, tag: &Arc<str>) -> Self {
+        let suppressed = self.counted();
         let mut new = Self {
             baseline,
             provisional: false,
             compares: true,
             processes_max: self.processes_max,
             room: self.room,
+            cutoff: self.cutoff,
             lineage: Lineage::new(self.processes_max),
             programs: Programs::default(),
             noted: Map::default(),
-            programs_noted: Share::default(),
-            doings_noted: Share::default(),
-            suppressed: self.suppressed + self.unjudged,
-            unjudged: 0,
+            nth: 0,
+            followed: self.followed,
+            fresh: Vec::new(),
+            rooms: Rooms::default(),
+            suppressed,
+            unjudged: Counted::default(),
             container: self.container,
             image: image.clone(),
             tag: tag.clone(),
@@ -191,38 +186,129 @@ impl Checker {
 
     /// What was found, in order.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self.found().collect();
+        let mut findings: Vec<Finding> = self.found().map(|found| found.finding).collect();
         findings.sort_unstable_by(Finding::cmp_order);
         findings
     }
 
-    /// What was found, in no order. Each is made when it is asked for: it takes four times what is noted of it.
-    pub(crate) fn found(&self) -> impl Iterator<Item = Finding> {
+    /// What was found, those first that are worth most. Each is made when it is asked for: it takes four times what is
+    /// noted of it.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Found> {
+        let mut found: Vec<_> =
+            self.noted.iter().filter(|(_, noted)| self.compares && noted.reason.is_some()).collect();
+        found.sort_by_cached_key(|((ran, what), noted)| (self.sort(*ran, what), noted.nth));
         let mut lineages = Map::default();
-        self.noted.iter().filter(|_| self.compares).filter_map(move |((ran, what), noted)| {
-            let Told { subject, details } = what.told(&noted.details);
-            let kind = what.kind();
-            let by = if let What::Exec { .. } = what { self.parent(*ran) } else { Some(*ran) };
-            Some(Finding {
-                ts: noted.ts,
-                container: self.container.clone(),
-                image: self.image.to_string(),
-                tag: self.tag.to_string(),
-                kind,
-                reason: noted.reason?,
-                pid: noted.pid,
-                lineage: by.map(|by| self.lineage_of(by, &mut lineages)).unwrap_or_default(),
-                subject,
-                details: Detail(details),
-                count: noted.count,
-            })
+        found.into_iter().filter_map(move |((ran, what), noted)| {
+            let finding = self.finding(*ran, what, noted, &mut lineages)?;
+            Some(Found { sort: self.sort(*ran, what), bytes: what.finding_bytes(), finding })
         })
     }
 
-    /// Distinct findings that were not kept, because a container has 65,536 of each sort at most, or there was no memory
+    /// From now on somebody follows what is found.
+    pub(crate) fn follow(&mut self) {
+        self.followed = true;
+    }
+
+    /// What was found since this was asked last, in the order it was found. What is found of a workload that is assumed
+    /// comes when the workload is told.
+    pub(crate) fn take_fresh(&mut self) -> impl Iterator<Item = Finding> {
+        let fresh = std::mem::take(&mut self.fresh);
+        let mut lineages = Map::default();
+        let checker = &*self;
+        fresh.into_iter().filter_map(move |key| {
+            let noted = checker.noted.get(&key)?;
+            checker.finding(key.0, &key.1, noted, &mut lineages)
+        })
+    }
+
+    /// The workload stays assumed: all that was found is to be told.
+    pub(crate) fn is_over(&mut self) {
+        if self.followed && self.provisional && self.compares {
+            let mut found: Vec<_> = self.noted.iter().filter(|(_, noted)| noted.reason.is_some()).collect();
+            found.sort_unstable_by_key(|(_, noted)| noted.nth);
+            self.fresh = found.into_iter().map(|(key, _)| key.clone()).collect();
+        }
+    }
+
+    fn finding(
+        &self,
+        ran: Ran,
+        what: &What,
+        noted: &Noted,
+        lineages: &mut Map<Ran, profile::Lineage>,
+    ) -> Option<Finding> {
+        let Told { subject, details } = what.told(&noted.details);
+        let kind = what.kind();
+        let by = if let What::Exec { .. } = what { self.parent(ran) } else { Some(ran) };
+        Some(Finding {
+            ts: noted.ts,
+            container: self.container.clone(),
+            image: self.image.clone(),
+            tag: self.tag.clone(),
+            kind,
+            reason: noted.reason?,
+            pid: noted.pid,
+            lineage: by.map(|by| self.lineage_of(by, lineages)).unwrap_or_default(),
+            subject,
+            details: Detail(details),
+            count: noted.count,
+        })
+    }
+
+    /// What a finding is worth. As long as the workload is assumed, no program is below one that is told: its parent may
+    /// be known.
+    fn sort(&self, ran: Ran, what: &What) -> Sort {
+        let below = !self.provisional && self.programs.is_below(ran);
+        match what {
+            What::Exec { reason, .. } => match (reason, below) {
+                (Reason::FilelessExec | Reason::UpperLayerExec, false) => Sort::GraveExec,
+                (Reason::FilelessExec | Reason::UpperLayerExec, true) => Sort::GraveBelow,
+                (_, false) => Sort::Exec,
+                (_, true) => Sort::Below,
+            },
+            What::Uid(_) | What::Interpreter(_) => Sort::Manner,
+            What::Did(..) if self.node(ran).is_some() => Sort::Did,
+            What::Did(..) if below => Sort::DidBelow,
+            What::Did(..) => Sort::DidTopmost,
+        }
+    }
+
+    /// Distinct findings that were not kept, because a container has only so many of each sort, or there was no memory
     /// for more; each time they were made.
     pub fn suppressed(&self) -> u64 {
-        if self.compares { self.suppressed } else { 0 }
+        self.left_out().total()
+    }
+
+    /// As [`suppressed`](Self::suppressed), by what they tell.
+    pub(crate) fn left_out(&self) -> Counted {
+        if self.compares { self.suppressed } else { Counted::default() }
+    }
+
+    /// All that could not be noted.
+    fn counted(&self) -> Counted {
+        let mut all = self.suppressed;
+        all += self.unjudged;
+        all
+    }
+
+    /// Lets go of what will not be told, and counts it.
+    pub(crate) fn forget_untold(&mut self) {
+        let Some(cutoff) = self.cutoff.clone().filter(|_| !self.provisional) else { return };
+        let mut noted = std::mem::take(&mut self.noted);
+        let before = noted.len();
+        noted.retain(|(ran, what), noted| {
+            let sort = self.sort(*ran, what);
+            let told = cutoff.may_be_told(sort, noted.round);
+            if !told {
+                self.suppressed.add(sort, noted.count);
+                self.rooms.give_back(sort, what.text_bytes());
+            }
+            told
+        });
+        if noted.len() < before {
+            noted.shrink_to_fit();
+        }
+        self.noted = noted;
     }
 
     /// How many processes were forgotten because the table was full, or which directory they were in.
@@ -238,8 +324,7 @@ impl Checker {
     /// Bytes of heap owned, about.
     pub fn heap_bytes(&self) -> usize {
         let noted = self.noted.capacity() * size_of::<((Ran, What), Noted)>();
-        let texts = self.programs_noted.text_bytes + self.doings_noted.text_bytes;
-        self.lineage.heap_bytes() + self.programs.heap_bytes() + noted + texts
+        self.lineage.heap_bytes() + self.programs.heap_bytes() + noted + self.rooms.text_bytes()
     }
 
     /// The container is gone, and its processes with it.
@@ -286,7 +371,7 @@ impl Checker {
             return Ran::Novel(number);
         }
         let depth = parent.map_or(0, |parent| self.depth(parent)) + 1;
-        Ran::Novel(self.programs.add(Novel { parent, program: program.clone(), depth, node }))
+        Ran::Novel(self.programs.add(parent, program, depth, node, !self.provisional))
     }
 
     fn behave(&mut self, event: &EventRef<'_>, id: Pid) -> Fate {
@@ -327,15 +412,15 @@ impl Checker {
             Some(node) => (Reason::NewBehaviour, self.baseline.news(node, what)),
         };
         let reason = news.as_ref().map(|_| reason);
-        let (ts, pid, count, nth) = (event.ts, event.pid, 1, 0);
+        let (ts, pid, count, nth, round) = (event.ts, event.pid, 1, 0, 0);
         match &news {
             _ if self.provisional => {
-                self.note(ran, What::of(what), Noted { ts, pid, count, reason, nth, details: Details::none() });
+                self.note(ran, What::of(what), Noted { ts, pid, count, reason, nth, round, details: Details::none() });
             }
             Some(News { known, details }) => {
                 let what = Behaviour { details: details.clone(), ..*what };
                 let details = details.clone().map(Into::into);
-                self.note(ran, What::new(&what, *known), Noted { ts, pid, count, reason, nth, details });
+                self.note(ran, What::new(&what, *known), Noted { ts, pid, count, reason, nth, round, details });
             }
             None => {}
         }
@@ -501,7 +586,7 @@ impl Checker {
             self.note(
                 ran,
                 what,
-                Noted { ts: event.ts, pid: event.pid, count: 1, reason, nth: 0, details: Details::none() },
+                Noted { ts: event.ts, pid: event.pid, count: 1, reason, nth: 0, round: 0, details: Details::none() },
             );
         }
     }
@@ -517,18 +602,30 @@ impl Checker {
             return;
         }
         let is_finding = new.reason.is_some();
-        let (share, room) = match key.1.is_exec() {
-            true => {
-                let few = self.programs_noted.findings < PROGRAMS_ALWAYS;
-                (&mut self.programs_noted, few || self.room.is_left_for_programs())
+        let sort = self.sort(key.0, &key.1);
+        let told_below = sort == Sort::GraveBelow || sort == Sort::Below;
+        let round = self.rooms.round(sort);
+        // Of what is assumed it is not certain yet which of its findings it will be.
+        let cutoff = self.cutoff.as_ref().filter(|_| is_finding && !self.provisional);
+        if cutoff.is_none_or(|cutoff| cutoff.may_be_told(sort, round))
+            && (!told_below || self.programs.may_tell_below(key.0, sort == Sort::GraveBelow))
+            && self.rooms.take(sort, is_finding, key.1.text_bytes(), &self.room)
+        {
+            if told_below {
+                self.programs.told_below(key.0, sort == Sort::GraveBelow);
             }
-            false => (&mut self.doings_noted, self.room.is_left()),
-        };
-        if room && share.takes(is_finding, key.1.text_bytes()) {
-            let nth = self.noted.len() as u32;
-            self.noted.insert(key, Noted { nth, ..new });
+            if let Some(cutoff) = cutoff {
+                cutoff.note(sort, round, key.1.finding_bytes());
+            }
+            if is_finding && self.followed && !self.provisional {
+                self.fresh.push(key.clone());
+            }
+            let nth = self.nth;
+            self.nth += 1;
+            self.noted.insert(key, Noted { nth, round, ..new });
         } else {
-            *if is_finding { &mut self.suppressed } else { &mut self.unjudged } += new.count;
+            let counted = if is_finding { &mut self.suppressed } else { &mut self.unjudged };
+            counted.add(sort, new.count);
         }
     }
 }

@@ -297,13 +297,109 @@ fn a_lineage_of_programs_that_no_profile_has_is_as_deep_as_a_tree_s() {
 
 #[test]
 fn programs_are_bounded_in_number_and_bytes() {
-    for (programs, len) in [(70_000, 6), (20_000, 2000)] {
+    for (programs, len, by_one) in [(70_000, 6, true), (70_000, 6, false), (20_000, 2000, true), (20_000, 2000, false)]
+    {
         let mut checker = told(provisional());
         for n in 0..programs {
-            checker.check(&exec(n, 7, &format!("/bin/{n:z>len$}")));
+            let pid = if by_one { 7 } else { 1000 + n as u32 };
+            checker.check(&exec(n, pid, &format!("/bin/{n:z>len$}")));
         }
         assert!(checker.heap_bytes() < 80 << 20, "{}", checker.heap_bytes());
         // Who has no number any more is told of all the same.
         assert_eq!(checker.findings().len() as u64 + checker.suppressed(), programs);
+    }
+}
+
+/// A chain of execs by one child of /srv/app, as long, with paths as long; then of further children a program without a
+/// file, one that is as new, and, after all of them, one that the chain's last program ran in a child of its own.
+fn after_a_chain(links: u64, len: usize) -> (Checker, Vec<Finding>) {
+    let app = |ts| EventRef { ts, ..run_by(10, "/srv/app", None, None) };
+    let baseline = Arc::new(learned_from(&[app(1)]));
+    let mut checker = Checker::new(baseline, &Rules::default(), b"c", &Arc::from("nginx"), &Arc::from("1"));
+    checker.check(&app(1));
+    let did = |checker: &mut Checker, ts, pid, path: &str, ppid, fileless| {
+        let exec = Exec { path: path.as_bytes(), ppid, fileless, upper_layer: !fileless, ..Exec::default() };
+        checker.check(&EventRef { ts, container: b"c", pid, start: None, body: Body::Exec(exec) });
+    };
+    for n in 0..links {
+        did(&mut checker, 2 + n, 20, &format!("/t/{n:x>len$}"), 10, false);
+    }
+    did(&mut checker, links + 2, 30, "memfd:evil", 10, true);
+    did(&mut checker, links + 3, 31, "/tmp/evil", 10, false);
+    did(&mut checker, links + 4, 40, "/t/evil", 20, false);
+    checker.check(&open(links + 5, 31, "/etc/shadow"));
+    let findings = checker.findings();
+    (checker, findings)
+}
+
+#[test]
+fn a_program_that_runs_itself_again_and_again_hides_no_other() {
+    for (links, len, all) in [(250, 3390, true), (256, 4000, true), (2000, 15, true), (20_000, 15, false)] {
+        let (checker, findings) = after_a_chain(links, len);
+        let find = |subject: &str| findings.iter().find(|f| f.subject == subject);
+        let evil = find("memfd:evil").unwrap();
+        assert_eq!((evil.reason, evil.lineage.names()), (Reason::FilelessExec, vec!["/srv/app"]));
+        let evil = find("/tmp/evil").unwrap();
+        assert_eq!((evil.reason, evil.lineage.names()), (Reason::UpperLayerExec, vec!["/srv/app"]));
+        let shadow = find("/etc/shadow").unwrap();
+        assert_eq!(shadow.lineage.names(), ["/srv/app", "/tmp/evil"], "it is told of who did it");
+        // What comes of one program is told up to a number.
+        assert_eq!(find("/t/evil").is_some(), all);
+        let told = findings.len() as u64;
+        assert_eq!(told + checker.suppressed(), links + 4, "each is told or counted");
+        assert!(if all { checker.suppressed() == 0 } else { (4000..5000).contains(&told) }, "{told}");
+        // What is held of them is not what is written of them.
+        assert!(checker.heap_bytes() < 8 << 20, "{}", checker.heap_bytes());
+    }
+}
+
+#[test]
+fn what_comes_of_one_new_program_takes_no_room_from_what_comes_of_another() {
+    let mut checker = told(provisional());
+    for top in 0..3_u32 {
+        for n in 0..5000 {
+            checker.check(&exec(1, 100 + top, &format!("/{top}/{n}")));
+        }
+    }
+    let findings = checker.findings();
+    for top in 0..3 {
+        let own = findings.iter().filter(|f| f.subject.starts_with(&format!("/{top}/"))).count();
+        assert_eq!(own, 4097, "itself, and so many below it");
+    }
+    assert_eq!(checker.suppressed(), 3 * (5000 - 4097));
+    // Nor do those below it take the room of one of them that is grave.
+    let memfd = Exec { path: b"memfd:x".as_slice(), fileless: true, ..Exec::default() };
+    checker.check(&EventRef { ts: 2, container: b"c", pid: 100, start: None, body: Body::Exec(memfd) });
+    assert!(checker.findings().iter().any(|f| f.reason == Reason::FilelessExec));
+}
+
+#[test]
+fn below_a_process_whose_program_is_not_known_nothing_counts_as_told() {
+    let mut checker = told(provisional());
+    checker.check(&open(1, 10, "/x"));
+    for n in 0..10_000 {
+        let path = format!("/t/{n}");
+        let exec = Exec { path: path.as_bytes(), ppid: 10, ..Exec::default() };
+        checker.check(&EventRef { ts: 2, container: b"c", pid: 11, start: None, body: Body::Fork { ppid: 10 } });
+        checker.check(&EventRef { ts: 2, container: b"c", pid: 11, start: None, body: Body::Exec(exec) });
+        checker.check(&EventRef { ts: 2, container: b"c", pid: 11, start: None, body: Body::Exit });
+    }
+    assert_eq!((checker.findings().len(), checker.suppressed()), (10_001, 0));
+}
+
+#[test]
+fn programs_said_to_be_grave_have_room_of_their_own() {
+    for late in [false, true] {
+        let mut checker = if late { provisional() } else { told(provisional()) };
+        for n in 0..70_000 {
+            checker.check(&exec(1, 1000 + n, &format!("/bin/{n}")));
+        }
+        let memfd = Exec { path: b"memfd:x".as_slice(), fileless: true, ..Exec::default() };
+        checker.check(&EventRef { ts: 3, container: b"c", pid: 9, start: None, body: Body::Exec(memfd) });
+        let checker = if late { told(checker) } else { checker };
+        assert!(checker.findings().iter().any(|f| f.reason == Reason::FilelessExec), "told late: {late}");
+        let all = checker.findings().len() as u64 + checker.suppressed();
+        // What ran them might have been a finding too, had it been known in time.
+        assert!(if late { all >= 70_001 } else { all == 70_001 }, "{all}");
     }
 }

@@ -1,6 +1,6 @@
 //! What can be found: a behaviour as owned data, so that it can be told, and judged again by another profile.
 
-use super::Reason;
+use super::{Finding, Reason};
 use crate::behaviour::{Behaviour, Details, Kind, Place, Told, Value};
 use crate::profile::interpreter_name;
 use crate::tree::Program;
@@ -75,9 +75,9 @@ impl What {
         }
     }
 
-    /// Whether it is a program that was run.
-    pub fn is_exec(&self) -> bool {
-        matches!(self, Self::Exec { .. })
+    /// Bytes that a finding of it takes at least.
+    pub fn finding_bytes(&self) -> usize {
+        size_of::<Finding>() + self.text_bytes()
     }
 
     /// Bytes of text owned.

@@ -3,7 +3,7 @@
 //!
 //! Not here: what there is no room for in what is known of an image (`images`).
 
-use super::super::container::{Container, State};
+use super::super::container::{Container, State, Subject};
 use super::super::waiting::Turn;
 use super::Worker;
 use crate::config::Config;
@@ -79,6 +79,7 @@ impl Worker {
 
     /// After a batch: tells what is held, and lets the quietest go as long as all containers together take too much.
     pub(super) fn within_bounds(&mut self) {
+        self.forget_untold();
         self.publish();
         // The one at hand is the last to be quiet, and is bounded by itself.
         while self.by_id.len() > 1 && self.memory.containers_too_large(self.containers_bytes) {
@@ -88,6 +89,24 @@ impl Worker {
         self.hold_within_bounds();
         if self.changed {
             self.publish();
+        }
+    }
+
+    /// Lets containers forget what they found that will not be told, when that has become more by an eighth.
+    fn forget_untold(&mut self) {
+        let ends = self.memory.findings().cutoff().ends();
+        let less = |(now, before): (u32, u32)| now < before && now <= before / 8 * 7;
+        if !ends.into_iter().zip(self.cutoff_ends).any(less) {
+            return;
+        }
+        self.cutoff_ends = ends;
+        for index in 0..self.containers.len() {
+            if let Some(Some(Container { state: State::Bound { subject: Subject::Checking(checker), .. }, .. })) =
+                self.containers.get_mut(index)
+            {
+                checker.forget_untold();
+                self.weigh(index);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::event::{Exec, Open};
+use crate::event::{EventRef, Exec, Open};
 use crate::shard::memory::Memory;
 use proptest::prelude::*;
 

@@ -2,11 +2,10 @@
 
 use super::Worker;
 use crate::ledger::Ledger;
-use crate::profile::drift::Finding;
+use crate::profile::drift::{Counted, Finding};
 use crate::shard::Limits;
 use crate::shard::container::{State, Subject};
 use crate::shard::images::Part;
-use crate::shard::kept::Kept;
 use std::sync::Arc;
 
 /// What a shard knows, as a copy for whoever asked.
@@ -14,7 +13,7 @@ pub(in crate::shard) struct ShardView {
     pub images: Vec<(Arc<str>, Vec<Part>)>,
     pub findings: Vec<Finding>,
     pub ledger: Ledger,
-    pub findings_suppressed: u64,
+    pub left_out: Counted,
     pub containers: usize,
     pub heap_bytes: usize,
     pub limits: Limits,
@@ -24,7 +23,7 @@ impl Worker {
     /// A copy of what is known.
     pub fn view(&self) -> ShardView {
         let mut images = self.images.view();
-        let (mut findings, mut findings_suppressed) = (self.kept.findings.clone(), self.kept.suppressed);
+        let (mut findings, mut left_out) = self.memory.findings().of_worker(self.shard);
         for container in self.containers.iter().flatten() {
             if let State::Bound { workload, subject } = &container.state {
                 match subject {
@@ -34,21 +33,21 @@ impl Worker {
                     }
                     Subject::Checking(checker) => {
                         findings.extend(checker.findings());
-                        findings_suppressed += checker.suppressed();
+                        left_out += checker.left_out();
                     }
                     Subject::Nothing => {}
                 }
             }
         }
-        ShardView { images: images.into_iter().collect(), findings, findings_suppressed, ..self.figures() }
+        ShardView { images: images.into_iter().collect(), findings, left_out, ..self.figures() }
     }
 
-    /// What is known, handed over once it is [folded](Self::fold): nothing is copied.
+    /// What is known, handed over once it is [folded](Self::fold): nothing is copied. What was found is with what all
+    /// workers have found.
     pub fn into_view(mut self) -> ShardView {
         let figures = self.figures();
         let images = std::mem::take(&mut self.images).into_view().into_iter().collect();
-        let Kept { findings, suppressed: findings_suppressed, .. } = std::mem::take(&mut self.kept);
-        ShardView { images, findings, findings_suppressed, ..figures }
+        ShardView { images, ..figures }
     }
 
     /// What there is to count, without what is known.
@@ -63,7 +62,7 @@ impl Worker {
             images: Vec::new(),
             findings: Vec::new(),
             ledger: self.ledger,
-            findings_suppressed: 0,
+            left_out: Counted::default(),
             containers: self.seen,
             heap_bytes: self.held().total(),
             limits,

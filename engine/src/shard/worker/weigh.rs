@@ -40,7 +40,6 @@ impl Worker {
             containers: self.containers_bytes,
             waiting: self.waiting.bytes + self.replaying_bytes,
             images: self.images.heap_bytes(),
-            findings: self.kept.heap_bytes(),
             remembered: self.remembered_bytes,
         }
     }

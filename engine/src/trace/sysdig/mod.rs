@@ -35,7 +35,6 @@ mod changes;
 mod container;
 mod names;
 mod record;
-mod state;
 #[cfg(test)]
 mod tests;
 
@@ -44,7 +43,7 @@ use std::borrow::Cow;
 use self::args::absolute;
 use self::container::{Container, image_and_tag};
 use self::record::{Record, invalid};
-use self::state::Bounded;
+use super::bounded::Bounded;
 use super::{Decoder, Line, Reject};
 use crate::behaviour::ChangeOp;
 use crate::event::{Body, Change, Event, EventRef, Exec, Mount, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls};

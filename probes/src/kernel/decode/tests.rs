@@ -272,7 +272,8 @@ fn a_request_to_a_metadata_service_is_read_from_its_line_and_the_names_of_its_he
         Body::Imds(Imds { path, provider: Some(provider), token })
     };
     let line = b"GET /latest/meta-data/";
-    for (headers, token) in [(0, None), (1 << 4, Some(Token::V1)), (1, Some(Token::V2)), (1 | 1 << 4, Some(Token::V2))] {
+    for (headers, token) in [(0, None), (1 << 4, Some(Token::V1)), (1, Some(Token::V2)), (1 | 1 << 4, Some(Token::V2))]
+    {
         let record = record(kind::IMDS, 0, line, &own(shared, false, headers), 0);
         check(&record, told(b"/latest/meta-data/", b"aws", token));
     }
@@ -281,7 +282,10 @@ fn a_request_to_a_metadata_service_is_read_from_its_line_and_the_names_of_its_he
     let azure = record(kind::IMDS, 0, b"GET /x", &own(shared, false, 1 << 2 | 1 << 4), 0);
     check(&azure, told(b"/x", b"azure", Some(Token::V1)));
     let six = "fd00:ec2::254".parse::<std::net::Ipv6Addr>().unwrap().octets();
-    check(&record(kind::IMDS, 0, b"PUT /latest/api/token", &own(six, true, 0), 0), told(b"/latest/api/token", b"aws", Some(Token::V2)));
+    check(
+        &record(kind::IMDS, 0, b"PUT /latest/api/token", &own(six, true, 0), 0),
+        told(b"/latest/api/token", b"aws", Some(Token::V2)),
+    );
     // The name of a task's credentials is a credential.
     let mut task = [0; 16];
     task[..4].copy_from_slice(&[169, 254, 170, 2]);
