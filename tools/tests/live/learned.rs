@@ -49,7 +49,9 @@ pub fn by_program(profile: &Value) -> BTreeSet<(String, Did)> {
             let (path, fstype) = (text(mount, "path"), text(mount, "fstype"));
             all.insert((who.clone(), Did::Mount { path, fstype, ret: 0 }));
         }
-        for socket in process["sockets"].as_array().unwrap() {
+        // Of whom strace saw come in, only some calls say who it was.
+        let own = |socket: &&Value| socket["op"] != "accept";
+        for socket in process["sockets"].as_array().unwrap().iter().filter(own) {
             let text = |field: &str| socket[field].as_str().unwrap().to_owned();
             let proto = socket["proto"].as_str().map(str::to_owned);
             let port = socket["port"].as_u64().unwrap() as u16;
@@ -120,6 +122,7 @@ pub fn lines(profile: &Value) -> BTreeSet<String> {
         add("file", "files", &["access", "path", "changes", "mapped"]);
         add("mount", "mounts", &["path", "fstype", "flags", "sources"]);
         add("peer", "sockets", &["op", "family", "proto", "addr", "port"]);
+        add("metadata", "imds", &["provider", "token", "path"]);
         add("name", "dns", &["name", "qtypes"]);
         add("call", "syscalls", &["name", "nr"]);
         add("capability", "capabilities", &["name", "used"]);
