@@ -281,9 +281,9 @@ fn shows(of: &Observed, what: &Shows) -> bool {
             let volume = json!({"sent": sent, "received": received});
             socket["op"] == op && socket["port"] == port && socket["volume"] == volume
         }),
-        Metadata(who, provider, token, path) => some(who, "imds", &|imds| {
-            imds["provider"] == provider && imds["token"] == token && imds["path"] == path
-        }),
+        Metadata(who, provider, token, path) => {
+            some(who, "imds", &|imds| imds["provider"] == provider && imds["token"] == token && imds["path"] == path)
+        }
         Refused(to, at) => {
             told(&|did| matches!(did, Did::Socket { addr, port, ret: -111, .. } if addr == to && *port == at))
         }
