@@ -75,13 +75,13 @@ fn a_pattern_all_of_whose_exemplars_are_normalised_names_is_read_as_one() {
         let tree = get_or_insert_quickly(&text);
         let (doc, read) = written_and_read(&tree);
         let app = &doc.processes[0];
-        let files = app.files.iter().map(|f| (&f.path, &f.exemplars, &f.learned));
-        let sockets = app.sockets.iter().map(|s| (&s.addr, &s.exemplars, &s.learned));
+        let files = app.files.iter().map(|f| (&f.path, &*f.exemplars, &*f.learned));
+        let sockets = app.sockets.iter().map(|s| (&s.addr, &*s.exemplars, &*s.learned));
         let entries: Vec<_> = files.chain(sockets).collect();
         assert_eq!(entries.len(), 1, "{entries:?}");
         let (name, exemplars, told) = entries[0];
         assert!(exemplars.iter().all(|name| name.starts_with("*/") || name.starts_with("/*/")), "{exemplars:?}");
-        assert_eq!((name.as_str(), told), (path, &learned));
+        assert_eq!((name.as_str(), told), (path, &learned[..]));
         assert_eq!(read.tree().structural_hash(), tree.structural_hash(), "{path}");
         assert_eq!(read.to_doc(), doc);
         // What comes later is known by it, as it would have been without the file.

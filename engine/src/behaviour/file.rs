@@ -224,7 +224,7 @@ fn file<'a>(path: &'a str, details: Details<&'a str>) -> Behaviour<'a> {
     Behaviour { kind: Kind::File, key: BehaviourKey::Name(Scope::Files, path), details }
 }
 
-/// A file in a profile.
+/// A file in a profile. Most entries of one are files, so its lists take no room that they do not need.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDoc {
     /// The path of the file, normalised and escaped.
@@ -233,7 +233,7 @@ pub struct FileDoc {
     pub access: Option<String>,
     /// What was changed about its name, sorted.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub changes: Vec<String>,
+    pub changes: Box<[String]>,
     /// It was mapped to be executed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mapped: bool,
@@ -244,10 +244,10 @@ pub struct FileDoc {
     pub distinct: u64,
     /// Some of them.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub exemplars: Vec<String>,
+    pub exemplars: Box<[String]>,
     /// Components that are learned patterns although no exemplar shows it, numbered from 0.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub learned: Vec<u32>,
+    pub learned: Box<[u32]>,
     /// First and last time, by tag.
     pub seen: Seen,
 }
@@ -304,13 +304,13 @@ impl Entry for FileDoc {
         let marks = leaf.marks();
         Self {
             access: access_name(marks).map(str::to_owned),
-            changes: change_names(leaf.numbers(CHANGES).into_iter()),
+            changes: change_names(leaf.numbers(CHANGES).into_iter()).into(),
             mapped: marks.has(MAPPED),
             pattern: is_pattern(&path),
             path,
             distinct,
-            exemplars,
-            learned,
+            exemplars: exemplars.into(),
+            learned: learned.into(),
             seen: leaf.seen(),
         }
     }

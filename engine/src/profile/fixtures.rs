@@ -245,8 +245,8 @@ fn file() -> impl Strategy<Value = FileDoc> {
             mapped,
             pattern,
             distinct,
-            exemplars,
-            learned,
+            exemplars: exemplars.into(),
+            learned: learned.into(),
             seen,
         },
     )
