@@ -204,7 +204,7 @@ impl GadgetDecoder {
             list.iter().for_each(|arg| add(arg));
         } else if let Some(text) = json::part::<Text<'_>>(args) {
             // Arguments are separated by blanks, and blanks inside of them are not told apart.
-            text.split([' ', '\u{a0}']).filter(|arg| !arg.is_empty()).for_each(|arg| add(arg));
+            text.split([' ', '\u{a0}']).filter(|arg| !arg.is_empty()).for_each(add);
         }
         let argv0 = argv.split(|b| *b == 0).next().and_then(|argv0| str::from_utf8(argv0).ok());
         let reported = record.exepath.as_deref().filter(|path| !path.is_empty());
