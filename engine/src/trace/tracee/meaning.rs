@@ -235,8 +235,7 @@ fn changed<'a>(
         return Ok(NOTHING);
     }
     let (old_dir, dir) = if from == Some("oldpath") { ("olddirfd", "newdirfd") } else { ("newdirfd", "newdirfd") };
-    let is_known = reported.starts_with('/') || in_cwd(record, dir) && in_cwd(record, "dirfd");
-    if !is_known {
+    if !(reported.starts_with('/') || in_cwd(record, dir) && in_cwd(record, "dirfd")) {
         return Ok(Meaning::Nothing(Ignored::RelativePath));
     }
     let from = from.and_then(|from| record.arg::<Text<'_>>(from));
