@@ -128,7 +128,12 @@ pub(crate) struct Opened {
 /// Opens an input and finds out how to read it. It ends early when `stop` is set.
 pub(crate) fn open(path: &Path, args: &ReadArgs, config: &Config, stop: &Arc<AtomicBool>) -> Result<Opened, Error> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let unreadable = |e| Error::failed(format_args!("cannot read {name}: {e}"), "check its name and permissions");
+    let unreadable = |e: io::Error| match e.kind() {
+        io::ErrorKind::IsADirectory => {
+            Error::Message { exit: Exit::BadInput, text: format!("{name}: it is a directory; name the files in it") }
+        }
+        _ => Error::failed(format_args!("cannot read {name}: {e}"), "check its name and permissions"),
+    };
     let source = input::open(path).map_err(unreadable)?;
     let reader = match source.len {
         Some(_) => source.reader,
@@ -138,7 +143,13 @@ pub(crate) fn open(path: &Path, args: &ReadArgs, config: &Config, stop: &Arc<Ato
     let mut records = Records::new(reader, Framing::Lines, config.record_bytes);
     let bar = Progress::start(&name, records.position(), source.len);
     let format = match args.from {
-        Source::Auto => detect_records(&mut records),
+        Source::Auto => {
+            let format = detect_records(&mut records);
+            if let Some(found) = grove::trace::unreadable(&mut records) {
+                return Err(Error::Message { exit: Exit::BadInput, text: format!("{name}: {found}") });
+            }
+            format
+        }
         Source::Format(format) => {
             records.set_framing(format.framing());
             format

@@ -17,7 +17,7 @@ pub(crate) struct ReadArgs {
     #[arg(value_name = "TRACE", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) traces: Vec<PathBuf>,
 
-    /// What wrote the traces: auto, grove, sysdig, strace, tetragon or tracee
+    /// What wrote the traces: auto, grove, sysdig, strace, tetragon, tracee, audit, inspektor-gadget or kunai
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = SourceParser)]
     pub(crate) from: Source,
 

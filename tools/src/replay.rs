@@ -24,7 +24,7 @@ use crate::terminal;
      8 digits, so that no two images have one file.",
     &[
         ("grove replay trace.jsonl.zst", "profiles of all its images into ./profiles"),
-        ("sysdig -j | grove replay --from sysdig --output learned -", "learn from a running sysdig"),
+        ("strace -f -ttt -o '|grove replay --from strace -' ./web", "learn from a running strace"),
         ("grove replay --image ripgrep --tag 14.1.1 build.strace", "a trace without containers"),
     ],
     &[

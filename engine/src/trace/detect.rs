@@ -9,7 +9,7 @@ use std::str::FromStr;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use super::input::{Framing, Records};
-use super::strace;
+use super::{audit, strace};
 use crate::nesting;
 
 /// A format that events are read from.
@@ -26,11 +26,26 @@ pub enum Format {
     Tetragon,
     /// Tracee's JSON lines.
     Tracee,
+    /// Linux' audit log.
+    Audit,
+    /// The JSON of Inspektor Gadget.
+    Gadget,
+    /// Kunai's JSON lines.
+    Kunai,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: &'static [Self] = &[Self::Grove, Self::Sysdig, Self::Strace, Self::Tetragon, Self::Tracee];
+    pub const ALL: &'static [Self] = &[
+        Self::Grove,
+        Self::Sysdig,
+        Self::Strace,
+        Self::Tetragon,
+        Self::Tracee,
+        Self::Audit,
+        Self::Gadget,
+        Self::Kunai,
+    ];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -40,14 +55,17 @@ impl Format {
             Self::Strace => "strace",
             Self::Tetragon => "tetragon",
             Self::Tracee => "tracee",
+            Self::Audit => "audit",
+            Self::Gadget => "inspektor-gadget",
+            Self::Kunai => "kunai",
         }
     }
 
     /// How its input is cut into records.
     pub const fn framing(self) -> Framing {
         match self {
-            Self::Tetragon => Framing::JsonObjects,
-            Self::Grove | Self::Sysdig | Self::Strace | Self::Tracee => Framing::Lines,
+            Self::Tetragon | Self::Gadget => Framing::JsonObjects,
+            Self::Grove | Self::Sysdig | Self::Strace | Self::Tracee | Self::Audit | Self::Kunai => Framing::Lines,
         }
     }
 }
@@ -60,7 +78,9 @@ impl fmt::Display for Format {
 
 /// A name that is no format's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown format {0:?}, expected one of grove, sysdig, strace, tetragon, tracee")]
+#[error(
+    "unknown format {0:?}, expected one of grove, sysdig, strace, tetragon, tracee, audit, inspektor-gadget, kunai"
+)]
 pub struct UnknownFormat(String);
 
 impl FromStr for Format {
@@ -94,7 +114,7 @@ pub fn detect_records(records: &mut Records) -> Format {
 }
 
 /// The format that the first recognisable line is of.
-fn recognise(head: &[u8]) -> Option<Format> {
+pub(super) fn recognise(head: &[u8]) -> Option<Format> {
     // A pretty-printed object spreads over lines: the line that opens it says nothing, and the next has its first key.
     let mut opened = false;
     for line in head.split(|b| *b == b'\n') {
@@ -107,6 +127,8 @@ fn recognise(head: &[u8]) -> Option<Format> {
             first_key(line).filter(|key| is_tetragon(key)).map(|_| Format::Tetragon)
         } else if line.starts_with('{') {
             of_object(line)
+        } else if audit::is_likely(line.as_bytes()) {
+            Some(Format::Audit)
         } else {
             strace::is_likely(line.as_bytes()).then_some(Format::Strace)
         };
@@ -169,6 +191,10 @@ struct Seen {
     event_source: bool,
     kind: bool,
     ts: bool,
+    runtime: bool,
+    process: bool,
+    info: bool,
+    data: bool,
 }
 
 impl Seen {
@@ -185,6 +211,12 @@ impl Seen {
                 self.kind = kind.is_some();
             }
             "ts" => self.ts = true,
+            "workload" => return Some(Format::Tracee),
+            "mountnsid" => return Some(Format::Gadget),
+            "runtime" => self.runtime = true,
+            "k8s" | "proc" | "mntns_id" => self.process = true,
+            "info" => self.info = true,
+            "data" => self.data = true,
             _ if is_tetragon(key) => return Some(Format::Tetragon),
             _ => {}
         }
@@ -192,6 +224,10 @@ impl Seen {
             Some(Format::Tracee)
         } else if self.kind && self.ts {
             Some(Format::Grove)
+        } else if self.runtime && self.process {
+            Some(Format::Gadget)
+        } else if self.info && self.data {
+            Some(Format::Kunai)
         } else {
             None
         }

@@ -32,6 +32,9 @@ const READ_SIZE: usize = 256 << 10;
 /// so that little should be lost by it.
 const UNPACK_SIZE: usize = 8 << 10;
 
+/// What some editors put before text in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A source of bytes, and its length where that is known.
 pub struct Source {
     /// The bytes, perhaps compressed.
@@ -165,6 +168,8 @@ pub struct Records {
     line: u64,
     /// The line in which the last delivered record ended.
     last_line: u64,
+    /// The first bytes are still to come, of which a mark of UTF-8 is skipped.
+    is_new: bool,
     /// No more bytes will come, be it for this error.
     ended: bool,
     error: Option<io::Error>,
@@ -191,6 +196,7 @@ impl Records {
             max_record,
             line: 1,
             last_line: 0,
+            is_new: true,
             ended: false,
             error: None,
         }
@@ -293,6 +299,14 @@ impl Records {
             Err(error) => {
                 self.ended = true;
                 self.error = Some(error);
+            }
+        }
+        if self.is_new {
+            let pending = self.pending();
+            let (is_marked, may_be) = (pending.starts_with(MARK), MARK.starts_with(pending));
+            self.is_new = !self.ended && may_be && !is_marked;
+            if is_marked {
+                self.start += MARK.len();
             }
         }
     }

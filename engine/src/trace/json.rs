@@ -90,6 +90,12 @@ pub(super) fn invalid(field: &'static str, expected: &str) -> Reject {
     Reject { reason: Rejected::InvalidValue, field: Some(field), detail: format!("is not {expected}") }
 }
 
+/// An RFC 3339 time in nanoseconds since the epoch.
+pub(super) fn nanos(time: &Text<'_>, field: &'static str) -> Result<u64, Reject> {
+    let nanos = time.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_nanosecond()).ok());
+    nanos.ok_or_else(|| invalid(field, "an RFC 3339 time from 1970 to 2554"))
+}
+
 /// A string, borrowed where it has no escapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);

@@ -4,25 +4,31 @@
 //! size, and a [`Decoder`] turns one record at a time into events. Decoders never see the whole input, never
 //! panic and keep bounded state, whatever the bytes.
 
+pub mod audit;
 mod bounded;
 pub mod detect;
 mod feed;
 mod format;
+pub mod gadget;
 pub mod image;
 pub mod input;
 mod json;
+pub mod kunai;
 mod name;
 pub mod native;
+mod programs;
 pub mod strace;
 pub mod sysdig;
 pub mod tetragon;
 pub mod tracee;
+mod unreadable;
 mod watch;
 pub mod write;
 
 pub use detect::{Format, detect, detect_records};
 pub use feed::{Feed, FeedError, FeedSummary};
 pub use name::LineHash;
+pub use unreadable::{Unreadable, unreadable};
 pub use watch::Workloads;
 
 pub use crate::behaviour::Reject;

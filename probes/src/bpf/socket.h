@@ -144,7 +144,9 @@ static __always_inline void connection_made(struct scratch *s, struct task_struc
 // Whoever has called what may make a connection goes on here. Not there, for its stack.
 static __always_inline int begun(struct scratch *s, struct task_struct *task)
 {
-    if (s->connection.pid)
+    bool under_way = s->socket.op == OP_CONNECT && s->socket.ret < 0;
+    // One that was refused while the call went on has never been.
+    if (s->connection.pid && !(under_way && state_of(s->socket.sock) == TCP_CLOSE))
         begin_flow(task, s->socket.sock, &s->connection);
     s->connection.pid = 0;
     return 0;

@@ -1,7 +1,8 @@
 // System calls by their names, one after the other: calls NAME ARG... [, NAME ARG...]. Compiled behind child.c.
 // A NAME may begin with 32- (the 32-bit way) or ring- (a request to a ring of its own: what it is asked by are the fields
 // of the request: fd, addr, off, len, flags). An ARG is a number (=NUMBER), the result of the call of that place ($1, ...),
-// a directory or file opened without access (at:PATH) or to be read and written (file:PATH), nothing (0), or else a text.
+// a directory or file opened without access (at:PATH) or to be read and written (file:PATH), the name of such a result's file
+// (fd:$1), nothing (0), or else a text.
 #include <sys/mount.h>
 
 struct named_call {
@@ -81,6 +82,11 @@ static long argument(const char *text, const long *results, bool narrow)
         return strtol(text + 1, 0, 0);
     if (*text == '$')
         return results[atoi(text + 1) - 1];
+    if (!strncmp(text, "fd:$", 4)) {
+        static char name[64];
+        snprintf(name, sizeof(name), "/proc/self/fd/%ld", results[atoi(text + 4) - 1]);
+        return (long)name;
+    }
     if (!strcmp(text, "0"))
         return 0;
     if (!strncmp(text, "at:", 3))

@@ -172,7 +172,9 @@ fn who_speaks_first_connects_though_it_has_a_port_of_its_own() {
     assert_eq!(lines, ["bind Ip(127.0.5.1) 7300 udp 0".into(), format!("connect Ip(127.0.5.1) {port} udp 0")]);
 
     let server = UnixDatagram::bind(dir.path().join("server")).unwrap();
-    let args = ["asks", "unix", "dgram", "server", "0", "own"];
+    // By the name that its owner gave it: another one of the same would be another peer.
+    let name = dir.path().join("server");
+    let args = ["asks", "unix", "dgram", name.to_str().unwrap(), "0", "own"];
     let lines = told(&mut w, &args, dir.path(), |_| {
         server.recv(&mut [0; 8]).unwrap();
         server.send_to(b"y", dir.path().join("own")).unwrap();

@@ -172,7 +172,7 @@ fn a_file_that_is_linked_into_place_comes_from_nowhere() {
         (&format!("{NAMELESS}linkat $1  at:. new =0x1000"), &["link DIR/new"]),
         // Files that have a name can be linked so as well.
         ("linkat at:old  at:. new =0x1000", &["link DIR/new from DIR/old"]),
-        (&format!("{NAMELESS}linkat =-100 /proc/self/fd/3 at:. new =0x400"), &["link DIR/new"]),
+        (&format!("{NAMELESS}linkat =-100 fd:$1 at:. new =0x400"), &["link DIR/new"]),
         (&format!("{NAMELESS}fchmod $1 =0600 , ftruncate $1 =5"), &[]),
         ("memfd_create x =0 , ftruncate $1 =5", &[]),
         // Nor has it one when that is gone.

@@ -57,7 +57,7 @@ fn workers_out_of_range_name_the_flag() {
 
 #[test]
 fn every_source_of_the_contract_is_known() {
-    for source in ["auto", "grove", "sysdig", "strace", "tetragon", "tracee"] {
+    for source in ["auto", "grove", "sysdig", "strace", "tetragon", "tracee", "audit", "inspektor-gadget", "kunai"] {
         assert!(parse(&format!("replay --from {source} t")).is_ok(), "{source}");
     }
 }

@@ -78,8 +78,15 @@ fn binary_rubbish_is_counted_and_is_bad_input() {
         rubbish.extend_from_slice(&state.to_be_bytes()[..4]);
     }
     let lab = Lab::new();
-    for bytes in [&rubbish[..], &[0; 100_000], b"\n\0\n\xff\n", b"\x7fELF\x02\x01\x01", &[b'{'; 5000], b"\xef\xbb\xbf"]
-    {
+    for (bytes, why) in [
+        (&rubbish[..], "it seems to be binary"),
+        (&[0; 100_000], "it seems to be binary"),
+        (b"\n\0\n\xff\n", "it seems to be binary"),
+        (b"\n\x01\n\xff\n", "read as grove, not one of its 3 records is an event; is --from right?"),
+        (b"\x7fELF\x02\x01\x01", "it seems to be a program"),
+        (&[b'{'; 5000], "read as grove, not one of its 1 records is an event; is --from right?"),
+        (b"\xef\xbb\xbf", "it is empty"),
+    ] {
         let ended = lab.feed(&["replay", "--stats", "stats.json", "-"], bytes);
         ended.expect(3);
         let ledger = lab.stats();
@@ -87,9 +94,9 @@ fn binary_rubbish_is_counted_and_is_bad_input() {
         assert_eq!(ledger.get("received"), rejected, "{}", ledger.0);
         assert!(ended.stderr.len() < 20_000 && !ended.stderr.contains(['\0', '\u{1b}']));
         assert!(lab.names("profiles").is_empty());
-        ended.said(&["read as grove, not one of its", "is --from right?"]);
+        ended.said(&[why]);
     }
-    for from in ["grove", "sysdig", "strace", "tetragon", "tracee"] {
+    for from in ["grove", "sysdig", "strace", "tetragon", "tracee", "audit", "inspektor-gadget", "kunai"] {
         lab.feed(&["replay", "--from", from, "--stats", "stats.json", "-"], &rubbish).expect(3);
         lab.stats();
     }
@@ -201,7 +208,7 @@ fn nesting_bombs_do_no_harm() {
         let ended = lab.feed(&["replay", "--stats", "stats.json", "-"], trace(&[START, EXEC, &line]).as_bytes());
         ended.expect(0);
         assert_eq!(lab.stats().nonzero(), format!("received=3 {fate}"), "{}", &line[..80]);
-        for from in ["sysdig", "strace", "tetragon", "tracee"] {
+        for from in ["sysdig", "strace", "tetragon", "tracee", "audit", "inspektor-gadget", "kunai"] {
             lab.feed(&["replay", "--from", from, "--output", "other", "-"], line.as_bytes()).expect(3);
         }
         // As the first line it is what the format is guessed from.

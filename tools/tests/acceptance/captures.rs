@@ -115,26 +115,29 @@ fn profiles(lab: &Lab) -> Vec<sonic_rs::Value> {
     lab.names("profiles").iter().map(|name| json(&lab.text(&format!("profiles/{name}")))).collect()
 }
 
-/// `program<TAB>path` of every file, the program by its last component.
+/// `program<TAB>path` of every file that was opened, the program by its last component.
 fn files(lab: &Lab) -> BTreeSet<String> {
-    leaves(lab, "files", |file| file["path"].as_str().unwrap().replace("/proc/self/", "/proc/*/"))
-}
-
-/// `program<TAB>op<TAB>family<TAB>addr<TAB>port` of every socket.
-fn sockets(lab: &Lab) -> BTreeSet<String> {
-    leaves(lab, "sockets", |s| {
-        let text = |field: &str| s[field].as_str().unwrap().to_owned();
-        format!("{}\t{}\t{}\t{}", text("op"), text("family"), text("addr"), s["port"].as_u64().unwrap())
+    leaves(lab, "files", |file| {
+        file["access"].as_str().map(|_| file["path"].as_str().unwrap().replace("/proc/self/", "/proc/*/"))
     })
 }
 
-fn leaves(lab: &Lab, of: &str, text: impl Fn(&sonic_rs::Value) -> String) -> BTreeSet<String> {
+/// `program<TAB>op<TAB>family<TAB>addr<TAB>port` of every socket that was connected or bound.
+fn sockets(lab: &Lab) -> BTreeSet<String> {
+    leaves(lab, "sockets", |s| {
+        let text = |field: &str| s[field].as_str().unwrap().to_owned();
+        let told = format!("{}\t{}\t{}\t{}", text("op"), text("family"), text("addr"), s["port"].as_u64().unwrap());
+        (text("op") != "accept").then_some(told)
+    })
+}
+
+fn leaves(lab: &Lab, of: &str, text: impl Fn(&sonic_rs::Value) -> Option<String>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for profile in profiles(lab) {
         for (_, process) in processes(&profile) {
             let path = process["path"].as_str().unwrap();
             let program = path.rsplit('/').next().unwrap();
-            all.extend(list(&process, of).iter().map(|leaf| format!("{program}\t{}", text(leaf))));
+            all.extend(list(&process, of).iter().filter_map(&text).map(|text| format!("{program}\t{text}")));
         }
     }
     all
@@ -299,7 +302,7 @@ fn the_names_asked_for_are_those_that_jq_finds_in_tracee_events() {
     let lab = Lab::new();
     replay(&lab, &path).expect(0);
     let script = r#"gzip -dc "$1" | jq -r '.args[] | select(.name == "proto_dns").value | select(.QR == 0) | .questions[] | .name | ascii_downcase | rtrimstr(".") | if . == "" then "." else . end'"#;
-    let found: BTreeSet<_> = leaves(&lab, "dns", |dns| dns["name"].as_str().unwrap().to_owned())
+    let found: BTreeSet<_> = leaves(&lab, "dns", |dns| dns["name"].as_str().map(str::to_owned))
         .iter()
         .map(|s| s.split_once('\t').unwrap().1.to_owned())
         .collect();

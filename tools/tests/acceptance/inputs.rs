@@ -176,9 +176,11 @@ fn an_input_that_is_not_there_does_not_hide_the_others() {
     lab.file("a", trace(&[START, EXEC]));
     lab.file("b", trace(&[&open(3, "/x")]));
     std::fs::create_dir(lab.path("directory")).unwrap();
-    for missing in ["absent", "directory", "a\u{1b}[31m"] {
+    for (missing, code, why) in
+        [("absent", 1, "cannot read"), ("directory", 3, "it is a directory"), ("a\u{1b}[31m", 1, "cannot read")]
+    {
         let ended = lab.run(&["replay", "--stats", "stats.json", "a", missing, "b"]);
-        ended.expect(1).said(&["cannot read"]);
+        ended.expect(code).said(&[why]);
         assert!(!ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
         assert_eq!(lab.stats().get("received"), 3);
         assert_eq!(lab.names("profiles"), ["web.profile.json"]);

@@ -15,6 +15,7 @@ mod containers;
 mod convert;
 mod ending;
 mod floods;
+mod foreign;
 mod hostile_directory;
 mod hostile_names;
 mod inputs;

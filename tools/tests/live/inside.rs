@@ -32,13 +32,17 @@ enum Shows {
     Mapped(&'static str, &'static str),
     /// A file system that a program mounted: its type, where, and what.
     Mounted(&'static str, &'static str, &'static str, &'static str),
+    /// How much went over a program's connections: operation, port, and the powers of two above what was sent and received.
+    Volume(&'static str, &'static str, u16, [u8; 2]),
+    /// A request to a metadata service: provider, kind of token, path.
+    Metadata(&'static str, &'static str, &'static str, &'static str),
     /// A refused connect, in traces only.
     Refused(&'static str, u16),
     /// Never a file's name.
     NoFile(&'static str),
 }
 
-use Shows::{Changed, File, Mapped, Missed, Mounted, NoFile, Program, Question, Refused, Socket};
+use Shows::{Changed, File, Mapped, Metadata, Missed, Mounted, NoFile, Program, Question, Refused, Socket, Volume};
 
 const SH: &str = "/bin/busybox (sh)";
 const CAT: &str = "/bin/busybox (cat)";
@@ -136,6 +140,23 @@ const TABLE: &[(&str, &[Shows])] = &[
     ("child connect inet stream 127.0.0.1 7001", &[Refused("127.0.0.1", 7001)]),
     ("child sendto inet dgram 127.0.0.2 9", &[Socket(CHILD, "connect", "inet", Some("udp"), "127.0.0.2", 9)]),
     ("child uring-connect inet stream 127.0.0.1 7002", &[Refused("127.0.0.1", 7002)]),
+    // Who is let in, and how much goes over it.
+    (
+        "child let-in accept inet stream 127.0.0.1 7003 5 & until child connects-and close inet stream 127.0.0.1 7003 9; do \
+         :; done",
+        &[
+            Socket(CHILD, "accept", "inet", Some("tcp"), "127.0.0.1", 7003),
+            Volume(CHILD, "accept", 7003, [3, 4]),
+            Volume(CHILD, "connect", 7003, [4, 3]),
+        ],
+    ),
+    // A metadata service.
+    ("child metadata inet stream 169.254.169.254 80", &[]),
+    (
+        "child says inet stream 169.254.169.254 80 \"$(printf 'GET /latest/meta-data/ami?s3cret HTTP/1.1\\r\\nx-aws-ec2-metadata-\
+         token: s3cret\\r\\n\\r\\n')\"",
+        &[Metadata(CHILD, "aws", "v2", "/latest/meta-data/ami")],
+    ),
     // Names.
     ("child serve inet dgram 127.0.0.1 53", &[Socket(CHILD, "bind", "inet", Some("udp"), "127.0.0.1", 53)]),
     ("nslookup Inside.example.test 127.0.0.1", &[Question(NSLOOKUP, "inside.example.test", &["A", "AAAA"])]),
@@ -194,7 +215,7 @@ fn observe(window: Option<&str>) -> Observed {
         mounts.push(json!({"destination": "/bound", "type": "bind", "source": bound, "options": ["rbind", "ro"]}));
         mounts.push(json!({"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}));
         for set in spec["process"]["capabilities"].as_object_mut().unwrap().values_mut() {
-            set.as_array_mut().unwrap().push(json!("CAP_SYS_ADMIN"));
+            set.as_array_mut().unwrap().extend([json!("CAP_SYS_ADMIN"), json!("CAP_NET_ADMIN")]);
         }
     });
 
@@ -256,6 +277,13 @@ fn shows(of: &Observed, what: &Shows) -> bool {
         Mounted(who, fstype, path, source) => some(who, "mounts", &|mount| {
             mount["path"] == path && mount["fstype"] == fstype && mount["sources"] == json!([source])
         }),
+        Volume(who, op, port, [sent, received]) => some(who, "sockets", &|socket| {
+            let volume = json!({"sent": sent, "received": received});
+            socket["op"] == op && socket["port"] == port && socket["volume"] == volume
+        }),
+        Metadata(who, provider, token, path) => {
+            some(who, "imds", &|imds| imds["provider"] == provider && imds["token"] == token && imds["path"] == path)
+        }
         Refused(to, at) => {
             told(&|did| matches!(did, Did::Socket { addr, port, ret: -111, .. } if addr == to && *port == at))
         }
@@ -300,7 +328,7 @@ fn it_is_of_every_kind() {
     println!();
     lines.iter().for_each(|line| println!("seen {line}"));
     let kinds: BTreeSet<_> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(kinds, BTreeSet::from(["call", "capability", "file", "mount", "name", "peer", "program"]));
+    assert_eq!(kinds, BTreeSet::from(["call", "capability", "file", "metadata", "mount", "name", "peer", "program"]));
 }
 
 /// What strace cannot see is done by a ring.

@@ -49,7 +49,9 @@ pub fn by_program(profile: &Value) -> BTreeSet<(String, Did)> {
             let (path, fstype) = (text(mount, "path"), text(mount, "fstype"));
             all.insert((who.clone(), Did::Mount { path, fstype, ret: 0 }));
         }
-        for socket in process["sockets"].as_array().unwrap() {
+        // Of whom strace saw come in, only some calls say who it was.
+        let own = |socket: &&Value| socket["op"] != "accept";
+        for socket in process["sockets"].as_array().unwrap().iter().filter(own) {
             let text = |field: &str| socket[field].as_str().unwrap().to_owned();
             let proto = socket["proto"].as_str().map(str::to_owned);
             let port = socket["port"].as_u64().unwrap() as u16;
@@ -66,7 +68,7 @@ fn change(op: &str, path: &str) -> Did {
 
 /// What is documented to be learned of what processes did in `cwd`: no failed attempts; of a socket no result, and any
 /// ephemeral port that is bound as port 0; a process's own directory of `/proc` as `/proc/self`; a file that is mapped
-/// as opened; both names of one that was renamed or linked.
+/// as opened; both names of one that was renamed or linked; an IPv4 address in IPv6 form as what it is.
 pub fn expected(doings: &Doings, cwd: &str) -> BTreeSet<(String, Did)> {
     let learned = |pid: u32, did: Did| match did {
         Did::Open(path) => vec![Did::Open(path.replace(&format!("/proc/{pid}/"), "/proc/self/"))],
@@ -85,6 +87,8 @@ pub fn expected(doings: &Doings, cwd: &str) -> BTreeSet<(String, Did)> {
             let relative = family == "unix" && !addr.starts_with(['/', '@']);
             let addr = if relative { format!("{cwd}/{addr}") } else { addr };
             let port = if op == "bind" && port >= 32768 { 0 } else { port };
+            let v4 = addr.strip_prefix("::ffff:").filter(|addr| addr.contains('.')).map(str::to_owned);
+            let (family, addr) = v4.map_or((family, addr), |addr| ("inet".to_owned(), addr));
             vec![Did::Socket { op, family, proto, addr, port, ret: 0 }]
         }
         _ => vec![],
@@ -118,6 +122,7 @@ pub fn lines(profile: &Value) -> BTreeSet<String> {
         add("file", "files", &["access", "path", "changes", "mapped"]);
         add("mount", "mounts", &["path", "fstype", "flags", "sources"]);
         add("peer", "sockets", &["op", "family", "proto", "addr", "port"]);
+        add("metadata", "imds", &["provider", "token", "path"]);
         add("name", "dns", &["name", "qtypes"]);
         add("call", "syscalls", &["name", "nr"]);
         add("capability", "capabilities", &["name", "used"]);

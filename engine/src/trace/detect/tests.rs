@@ -12,7 +12,7 @@ mod skips;
 
 #[test]
 fn the_first_recognisable_line_decides() {
-    use Format::{Grove, Strace, Sysdig, Tetragon, Tracee};
+    use Format::{Audit, Gadget, Grove, Kunai, Strace, Sysdig, Tetragon, Tracee};
     for (head, format) in [
         ("", Grove),
         ("nothing of interest\n", Grove),
@@ -22,6 +22,14 @@ fn the_first_recognisable_line_decides() {
         (r#"{"evt.num":1,"evt.type":"open","proc.name":"x"}"#, Sysdig),
         (r#"{"timestamp":1,"processorId":1,"eventId":"257","eventName":"openat"}"#, Tracee),
         (r#"{"eventName":"net_packet_dns","x":1,"eventId":1}"#, Tracee),
+        (r#"{"timestamp":"2026-07-01T10:00:00.1Z","id":728,"name":"openat","workload":{},"data":[]}"#, Tracee),
+        ("type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e", Audit),
+        ("node=web type=CWD msg=audit(1364481363.243:24287):  cwd=\"/\"", Audit),
+        ("[ 1.5] audit: type=1326 audit(1364481363.243:24287): pid=7", Audit),
+        (r#"{"comm":"cat","mntns_id":4,"pid":7,"runtime":{"containerId":"c"}}"#, Gadget),
+        (r#"{"k8s":{},"proc":{"pid":7},"runtime":{},"timestamp":"x"}"#, Gadget),
+        (r#"{"mountnsid":4,"pid":7,"timestamp":5,"type":"normal"}"#, Gadget),
+        (r#"{"data":{"exe":{}},"info":{"event":{"name":"execve"}}}"#, Kunai),
         (r#"{"process_exec":{"process":{}},"node_name":"n"}"#, Tetragon),
         (r#"{"node_name":"n","process_kprobe":{"process":{}}}"#, Tetragon),
         ("{\n  \"process_exit\":{\n", Tetragon),

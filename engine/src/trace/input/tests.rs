@@ -75,6 +75,16 @@ fn zstd_frame(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_mark_of_utf_8_is_skipped_where_the_input_begins() {
+    check(b"\xef\xbb\xbfa\nb", Framing::Lines, 16, &["1:a", "2:b"]);
+    check(b"\xef\xbb\xbf", Framing::Lines, 16, &[]);
+    check(b"\xef\xbba", Framing::Lines, 16, &["1:\\xef\\xbba"]);
+    check(b"a\n\xef\xbb\xbfb", Framing::Lines, 16, &["1:a", "2:\\xef\\xbb\\xbfb"]);
+    let mut records = Records::new(trickle("\u{feff}{\"evt.type\":1}\n", 1), Framing::Lines, 99);
+    assert_eq!(records.head(), b"{\"evt.type\":1}\n");
+}
+
+#[test]
 fn lines() {
     let cases: &[(&[u8], &[&str])] = &[
         (b"", &[]),

@@ -13,6 +13,7 @@
 //! | `<` of `open`, `openat`, … | `open` |
 //! | `<` of `connect`, `bind`, `accept` with an address | `connect`, `bind`, `accept` |
 //! | `<` of `recvfrom`, `recvmsg` of a datagram at a port below 32768 | `accept` of who was heard from |
+//! | `<` of a call that sends a request to a metadata service | `imds` |
 //! | `<` of calls that change names (`unlink`, `renameat`, `mkdir`, `chmod`, …), of `mount` | `change`, `mount` |
 //! | `container` | `container_start` |
 //! | any other | [`Ignored::NoBehaviour`] |
@@ -45,7 +46,7 @@ use self::container::{Container, image_and_tag};
 use self::record::{Record, invalid};
 use super::bounded::Bounded;
 use super::{Decoder, Line, Reject};
-use crate::behaviour::ChangeOp;
+use crate::behaviour::{ChangeOp, imds_request};
 use crate::event::{Body, Change, Event, EventRef, Exec, Mount, Open, Peer, Proto, Sink, Socket, SocketOp, Syscalls};
 use crate::hash::fingerprint;
 use crate::ledger::Ignored;
@@ -166,6 +167,7 @@ impl Decoder for SysdigDecoder {
                 self.socket(SocketOp::Accept, &r, actor, sink)?
             }
             (false, "mount") => self.mount(&r, actor, sink),
+            (false, "write" | "writev" | "sendto" | "sendmsg") => self.request(&r, actor, sink),
             (false, kind) => self.change(kind, &r, actor, sink),
         };
         if self.has_enters {
@@ -303,6 +305,18 @@ impl SysdigDecoder {
         self.observe(r, actor, sink);
         let from = from.as_deref().map(str::as_bytes);
         sink.event(actor.event(Body::Change(Change { op, path: path.as_bytes(), from, ret })));
+        Line::Event
+    }
+
+    /// A request to a metadata service, as far as sysdig prints what was sent.
+    fn request(&mut self, r: &Record<'_>, actor: Actor<'_>, sink: &mut dyn Sink) -> Line {
+        let Ok(Some((Peer::Ip(ip), _))) = args::connect_peer("", &r.fd_name, &r.fd_type) else { return NOTHING };
+        let request = args::after(&r.args, " data=").and_then(|data| imds_request(ip, data.as_bytes()));
+        let Some(request) = request.filter(|_| args::result(&r.args).is_some_and(|ret| ret > 0)) else {
+            return NOTHING;
+        };
+        self.observe(r, actor, sink);
+        sink.event(actor.event(Body::Imds(request)));
         Line::Event
     }
 

@@ -24,7 +24,7 @@ use std::borrow::Cow;
 use self::meaning::Meaning;
 use self::record::{Process, ProcessEvent, Record};
 use super::bounded::Bounded;
-use super::json::{self, Text};
+use super::json;
 use super::{Decoder, Line, Reject, image};
 use crate::event::{Body, Dns, Event, Exec, Sink};
 use crate::hash::fingerprint;
@@ -110,7 +110,7 @@ impl Decoder for TetragonDecoder {
         let process = happening.process.as_ref().ok_or_else(|| json::missing("process"))?;
         let pid = pid(process)?;
         let time = record.time.as_ref().or(process.start_time.as_ref()).ok_or_else(|| json::missing("time"))?;
-        let ts = nanos(time, "time")?;
+        let ts = json::nanos(time, "time")?;
         let start = started(process)?;
         let parent = happening.parent.as_ref();
         if let Some(parent) = parent {
@@ -165,7 +165,7 @@ impl TetragonDecoder {
     /// Tells of the processes that a record describes, if it does; nothing in it is faulty.
     fn introduce(&mut self, record: &Record<'_>, happening: &ProcessEvent<'_>, sink: &mut dyn Sink) {
         let Some(process) = &happening.process else { return };
-        let Some(ts) = record.time.as_ref().and_then(|time| nanos(time, "time").ok()) else { return };
+        let Some(ts) = record.time.as_ref().and_then(|time| json::nanos(time, "time").ok()) else { return };
         let container = self.container(process, ts, sink);
         let context = EventContext { container: &container, ts };
         let parent = happening.parent.as_ref().filter(|parent| *self.container(parent, ts, sink) == *container);
@@ -303,13 +303,7 @@ fn pid(process: &Process<'_>) -> Result<u32, Reject> {
 }
 
 fn started(process: &Process<'_>) -> Result<Option<u64>, Reject> {
-    process.start_time.as_ref().map(|time| nanos(time, "start_time")).transpose()
-}
-
-/// An RFC 3339 time in nanoseconds since the epoch.
-fn nanos(time: &Text<'_>, field: &'static str) -> Result<u64, Reject> {
-    let nanos = time.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_nanosecond()).ok());
-    nanos.ok_or_else(|| json::invalid(field, "an RFC 3339 time from 1970 to 2554"))
+    process.start_time.as_ref().map(|time| json::nanos(time, "start_time")).transpose()
 }
 
 fn cwd<'a>(process: &'a Process<'_>) -> Option<&'a str> {

@@ -1,12 +1,12 @@
 //! What strace saw of names and files that were changed, of mounts, and of files that were mapped to be executed.
 //!
-//! Not here: files that an open has made. Strace does not say whether they were there before.
+//! Not here: files that were made. Of an open strace does not say whether they were there before.
 
 use super::{Did, quoted};
 
 /// The calls that are read here.
 pub const CALLS: &str = "mkdir,mkdirat,rmdir,unlink,unlinkat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,\
-                         mknod,mknodat,truncate,ftruncate,chmod,fchmod,fchmodat,chown,lchown,fchown,fchownat,mount,mmap";
+                         truncate,ftruncate,chmod,fchmod,fchmodat,chown,lchown,fchown,fchownat,mount,mmap";
 
 /// What a call did, if it is one of these; `None` if it did nothing that is to be seen.
 pub fn read(name: &str, call: &str, result: &str, cwd: &str) -> Option<Option<Did>> {
@@ -31,7 +31,6 @@ fn change(name: &str, arguments: &[String], cwd: &str, ret: i64) -> Option<Did> 
     let op = match name.trim_end_matches("at2").trim_end_matches("at") {
         "unlink" if arguments.iter().any(|text| text.contains("AT_REMOVEDIR")) => "rmdir",
         "unlink" => "delete",
-        "mknod" => "create",
         "fchmod" => "chmod",
         "lchown" | "fchown" => "chown",
         "ftruncate" => "truncate",

@@ -6,7 +6,7 @@ mod hostile;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::event::{Change, Mount, Open, Peer, Socket, Syscalls, syscall_numbers};
+use crate::event::{Change, Imds, Mount, Open, Peer, Socket, Syscalls, syscall_numbers};
 
 /// Events as text: `event …` for counted ones, `implied …` for the others.
 #[derive(Default)]
@@ -49,7 +49,10 @@ impl Reported {
                 let source = source.map_or("?".to_owned(), text);
                 format!("mount {source} {} {} ret={ret}", text(path), text(fstype))
             }
-            Body::Dns(_) | Body::Capability(_) | Body::Flow(_) | Body::Imds(_) => panic!("not a thing sysdig tells"),
+            Body::Imds(Imds { path, provider, .. }) => {
+                format!("imds {} {}", provider.map_or("?".to_owned(), text), text(path))
+            }
+            Body::Dns(_) | Body::Capability(_) | Body::Flow(_) => panic!("not a thing sysdig tells"),
         };
         self.0.push(format!("{how} {}/{} {what}", text(e.container), e.pid));
     }
@@ -485,6 +488,25 @@ fn changes_mounts_and_who_was_let_in() {
         let expected: Vec<String> =
             want.into_iter().flat_map(|want| [APP.to_owned(), format!("event c1/10 {want}")]).collect();
         assert_eq!(reported(&[exit_line(kind, args, fields)]), expected, "{kind} {args}");
+    }
+}
+
+#[test]
+fn a_request_to_a_metadata_service_is_told_by_its_path() {
+    let to = |peer: &str| format!("\"10.0.0.1:40000->{peer}:80\"");
+    let get = "res=60 data=GET /latest/meta-data/iam HTTP/1.1..Host: x..X-aws: y.... ";
+    for (peer, args, expected) in [
+        ("169.254.169.254", get, Some("event c1/10 imds aws /latest/meta-data/iam")),
+        ("10.0.0.7", get, None),
+        ("169.254.169.254", "res=-11(EAGAIN) data=GET /latest/x HTTP/1.1.. ", None),
+        ("169.254.169.254", "res=9 data=GET /late ", None),
+    ] {
+        let line = exit_line("sendto", args, &[("fd.name", &to(peer)), ("fd.type", "\"ipv4\"")]);
+        assert_eq!(
+            reported(&[line]).last().filter(|line| line.contains("imds")).map(String::as_str),
+            expected,
+            "{peer}"
+        );
     }
 }
 

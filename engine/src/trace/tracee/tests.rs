@@ -1,6 +1,6 @@
 //! Events as Tracee writes them, raw and with parsed arguments, and what they become.
 use super::*;
-use crate::event::{Dns, Open, Peer, Socket};
+use crate::event::{Capability, Change, Imds, Mount, Open, Peer, Socket, syscall_numbers};
 use crate::ledger::Rejected;
 
 #[derive(Default)]
@@ -28,7 +28,19 @@ fn line(event: Event<&[u8]>) -> String {
             format!("{op:?} {peer} {port} {proto:?} {ret}")
         }
         Body::Dns(Dns { name, qtype }) => format!("dns {} {qtype}", text(name)),
-        other => format!("{other:?}"),
+        Body::Open(Open { path, map: true, .. }) => format!("map {}", text(path)),
+        Body::Change(Change { op, path, from, ret }) => {
+            format!("{} {} {} {ret}", op.name(), from.map_or("?".into(), text), text(path))
+        }
+        Body::Mount(Mount { path, fstype, source, flags, ret }) => {
+            format!("mount {} {} {} {flags} {ret}", source.map_or("?".into(), text), text(path), text(fstype))
+        }
+        Body::Capability(Capability { cap, used }) => format!("capability {cap} {used}"),
+        Body::Syscalls(Syscalls { nrs }) => format!("syscalls {:?}", syscall_numbers(nrs).collect::<Vec<_>>()),
+        Body::Imds(Imds { path, provider, token }) => {
+            format!("imds {} {} {:?}", provider.map_or("?".into(), text), text(path), token)
+        }
+        other => panic!("Tracee told {other:?}"),
     };
     let start = event.start.map_or(String::new(), |start| format!("@{start}"));
     format!("{} {}{start} {what}", text(event.container), event.pid)
@@ -126,6 +138,145 @@ fn events_become_what_they_are() {
     ] {
         check(&record(name, &args, ""), Ok(expected));
     }
+}
+
+#[test]
+fn changes_mounts_capabilities_and_who_was_let_in() {
+    let texts = |list: &[(&str, &str)]| {
+        list.iter().map(|(name, value)| arg(name, &format!("\"{value}\""))).collect::<Vec<_>>().join(",")
+    };
+    let v4 = |ip: &str, port: u16| format!(r#"{{"sa_family":"AF_INET","sin_port":"{port}","sin_addr":"{ip}"}}"#);
+    let request = |dst: &str| {
+        let head = r#"{"method":"GET","host":"x","uri_path":"/latest/meta-data/iam?x=1","headers":{"X-Aws-Ec2-Metadata-Token":["s3cret"]}}"#;
+        [texts(&[("src", "10.0.0.1"), ("dst", dst)]), arg("http_request", head)].join(",")
+    };
+    for (name, args, expected) in [
+        ("security_inode_unlink", texts(&[("pathname", "/a")]), &["c 7@3 delete ? /a 0"][..]),
+        ("unlinkat", [arg("dirfd", "-100"), texts(&[("pathname", "a")]), arg("flags", "512")].join(","), {
+            &["c 7@3 rmdir ? a 0"]
+        }),
+        ("unlinkat", [arg("dirfd", "4"), texts(&[("pathname", "a")]), arg("flags", "0")].join(","), &[]),
+        ("security_inode_rename", texts(&[("old_path", "/a"), ("new_path", "/b")]), &["c 7@3 rename /a /b 0"]),
+        (
+            "renameat",
+            [arg("olddirfd", "4"), arg("newdirfd", "-100"), texts(&[("oldpath", "a"), ("newpath", "b")])].join(","),
+            &["c 7@3 rename ? b 0"],
+        ),
+        ("security_inode_symlink", texts(&[("linkpath", "/l"), ("target", "../a")]), &["c 7@3 symlink ../a /l 0"]),
+        ("security_inode_mknod", texts(&[("file_name", "/a")]), &["c 7@3 create ? /a 0"]),
+        ("chmod_common", texts(&[("pathname", "/a")]), &["c 7@3 chmod ? /a 0"]),
+        (
+            "security_sb_mount",
+            [texts(&[("dev_name", "tmpfs"), ("path", "/mnt"), ("type", "tmpfs")]), arg("flags", "2")].join(","),
+            &["c 7@3 mount tmpfs /mnt tmpfs 2 0"],
+        ),
+        ("cap_capable", arg("cap", "21"), &["c 7@3 capability 21 true"]),
+        ("cap_capable", arg("cap", "99"), &[]),
+        ("shared_object_loaded", texts(&[("pathname", "/lib/libc.so.6")]), &["c 7@3 map /lib/libc.so.6"]),
+        ("security_mmap_file", [texts(&[("pathname", "/a")]), arg("prot", "1")].join(","), &[]),
+        ("security_mmap_file", [texts(&[("pathname", "/a")]), arg("prot", "5")].join(","), &["c 7@3 map /a"]),
+        (
+            "socket_accept",
+            [arg("local_addr", &v4("10.0.0.1", 80)), arg("remote_addr", &v4("10.0.0.7", 40000))].join(","),
+            &["c 7@3 Accept 10.0.0.7 80 Some(Tcp) 0"],
+        ),
+        ("security_socket_listen", arg("local_addr", &v4("0.0.0.0", 80)), &["c 7@3 Bind 0.0.0.0 80 Some(Tcp) 0"]),
+        ("net_tcp_connect", [texts(&[("dst", "1.2.3.4")]), arg("dst_port", "443")].join(","), {
+            &["c 7@3 Connect 1.2.3.4 443 Some(Tcp) 0"]
+        }),
+        ("net_packet_http_request", request("169.254.169.254"), &["c 7@3 imds aws /latest/meta-data/iam Some(V2)"]),
+        ("net_packet_http_request", request("10.0.0.7"), &[]),
+        ("sys_enter", arg("syscall", "59"), &["c 7@3 syscalls [59]"]),
+        ("container_create", texts(&[("container_id", "d"), ("container_image", "redis:7")]), &["d 0 start redis 7"]),
+    ] {
+        check(&record(name, &args, ""), Ok(expected));
+    }
+}
+
+/// An event as Tracee writes it since 2026, of thread `tid` of process 7.
+fn v1beta1(name: &str, tid: u32, data: &str) -> String {
+    format!(
+        r#"{{"timestamp":"1970-01-01T00:00:05Z","id":"{name}","name":"{name}","workload":{{"process":{{"executable":{{"path":"/usr/bin/ls"}},"unique_id":1,"host_pid":7,"pid":2,"real_user":{{"id":33}},"thread":{{"start_time":"1970-01-01T00:00:03Z","name":"ls","host_tid":{tid},"tid":2}},"ancestors":[{{"host_pid":6}},{{"host_pid":1}}]}},"container":{{"id":"c","name":"c","image":{{"id":"x","name":"alpine:3.20"}},"started":true}}}},"data":[{data}]}}"#
+    )
+}
+
+#[test]
+fn events_of_v1beta1_are_read() {
+    let start = "(c 0 start alpine 3.20)";
+    let known = "(c 7@3000000000 exec /usr/bin/ls [?] ppid 6 uid Some(33))";
+    let path = r#"{"name":"pathname","str":"/etc/passwd"}"#;
+    for (name, data, expected) in [
+        ("security_file_open", format!(r#"{path},{{"name":"flags","int32":32769}}"#), &[start, known, {
+            "c 7@3000000000 open /etc/passwd 0o100001 0"
+        }][..]),
+        (
+            "openat",
+            format!(r#"{{"name":"dirfd","int32":-100}},{path},{{"name":"returnValue","int64":"-13"}}"#),
+            &[start, known, "c 7@3000000000 open /etc/passwd 0o0 -13"],
+        ),
+        (
+            "sched_process_exec",
+            format!(r#"{path},{{"name":"argv","str_array":{{"value":["ls","-l"]}}}}"#),
+            &[start, "c 7@3000000000 exec /etc/passwd [ls -l] ppid 6 uid Some(33)"],
+        ),
+        (
+            "security_socket_connect",
+            r#"{"name":"type","str":"SOCK_STREAM"},{"name":"remote_addr","sockaddr":{"sa_family":"AF_INET","sin_addr":"1.2.3.4","sin_port":443}}"#.into(),
+            &[start, known, "c 7@3000000000 Connect 1.2.3.4 443 Some(Tcp) 0"],
+        ),
+        (
+            "net_packet_dns",
+            r#"{"name":"proto_dns","dns":{"id":1,"qd_count":1,"questions":[{"name":"a.b","type":"A","class":"IN"}]}}"#.into(),
+            &[start, known, "c 7@3000000000 dns a.b 1"],
+        ),
+        (
+            "net_packet_dns_request",
+            r#"{"name":"dns_questions","dns_questions":{"questions":[{"query":"a.b","query_type":"AAAA"}]}}"#.into(),
+            &[start, known, "c 7@3000000000 dns a.b 28"],
+        ),
+        ("sched_process_exit", r#"{"name":"process_group_exit","bool":true}"#.into(),
+            &[start, "c 7@3000000000 exit"]),
+        ("some_detector", String::new(), &[]),
+    ] {
+        check(&v1beta1(name, 7, &data), Ok(expected));
+    }
+    for (record, reason) in [
+        (v1beta1("creat", 7, path).replace("\"name\":\"creat\"", "\"x\":0"), Rejected::MissingField),
+        (v1beta1("creat", 7, path).replace("\"host_pid\":7", "\"x\":7"), Rejected::MissingField),
+        (v1beta1("creat", 7, path).replace("00:00:05Z", "today"), Rejected::InvalidValue),
+        (v1beta1("creat", 7, ""), Rejected::MissingField),
+    ] {
+        check(&record, Err(reason));
+    }
+}
+
+/// Once, and of a fork that was told not at all.
+#[test]
+fn a_program_that_was_not_seen_to_start_is_implied() {
+    let path = r#"{"name":"pathname","str":"/a"}"#;
+    let mut decoder = TraceeDecoder::new();
+    let mut written = Written::default();
+    let fork = r#"{"name":"child_pid","int32":9},{"name":"child_tid","int32":9},{"name":"parent_pid","int32":7}"#;
+    for record in [
+        v1beta1("creat", 8, path),
+        v1beta1("creat", 7, path),
+        v1beta1("sched_process_fork", 7, fork),
+        v1beta1("creat", 9, path).replace("\"host_pid\":7", "\"host_pid\":9"),
+    ] {
+        decoder.decode(record.as_bytes(), &mut written).unwrap();
+    }
+    let open = "open /a 0o1101 0";
+    assert_eq!(
+        written.0,
+        [
+            "(c 0 start alpine 3.20)".to_owned(),
+            "(c 7 exec /usr/bin/ls [?] ppid 6 uid Some(33))".to_owned(),
+            format!("c 7 {open}"),
+            format!("c 7@3000000000 {open}"),
+            "c 9 fork from 7".to_owned(),
+            format!("c 9@3000000000 {open}"),
+        ]
+    );
 }
 
 #[test]
