@@ -27,6 +27,7 @@ struct exec_record {
 struct let_go {
     __u64 next;
     __u64 file; // the first so far that was opened to be executed
+    bool upper; // one of those lies on an upper layer
 };
 
 static __always_inline __u64 offset_of_closing(void)
@@ -55,23 +56,38 @@ static long look_at_let_go(__u32 i, struct let_go *l)
     bpf_probe_read_kernel(&inode, 8, &file->f_inode);
     bpf_probe_read_kernel(&path, sizeof(path), &file->f_path);
     bpf_probe_read_kernel(&named, 8, &path.dentry->d_inode);
-    if (flags & OPENED_TO_EXECUTE && inode && inode == named)
+    if (flags & OPENED_TO_EXECUTE && inode && inode == named) {
         l->file = (__u64)file;
+        if (on_upper_layer(inode))
+            l->upper = true;
+    }
     return 0;
 }
 
 // The file of a script that is being executed, as a number to read from; 0 if it is not to be found. The kernel has let
 // go of it already, but what is let go of in a call is closed at the call's end, and until then on a list: last what was
-// let go of first, which is the script, before its interpreter's own files and what closes on exec.
-static __noinline __u64 script_of(struct task_struct *task, struct linux_binprm *bprm)
+// let go of first, which is the script, before its interpreter's own files and what closes on exec. Where any of these,
+// or what runs them in the end, lies on an upper layer, `marks` have it: whoever writes the interpreter decides what the
+// script does.
+static __noinline __u64 script_of(struct task_struct *task, struct linux_binprm *bprm, __u32 *marks)
 {
     __u64 kept = 0;
     struct let_go l = {};
+    struct file *runs = 0;
+    struct inode *inode = 0;
+    if (!marks)
+        return 0;
+    bpf_probe_read_kernel(&runs, 8, &bprm->file);
+    bpf_probe_read_kernel(&inode, 8, &runs->f_inode);
+    if (on_upper_layer(inode))
+        *marks |= MARK_UPPER;
     bpf_probe_read_kernel(&kept, 8, &bprm->executable);
     if (kept)
         return kept; // for an interpreter that is handed it open
     bpf_probe_read_kernel(&l.next, 8, &task->task_works);
     bpf_loop(LET_GO_MAX, look_at_let_go, &l, 0);
+    if (l.upper)
+        *marks |= MARK_UPPER;
     return l.next ? 0 : l.file;
 }
 
@@ -218,11 +234,11 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     struct walk *w = &s->walk;
     struct inode *inode = 0;
     __u64 runs = 0;
-    __u32 marks = 0, links = 1;
+    __u32 marks = 0, chain = 0, links = 1;
     bpf_probe_read_kernel(&runs, 8, &bprm->file);
     // Both are the same string until a script's first line, or binfmt_misc, puts another program in place.
     bool script = bprm->filename != bprm->interp;
-    __u64 file = script ? script_of(task, bprm) : runs;
+    __u64 file = script ? script_of(task, bprm, &chain) : runs;
 
     // Who it is from now on: what it was, whether it forked in between, and what it runs.
     print_begin(&s->hash);
@@ -244,6 +260,7 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
         begin = put_said(s, bprm, end);
         marks = MARK_USER_STRING;
     }
+    marks |= chain;
     r->tail.text = (end - begin) & TEXT_MASK;
     r->inode = 0;
     bpf_probe_read_kernel(&r->inode, 8, &inode->i_ino);
