@@ -27,7 +27,7 @@ struct exec_record {
 struct let_go {
     __u64 next;
     __u64 file; // the first so far that was opened to be executed
-    bool upper; // one of those lies on an upper layer
+    __u64 upper; // 1 if one of those lies on an upper layer
 };
 
 static __always_inline __u64 offset_of_closing(void)
@@ -59,36 +59,25 @@ static long look_at_let_go(__u32 i, struct let_go *l)
     if (flags & OPENED_TO_EXECUTE && inode && inode == named) {
         l->file = (__u64)file;
         if (on_upper_layer(inode))
-            l->upper = true;
+            l->upper = 1;
     }
     return 0;
 }
 
 // The file of a script that is being executed, as a number to read from; 0 if it is not to be found. The kernel has let
 // go of it already, but what is let go of in a call is closed at the call's end, and until then on a list: last what was
-// let go of first, which is the script, before its interpreter's own files and what closes on exec. Where any of these,
-// or what runs them in the end, lies on an upper layer, `marks` have it: whoever writes the interpreter decides what the
-// script does.
-static __noinline __u64 script_of(struct task_struct *task, struct linux_binprm *bprm, __u32 *marks)
+// let go of first, which is the script, before its interpreter's own files and what closes on exec. The lowest bit, which
+// no address has, says whether any of them lies on an upper layer.
+static __noinline __u64 script_of(struct task_struct *task, struct linux_binprm *bprm)
 {
     __u64 kept = 0;
     struct let_go l = {};
-    struct file *runs = 0;
-    struct inode *inode = 0;
-    if (!marks)
-        return 0;
-    bpf_probe_read_kernel(&runs, 8, &bprm->file);
-    bpf_probe_read_kernel(&inode, 8, &runs->f_inode);
-    if (on_upper_layer(inode))
-        *marks |= MARK_UPPER;
     bpf_probe_read_kernel(&kept, 8, &bprm->executable);
     if (kept)
         return kept; // for an interpreter that is handed it open
     bpf_probe_read_kernel(&l.next, 8, &task->task_works);
     bpf_loop(LET_GO_MAX, look_at_let_go, &l, 0);
-    if (l.upper)
-        *marks |= MARK_UPPER;
-    return l.next ? 0 : l.file;
+    return (l.next ? 0 : l.file) | l.upper;
 }
 
 static __always_inline __u32 mount_namespace(struct task_struct *task)
@@ -234,11 +223,14 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     struct walk *w = &s->walk;
     struct inode *inode = 0;
     __u64 runs = 0;
-    __u32 marks = 0, chain = 0, links = 1;
+    __u32 marks = 0, links = 1;
     bpf_probe_read_kernel(&runs, 8, &bprm->file);
     // Both are the same string until a script's first line, or binfmt_misc, puts another program in place.
     bool script = bprm->filename != bprm->interp;
-    __u64 file = script ? script_of(task, bprm, &chain) : runs;
+    __u64 file = script ? script_of(task, bprm) : runs;
+    // Whoever writes what runs a script decides what the script does.
+    bool upper = file & 1;
+    file &= ~1ull;
 
     // Who it is from now on: what it was, whether it forked in between, and what it runs.
     print_begin(&s->hash);
@@ -260,7 +252,6 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
         begin = put_said(s, bprm, end);
         marks = MARK_USER_STRING;
     }
-    marks |= chain;
     r->tail.text = (end - begin) & TEXT_MASK;
     r->inode = 0;
     bpf_probe_read_kernel(&r->inode, 8, &inode->i_ino);
@@ -279,6 +270,9 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
         begin = put_program(s, runs, end);
         r->interpreter_bytes = (end - begin) & TEXT_MASK;
         r->interpreter_marks = w->marks;
+        bpf_probe_read_kernel(&inode, 8, &((struct file *)runs)->f_inode);
+        if (upper || on_upper_layer(inode))
+            marks |= MARK_UPPER;
     }
     begin = put_arguments(s, task, begin, &marks);
     p->lineage = hash_end(&s->hash).a | 1;
