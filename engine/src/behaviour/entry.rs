@@ -224,7 +224,7 @@ pub trait Entry: Clone + Debug + Default + PartialEq + Eq + Serialize + Deserial
     fn behaviour<'a>(&'a self, text: &'a mut String) -> Result<Behaviour<'a>, InvalidField>;
 
     /// What a finding of such a behaviour is called: one of [`CLASSES`](Self::CLASSES), or a further name. `known` is
-    /// whether its place is known, and so only something that gathers there is new.
+    /// whether its key is known, and so only something that gathers there is new.
     fn class(what: &Behaviour<'_>, known: bool) -> &'static str;
     /// What a finding of that class says of such a behaviour, of which the details are new.
     fn finding(what: &Behaviour<'_>, class: &'static str) -> FindingText;

@@ -1,6 +1,6 @@
-//! Where a behaviour stands below its program, and what gathers on it there.
+//! What makes two behaviours of one program the same (their key), and what is collected on it (their details).
 //!
-//! A tree knows nothing of kinds: it knows the few forms that a place can have, and that what gathers on one is united.
+//! A tree knows nothing of kinds: it knows the few forms that a key can have, and that what gathers on one is united.
 
 use super::Kind;
 use super::address::{Address, SocketKey};
@@ -39,7 +39,7 @@ pub enum NumberKind {
 }
 
 impl<T> BehaviourKey<T> {
-    /// The same place with every text passed through `f`.
+    /// The same key with every text passed through `f`.
     pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> BehaviourKey<U> {
         match self {
             Self::Name(scope, name) => {
@@ -56,7 +56,7 @@ impl<T> BehaviourKey<T> {
         }
     }
 
-    /// The same place, its texts borrowed.
+    /// The same key, its texts borrowed.
     pub fn as_deref(&self) -> BehaviourKey<&T::Target>
     where
         T: std::ops::Deref,
@@ -77,7 +77,7 @@ impl<T> BehaviourKey<T> {
     }
 }
 
-/// Up to three bits that gather on a place; what they mean is for its kind. Merged by OR.
+/// Up to three bits that gather on a key; what they mean is for its kind. Merged by OR.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Marks(pub(crate) u8);
 
@@ -111,7 +111,7 @@ impl Marks {
     }
 }
 
-/// A number that gathers on a place: one of a set, or the largest of those that came.
+/// A number that gathers on a key: one of a set, or the largest of those that came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Detail(pub(crate) u32);
 
@@ -163,14 +163,14 @@ impl Detail {
     }
 }
 
-/// What gathers on a place and is no part of its identity. All of it is united when trees are merged.
+/// What gathers on a key and is no part of its identity. All of it is united when trees are merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Details<T> {
     /// Bits.
     pub marks: Marks,
     /// Numbers.
     pub numbers: Numbers,
-    /// Texts, of which a place tells a bounded number apart.
+    /// Texts, of which a key tells a bounded number apart.
     pub texts: Vec<T>,
 }
 

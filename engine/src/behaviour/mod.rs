@@ -102,7 +102,7 @@ macro_rules! define {
         }
 
         impl Behaviour<'_> {
-            /// What a finding of it is called; `known` is whether its place is known.
+            /// What a finding of it is called; `known` is whether its key is known.
             pub fn class(&self, known: bool) -> &'static str {
                 match self.kind { $(Kind::$Kind => <$Doc as Entry>::class(self, known)),* }
             }

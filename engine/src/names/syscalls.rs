@@ -1,8 +1,8 @@
 //! System calls: names and numbers on x86-64, and on aarch64 as far as a trace from there needs translating.
 //!
 //! Profiles spell a call with its x86-64 number whatever machine it was seen on, so that one image has one
-//! profile. Not here: 32-bit calls (i386, arm) and x32, whose numbers traces do not carry. The tables are those of the crate
-//! `syscalls`, which follows the kernel's.
+//! profile. The tables are those of the crate `syscalls`, which follows the kernel's. Not here: 32-bit calls (i386, arm)
+//! and x32, whose numbers traces do not carry.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;

@@ -22,6 +22,9 @@ impl std::fmt::Display for Unreadable {
     }
 }
 
+/// How far files of a kind are known by their bytes.
+const MAGIC_BYTES: usize = 512;
+
 const fn seems(what: &'static str, remedy: &'static str) -> Option<Unreadable> {
     Some(Unreadable { what, remedy })
 }
@@ -33,8 +36,8 @@ const NO_BEHAVIOUR: &str =
 
 /// What `records`, of which nothing was read yet, seem to be, if they begin with nothing that is read.
 pub fn unreadable(records: &mut Records) -> Option<Unreadable> {
-    // What was read to recognise them is still there.
-    let head = records.head_until(|head| !head.is_empty());
+    // A stream that is recognised is not waited for; of all others as much was read as there is.
+    let head = records.head_until(|head| head.len() >= MAGIC_BYTES || recognise(head).is_some());
     if recognise(head).is_some() { None } else { of_bytes(head).or_else(|| of_text(head)) }
 }
 

@@ -107,7 +107,7 @@ impl Tree {
         })
     }
 
-    /// The node of a place below a process.
+    /// The node of a key below a process.
     pub(super) fn find_leaf_at(&self, process: NodeId, key_parts: &KeyParts<'_>) -> Option<NodeId> {
         match key_parts {
             KeyParts::Name(scope, names) => {
@@ -124,7 +124,7 @@ impl Tree {
         }
     }
 
-    /// The node of a place, made if need be and there is room; whether it was; and whether a learned pattern is part of
+    /// The node of a key, made if need be and there is room; whether it was; and whether a learned pattern is part of
     /// its name. One walk for what is known and for what is not; an error comes before the first change.
     pub(super) fn get_or_insert_leaf<E: Copy>(
         &mut self,
@@ -219,7 +219,7 @@ impl Tree {
             && what.details.texts.iter().all(|text| self.has_text(id, text))
     }
 
-    /// What of a behaviour a process of this tree is not known to do: all of it, or, of a place that is known, those details
+    /// What of a behaviour a process of this tree is not known to do: all of it, or, of a key that is known, those details
     /// that are compared. Texts are not, nor is a largest number where there is none yet. Changes nothing.
     pub fn delta<'a>(&self, process: NodeId, what: &Behaviour<'a>) -> Option<BehaviourDelta<'a>> {
         let found = self.find_leaf_at(process, &what.key.into()).filter(|id| self.node(*id).is_seen());

@@ -14,7 +14,7 @@ pub const NONE: u32 = u32::MAX;
 pub const NO_TAG: u16 = u16::MAX;
 
 /// What a node stands for, as far as a tree has to know. A node's `name` is an index into the tree's names unless said
-/// otherwise. Kinds of behaviour are made of these: see [`Place`](crate::behaviour::Place).
+/// otherwise. Kinds of behaviour are made of these: see [`BehaviourKey`](crate::behaviour::BehaviourKey).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Role {

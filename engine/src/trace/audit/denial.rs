@@ -27,7 +27,7 @@ enum What {
     Change { path: Box<[u8]>, op: ChangeOp, from: Option<Box<[u8]>> },
     Mount { path: Box<[u8]>, fstype: Box<[u8]>, source: Option<Box<[u8]>> },
     Capability(u8),
-    Call([u8; 2]),
+    Call([u8; 4]),
 }
 
 impl Denial {

@@ -24,7 +24,7 @@ const DENIALS: usize = 16;
 pub(super) struct Call {
     /// Its name and its number on x86-64.
     pub(super) name: &'static str,
-    pub(super) nr: u16,
+    pub(super) nr: u32,
     pub(super) ret: i64,
     pub(super) args: [u64; 4],
     pub(super) who: Who,
@@ -55,14 +55,14 @@ impl Who {
 
 /// Which call a line's `arch` and `syscall` mean, and its number on x86-64. `None` on a machine whose numbers are not
 /// known here.
-pub(super) fn call_of(fields: Fields<'_>) -> Option<(&'static str, u16)> {
+pub(super) fn call_of(fields: Fields<'_>) -> Option<(&'static str, u32)> {
     let arch = match fields.hex("arch")? {
         0xc000_003e => Arch::X86_64,
         0xc000_00b7 => Arch::Aarch64,
         _ => return None,
     };
     let nr = fields.number("syscall")?;
-    Some((arch.name(nr)?, u16::try_from(arch.to_x86_64(nr)?).ok()?))
+    Some((arch.name(nr)?, arch.to_x86_64(nr)?))
 }
 
 impl Call {

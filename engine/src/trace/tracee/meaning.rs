@@ -25,7 +25,7 @@ pub(super) enum Meaning<'a> {
     Started { id: Text<'a>, image: Text<'a> },
     Does(Body<Cow<'a, [u8]>>),
     Dns(Vec<(Text<'a>, u16)>),
-    Syscall(u16),
+    Syscall(u32),
     Nothing(Ignored),
 }
 
@@ -129,7 +129,7 @@ pub(super) fn of<'a>(record: &'a Record<'_>) -> Result<Meaning<'a>, Reject> {
         "do_truncate" => change(Op::Truncate, "pathname")?,
         "chmod" | "fchmodat" | "chmod_common" => change(Op::Chmod, "pathname")?,
         "chown" | "lchown" | "fchownat" => change(Op::Chown, "pathname")?,
-        "sys_enter" => match record.arg("syscall").and_then(|nr: Int| u16::try_from(nr.0).ok()) {
+        "sys_enter" => match record.arg("syscall").and_then(|nr: Int| u32::try_from(nr.0).ok()) {
             Some(nr) => Meaning::Syscall(nr),
             None => NOTHING,
         },
