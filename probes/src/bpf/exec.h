@@ -27,6 +27,7 @@ struct exec_record {
 struct let_go {
     __u64 next;
     __u64 file; // the first so far that was opened to be executed
+    __u64 upper; // 1 if one of those lies on an upper layer
 };
 
 static __always_inline __u64 offset_of_closing(void)
@@ -55,14 +56,18 @@ static long look_at_let_go(__u32 i, struct let_go *l)
     bpf_probe_read_kernel(&inode, 8, &file->f_inode);
     bpf_probe_read_kernel(&path, sizeof(path), &file->f_path);
     bpf_probe_read_kernel(&named, 8, &path.dentry->d_inode);
-    if (flags & OPENED_TO_EXECUTE && inode && inode == named)
+    if (flags & OPENED_TO_EXECUTE && inode && inode == named) {
         l->file = (__u64)file;
+        if (on_upper_layer(inode))
+            l->upper = 1;
+    }
     return 0;
 }
 
 // The file of a script that is being executed, as a number to read from; 0 if it is not to be found. The kernel has let
 // go of it already, but what is let go of in a call is closed at the call's end, and until then on a list: last what was
-// let go of first, which is the script, before its interpreter's own files and what closes on exec.
+// let go of first, which is the script, before its interpreter's own files and what closes on exec. The lowest bit, which
+// no address has, says whether any of them lies on an upper layer.
 static __noinline __u64 script_of(struct task_struct *task, struct linux_binprm *bprm)
 {
     __u64 kept = 0;
@@ -72,7 +77,7 @@ static __noinline __u64 script_of(struct task_struct *task, struct linux_binprm 
         return kept; // for an interpreter that is handed it open
     bpf_probe_read_kernel(&l.next, 8, &task->task_works);
     bpf_loop(LET_GO_MAX, look_at_let_go, &l, 0);
-    return l.next ? 0 : l.file;
+    return (l.next ? 0 : l.file) | l.upper;
 }
 
 static __always_inline __u32 mount_namespace(struct task_struct *task)
@@ -223,6 +228,9 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
     // Both are the same string until a script's first line, or binfmt_misc, puts another program in place.
     bool script = bprm->filename != bprm->interp;
     __u64 file = script ? script_of(task, bprm) : runs;
+    // Whoever writes what runs a script decides what the script does.
+    bool upper = file & 1;
+    file &= ~1ull;
 
     // Who it is from now on: what it was, whether it forked in between, and what it runs.
     print_begin(&s->hash);
@@ -262,6 +270,9 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
         begin = put_program(s, runs, end);
         r->interpreter_bytes = (end - begin) & TEXT_MASK;
         r->interpreter_marks = w->marks;
+        bpf_probe_read_kernel(&inode, 8, &((struct file *)runs)->f_inode);
+        if (upper || on_upper_layer(inode))
+            marks |= MARK_UPPER;
     }
     begin = put_arguments(s, task, begin, &marks);
     p->lineage = hash_end(&s->hash).a | 1;

@@ -193,9 +193,11 @@ fn a_file_on_the_upper_layer_is_marked() {
     // On a tmpfs, since an overlay may be below already, and seen by these processes only.
     let script = format!(
         "mount -t tmpfs none {at} && cd {at} && mkdir lower upper work merged && cp {helper} lower/image \
-         && mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged \
+         && printf '#!{at}/merged/image exit\\n' > lower/by-image && printf '#!{at}/merged/later exit\\n' > lower/by-later \
+         && printf '#!{at}/merged/script\\n' > lower/by-chain && chmod +x lower/by-* && mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged \
          && cp merged/image merged/later && merged/image exit && merged/later exit \
-         && printf '#!/bin/sh\\n:\\n' > merged/script && chmod +x merged/script && merged/script",
+         && printf '#!/bin/sh\\n:\\n' > merged/script && chmod +x merged/script && merged/script \
+         && merged/by-image && merged/by-later && merged/by-chain",
         at = at.display(),
         helper = child_path().display(),
     );
@@ -206,5 +208,14 @@ fn a_file_on_the_upper_layer_is_marked() {
         .filter(|e| e.path.windows(8).any(|part| part == b"/merged/"))
         .map(|e| (text(&e.path).rsplit('/').next().unwrap().to_owned(), e.upper_layer))
         .collect();
-    assert_eq!(marks, [("image".to_owned(), false), ("later".to_owned(), true), ("script".to_owned(), true)]);
+    // Of a script whatever runs it counts as well, by whatever way.
+    let expected = [
+        ("image", false),
+        ("later", true),
+        ("script", true),
+        ("by-image", false),
+        ("by-later", true),
+        ("by-chain", true),
+    ];
+    assert_eq!(marks, expected.map(|(name, upper)| (name.to_owned(), upper)));
 }

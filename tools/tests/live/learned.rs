@@ -68,10 +68,14 @@ fn change(op: &str, path: &str) -> Did {
 
 /// What is documented to be learned of what processes did in `cwd`: no failed attempts; of a socket no result, and any
 /// ephemeral port that is bound as port 0; a process's own directory of `/proc` as `/proc/self`; a file that is mapped
-/// as opened; both names of one that was renamed or linked; an IPv4 address in IPv6 form as what it is.
+/// as opened; both names of one that was renamed or linked; one that never had a name without its inode; an IPv4 address in
+/// IPv6 form as what it is.
 pub fn expected(doings: &Doings, cwd: &str) -> BTreeSet<(String, Did)> {
     let learned = |pid: u32, did: Did| match did {
-        Did::Open(path) => vec![Did::Open(path.replace(&format!("/proc/{pid}/"), "/proc/self/"))],
+        Did::Open(path) => match path.rsplit_once("/#") {
+            Some((dir, inode)) if inode.parse::<u64>().is_ok() => vec![Did::Open(format!("{dir}/#*"))],
+            _ => vec![Did::Open(path.replace(&format!("/proc/{pid}/"), "/proc/self/"))],
+        },
         Did::Map(path) => vec![Did::Open(path.clone()), Did::Map(path)],
         Did::Change { ret, .. } | Did::Mount { ret, .. } if ret < 0 => vec![],
         Did::Change { op, path, from, .. } => {

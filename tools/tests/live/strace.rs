@@ -232,7 +232,9 @@ fn sockets(name: &str, call: &str, result: &str) -> Vec<Did> {
     let result = if done.is_ok() { "0" } else { result };
     let op = if name == "bind" { name } else { "connect" };
     let addresses = call.split("{sa_family=").skip(1).take(messages);
-    addresses.filter_map(|address| socket(op, kind, address, result)).collect()
+    // What is sent to a port that nobody chose is an answer to who asked from there.
+    let answers = |did: &Did| matches!(did, Did::Socket { port: 32768.., .. }) && sent && kind == "UDP";
+    addresses.filter_map(|address| socket(op, kind, address, result)).filter(|did| !answers(did)).collect()
 }
 
 /// One of the families that traces have words for.

@@ -48,6 +48,8 @@ fn change(name: &str, arguments: &[String], cwd: &str, ret: i64) -> Option<Did> 
         _ if name.ends_with("at") => (pair_at(0), None),
         _ => (name_at(0), None),
     };
+    // A descriptor is no name: such a file has had none.
+    let from = from.filter(|from| !from.starts_with("/proc/self/fd/"));
     Some(Did::Change { op: op.to_owned(), path, from, ret })
 }
 
