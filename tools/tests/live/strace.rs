@@ -247,13 +247,15 @@ fn socket(op: &str, kind: &str, address: &str, result: &str) -> Option<Did> {
     };
     let proto = ["TCP", "UDP"].contains(&kind).then(|| kind.to_lowercase());
     let port = address.split_once("htons(").map_or(0, |(_, port)| port.split(')').next().unwrap().parse().unwrap());
-    let addr = match (family, address.contains("sun_path=@")) {
+    let (family, addr) = match (family, address.contains("sun_path=@")) {
         ("unix", false) if !address.contains("sun_path=") => return None,
-        ("unix", true) => format!("@{}", quoted(address)),
-        ("unix", false) => quoted(address).to_owned(),
-        ("inet", _) => quoted(address).to_owned(),
-        // inet_pton(AF_INET6, "::1", &sin6_addr), spelled in one way.
-        _ => quoted(address).parse::<IpAddr>().unwrap().to_string(),
+        ("unix", true) => (family, format!("@{}", quoted(address))),
+        ("unix", false) => (family, quoted(address).to_owned()),
+        // inet_pton(AF_INET6, "::1", &sin6_addr), spelled in one way; an IPv4 address in IPv6 form is what it is.
+        _ => {
+            let ip = quoted(address).parse::<IpAddr>().unwrap().to_canonical();
+            (if ip.is_ipv4() { "inet" } else { family }, ip.to_string())
+        }
     };
     let error = result.split(' ').nth(1);
     let ret = match error {
