@@ -232,8 +232,10 @@ fn sockets(name: &str, call: &str, result: &str) -> Vec<Did> {
     let result = if done.is_ok() { "0" } else { result };
     let op = if name == "bind" { name } else { "connect" };
     let addresses = call.split("{sa_family=").skip(1).take(messages);
-    // What is sent to a port that nobody chose is an answer to who asked from there.
-    let answers = |did: &Did| matches!(did, Did::Socket { port: 32768.., .. }) && sent && kind == "UDP";
+    // What a port that was chosen sends to one that nobody chose is an answer to who asked from there. 3<UDP:[127.0.0.1:53]>
+    let own = descriptor.split('>').next().unwrap().trim_end_matches(']').rsplit(':').next().unwrap();
+    let chosen = own.parse::<u16>().is_ok_and(|port| port < 32768);
+    let answers = |did: &Did| matches!(did, Did::Socket { port: 32768.., .. }) && sent && kind == "UDP" && chosen;
     addresses.filter_map(|address| socket(op, kind, address, result)).filter(|did| !answers(did)).collect()
 }
 
