@@ -68,8 +68,7 @@ fn change(op: &str, path: &str) -> Did {
 
 /// What is documented to be learned of what processes did in `cwd`: no failed attempts; of a socket no result, and any
 /// ephemeral port that is bound as port 0; a process's own directory of `/proc` as `/proc/self`; a file that is mapped
-/// as opened; both names of one that was renamed or linked; one that never had a name without its inode; an IPv4 address in
-/// IPv6 form as what it is.
+/// as opened; both names of one that was renamed or linked; one that never had a name without its inode.
 pub fn expected(doings: &Doings, cwd: &str) -> BTreeSet<(String, Did)> {
     let learned = |pid: u32, did: Did| match did {
         Did::Open(path) => match path.rsplit_once("/#") {
@@ -91,8 +90,6 @@ pub fn expected(doings: &Doings, cwd: &str) -> BTreeSet<(String, Did)> {
             let relative = family == "unix" && !addr.starts_with(['/', '@']);
             let addr = if relative { format!("{cwd}/{addr}") } else { addr };
             let port = if op == "bind" && port >= 32768 { 0 } else { port };
-            let v4 = addr.strip_prefix("::ffff:").filter(|addr| addr.contains('.')).map(str::to_owned);
-            let (family, addr) = v4.map_or((family, addr), |addr| ("inet".to_owned(), addr));
             vec![Did::Socket { op, family, proto, addr, port, ret: 0 }]
         }
         _ => vec![],

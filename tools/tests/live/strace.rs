@@ -232,8 +232,10 @@ fn sockets(name: &str, call: &str, result: &str) -> Vec<Did> {
     let result = if done.is_ok() { "0" } else { result };
     let op = if name == "bind" { name } else { "connect" };
     let addresses = call.split("{sa_family=").skip(1).take(messages);
-    // What is sent to a port that nobody chose is an answer to who asked from there.
-    let answers = |did: &Did| matches!(did, Did::Socket { port: 32768.., .. }) && sent && kind == "UDP";
+    // What a port that was chosen sends to one that nobody chose is an answer to who asked from there. 3<UDP:[127.0.0.1:53]>
+    let own = descriptor.split('>').next().unwrap().trim_end_matches(']').rsplit(':').next().unwrap();
+    let chosen = own.parse::<u16>().is_ok_and(|port| port < 32768);
+    let answers = |did: &Did| matches!(did, Did::Socket { port: 32768.., .. }) && sent && kind == "UDP" && chosen;
     addresses.filter_map(|address| socket(op, kind, address, result)).filter(|did| !answers(did)).collect()
 }
 
@@ -247,13 +249,15 @@ fn socket(op: &str, kind: &str, address: &str, result: &str) -> Option<Did> {
     };
     let proto = ["TCP", "UDP"].contains(&kind).then(|| kind.to_lowercase());
     let port = address.split_once("htons(").map_or(0, |(_, port)| port.split(')').next().unwrap().parse().unwrap());
-    let addr = match (family, address.contains("sun_path=@")) {
+    let (family, addr) = match (family, address.contains("sun_path=@")) {
         ("unix", false) if !address.contains("sun_path=") => return None,
-        ("unix", true) => format!("@{}", quoted(address)),
-        ("unix", false) => quoted(address).to_owned(),
-        ("inet", _) => quoted(address).to_owned(),
-        // inet_pton(AF_INET6, "::1", &sin6_addr), spelled in one way.
-        _ => quoted(address).parse::<IpAddr>().unwrap().to_string(),
+        ("unix", true) => (family, format!("@{}", quoted(address))),
+        ("unix", false) => (family, quoted(address).to_owned()),
+        // inet_pton(AF_INET6, "::1", &sin6_addr), spelled in one way; an IPv4 address in IPv6 form is what it is.
+        _ => {
+            let ip = quoted(address).parse::<IpAddr>().unwrap().to_canonical();
+            (if ip.is_ipv4() { "inet" } else { family }, ip.to_string())
+        }
     };
     let error = result.split(' ').nth(1);
     let ret = match error {
