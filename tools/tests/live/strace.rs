@@ -85,11 +85,15 @@ impl Strace {
     /// What they did, with programs by the path that `real` gives for the one that was asked for.
     pub fn doings(&self, real: impl Fn(&str) -> String) -> Doings {
         let logs = fs::read_dir(self.0.path()).unwrap().flatten();
-        let read = logs.map(|log| {
-            let pid = log.path().extension().unwrap().to_str().unwrap().parse().unwrap();
-            (pid, read(&fs::read_to_string(log.path()).unwrap(), &real))
-        });
-        let mut doings: Doings = read.collect();
+        let logs: BTreeMap<u32, String> = logs
+            .map(|log| {
+                let pid = log.path().extension().unwrap().to_str().unwrap().parse().unwrap();
+                (pid, fs::read_to_string(log.path()).unwrap())
+            })
+            .collect();
+        let binds = logs.values().flat_map(|log| log.lines()).filter_map(|line| line.strip_prefix("bind("));
+        let bound: BTreeSet<&str> = binds.filter_map(|bind| bind.split(['<', '>']).nth(1)).collect();
+        let mut doings: Doings = logs.iter().map(|(pid, log)| (*pid, read(log, &bound, &real))).collect();
         while let Some((pid, thread)) = unmerged(&doings) {
             let did = doings.remove(&thread).unwrap();
             doings.get_mut(&pid).unwrap().extend(did);
@@ -114,8 +118,8 @@ impl Strace {
     }
 }
 
-/// The doings of one process.
-fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
+/// The doings of one process; `bound` are the sockets that anybody bound, as they were before.
+fn read(log: &str, bound: &BTreeSet<&str>, real: &impl Fn(&str) -> String) -> Vec<Did> {
     let mut did = Vec::new();
     let mut descriptors: BTreeMap<String, String> = BTreeMap::new();
     // As calls that begin there say it; the first is the loader's.
@@ -166,7 +170,7 @@ fn read(log: &str, real: &impl Fn(&str) -> String) -> Vec<Did> {
                 did.push(if call.contains("CLONE_THREAD") { Did::Thread(made) } else { Did::Fork(made) });
             }
             "connect" | "bind" | "sendto" | "sendmsg" | "sendmmsg" => {
-                did.extend(sockets(name, call, result).into_iter().map(|did| absolute(did, &cwd)))
+                did.extend(sockets(name, call, result, bound).into_iter().map(|did| absolute(did, &cwd)))
             }
             _ if fails => {
                 let (_, arguments) = call.split_once('(').unwrap();
@@ -218,7 +222,7 @@ fn quoted(text: &str) -> &str {
 
 /// A connect or a bind; and every send to an address of its own, which connects too, but on a stream that has its peer
 /// already.
-fn sockets(name: &str, call: &str, result: &str) -> Vec<Did> {
+fn sockets(name: &str, call: &str, result: &str, bound: &BTreeSet<&str>) -> Vec<Did> {
     // connect(3<TCP:[1234]>, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16)
     let descriptor = call.split_once('<').map_or("", |(_, descriptor)| descriptor);
     let kind = descriptor.split([':', 'v']).next().unwrap();
@@ -232,9 +236,11 @@ fn sockets(name: &str, call: &str, result: &str) -> Vec<Did> {
     let result = if done.is_ok() { "0" } else { result };
     let op = if name == "bind" { name } else { "connect" };
     let addresses = call.split("{sa_family=").skip(1).take(messages);
-    // What a port that was chosen sends to one that nobody chose is an answer to who asked from there. 3<UDP:[127.0.0.1:53]>
-    let own = descriptor.split('>').next().unwrap().trim_end_matches(']').rsplit(':').next().unwrap();
-    let chosen = own.parse::<u16>().is_ok_and(|port| port < 32768);
+    // What a port that was chosen sends to one that nobody chose is an answer to who asked from there. 3<UDP:[127.0.0.1:53]>,
+    // or where strace knows nothing of the network it is in what it is before it is bound, 3<UDP:[2927998]>.
+    let own = descriptor.split('>').next().unwrap();
+    let port = own.trim_end_matches(']').rsplit(':').next().unwrap().parse::<u16>();
+    let chosen = port.is_ok_and(|port| port < 32768) || bound.contains(own);
     let answers = |did: &Did| matches!(did, Did::Socket { port: 32768.., .. }) && sent && kind == "UDP" && chosen;
     addresses.filter_map(|address| socket(op, kind, address, result)).filter(|did| !answers(did)).collect()
 }
