@@ -58,7 +58,7 @@ pub(super) enum Mode {
 /// let mut config = Config::default();
 /// config.queue_batches = usize::MAX;
 /// let error = Engine::builder().config(&config).start().unwrap_err();
-/// assert!(error.to_string().starts_with("queue_batches"), "{error}");
+/// assert!(error.to_string().starts_with("GROVE_QUEUE_BATCHES"), "{error}");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Builder {

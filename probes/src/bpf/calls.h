@@ -302,7 +302,7 @@ int BPF_PROG(grove_sys_exit, struct pt_regs *regs, long ret)
         s->opening.lineage = p->lineage;
         if (call->nr != NR_MMAP)
             return mapped_at(s, task, call->a[0], 0);
-        return call->a[3] & MAP_ANONYMOUS ? 0 : mapped(s, file_at(task, call->a[4]));
+        return call->a[3] & MAP_ANONYMOUS ? 0 : mapped_from(s, file_at(task, call->a[4]));
     }
     if (moves_names(call->nr, call->a[2]))
         moved(cgroup, ret);

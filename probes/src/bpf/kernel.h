@@ -189,6 +189,14 @@ struct file {
     struct callback_head f_task_work;
 };
 
+// What a file of an overlay is mapped by: a file of a layer, since 6.7 with the overlay's path beside it.
+struct backing_file {
+    struct file file;
+    union {
+        struct path user_path;
+    };
+};
+
 struct file___before_6_5 {
     struct callback_head f_rcuhead;
 };

@@ -78,8 +78,27 @@ __noinline int opened(__u64 file)
     return 0;
 }
 
+// A file as the process knows it, to read its path from: where it stands for one of an overlay, that. Which bit of a file
+// says so is another one on each kernel, but what an overlay's path leads to is of an overlay.
+static __noinline __u64 as_it_is_named(__u64 file)
+{
+    struct path path = {};
+    struct inode *inode = 0;
+    struct super_block *sb = 0;
+    unsigned long magic = 0;
+    if (!bpf_core_field_exists(struct backing_file, user_path))
+        return file;
+    __u64 at = file + bpf_core_field_offset(struct backing_file, user_path);
+    bpf_probe_read_kernel(&path, sizeof(path), (void *)at);
+    bpf_probe_read_kernel(&inode, 8, &path.dentry->d_inode);
+    bpf_probe_read_kernel(&sb, 8, &inode->i_sb);
+    bpf_probe_read_kernel(&magic, 8, &sb->s_magic);
+    return magic == OVERLAYFS_MAGIC ? at - bpf_core_field_offset(struct file, f_path) : file;
+}
+
 // A file that is mapped to be executed by the present task, as the scratch has it but for how: that is as it was opened.
-static __always_inline int mapped(struct scratch *s, __u64 file)
+// `name` is where its path is read.
+static __always_inline int mapped(struct scratch *s, __u64 file, __u64 name)
 {
     struct opening *o = &s->opening;
     o->marks = MARK_MAPPED;
@@ -88,7 +107,13 @@ static __always_inline int mapped(struct scratch *s, __u64 file)
     if (file)
         bpf_probe_read_kernel(&o->flags, 4, &((struct file *)file)->f_flags);
     o->flags &= 3;
-    return opened(file);
+    return opened(name);
+}
+
+// The same where that is the file itself.
+static __always_inline int mapped_from(struct scratch *s, __u64 file)
+{
+    return mapped(s, file, file);
 }
 
 static long file_of_mapping(struct task_struct *task, struct vm_area_struct *vma, __u64 *file)
@@ -100,14 +125,17 @@ static long file_of_mapping(struct task_struct *task, struct vm_area_struct *vma
 // The same for what is at an address, if that is of another file than `but`.
 static __always_inline int mapped_at(struct scratch *s, struct task_struct *task, __u64 address, __u64 but)
 {
-    struct inode *inode = 0, *own = 0;
+    struct dentry *name = 0, *own = 0;
     __u64 file = 0;
     // Busy: somebody is changing what is mapped.
     if (bpf_find_vma(task, address, file_of_mapping, &file, 0) == -EBUSY)
         return count_lost(s->opening.cgroup, CLASS_OPEN, CAUSE_UNREADABLE);
-    bpf_probe_read_kernel(&inode, 8, &((struct file *)file)->f_inode);
-    bpf_probe_read_kernel(&own, 8, &((struct file *)but)->f_inode);
-    return file && inode != own ? mapped(s, file) : 0;
+    if (!file)
+        return 0;
+    __u64 named = as_it_is_named(file);
+    bpf_probe_read_kernel(&name, 8, &((struct file *)named)->f_path.dentry);
+    bpf_probe_read_kernel(&own, 8, &((struct file *)but)->f_path.dentry);
+    return name != own ? mapped(s, file, named) : 0;
 }
 
 // An open of the present task's that failed, or whose result cannot be had. What the process said is at the scratch's
