@@ -2,7 +2,7 @@
 //!
 //! Paths, arguments and names may hold terminal escape sequences, line ends and characters that reorder or hide
 //! their neighbours. [`Visible`] and [`escape`] show all of those as `\u{…}`. In a profile a literal backslash is `\\`,
-//! so what comes out stays unambiguous. [`make_visible`] does the same to JSON by JSON's own escapes, so that it means
+//! so what comes out stays unambiguous. `make_visible` does the same to JSON by JSON's own escapes, so that it means
 //! what it meant.
 //!
 //! Not here: the quoting that one output language asks for (see `export`).

@@ -1,7 +1,7 @@
 //! From a cgroup's path to its container, and from the container to the image and tag that it runs.
 //!
 //! - [`container`] knows a container by its cgroup's path; [`Bundles`] knows those whose path says too little.
-//! - [`runtime_call`] knows which container a call of runc or crun makes, before there is any record of it.
+//! - `runtime_call` knows which container a call of runc or crun makes, before there is any record of it.
 //! - [`Cgroups`] turns the kernel's cgroup ids into paths.
 //! - [`Resolver`] asks the runtime which image a container runs, on a thread of its own.
 //! - [`checks`] says which runtimes this host has, and whether they answer.
