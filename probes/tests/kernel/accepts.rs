@@ -59,20 +59,22 @@ const WAYS: [&str; 7] =
 fn connections_are_let_in_by_every_way_there_is() {
     let Some(mut w) = watch(&everything()) else { return };
     let dir = tempfile::tempdir().unwrap();
-    for (i, how) in WAYS.iter().enumerate() {
-        let port = (7100 + i).to_string();
+    for how in WAYS {
         let of_port = |told: Vec<String>| told.into_iter().filter(|l| l.starts_with("accept")).collect::<Vec<_>>();
+        let port = free_port("127.0.3.1", "stream");
         let at = format!("127.0.3.1:{port}");
         let args = ["let-in", how, "inet", "stream", "127.0.3.1", &port, "0"];
         let lines = of_port(told(&mut w, &args, dir.path(), |_| visit("127.0.3.2:0", &at)));
         assert_eq!(lines, [format!("accept Ip(127.0.3.2) {port} tcp 0")], "{how}");
 
+        let port = free_port("::1", "stream");
         let at = format!("[::1]:{port}");
         let args = ["let-in", how, "inet6", "stream", "::1", &port, "0"];
         let lines = of_port(told(&mut w, &args, dir.path(), |_| visit("[::1]:0", &at)));
         assert_eq!(lines, [format!("accept Ip(::1) {port} tcp 0")], "{how}");
 
         // Who comes by IPv4 to a socket of both is who it is.
+        let port = free_port("::", "stream");
         let at = format!("127.0.3.1:{port}");
         let args = ["let-in", how, "inet6", "stream", "::", &port, "0"];
         let lines = of_port(told(&mut w, &args, dir.path(), |_| visit("127.0.3.2:0", &at)));
@@ -121,12 +123,13 @@ fn datagrams_are_heard_by_every_way_there_is_and_answers_are_no_connects() {
     let ways =
         ["recvfrom", "recvmsg", "recvmmsg", "32-recvfrom", "32-socketcall-recvfrom", "32-recvmsg", "uring-recvmsg"];
     for (i, how) in ways.iter().enumerate() {
-        let port = (7200 + i).to_string();
+        let port = free_port("127.0.4.1", "dgram");
         let args = ["hears", how, "inet", "dgram", "127.0.4.1", &port];
         let lines = told(&mut w, &args, dir.path(), |child| send_until_answered(&format!("127.0.4.1:{port}"), child));
         let expected = [format!("bind Ip(127.0.4.1) {port} udp 0"), format!("accept Ip(127.0.4.2) {port} udp 0")];
         assert_eq!(lines, expected, "{how}");
 
+        let port = free_port("::", "dgram");
         let args = ["hears", how, "inet6", "dgram", "::", &port];
         let lines = told(&mut w, &args, dir.path(), |child| send_until_answered(&format!("127.0.4.1:{port}"), child));
         let expected = [format!("bind Ip(::) {port} udp 0"), format!("accept Ip(127.0.4.2) {port} udp 0")];
@@ -150,9 +153,10 @@ fn datagrams_are_heard_by_every_way_there_is_and_answers_are_no_connects() {
 fn who_does_not_ask_hears_from_nobody() {
     let Some(mut w) = watch(&everything()) else { return };
     let dir = tempfile::tempdir().unwrap();
-    let args = ["hears", "recv", "inet", "dgram", "127.0.4.1", "7290"];
-    let lines = told(&mut w, &args, dir.path(), |child| send_until_answered("127.0.4.1:7290", child));
-    assert_eq!(lines, ["bind Ip(127.0.4.1) 7290 udp 0"]);
+    let port = free_port("127.0.4.1", "dgram");
+    let args = ["hears", "recv", "inet", "dgram", "127.0.4.1", &port];
+    let lines = told(&mut w, &args, dir.path(), |child| send_until_answered(&format!("127.0.4.1:{port}"), child));
+    assert_eq!(lines, [format!("bind Ip(127.0.4.1) {port} udp 0")]);
 }
 
 /// Who has a port of its own and speaks first connects, and is answered: a client or a resolver, and no server.
@@ -166,10 +170,11 @@ fn who_speaks_first_connects_though_it_has_a_port_of_its_own() {
     };
     let server = UdpSocket::bind(("127.0.5.1", 0)).unwrap();
     let port = server.local_addr().unwrap().port().to_string();
-    let args = ["asks", "inet", "dgram", "127.0.5.1", &port, "7300"];
+    let own = free_port("127.0.5.1", "dgram");
+    let args = ["asks", "inet", "dgram", "127.0.5.1", &port, &own];
     let lines = told(&mut w, &args, dir.path(), |_| answer(&server));
     // Bound to where it sends to, which is this host's.
-    assert_eq!(lines, ["bind Ip(127.0.5.1) 7300 udp 0".into(), format!("connect Ip(127.0.5.1) {port} udp 0")]);
+    assert_eq!(lines, [format!("bind Ip(127.0.5.1) {own} udp 0"), format!("connect Ip(127.0.5.1) {port} udp 0")]);
 
     let server = UnixDatagram::bind(dir.path().join("server")).unwrap();
     // By the name that its owner gave it: another one of the same would be another peer.
@@ -205,8 +210,9 @@ fn without_the_class_nobody_is_let_in() {
     let classes = grove_probes::kernel::Classes::ALL.without(Class::Socket);
     let Some(mut w) = watch(&Options { classes, ..everything() }) else { return };
     let dir = tempfile::tempdir().unwrap();
-    let args = ["let-in", "accept", "inet", "stream", "127.0.3.9", "7190", "9"];
-    let lines = told(&mut w, &args, dir.path(), |_| visit("127.0.3.2:0", "127.0.3.9:7190"));
+    let port = free_port("127.0.3.9", "stream");
+    let args = ["let-in", "accept", "inet", "stream", "127.0.3.9", &port, "9"];
+    let lines = told(&mut w, &args, dir.path(), |_| visit("127.0.3.2:0", &format!("127.0.3.9:{port}")));
     assert!(lines.is_empty(), "{lines:#?}");
 }
 

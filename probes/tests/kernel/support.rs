@@ -120,6 +120,15 @@ pub fn child_path() -> &'static Path {
     built::child()
 }
 
+/// A port of this address that nobody has: each case has its own, since a ring lets go of its listener late.
+pub fn free_port(address: &str, kind: &str) -> String {
+    let local = match kind {
+        "dgram" => std::net::UdpSocket::bind((address, 0)).unwrap().local_addr(),
+        _ => std::net::TcpListener::bind((address, 0)).unwrap().local_addr(),
+    };
+    local.unwrap().port().to_string()
+}
+
 /// The same without libraries: it opens nothing by itself.
 pub fn static_child_path() -> &'static Path {
     built::static_child()
