@@ -59,6 +59,7 @@ use worker::{ShardView, Worker};
 /// The engine has as many recordings as it can tell apart.
 #[derive(Debug, thiserror::Error)]
 #[error("more than {} recordings in one run", u16::MAX)]
+#[non_exhaustive]
 pub struct TooManyRecordings;
 
 /// A message to a worker.
@@ -228,7 +229,17 @@ impl Engine {
         Ok(id)
     }
 
-    /// Names a recording whose name is known only at its end.
+    /// Names a recording whose name is known only at its end. One that is not known to the engine is left as it is.
+    ///
+    /// ```
+    /// # use grove::{Config, Engine};
+    /// # let engine = Engine::start(&Config::default())?;
+    /// let recording = engine.recording(None)?;
+    /// // … its events are sent, and its source turns out to see a part only …
+    /// engine.name_recording(recording, "nightly-2026-11-30");
+    /// engine.mark_partial(recording);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name_recording(&self, recording: RecordingId, name: &str) {
         let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = recordings.get_mut(recording.index()) {

@@ -229,6 +229,7 @@ impl Engine {
     }
 }
 
+#[doc(hidden)]
 impl From<TooLong> for Reject {
     fn from(too_long: TooLong) -> Self {
         Self { reason: Rejected::TooLong, field: None, detail: too_long.to_string() }
