@@ -168,6 +168,7 @@ mod tests {
             argv_cut: false,
             uid: Some(0),
             cwd: None,
+            interpreter: None,
             cgroup: b"/a".to_vec(),
             outside: false,
         }
