@@ -124,15 +124,11 @@ const REJECTED: [(&str, Rejected); 5] = [
 #[test]
 fn a_rejected_event_leaves_no_tag() {
     let interner = Interner::new();
-    let config = Config { workers: 2, batch_events: 1, ..Config::default() };
+    let config = Config::default().with(|c| (c.workers, c.batch_events) = (2, 1));
     let engine = Engine::builder().config(&config).interner(interner.clone()).start().unwrap();
     let mut sender = engine.sender(Overflow::Wait);
-    let start = |container: &'static str, image: &'static str, tag: &'static [u8]| EventRef {
-        ts: 1,
-        container: container.as_bytes(),
-        pid: 0,
-        start: None,
-        body: Body::ContainerStart { image: image.as_bytes(), tag },
+    let start = |container: &'static str, image: &'static str, tag: &'static [u8]| {
+        EventRef::new(1, container.as_bytes(), 0, Body::ContainerStart { image: image.as_bytes(), tag })
     };
     sender.send(start("c1", "shop", b"1.0"));
     sender.send(start("c2", "shop", b"2.0"));
@@ -175,6 +171,7 @@ fn feed(engine: &Engine, workloads: &mut Workloads, lines: &str) -> Vec<Rejected
         decoder: &mut NativeDecoder::new(),
         sender: &mut sender,
         strict: false,
+        eager: false,
         stop: &AtomicBool::new(false),
         on_reject: &mut |_, reject| reasons.push(reject.reason),
         on_recording: &mut |_, _| RecordingId::default(),
@@ -189,7 +186,7 @@ fn feed(engine: &Engine, workloads: &mut Workloads, lines: &str) -> Vec<Rejected
 #[test]
 fn a_record_that_is_too_long_leaves_tags_and_trees_as_they_were() {
     let interner = Interner::new();
-    let config = Config { workers: 2, batch_events: 1, ..Config::default() };
+    let config = Config::default().with(|c| (c.workers, c.batch_events) = (2, 1));
     let engine = Engine::builder().config(&config).interner(interner.clone()).start().unwrap();
     let mut workloads = Workloads::default();
     let trees = || {

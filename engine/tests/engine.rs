@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn config() -> Config {
-    Config { workers: 2, batch_events: 4, ..Config::default() }
+    Config::default().with(|c| (c.workers, c.batch_events) = (2, 4))
 }
 
 fn start(config: &Config) -> Engine {
@@ -61,7 +61,7 @@ fn bytes(snapshot: &Snapshot) -> Vec<Vec<u8>> {
 #[test]
 fn many_producers_lose_nothing_and_any_number_of_workers_gives_the_same_profile() {
     let run = |workers| {
-        let engine = start(&Config { workers, queue_batches: 2, batch_events: 3, ..Config::default() });
+        let engine = start(&Config::default().with(|c| (c.workers, c.queue_batches, c.batch_events) = (workers, 2, 3)));
         let recording = engine.recording(Some("r")).unwrap();
         std::thread::scope(|scope| {
             for producer in 0..8 {
@@ -90,7 +90,7 @@ fn many_producers_lose_nothing_and_any_number_of_workers_gives_the_same_profile(
 
 #[test]
 fn a_source_that_cannot_wait_drops_and_every_event_is_counted() {
-    let engine = start(&Config { workers: 1, queue_batches: 2, batch_events: 1, ..Config::default() });
+    let engine = start(&Config::default().with(|c| (c.workers, c.queue_batches, c.batch_events) = (1, 2, 1)));
     let (senders, each) = (4_u64, 20_000_u64);
     std::thread::scope(|scope| {
         for _ in 0..senders {
@@ -145,19 +145,19 @@ fn holding_is_bounded_by_count_by_bytes_and_by_time() {
         assert!(ledger.balances());
         ledger.held
     };
-    let by_count = Config { hold_events: 10, ..config() };
+    let by_count = config().with(|c| c.hold_events = 10);
     assert_eq!((held(&by_count, &opens(10)), held(&by_count, &opens(11))), (10, 0));
-    let by_bytes = Config { hold_bytes: 100, ..config() };
+    let by_bytes = config().with(|c| c.hold_bytes = 100);
     assert_eq!((held(&by_bytes, &opens(3)), held(&by_bytes, &opens(30))), (3, 0));
-    let by_time = Config { hold_time: Duration::from_secs(30), ..config() };
+    let by_time = config().with(|c| c.hold_time = Duration::from_secs(30));
     assert_eq!(held(&by_time, "10s open 1 /a\n40s open 1 /b"), 2);
     assert_eq!(held(&by_time, "10s open 1 /a\n41s open 1 /b"), 0);
-    assert_eq!(held(&Config { hold_events: 0, ..config() }, "open 1 /a"), 0);
+    assert_eq!(held(&config().with(|c| c.hold_events = 0), "open 1 /a"), 0);
 }
 
 #[test]
 fn what_was_given_up_on_is_unknown_s_until_a_late_start_claims_it() {
-    let config = Config { hold_events: 1, ..config() };
+    let config = config().with(|c| c.hold_events = 1);
     let text = "exec 1<-0 /bin/sh\nopen 1 /x\nopen 1 /y";
     let given_up = learn(&config, text);
     assert_eq!(images(&given_up), [UNKNOWN_IMAGE]);
@@ -218,7 +218,7 @@ fn a_container_that_stopped_before_its_start_was_told_is_learned_all_the_same() 
 fn containers_that_stopped_do_not_pile_up() {
     // Of each kind more than are kept, at the first look already, as the tables of those that are remembered count too:
     // stopped while waiting, with a late event, both after another.
-    let engine = start(&Config { workers: 1, batch_events: 256, ..Config::default() });
+    let engine = start(&Config::default().with(|c| (c.workers, c.batch_events) = (1, 256)));
     let text = |from: u32, to: u32| {
         (from..to).fold(String::new(), |text, i| {
             text + &format!(
@@ -241,7 +241,7 @@ fn containers_that_stopped_do_not_pile_up() {
 fn without_room_for_its_tag_a_container_s_events_are_dropped_and_do_not_pile_up() {
     let interner = Interner::with_limit(1);
     let _only = interner.intern("1").unwrap();
-    let config = Config { hold_events: 10, ..config() };
+    let config = config().with(|c| c.hold_events = 10);
     let engine = Engine::builder().config(&config).interner(interner).start().unwrap();
     send(&engine, "start nginx 2\nc2: start nginx 1\nc2: exec 1<-0 /bin/app");
     send(&engine, &"open 1 /x\n".repeat(1000));
@@ -266,7 +266,7 @@ fn a_workload_whose_texts_are_too_long_is_rejected_and_leaves_the_interner_as_it
     assert!(end.ledger.balances());
     assert_eq!(images(&end), [fits]);
     // A workload that was assumed has to be told as one that can be, too.
-    let engine = Engine::builder().config(&Config { hold_events: 0, ..config() }).interner(interner).start().unwrap();
+    let engine = Engine::builder().config(&config().with(|c| c.hold_events = 0)).interner(interner).start().unwrap();
     send(&engine, &format!("exec 1<-0 /bin/app\nstart nginx {long}"));
     let end = engine.shutdown();
     assert_eq!((end.ledger.rejected(Rejected::InvalidValue), end.ledger.applied_new), (1, 1));
@@ -278,14 +278,14 @@ fn the_host_is_profiled_only_when_asked_for() {
     let text = "host: exec 1<-0 /sbin/init\nhost: open 1 /x\nstart nginx 1\nexec 1<-0 /bin/app";
     let ignored = learn(&config(), text);
     assert_eq!((images(&ignored), ignored.ledger.ignored(Ignored::Host)), (vec!["nginx"], 2));
-    let asked = learn(&Config { host: true, ..config() }, text);
+    let asked = learn(&config().with(|c| c.host = true), text);
     assert_eq!(images(&asked), [HOST_IMAGE, "nginx"]);
     assert_picture(&asked, HOST_IMAGE, "/sbin/init\n  - r /x");
 }
 
 #[test]
 fn the_ledger_balances_at_every_moment_and_a_snapshot_s_is_that_of_its_trees() {
-    let engine = start(&Config { workers: 2, queue_batches: 4, batch_events: 2, ..Config::default() });
+    let engine = start(&Config::default().with(|c| (c.workers, c.queue_batches, c.batch_events) = (2, 4, 2)));
     let recording = engine.recording(Some("r")).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -335,7 +335,7 @@ fn a_snapshot_is_what_was_known_and_stays_so() {
 
 #[test]
 fn shutdown_applies_what_was_sent_and_counts_what_came_too_late() {
-    let engine = start(&Config { workers: 2, queue_batches: 64, batch_events: 1, ..Config::default() });
+    let engine = start(&Config::default().with(|c| (c.workers, c.queue_batches, c.batch_events) = (2, 64, 1)));
     let mut late = engine.sender(Overflow::Wait);
     let mut dropping = engine.sender(Overflow::Shed);
     send(&engine, &format!("start nginx 1\n{}", "open 1 /x\n".repeat(5000)));
@@ -355,7 +355,7 @@ fn shutdown_applies_what_was_sent_and_counts_what_came_too_late() {
 fn senders_that_race_with_shutdown_lose_nothing_unseen() {
     for overflow in [Overflow::Wait, Overflow::Shed] {
         for _ in 0..20 {
-            let engine = start(&Config { workers: 2, queue_batches: 2, batch_events: 1, ..Config::default() });
+            let engine = start(&Config::default().with(|c| (c.workers, c.queue_batches, c.batch_events) = (2, 2, 1)));
             let watch = engine.sender(overflow);
             let threads: Vec<_> = (0..3)
                 .map(|i| {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 const NOBODY_KNOWS: &str = "start <unknown> <unknown>";
 
 fn start(builder: Builder) -> Engine {
-    let config = Config { workers: 1, batch_events: 4, ..Config::default() };
+    let config = Config::default().with(|c| (c.workers, c.batch_events) = (1, 4));
     builder.config(&config).interner(Interner::new()).start().unwrap()
 }
 

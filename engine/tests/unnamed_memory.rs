@@ -40,7 +40,7 @@ fn eight_thousand_containers_without_a_name_leave_memory_flat_from_the_first_tho
     for (checks, told) in [(false, Some(100)), (false, None), (true, Some(100)), (true, None)] {
         let builder = if checks { Engine::builder().check(Baselines::default()) } else { Engine::builder() };
         // Few and small batches: their buffers are kept, and how many there are depends on which thread is quicker.
-        let config = Config { workers: 2, queue_batches: 2, batch_events: 32, ..Config::default() };
+        let config = Config::default().with(|c| (c.workers, c.queue_batches, c.batch_events) = (2, 2, 32));
         let before = held();
         let engine = builder.config(&config).interner(Interner::new()).start().unwrap();
         let mut sender = engine.sender(Overflow::Wait);

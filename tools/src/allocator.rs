@@ -50,11 +50,10 @@ mod tests {
         // SAFETY: as above; it only reads.
         let delay = || unsafe { mi_option_get(PURGE_DELAY) };
         assert_eq!(delay(), 1000, "the default of this version: the number is the option's that is meant");
-        let much = Config { memory_max: SMALL / 6, resident_max: SMALL, ..Config::default() };
+        let much = Config::default().with(|c| (c.memory_max, c.resident_max) = (SMALL / 6, SMALL));
         configure(&much, false);
         assert_eq!(delay(), 1000);
-        let little =
-            [Config { resident_max: SMALL - 1, ..much.clone() }, Config { memory_max: 8 << 20, ..much.clone() }];
+        let little = [much.clone().with(|c| c.resident_max = SMALL - 1), much.clone().with(|c| c.memory_max = 8 << 20)];
         for (config, live) in little.into_iter().map(|little| (little, false)).chain([(much, true)]) {
             // SAFETY: as above, in a process with one test that does so.
             unsafe { mi_option_set(PURGE_DELAY, 1000) };

@@ -89,7 +89,7 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     let (observation, before) = Observation::start(&args.live, config, taken)?;
     // The kernel has the ring's memory beside the process, and takes it off the same limit.
     let resident_max = config.engine.resident_max.saturating_sub(config.live.ring_bytes);
-    let engine_config = grove::config::Config { resident_max, ..config.engine.clone() };
+    let engine_config = config.engine.clone().with(|c| c.resident_max = resident_max);
     let engine = Engine::start(&engine_config).map_err(feed::start_error)?;
     let mut sender = engine.sender(Overflow::Wait);
     let recording = engine.recording(Some(&name)).unwrap_or_default();

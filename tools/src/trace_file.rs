@@ -17,6 +17,9 @@ use crate::output::{self, Output};
 /// How long events wait for their block to fill.
 const BLOCK_TIME: Duration = Duration::from_secs(1);
 
+/// The same where somebody may read them as they come.
+const STREAM_BLOCK_TIME: Duration = Duration::from_millis(100);
+
 /// A trace that is being written. Events cannot fail; the first error of the output is kept, and told at the end.
 pub(crate) struct TraceFile {
     writer: Writer<Counted>,
@@ -72,7 +75,8 @@ impl TraceFile {
 
     /// Writes what has waited long enough. To be called now and then.
     pub(crate) fn tick(&mut self) {
-        if self.since.is_some_and(|since| since.elapsed() >= BLOCK_TIME) {
+        let waits = if self.writer.output().out.is_stream() { STREAM_BLOCK_TIME } else { BLOCK_TIME };
+        if self.since.is_some_and(|since| since.elapsed() >= waits) {
             self.flush();
         }
     }
@@ -134,7 +138,7 @@ impl Sink for TraceFile {
         let container = self.container.as_deref().map_or(event.container, str::as_bytes);
         self.gathered.count_many(fate, n);
         self.since.get_or_insert_with(Instant::now);
-        self.error = self.writer.event(EventRef { container, ..event }).err();
+        self.error = self.writer.event(event.with_container(container)).err();
         if self.error.is_some() || !self.writer.is_behind() {
             self.settle();
         }
@@ -178,17 +182,11 @@ mod tests {
     use grove::event::Open;
 
     fn open(path: &[u8]) -> EventRef<'_> {
-        EventRef {
-            ts: 1,
-            container: b"c",
-            pid: 1,
-            start: None,
-            body: Body::Open(Open { path, flags: 0, ret: 0, map: false }),
-        }
+        EventRef::new(1, b"c", 1, Body::Open(Open::new(path, 0, 0)))
     }
 
     fn missed(n: u64) -> EventRef<'static> {
-        EventRef { ts: 1, container: b"c", pid: 0, start: None, body: Body::Missed { cause: b"shed_open", n } }
+        EventRef::new(1, b"c", 0, Body::Missed { cause: b"shed_open", n })
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl Seen {
     }
 
     /// Whether no tag has been seen.
+    #[doc(hidden)]
     pub fn is_empty(&self) -> bool {
         self.all().is_empty()
     }
@@ -319,6 +320,7 @@ pub struct FindingText {
 /// A value of a finding's detail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Value {
     /// A text.
     Text(String),

@@ -26,6 +26,7 @@ const CHANGES: Class = Class::set(0);
 
 /// A file was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Open<B> {
     /// The path as the process sees it.
     pub path: B,
@@ -39,6 +40,7 @@ pub struct Open<B> {
 
 /// A name came to be or went, or its file was changed without being opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Change<B> {
     /// The kind of change.
     pub op: ChangeOp,
@@ -55,6 +57,7 @@ macro_rules! change_ops {
         /// What was done to a name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
+        #[non_exhaustive]
         pub enum ChangeOp { $(#[doc = $doc] $op),* }
 
         impl ChangeOp {
@@ -67,6 +70,7 @@ macro_rules! change_ops {
             }
 
             /// The one that is written so.
+            #[doc(hidden)]
             pub fn from_name(name: &str) -> Option<Self> {
                 Some(match name { $($name => Self::$op,)* _ => return None })
             }
@@ -113,6 +117,11 @@ pub(crate) const fn access(flags: u32) -> Marks {
 }
 
 impl<B> Open<B> {
+    /// An `open(2)` with these `O_*` flags, and its result.
+    pub const fn new(path: B, flags: u32, ret: i64) -> Self {
+        Self { path, flags, ret, map: false }
+    }
+
     pub(crate) fn map<C>(self, mut f: impl FnMut(B) -> C) -> Open<C> {
         let Self { path, flags, ret, map } = self;
         Open { path: f(path), flags, ret, map }
@@ -163,6 +172,11 @@ impl<'s> Report<'s> for Open<&'s [u8]> {
 }
 
 impl<B> Change<B> {
+    /// A change of a name, and the result of the call.
+    pub const fn new(op: ChangeOp, path: B, from: Option<B>, ret: i64) -> Self {
+        Self { op, path, from, ret }
+    }
+
     pub(crate) fn map<C>(self, mut f: impl FnMut(B) -> C) -> Change<C> {
         let Self { op, path, from, ret } = self;
         Change { op, path: f(path), from: from.map(f), ret }
@@ -226,6 +240,7 @@ fn file<'a>(path: &'a str, details: Details<&'a str>) -> Behaviour<'a> {
 
 /// A file in a profile. Most entries of one are files, so its lists take no room that they do not need.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FileDoc {
     /// The path of the file, normalised and escaped.
     pub path: String,

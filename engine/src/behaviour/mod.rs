@@ -115,6 +115,7 @@ macro_rules! define {
 
         /// How many entries a profile's lists have.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[non_exhaustive]
         pub struct Stats {
             /// Programs.
             pub process_nodes: u64,
@@ -123,11 +124,13 @@ macro_rules! define {
 
         impl Stats {
             /// The count of a kind.
+            #[doc(hidden)]
             pub fn of(&self, kind: Kind) -> u64 {
                 match kind { $(Kind::$Kind => self.$count),* }
             }
 
             /// The count of a kind.
+            #[doc(hidden)]
             pub fn of_mut(&mut self, kind: Kind) -> &mut u64 {
                 match kind { $(Kind::$Kind => &mut self.$count),* }
             }

@@ -26,6 +26,7 @@ const VOLUME: &str = "volume";
 
 /// A socket was connected or bound, or somebody was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Socket<B> {
     /// Which of these.
     pub op: SocketOp,
@@ -41,6 +42,7 @@ pub struct Socket<B> {
 
 /// So much has gone over a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Flow<B> {
     /// How it came to be: [`SocketOp::Connect`] or [`SocketOp::Accept`].
     pub op: SocketOp,
@@ -60,6 +62,11 @@ pub struct Flow<B> {
 pub const EINPROGRESS: i64 = -115;
 
 impl<B> Socket<B> {
+    /// What was done with a socket, and the result of the call.
+    pub const fn new(op: SocketOp, peer: Peer<B>, port: u16, proto: Option<Proto>, ret: i64) -> Self {
+        Self { op, peer, port, proto, ret }
+    }
+
     pub(crate) fn map<C>(self, f: impl FnMut(B) -> C) -> Socket<C> {
         let Self { op, peer, port, proto, ret } = self;
         Socket { op, peer: peer.map(f), port, proto, ret }
@@ -71,6 +78,11 @@ impl<B> Socket<B> {
 }
 
 impl<B> Flow<B> {
+    /// A connection of which it is not known how much went over it.
+    pub const fn new(op: SocketOp, peer: Peer<B>, port: u16, proto: Option<Proto>) -> Self {
+        Self { op, peer, port, proto, sent: None, received: None }
+    }
+
     pub(crate) fn map<C>(self, f: impl FnMut(B) -> C) -> Flow<C> {
         let Self { op, peer, port, proto, sent, received } = self;
         Flow { op, peer: peer.map(f), port, proto, sent, received }
@@ -270,6 +282,7 @@ fn power_above(bytes: u64) -> u32 {
 
 /// How much went over a socket's connections, at most: as the power of two above the bytes of the largest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Volume {
     /// What was sent: the smallest n with bytes < 2^n.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -302,6 +315,7 @@ fn power_name(power: u8) -> String {
 
 /// A socket in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SocketDoc {
     /// `bind`, `connect` or `accept`.
     pub op: String,

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 /// System calls made since the last such event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Syscalls<B> {
     /// x86-64 numbers, each as four little-endian bytes; see [`syscall_numbers`].
     pub nrs: B,
@@ -22,6 +23,11 @@ pub fn syscall_numbers(nrs: &[u8]) -> impl Iterator<Item = u32> + '_ {
 }
 
 impl<B> Syscalls<B> {
+    /// Calls by their numbers, each as four little-endian bytes.
+    pub const fn new(nrs: B) -> Self {
+        Self { nrs }
+    }
+
     pub(crate) fn map<C>(self, mut f: impl FnMut(B) -> C) -> Syscalls<C> {
         Syscalls { nrs: f(self.nrs) }
     }
@@ -83,6 +89,7 @@ fn syscall_text(nr: u32) -> Cow<'static, str> {
 
 /// A system call in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SyscallDoc {
     /// The name of the system call, or `syscall_N`.
     pub name: String,

@@ -152,6 +152,10 @@ fn is_volume_time_stamp(name: &[u8]) -> bool {
 
 /// Appends a component with its UUIDs and long hex numbers replaced, the leftmost first.
 fn push_without_identifiers(name: &[u8], out: &mut String) {
+    // Neither fits into less. Most names are shorter.
+    if name.len() < HEX_RUN_MIN {
+        return escape(name, out);
+    }
     let (mut literal, mut rest) = (0, name);
     let mut wildcard_is_last = false;
     let position = |rest: &[u8]| name.len() - rest.len();

@@ -59,6 +59,7 @@ use worker::{ShardView, Worker};
 /// The engine has as many recordings as it can tell apart.
 #[derive(Debug, thiserror::Error)]
 #[error("more than {} recordings in one run", u16::MAX)]
+#[non_exhaustive]
 pub struct TooManyRecordings;
 
 /// A message to a worker.
@@ -97,6 +98,8 @@ struct Shared {
     counts: Arc<Counts>,
     /// What is found, once somebody follows it.
     found: OnceLock<Arc<cursor::Log>>,
+    /// The bound that the room for what nobody has read of it follows from.
+    memory_max: usize,
     record_bytes: usize,
 }
 
@@ -119,6 +122,7 @@ impl Shared {
             hasher: Keyed::default(),
             counts: Arc::default(),
             found: OnceLock::new(),
+            memory_max: config.memory_max,
             record_bytes: config.record_bytes,
         };
         (shared, inboxes)
@@ -228,7 +232,17 @@ impl Engine {
         Ok(id)
     }
 
-    /// Names a recording whose name is known only at its end.
+    /// Names a recording whose name is known only at its end. One that is not known to the engine is left as it is.
+    ///
+    /// ```
+    /// # use grove::{Config, Engine};
+    /// # let engine = Engine::start(&Config::default())?;
+    /// let recording = engine.recording(None)?;
+    /// // … its events are sent, and its source turns out to see a part only …
+    /// engine.name_recording(recording, "nightly-2026-11-30");
+    /// engine.mark_partial(recording);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name_recording(&self, recording: RecordingId, name: &str) {
         let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = recordings.get_mut(recording.index()) {
@@ -247,7 +261,7 @@ impl Engine {
     /// A cursor over what is found from now on, as it is found: its `next` gives the next finding, or none if there is
     /// none yet. An engine that learns finds nothing. It waits for no worker, nor does a worker wait for whoever reads.
     pub fn findings(&self) -> Findings {
-        Findings::new(self.shared.found.get_or_init(Arc::default).clone())
+        Findings::new(self.shared.found.get_or_init(|| Arc::new(cursor::Log::new(self.shared.memory_max))).clone())
     }
 
     /// The longest record of a trace that is read.

@@ -25,7 +25,7 @@ mod unreadable;
 mod watch;
 pub mod write;
 
-pub use detect::{Format, detect, detect_records};
+pub use detect::{Format, UnknownFormat, detect, detect_records};
 pub use feed::{Feed, FeedError, FeedSummary};
 pub use name::LineHash;
 pub use unreadable::{Unreadable, unreadable};

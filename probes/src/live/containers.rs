@@ -299,7 +299,7 @@ impl Containers {
         };
         if fits && held.len() < HELD_MAX {
             let before = held.heap_bytes();
-            held.push(EventRef { container: id, ..event }, counted);
+            held.push(event.with_container(id), counted);
             self.held_bytes += held.heap_bytes() - before;
         } else {
             *unheld += u64::from(counted);
@@ -408,7 +408,7 @@ mod tests {
         let mut all = Containers::default();
         for n in 0..100_000u64 {
             let (index, _) = all.is_container(n, who(&n.to_string()));
-            let event = EventRef { ts: n, container: b"", pid: 1, start: None, body: Body::Exit };
+            let event = EventRef::new(n, b"", 1, Body::Exit);
             all.hold(index, event, true);
             if n % 3 == 0 {
                 all.release_held(index);
@@ -431,9 +431,9 @@ mod tests {
         let path = [b'x'; 4000];
         for n in 0..2000u64 {
             let (index, _) = all.is_container(n, who(&n.to_string()));
-            let body = Body::Open(Open { path: &path[..], flags: 0, ret: 0, map: false });
+            let body = Body::Open(Open::new(&path[..], 0, 0));
             for _ in 0..20 {
-                all.hold(index, EventRef { ts: n, container: b"", pid: 1, start: None, body }, true);
+                all.hold(index, EventRef::new(n, b"", 1, body), true);
             }
         }
         assert!(all.held_bytes < HELD_BYTES_MAX + (1 << 20), "{}", all.held_bytes);

@@ -189,8 +189,9 @@ impl Intake {
         match index {
             None => sink.event(event),
             Some(index) => {
-                let joined = Exec { path: JOINED, runtime: Some(true), ..Exec::default() };
-                let joined = EventRef { body: Body::Exec(joined), ..event };
+                let mut joined = Exec::new(0, JOINED);
+                joined.runtime = Some(true);
+                let joined = event.with_body(Body::Exec(joined));
                 match self.identify(index, &event) {
                     Actor::Known => self.forward(index, event, true, sink),
                     Actor::Joined => {
@@ -254,7 +255,7 @@ impl Intake {
         }
         match owner {
             Owner::Host if !self.host => self.host_events += n,
-            Owner::Host => sink.event(EventRef { ts: self.clock.now(), container: b"", pid: 0, start: None, body }),
+            Owner::Host => sink.event(EventRef::new(self.clock.now(), b"", 0, body)),
             Owner::Container(index) => self.emit(index, self.clock.now(), body, sink),
         }
     }
@@ -263,7 +264,7 @@ impl Intake {
     pub fn missed_unattributed(&mut self, cause: &str, n: u64, sink: &mut dyn Sink) {
         if n > 0 {
             let body = Body::Missed { cause: cause.as_bytes(), n };
-            sink.event(EventRef { ts: self.clock.now(), container: b"", pid: 0, start: None, body });
+            sink.event(EventRef::new(self.clock.now(), b"", 0, body));
         }
     }
 
@@ -288,7 +289,7 @@ impl Intake {
         let n = std::mem::take(&mut self.host_events);
         if n > 0 {
             let body = Body::Missed { cause: Ignored::Host.name().as_bytes(), n };
-            sink.event(EventRef { ts: self.clock.now(), container: b"", pid: 0, start: None, body });
+            sink.event(EventRef::new(self.clock.now(), b"", 0, body));
         }
     }
 
@@ -425,7 +426,7 @@ impl Intake {
 
     /// Something of a container that no process did.
     fn emit(&mut self, index: Index, ts: u64, body: Body<&[u8]>, sink: &mut dyn Sink) {
-        let event = EventRef { ts, container: b"", pid: 0, start: None, body };
+        let event = EventRef::new(ts, b"", 0, body);
         self.forward(index, event, true, sink);
     }
 
@@ -434,7 +435,7 @@ impl Intake {
         let Some(container) = self.containers.get_mut(index) else { return };
         container.events += 1;
         match container.wanted {
-            Wanted::Yes => hand_on(EventRef { container: &container.id, ..event }, counted, sink),
+            Wanted::Yes => hand_on(event.with_container(&container.id), counted, sink),
             Wanted::No => {}
             Wanted::Open => self.containers.hold(index, event, counted),
         }
@@ -480,8 +481,16 @@ impl Sink for Implied<'_> {
 
 /// The same event of the host, or of a command: whatever runs there, nothing is left out as a container's set-up.
 pub(super) fn no_runtime(event: EventRef<'_>) -> EventRef<'_> {
+    with_runtime(event, false)
+}
+
+/// The same event; if it is an exec, the runtime's or not.
+pub(super) fn with_runtime(event: EventRef<'_>, runtime: bool) -> EventRef<'_> {
     match event.body {
-        Body::Exec(exec) => EventRef { body: Body::Exec(Exec { runtime: Some(false), ..exec }), ..event },
+        Body::Exec(mut exec) => {
+            exec.runtime = Some(runtime);
+            event.with_body(Body::Exec(exec))
+        }
         _ => event,
     }
 }

@@ -109,7 +109,7 @@ impl Snapshot {
             let Some(id) = container(process) else { continue };
             if reported.get(&process.ppid) == Some(&id) {
                 let body = Body::Fork { ppid: process.ppid };
-                sink.implied(Event { ts, container: id, pid: process.pid, start: Some(process.start), body });
+                sink.implied(Event::new(ts, id, process.pid, body).with_start(process.start));
             }
             sink.implied(process.exec_event(ts, id));
             reported.insert(process.pid, id);

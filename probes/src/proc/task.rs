@@ -130,18 +130,14 @@ impl Process {
 
     /// That it runs its program.
     pub fn exec_event<'a>(&'a self, ts: u64, container: &'a [u8]) -> EventRef<'a> {
-        let exec = Exec {
-            ppid: self.ppid,
-            path: self.exe.as_slice(),
-            argv: (!self.argv.is_empty()).then_some(self.argv.as_slice()),
-            cwd: self.cwd.as_deref(),
-            uid: self.uid,
-            fileless: self.fileless,
-            argv_truncated: self.argv_cut,
-            runtime: Some(self.outside),
-            ..Exec::default()
-        };
-        Event { ts, container, pid: self.pid, start: Some(self.start), body: Body::Exec(exec) }
+        let mut exec = Exec::new(self.ppid, self.exe.as_slice());
+        exec.argv = (!self.argv.is_empty()).then_some(self.argv.as_slice());
+        exec.argv_truncated = self.argv_cut;
+        exec.cwd = self.cwd.as_deref();
+        exec.uid = self.uid;
+        exec.fileless = self.fileless;
+        exec.runtime = Some(self.outside);
+        Event::new(ts, container, self.pid, Body::Exec(exec)).with_start(self.start)
     }
 }
 

@@ -9,6 +9,7 @@ pub(in crate::kernel) fn open<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -
     let [path, _] = texts;
     let ret = parts.rest.i64()?;
     let path = parts.path(path)?;
-    let map = parts.marks & mark::MAPPED != 0;
-    Ok(parts.event(Body::Open(Open { path, flags: parts.spare_u32()?, ret, map })))
+    let mut open = Open::new(path, parts.spare_u32()?, ret);
+    open.map = parts.marks & mark::MAPPED != 0;
+    Ok(parts.event(Body::Open(open)))
 }
