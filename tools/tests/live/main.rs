@@ -7,6 +7,7 @@
 mod containers;
 
 mod call_by_call;
+mod capabilities;
 mod command;
 mod docker;
 mod doctor;

@@ -21,7 +21,7 @@ const FILES: [&str; 4] = ["hosts", "passwd", "profile", "services"];
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// No runtime is asked, and none would know. What they do is not much, so that the trace's buffer stays small too.
-const NOBODY: [(&str, &str); 7] = [
+const NOBODY: [(&str, &str); 8] = [
     ("GROVE_DOCKER_SOCKETS", "/nowhere/docker.sock"),
     ("GROVE_PODMAN_SOCKETS", ""),
     ("GROVE_CONTAINERD_SOCKETS", ""),
@@ -29,6 +29,7 @@ const NOBODY: [(&str, &str); 7] = [
     ("GROVE_CONTAINER_STORAGE", ""),
     ("GROVE_PROBE_SYSCALLS", "false"),
     ("GROVE_PROBE_CAPABILITY", "false"),
+    ("GROVE_PROFILE_INTERVAL", "1s"),
 ];
 
 /// A cgroup with cgroups in it that are called as Docker's are. It goes away with this.

@@ -423,20 +423,18 @@ impl Checker {
     }
 
     fn below(&mut self, parent: Option<ProgramRef>, program: &Program) -> ProgramRef {
+        // As in trees: from a certain depth on, a program stands beside the one that ran it.
+        let deep = parent.is_some_and(|parent| self.depth(parent) >= self.baseline.rules().lineage_depth);
+        let parent = if deep { parent.and_then(|parent| self.parent(parent)) } else { parent };
         let above = match parent {
             None => Some(ROOT),
-            Some(parent) => self.node(parent).map(|node| self.baseline.within_depth(node)),
+            Some(parent) => self.node(parent),
         };
         let found = above.and_then(|node| self.baseline.find_program(node, program)).map(|(node, _)| node);
         let node = found.filter(|node| self.baseline.node(*node).has(Flags::VISIBLE));
         match node {
             Some(node) if !self.provisional => ProgramRef::Known(node),
-            node => {
-                // As in trees: from a certain depth on, a program stands beside the one that ran it.
-                let deep = parent.is_some_and(|parent| self.depth(parent) >= self.baseline.rules().lineage_depth);
-                let parent = if deep { parent.and_then(|parent| self.parent(parent)) } else { parent };
-                self.new_program(parent, program, node)
-            }
+            node => self.new_program(parent, program, node),
         }
     }
 
