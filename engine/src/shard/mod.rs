@@ -28,7 +28,7 @@ mod tests;
 mod waiting;
 mod worker;
 
-pub use container::{HOST_IMAGE, UNKNOWN_IMAGE};
+pub use container::HOST_IMAGE;
 pub use cursor::Findings;
 pub use images::UNNAMED_RECORDING;
 pub use sender::{Losses, Overflow, Sender, Sent};

@@ -13,7 +13,7 @@ use crate::event::{Body, EventBuf, Stored};
 use crate::hash::{Keyed, Map};
 use crate::intern::Interner;
 use crate::ledger::{Dropped, Fate, Ignored, Ledger};
-use crate::tree::Rules;
+use crate::tree::{Ended, Rules};
 use hashbrown::HashTable;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +31,13 @@ mod view;
 
 pub(super) use view::ShardView;
 
+/// What is remembered of a container that is gone.
+struct Stopped {
+    workload: Workload,
+    /// Its processes that came from the workload: should it start again, none of them becomes the runtime.
+    ended: Ended,
+}
+
 pub(super) struct Worker {
     containers: Vec<Option<Container>>,
     free: Vec<usize>,
@@ -38,7 +45,7 @@ pub(super) struct Worker {
     last: usize,
     images: Images,
     stopped: VecDeque<Arc<[u8]>>,
-    stopped_by_id: Map<Arc<[u8]>, Workload>,
+    stopped_by_id: Map<Arc<[u8]>, Stopped>,
     lingering: VecDeque<Box<[u8]>>,
     waiting: Waiting,
     limits: Limits,

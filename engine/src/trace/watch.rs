@@ -6,7 +6,7 @@
 use super::Reject;
 use super::bounded::Bounded;
 use crate::behaviour::{Bounded as Limit, PATH_BYTES_MAX};
-use crate::event::{Body, EventRef, Sink};
+use crate::event::{Body, EventRef, Sink, UNKNOWN_IMAGE};
 use crate::hash::fingerprint;
 use crate::intern::TEXT_MAX;
 use crate::ledger::Rejected;
@@ -30,8 +30,8 @@ impl Default for Workloads {
 impl Workloads {
     /// Remembers what a container is told to be; or why it cannot be that.
     fn remember(&mut self, container: &[u8], image: &[u8], tag: &[u8]) -> Option<Reject> {
-        // The host is what it is.
-        if container.is_empty() {
+        // The host is what it is, and that nobody knows a workload is none.
+        if container.is_empty() || [image, tag] == [UNKNOWN_IMAGE.as_bytes(); 2] {
             return None;
         }
         let now = (fingerprint(image), fingerprint(tag));
@@ -128,6 +128,12 @@ mod tests {
             ("d", "db", "1", None),
             ("", "x", "1", None),
             ("", "y", "1", None),
+            ("e", UNKNOWN_IMAGE, UNKNOWN_IMAGE, None),
+            ("e", "web", "1", None),
+            ("e", UNKNOWN_IMAGE, UNKNOWN_IMAGE, None),
+            ("e", "web", "2", Some("tag")),
+            ("f", UNKNOWN_IMAGE, "1", None),
+            ("f", "web", "1", Some("image")),
         ] {
             let reported = workloads.remember(container.as_bytes(), image.as_bytes(), tag.as_bytes());
             assert_eq!(reported.and_then(|reject| reject.field), field, "{container} {image} {tag}");

@@ -19,6 +19,7 @@ mod inside;
 mod killed;
 mod learned;
 mod loss;
+mod nameless;
 mod namespaces;
 mod podman;
 mod proc;

@@ -17,8 +17,8 @@ use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::profile;
 use crate::tree::{
-    BehaviourDelta, ExecDecision, ExecPosition, Flags, Lineage, MemoryPressure, NodeId, Pid, Position, Program, ROOT,
-    Role, Rules, Runs, Tree, unknown_program,
+    BehaviourDelta, Ended, ExecDecision, ExecPosition, Flags, Lineage, MemoryPressure, NodeId, Pid, Position, Program,
+    ROOT, Role, Rules, Runs, Tree, unknown_program,
 };
 use std::sync::Arc;
 
@@ -212,6 +212,17 @@ impl Checker {
         self.lineage.clear();
         self.noted.shrink_to_fit();
         self.texts = Texts::default();
+    }
+
+    /// Forgets every process; who of them came from the workload.
+    pub(crate) fn end_processes(&mut self) -> Ended {
+        self.lineage.clear();
+        self.lineage.take_ended()
+    }
+
+    /// The container starts again: these came from its workload before.
+    pub(crate) fn start_again(&mut self, ended: Ended) {
+        self.lineage.set_ended(ended);
     }
 
     /// Compares one event. [`Fate::New`] is drift, [`Fate::Known`] none.
