@@ -8,11 +8,12 @@ use super::images::Images;
 use super::memory::Memory;
 use super::start::Mode;
 use super::waiting::Waiting;
+use crate::behaviour::Reject;
 use crate::config::Config;
 use crate::event::{Body, EventBuf, Stored};
 use crate::hash::{Keyed, Map};
 use crate::intern::Interner;
-use crate::ledger::{Dropped, Fate, Ignored, Ledger};
+use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::tree::Rules;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
@@ -57,6 +58,8 @@ pub(super) struct Worker {
     /// found that was not told yet.
     log: Option<Arc<Log>>,
     fresh: Vec<usize>,
+    /// Second workloads in the batch at hand, by line.
+    conflicts: Vec<(u32, Reject)>,
     ledger: Ledger,
     failed: bool,
     /// Events of the current batch that are done with.
@@ -113,6 +116,7 @@ impl Worker {
             seen: 0,
             log: None,
             fresh: Vec::new(),
+            conflicts: Vec::new(),
             ledger: Ledger::default(),
             failed: false,
             done: 0,
@@ -212,6 +216,9 @@ impl Worker {
         };
         if let Body::ContainerStart { image, tag } = event.body {
             let fate = self.start(index, image, tag);
+            if stored.counted && stored.line > 0 && fate == Fate::Rejected(Rejected::ConflictingWorkload) {
+                self.note_conflict(index, image, stored.line);
+            }
             self.count(index, stored, fate);
             return;
         }

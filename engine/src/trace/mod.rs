@@ -29,7 +29,6 @@ pub use detect::{Format, UnknownFormat, detect, detect_records};
 pub use feed::{Feed, FeedError, FeedSummary};
 pub use name::LineHash;
 pub use unreadable::{Unreadable, unreadable};
-pub use watch::Workloads;
 
 pub use crate::behaviour::Reject;
 

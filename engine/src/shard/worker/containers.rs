@@ -2,9 +2,11 @@
 //!
 //! Not here: what is held of one until it is told (`holding`), and what becomes of one that is gone (`retired`).
 
+use super::super::conflicts::Conflicts;
 use super::super::container::{Container, State, Subject, Workload};
 use super::super::start::Mode;
 use super::Worker;
+use crate::behaviour::Reject;
 use crate::event::EventRef;
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Rejected};
@@ -138,6 +140,28 @@ impl Worker {
                 Fate::Lifecycle
             }
             State::Bound { .. } => Fate::Rejected(Rejected::ConflictingWorkload),
+        }
+    }
+
+    /// Notes that a line tells another workload of a container than it has.
+    pub(super) fn note_conflict(&mut self, index: usize, image: &[u8], line: u32) {
+        let Some(Some(Container { state: State::Bound { workload, .. }, .. })) = self.containers.get(index) else {
+            return;
+        };
+        let field = if workload.image.as_bytes() == image { "tag" } else { "image" };
+        let detail =
+            format!("the container was told to be {}:{} before, and that stands", workload.image, workload.tag);
+        self.conflicts.push((line, Reject { reason: Rejected::ConflictingWorkload, field: Some(field), detail }));
+    }
+
+    /// Tells the sender of a batch, if it asks, of the conflicts in it.
+    pub fn tell_conflicts(&mut self, to: Option<&Conflicts>) {
+        if self.conflicts.is_empty() {
+            return;
+        }
+        let conflicts = self.conflicts.drain(..);
+        if let Some(to) = to {
+            to.add(conflicts);
         }
     }
 
