@@ -16,6 +16,7 @@ use crate::intern::Interner;
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::tree::Rules;
 use hashbrown::HashTable;
+use slab::Slab;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,8 +34,7 @@ mod view;
 pub(super) use view::ShardView;
 
 pub(super) struct Worker {
-    containers: Vec<Option<Container>>,
-    free: Vec<usize>,
+    containers: Slab<Container>,
     by_id: HashTable<usize>,
     last: usize,
     images: Images,
@@ -97,8 +97,7 @@ impl Worker {
         shard: usize,
     ) -> Self {
         Self {
-            containers: Vec::new(),
-            free: Vec::new(),
+            containers: Slab::new(),
             by_id: HashTable::new(),
             last: usize::MAX,
             images: Images::default(),
@@ -186,7 +185,7 @@ impl Worker {
         for stored in batch.iter().skip(from) {
             self.ledger.count_many(LOST, stored.weight());
             if let Some(index) = self.find(stored.event.container)
-                && let Some(Some(container)) = self.containers.get_mut(index)
+                && let Some(container) = self.containers.get_mut(index)
             {
                 container.count(&stored, LOST);
             }
@@ -222,7 +221,7 @@ impl Worker {
             self.count(index, stored, fate);
             return;
         }
-        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let Some(container) = self.containers.get_mut(index) else { return };
         match &mut container.state {
             State::Bound { subject, workload } => {
                 if !matches!(event.body, Body::ContainerStop) {
@@ -273,7 +272,7 @@ impl Worker {
                 self.has_found(index);
             }
         }
-        if let Some(Some(container)) = self.containers.get_mut(index) {
+        if let Some(container) = self.containers.get_mut(index) {
             container.count(&stored, fate);
         }
     }

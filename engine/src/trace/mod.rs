@@ -17,6 +17,8 @@ pub mod kunai;
 mod name;
 pub mod native;
 mod programs;
+#[cfg(test)]
+mod reported;
 pub mod strace;
 pub mod sysdig;
 pub mod tetragon;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 impl Worker {
     /// The container of an event, made if it is new.
     pub(super) fn container(&mut self, event: &EventRef<'_>) -> Option<usize> {
-        if let Some(Some(container)) = self.containers.get(self.last)
+        if let Some(container) = self.containers.get(self.last)
             && *container.id == *event.container
         {
             return Some(self.last);
@@ -26,7 +26,7 @@ impl Worker {
         self.turns += 1;
         if let Some(index) = self.find(event.container) {
             self.last = index;
-            if let Some(Some(container)) = self.containers.get_mut(index) {
+            if let Some(container) = self.containers.get_mut(index) {
                 container.turn = self.turns;
             }
             return Some(index);
@@ -36,21 +36,10 @@ impl Worker {
         }
         self.counts.containers.add();
         let container = Container::waiting(event.container, event.ts, self.turns);
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.containers.push(None);
-                self.containers.len() - 1
-            }
-        };
-        if let Some(slot) = self.containers.get_mut(index) {
-            *slot = Some(container);
-        }
+        let index = self.containers.insert(container);
         let hash = self.hasher.bytes(event.container);
         let Self { containers, by_id, hasher, .. } = self;
-        by_id.insert_unique(hash, index, |i| {
-            containers.get(*i).and_then(Option::as_ref).map_or(0, |c| hasher.bytes(&c.id))
-        });
+        by_id.insert_unique(hash, index, |i| containers.get(*i).map_or(0, |c| hasher.bytes(&c.id)));
         self.last = index;
         self.changed = true;
         self.seen += 1;
@@ -58,7 +47,7 @@ impl Worker {
             self.bind(index, Workload::host());
         } else if let Some(workload) = self.stopped_by_id.get(event.container).cloned() {
             self.seen -= 1;
-            if let Some(Some(container)) = self.containers.get_mut(index) {
+            if let Some(container) = self.containers.get_mut(index) {
                 container.stopped = true;
             }
             self.bind(index, workload);
@@ -68,18 +57,17 @@ impl Worker {
     }
 
     pub(super) fn find(&self, id: &[u8]) -> Option<usize> {
-        let is_it = |i: &usize| matches!(self.containers.get(*i), Some(Some(c)) if *c.id == *id);
+        let is_it = |i: &usize| matches!(self.containers.get(*i), Some(c) if *c.id == *id);
         self.by_id.find(self.hasher.bytes(id), is_it).copied()
     }
 
     pub(super) fn remove(&mut self, index: usize) -> Option<Container> {
-        let container = self.containers.get_mut(index)?.take()?;
+        let container = self.containers.try_remove(index)?;
         let hash = self.hasher.bytes(&container.id);
         if let Ok(entry) = self.by_id.find_entry(hash, |i| *i == index) {
             entry.remove();
         }
         self.counts.containers.give_back();
-        self.free.push(index);
         self.containers_bytes -= container.counted;
         self.lingering_bytes -= if container.lingers { container.counted } else { 0 };
         Some(container)
@@ -93,7 +81,7 @@ impl Worker {
         if image.len().max(tag.len()) > TEXT_MAX {
             return Fate::Rejected(Rejected::InvalidValue);
         }
-        let Some(Some(container)) = self.containers.get_mut(index) else { return Fate::Lifecycle };
+        let Some(container) = self.containers.get_mut(index) else { return Fate::Lifecycle };
         let reported = Workload { image: Arc::from(image), tag: Arc::from(tag), assumed: false };
         match &mut container.state {
             State::Waiting { .. } => {
@@ -145,7 +133,7 @@ impl Worker {
 
     /// Notes that a line tells another workload of a container than it has.
     pub(super) fn note_conflict(&mut self, index: usize, image: &[u8], line: u32) {
-        let Some(Some(Container { state: State::Bound { workload, .. }, .. })) = self.containers.get(index) else {
+        let Some(Container { state: State::Bound { workload, .. }, .. }) = self.containers.get(index) else {
             return;
         };
         let field = if workload.image.as_bytes() == image { "tag" } else { "image" };
