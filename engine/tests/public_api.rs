@@ -160,9 +160,10 @@ fn unexplained(api: &str) -> Vec<&str> {
         of_a_trait &= kind != "struct" && kind != "enum";
         let name = name(item);
         let needed = || uses.iter().enumerate().any(|(other, names)| other != at && names.contains(&*name));
-        if !of_a_trait && !explained.contains(&*name) && !(is_type && needed()) {
-            missing.push(line);
+        if of_a_trait || explained.contains(&*name) || is_type && needed() {
+            continue;
         }
+        missing.push(line);
     }
     missing
 }
