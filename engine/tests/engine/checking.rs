@@ -1,6 +1,6 @@
 //! An engine that compares: what is found, and whoever follows it.
 
-use super::{config, learn, send, start};
+use super::{config, learn, send};
 use grove::intern::Interner;
 use grove::ledger::{Ignored, Ledger};
 use grove::profile::Reason;

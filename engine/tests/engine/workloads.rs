@@ -1,10 +1,11 @@
 //! What a container runs: told late, never, twice, or for too long; and what is held until it is told.
 
+use super::common::picture;
 use super::{assert_picture, config, images, learn, send, start};
 use grove::config::Config;
 use grove::intern::{Interner, TEXT_MAX};
 use grove::ledger::{Dropped, Ignored, Rejected};
-use grove::{Engine, HOST_IMAGE, UNKNOWN_IMAGE};
+use grove::{Engine, HOST_IMAGE, Snapshot, UNKNOWN_IMAGE};
 use std::time::Duration;
 
 #[test]
