@@ -3,12 +3,14 @@
 //!     cargo build --release -p grove-tools
 //!     sudo cargo bench -p grove-benches --bench live             a line for each figure
 //!     sudo cargo bench -p grove-benches --bench live -- --json   the same as JSON
+//!     sudo cargo bench -p grove-benches --bench live -- actions  only what each kind of event costs
 //!
 //! Needs root, a C compiler and `find`. Takes about two minutes. `benches/runs/live.md` says what the figures mean.
 //!
 //! Not criterion: what is measured are other processes, with an observer beside them and without, in turn.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 mod live {
+    pub mod actions;
     pub mod host;
     pub mod kernel;
     pub mod loss;
@@ -19,7 +21,7 @@ mod live {
 use std::process::ExitCode;
 
 use live::workload::{Loops, Result};
-use live::{host, kernel, loss, samples};
+use live::{actions, host, kernel, loss, samples};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -28,6 +30,8 @@ struct Report {
     processors: usize,
     /// Nanoseconds for an open and a close, as the programs in the kernel lengthen it.
     pair: Vec<kernel::Pair>,
+    /// Nanoseconds that the programs add to what makes events of other kinds.
+    actions: Vec<actions::Action>,
     /// Reading the ring and decoding, without anything else.
     reading: kernel::Reading,
     /// `grove run --host` learns from two loops.
@@ -47,11 +51,15 @@ fn main() -> ExitCode {
         eprintln!("benches live: attaching to the kernel needs root; run it with sudo");
         return ExitCode::FAILURE;
     }
-    match measure() {
-        Ok(report) => {
-            let json = std::env::args().any(|arg| arg == "--json");
-            let text = if json { sonic_rs::to_string_pretty(&report) } else { Ok(lines(&report)) };
-            println!("{}", text.unwrap());
+    let asked = |name: &str| std::env::args().any(|arg| arg == name);
+    let text = if asked("actions") {
+        tempfile::tempdir().map_err(Into::into).and_then(|dir| text(&actions::actions(dir.path())?, asked("--json")))
+    } else {
+        measure().and_then(|report| text(&report, asked("--json")))
+    };
+    match text {
+        Ok(text) => {
+            println!("{text}");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -59,6 +67,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn text<T: Serialize>(report: &T, json: bool) -> Result<String> {
+    if json { Ok(sonic_rs::to_string_pretty(report)?) } else { Ok(lines(&sonic_rs::to_value(report)?)) }
 }
 
 fn measure() -> Result<Report> {
@@ -69,6 +81,7 @@ fn measure() -> Result<Report> {
         kernel: release.trim().to_owned(),
         processors: std::thread::available_parallelism()?.get(),
         pair: kernel::pairs(&loops)?,
+        actions: actions::actions(dir.path())?,
         reading: kernel::reading(&loops)?,
         busy: host::busy(&loops, dir.path())?,
         paced: host::paced(&loops, dir.path())?,
@@ -79,7 +92,7 @@ fn measure() -> Result<Report> {
 }
 
 /// One figure a line: its way through the report, and its value.
-fn lines(report: &Report) -> String {
+fn lines(report: &sonic_rs::Value) -> String {
     fn walk(value: &sonic_rs::Value, at: &str, out: &mut Vec<String>) {
         use sonic_rs::JsonContainerTrait;
         if let Some(object) = value.as_object() {
@@ -91,6 +104,6 @@ fn lines(report: &Report) -> String {
         }
     }
     let mut out = Vec::new();
-    walk(&sonic_rs::to_value(report).unwrap(), "", &mut out);
+    walk(report, "", &mut out);
     out.join("\n")
 }

@@ -79,6 +79,10 @@ pub struct Event<B> {
 /// An event whose texts are borrowed from the source.
 pub type EventRef<'a> = Event<&'a [u8]>;
 
+/// The image of containers whose workload never became known, and their tag. A source that says so itself, by a
+/// [`Body::ContainerStart`] of this image and tag, has what waits for the name learned at once; a name may still come.
+pub const UNKNOWN_IMAGE: &str = "<unknown>";
+
 macro_rules! body {
     ($(($Event:ident $(<$B:ident>)?, $file:ident, $($name:literal)|+)),* $(,)?) => {
         pub use crate::behaviour::{$($Event),*};
@@ -87,7 +91,7 @@ macro_rules! body {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Body<B> {
-            /// Binds the container's id to its workload. Both texts are UTF-8.
+            /// Binds the container's id to its workload. Both texts are UTF-8. See also [`UNKNOWN_IMAGE`].
             ContainerStart {
                 /// Image name without tag.
                 image: B,

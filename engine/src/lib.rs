@@ -195,12 +195,12 @@ pub mod trace;
 pub mod tree;
 
 pub use config::Config;
-pub use event::{Event, EventRef, RecordingId};
+pub use event::{Event, EventRef, RecordingId, UNKNOWN_IMAGE};
 pub use ledger::Ledger;
 pub use profile::{Baselines, Finding, Profile};
 pub use shard::{
     Builder, Engine, Findings, HOST_IMAGE, Limits, Losses, Overflow, Sender, Sent, Snapshot, StartError,
-    TooManyRecordings, UNKNOWN_IMAGE, UNNAMED_RECORDING,
+    TooManyRecordings, UNNAMED_RECORDING,
 };
 pub use trace::input::{Compression, InputError};
 pub use trace::{FeedError, FeedSummary, Format, Reject, UnknownFormat};

@@ -49,17 +49,20 @@ pub struct Done {
     pub spawns: u64,
 }
 
+/// Builds a C program in `dir`.
+pub fn compile(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let (source, program) = (dir.join(format!("{name}.c")), dir.join(name));
+    fs::write(&source, text)?;
+    let status = Command::new("cc").args(["-O2", "-static", "-o"]).args([&program, &source]).status();
+    match status {
+        Ok(status) if status.success() => Ok(program),
+        other => Err(format!("cc cannot build {name}.c: {other:?}; install a C compiler and libc's archives").into()),
+    }
+}
+
 impl Loops {
     pub fn compile(dir: &Path) -> Result<Self> {
-        let (source, program) = (dir.join("loop.c"), dir.join("loop"));
-        fs::write(&source, include_str!("loop.c"))?;
-        let status = Command::new("cc").args(["-O2", "-static", "-o"]).args([&program, &source]).status();
-        match status {
-            Ok(status) if status.success() => Ok(Self { program }),
-            other => {
-                Err(format!("cc cannot build the loop: {other:?}; install a C compiler and libc's archives").into())
-            }
-        }
+        Ok(Self { program: compile(dir, "loop", include_str!("loop.c"))? })
     }
 
     /// The command line for `work`.

@@ -9,6 +9,7 @@ use super::{
     normal_path,
 };
 use crate::ledger::{Fate, Ignored, Rejected};
+use crate::names::open_flags;
 use crate::path::below_run;
 use crate::path::is_pattern;
 use serde::ser::SerializeMap;
@@ -168,6 +169,10 @@ impl<'s> Report<'s> for Open<&'s [u8]> {
             return Err(Fate::Ignored(Ignored::Failed));
         }
         normal_path(self.path, by, &mut texts.first)?;
+        // A file without a name in the directory that was asked for.
+        if self.flags & open_flags::TMPFILE != 0 && !texts.first.ends_with("/#*") {
+            texts.first.push_str(if texts.first == "/" { "#*" } else { "/#*" });
+        }
         Ok(Behaviours::One(file(&texts.first, Details::marks(self.marks()))))
     }
 }

@@ -30,7 +30,7 @@ mod waiting;
 mod worker;
 
 pub(crate) use conflicts::Conflicts;
-pub use container::{HOST_IMAGE, UNKNOWN_IMAGE};
+pub use container::HOST_IMAGE;
 pub use cursor::Findings;
 pub use images::UNNAMED_RECORDING;
 pub use sender::{Losses, Overflow, Sender, Sent};

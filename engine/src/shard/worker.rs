@@ -14,7 +14,7 @@ use crate::event::{Body, EventBuf, Stored};
 use crate::hash::{Keyed, Map};
 use crate::intern::Interner;
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
-use crate::tree::Rules;
+use crate::tree::{Ended, Rules};
 use hashbrown::HashTable;
 use slab::Slab;
 use std::collections::VecDeque;
@@ -33,13 +33,20 @@ mod view;
 
 pub(super) use view::ShardView;
 
+/// What is remembered of a container that is gone.
+struct Stopped {
+    workload: Workload,
+    /// Its processes that came from the workload: should it start again, none of them becomes the runtime.
+    ended: Ended,
+}
+
 pub(super) struct Worker {
     containers: Slab<Container>,
     by_id: HashTable<usize>,
     last: usize,
     images: Images,
     stopped: VecDeque<Arc<[u8]>>,
-    stopped_by_id: Map<Arc<[u8]>, Workload>,
+    stopped_by_id: Map<Arc<[u8]>, Stopped>,
     lingering: VecDeque<Box<[u8]>>,
     waiting: Waiting,
     limits: Limits,

@@ -1,6 +1,7 @@
 //! One container's tree together with its process table: events go in, fates come out.
 
 use super::arena::ROOT;
+use super::ended::Ended;
 use super::insert::{RawPath, literal};
 use super::lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Runs};
 use super::merge::follow;
@@ -130,6 +131,17 @@ impl ActivityTree {
         self.lineage.clear();
         self.tree.shrink();
         self.texts = Texts::default();
+    }
+
+    /// Forgets every process; who of them came from the workload.
+    pub(crate) fn end_processes(&mut self) -> Ended {
+        self.lineage.clear();
+        self.lineage.take_ended()
+    }
+
+    /// The container starts again: these came from its workload before.
+    pub(crate) fn start_again(&mut self, ended: Ended) {
+        self.lineage.set_ended(ended);
     }
 
     /// Applies one event of this container. Container events are not for here and count as life cycle.

@@ -40,6 +40,7 @@ mod texts;
 pub use activity::{ActivityTree, unknown_program};
 pub(crate) use arena::Sizes;
 pub use arena::{Children, ROOT};
+pub(crate) use ended::Ended;
 pub(crate) use import::{fixed_prefix, learned};
 pub use leaves::BehaviourDelta;
 pub use lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Process, Runs};

@@ -45,6 +45,20 @@ fn an_ephemeral_port_that_is_bound_is_any_and_one_that_is_connected_to_is_itself
     );
 }
 
+/// By the directory that was asked for, as system calls have it, or by the number that the kernel gave it.
+#[test]
+fn a_file_without_a_name_is_one_however_it_is_told() {
+    let mut tree = ActivityTree::new(Arc::default(), &Interner::new().intern("1").unwrap());
+    let mut open = |path: &str, flags| {
+        let body = Body::Open(Open::new(path.as_bytes(), flags, 3));
+        tree.insert(&EventRef::new(1, b"c", 1, body))
+    };
+    const UNNAMED: u32 = 0o20_200_002;
+    let fates = [open("/tmp", UNNAMED), open("/tmp/#77", UNNAMED), open("/tmp/#78", 2), open("/tmp", 0)];
+    assert_eq!(fates, [Fate::New, Fate::Known, Fate::Known, Fate::New]);
+    assert_eq!([open("/", UNNAMED), open("/#7", UNNAMED)], [Fate::New, Fate::Known]);
+}
+
 #[test]
 fn one_peer_directory_or_unnamed_file_is_one_however_it_is_written() {
     check(

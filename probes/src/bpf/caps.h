@@ -73,10 +73,19 @@ static __always_inline bool about_memory(struct task_struct *task, int cap)
     return false;
 }
 
-static __always_inline int asked_for(int cap, int ret)
+// Whether these are the task's own credentials. An overlay checks with those of whoever mounted it, an NFS server with those
+// of its client, and a file with those of whoever opened it: what those may do is no doing of the task's.
+static __always_inline bool are_its_own(struct task_struct *task, __u64 credentials)
+{
+    __u64 own = 0;
+    bpf_probe_read_kernel(&own, 8, &task->real_cred);
+    return own == credentials;
+}
+
+static __always_inline int asked_for(__u64 credentials, int cap, int ret)
 {
     struct task_struct *task = bpf_get_current_task_btf();
-    if (task->tgid == self || cap < 0 || cap > 63 || !task->mm || about_memory(task, cap))
+    if (task->tgid == self || cap < 0 || cap > 63 || !task->mm || !are_its_own(task, credentials) || about_memory(task, cap))
         return 0;
     struct task_struct *leader = task->group_leader;
     struct process *p = process_of(leader, true);
@@ -108,7 +117,7 @@ SEC("tp_btf/cap_capable")
 int BPF_PROG(grove_cap_capable, const struct cred *cred, struct user_namespace *target,
              const struct user_namespace *holder, int cap, int ret)
 {
-    return asked_for(cap, ret);
+    return asked_for((__u64)ctx[0], cap, ret);
 }
 
 // Before Linux 6.14 there is no such tracepoint, but the function has an end.
@@ -116,5 +125,5 @@ SEC("fexit/cap_capable")
 int BPF_PROG(grove_cap_capable_old, const struct cred *cred, struct user_namespace *target, int cap,
              unsigned int options, int ret)
 {
-    return asked_for(cap, ret);
+    return asked_for((__u64)ctx[0], cap, ret);
 }

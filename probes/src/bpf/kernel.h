@@ -268,7 +268,8 @@ struct task_struct {
     struct signal_struct *signal;
     struct nsproxy *nsproxy;
     struct callback_head *task_works;
-    const struct cred *cred;
+    const struct cred *real_cred; // its own
+    const struct cred *cred;      // those that it acts with, which may be borrowed
 };
 
 struct linux_binprm {

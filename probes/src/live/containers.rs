@@ -21,6 +21,9 @@ const HELD_BYTES_MAX: usize = 32 << 20;
 /// Containers that are gone and still remembered, in case their workload is told.
 const GONE_MAX: usize = 4096;
 
+/// So many are remembered once that is told or nobody will: for late events, as the paths of cgroups that are gone.
+const GONE_ANSWERED_MAX: usize = 1024;
+
 /// Which container of the table.
 pub type Index = usize;
 
@@ -240,11 +243,18 @@ impl Containers {
 
     fn forget_later(&mut self, id: Box<[u8]>) {
         self.gone.push_back(id);
-        if self.gone.len() > GONE_MAX
+        while self.has_too_many_gone()
             && let Some(oldest) = self.gone.pop_front()
         {
             self.forget(&oldest);
         }
+    }
+
+    /// Whether the one that has been gone for longest is one too many.
+    fn has_too_many_gone(&self) -> bool {
+        let Some(oldest) = self.gone.front().filter(|_| self.gone.len() > GONE_ANSWERED_MAX) else { return false };
+        let container = self.by_id.get(oldest).and_then(|index| self.get(*index));
+        self.gone.len() > GONE_MAX || container.is_none_or(|container| container.answered)
     }
 
     /// Lets a container go, unless it has come back.
@@ -374,6 +384,23 @@ mod tests {
         }
         assert!(all.find(&who("0")).is_some() && all.find(&who("1")).is_none());
         assert_eq!(all.iter().count(), GONE_MAX + 1);
+    }
+
+    #[test]
+    fn of_those_that_are_gone_and_answered_fewer_are_remembered() {
+        let mut all = Containers::default();
+        for n in 0..3 * GONE_ANSWERED_MAX as u64 {
+            let (index, _) = all.is_container(n, who(&n.to_string()));
+            all.get_mut(index).unwrap().answered = n != 7;
+            all.cgroup_gone(n);
+        }
+        // The one that may still be told keeps those that went after it.
+        assert_eq!(all.iter().count(), 3 * GONE_ANSWERED_MAX - 7);
+        let index = all.find(&who("7")).unwrap();
+        all.get_mut(index).unwrap().answered = true;
+        all.is_container(1 << 32, who("x"));
+        all.cgroup_gone(1 << 32);
+        assert_eq!((all.iter().count(), all.gone.len()), (GONE_ANSWERED_MAX, GONE_ANSWERED_MAX));
     }
 
     #[test]

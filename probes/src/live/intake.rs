@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use grove::event::{Body, EventRef, Exec, Sink};
+use grove::event::{Body, EventRef, Exec, Sink, UNKNOWN_IMAGE};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::{Containers, Index, Owner, Processes, Wanted};
@@ -43,6 +43,8 @@ pub struct Intake {
     host: bool,
     /// To be asked about as soon as the resolver takes more.
     unasked: VecDeque<Ask>,
+    /// Ids of containers of which it has turned out that nobody will say what they run; not told yet.
+    nameless: Vec<Box<[u8]>>,
     /// Of the host, which was not asked for; not told yet.
     host_events: u64,
     unnamed: RateLimit,
@@ -79,6 +81,7 @@ impl Intake {
             select,
             host,
             unasked: VecDeque::new(),
+            nameless: Vec::new(),
             host_events: 0,
             unnamed: RateLimit::default(),
             lost: RateLimit::default(),
@@ -160,6 +163,7 @@ impl Intake {
         }
         let index = self.containers.is_unknown(cgroup);
         self.decide(index);
+        self.is_nameless(index);
         Owner::Container(index)
     }
 
@@ -264,7 +268,8 @@ impl Intake {
         }
     }
 
-    /// Takes what runtimes have answered since, asks again where it could not, and tells of the host's events.
+    /// Takes what runtimes have answered since, asks again where it could not, and tells who has no name and of the
+    /// host's events.
     pub fn settle(&mut self, sink: &mut dyn Sink) {
         while let Some(answer) = self.resolver.as_ref().and_then(|resolver| resolver.answers().try_recv().ok()) {
             self.answer(answer, sink);
@@ -274,6 +279,12 @@ impl Intake {
                 break;
             }
             self.unasked.pop_front();
+        }
+        for id in std::mem::take(&mut self.nameless) {
+            if let Some(index) = self.containers.of_id(&id) {
+                let body = Body::ContainerStart { image: UNKNOWN_IMAGE.as_bytes(), tag: UNKNOWN_IMAGE.as_bytes() };
+                self.emit(index, self.clock.now(), body, sink);
+            }
         }
         let n = std::mem::take(&mut self.host_events);
         if n > 0 {
@@ -323,15 +334,23 @@ impl Intake {
         if let Some(so_far) = self.unnamed.allow() {
             tracing::warn!(container = who.id, runtime = %who.runtime, unresolved = %why, so_far, "image unknown");
         }
-        let index = self.containers.find(who);
-        if let Some(container) = index.and_then(|index| self.containers.get_mut(index)) {
+        let Some(index) = self.containers.find(who) else { return };
+        if let Some(container) = self.containers.get_mut(index) {
             container.answered = true;
             if container.wanted == Wanted::Open {
                 // Nobody can tell any more that it is one that was asked for.
                 container.wanted = Wanted::No;
             }
         }
-        index.map(|index| self.containers.release_held(index));
+        self.containers.release_held(index);
+        self.is_nameless(index);
+    }
+
+    /// What waits for the container's name has nothing to wait for.
+    fn is_nameless(&mut self, index: Index) {
+        if let Some(container) = self.containers.get(index) {
+            self.nameless.push(container.id.clone());
+        }
     }
 
     /// Whether nothing of this owner is wanted, nor will be.

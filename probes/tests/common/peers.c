@@ -1,6 +1,9 @@
 // What the child does with peers: as one that lets in, hears or asks. Compiled behind child.c, whose helpers it uses.
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 static int listening(char **a)
@@ -299,6 +302,35 @@ static int loop_with_itself(const char *what, long n)
     return 0;
 }
 
+// storm-of-names N DIR: in namespaces of its own, N times DIR is made and removed, how mounts are shared is changed, a
+// connection to itself is made and ended, and a metadata service is asked over a connection that is kept.
+static int storm_of_names(long n, const char *dir)
+{
+    static const char request[] = "GET /latest/meta-data/ HTTP/1.1\r\n\r\n";
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(0xa9fea9fe)}, .sin_port = htons(80)};
+    char buffer[sizeof(request)];
+    int error = unshare(CLONE_NEWNS | CLONE_NEWNET) ? errno : own_address("169.254.169.254");
+    if (error)
+        return error;
+    char *service[] = {"inet", "stream", "169.254.169.254", "80", 0}, *itself[] = {"inet", "stream", "127.0.0.1", "9", 0};
+    int asked = listening(service), listener = listening(itself), asks = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+    setsockopt(asks, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (connect(asks, (void *)&at, sizeof(at)) || (asked = accept(asked, 0, 0)) < 0)
+        return errno;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    at.sin_port = htons(9);
+    for (; n > 0; n--) {
+        int out = socket(AF_INET, SOCK_STREAM, 0), in;
+        if (mkdir(dir, 0700) || rmdir(dir) || mount(0, "/", 0, MS_PRIVATE, 0))
+            return errno;
+        if (connect(out, (void *)&at, sizeof(at)) || (in = accept(listener, 0, 0)) < 0 || close(out) || close(in))
+            return errno;
+        if (send(asks, request, sizeof(request) - 1, 0) < 0 || recv(asked, buffer, sizeof(request) - 1, MSG_WAITALL) < 0)
+            return errno;
+    }
+    return close(asks) || close(asked);
+}
+
 // Whether it is one of these; then its end is here.
 static void with_peers(char **a)
 {
@@ -316,6 +348,8 @@ static void with_peers(char **a)
         exit(hears(a));
     if (!strcmp(a[0], "asks"))
         exit(asks(a));
+    if (!strcmp(a[0], "storm-of-names"))
+        exit(storm_of_names(atol(a[1]), a[2]));
     if (!strncmp(a[0], "loop-", 5))
         exit(loop_with_itself(a[0], atol(a[1])));
 }

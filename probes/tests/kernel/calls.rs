@@ -1,6 +1,7 @@
 //! Sets of system calls; capabilities.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use grove::event::{Body, Capability, Syscalls, syscall_numbers};
@@ -155,4 +156,40 @@ fn reserving_memory_uses_no_capability() {
     assert!(!told.iter().any(|(cap, _)| *cap == SYS_ADMIN), "{told:?}");
     let told = capabilities(&w.run(Command::new("unshare").args(["--uts", "true"])));
     assert!(told.contains(&(SYS_ADMIN, true)), "{told:?}");
+}
+
+/// An overlay checks with the credentials of whoever mounted it, all along its layers: what its users never had, they do not
+/// use.
+#[test]
+fn capabilities_of_who_mounted_an_overlay_are_not_its_users() {
+    const CHOWN: u8 = 0;
+    let Some(mut w) = watch(&only_followed(everything())) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let files = "open merged/old =2 , creat merged/made =0600 , mkdir merged/dir =0700 , rename merged/made merged/dir/made , \
+                 unlink merged/gone , open merged/dir =0200000";
+    // Whoever runs the helper is root without any capability, and then has all that root has.
+    let script = format!(
+        "set -e; mount -t tmpfs none \"$0\"; cd \"$0\"; mkdir lower upper work merged; echo x > lower/old; echo x > lower/gone; \
+         mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged; \
+         setpriv --bounding-set=-all --inh-caps=-all {helper} calls {files}; \
+         {helper} calls chown merged/old =1 =1; :",
+        helper = child_path().display(),
+    );
+    let args = ["-m", "sh", "-c", &script, dir.path().to_str().unwrap()];
+    run_program_unread(&mut w, Path::new("/usr/bin/unshare"), &args);
+    w.drain();
+    let ran = format!("exec {}", child_path().display());
+    let of_helper = |pid: u32| {
+        let of = w.of(pid);
+        let at = of.iter().rposition(|s| line(s) == ran).unwrap();
+        of[at..].to_vec()
+    };
+    let ran: Vec<_> = w.seen.iter().filter(|s| line(s) == ran).map(|s| s.event.pid).collect();
+    let [without, with] = ran[..] else { panic!("{:#?}", lines(&w.seen)) };
+    let did = lines(&of_helper(without));
+    for expected in ["open", "create", "mkdir", "rename", "delete"] {
+        assert!(did.iter().any(|line| line.starts_with(expected) && line.contains("/merged/")), "{expected}: {did:#?}");
+    }
+    assert_eq!(capabilities(&of_helper(without)), BTreeSet::new());
+    assert_eq!(capabilities(&of_helper(with)), BTreeSet::from([(CHOWN, true)]));
 }

@@ -10,6 +10,7 @@ mod loss;
 mod metadata;
 mod mounts;
 mod object;
+mod overflow;
 mod processes;
 mod sockets;
 mod support;

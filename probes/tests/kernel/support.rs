@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use grove::event::{Body, Change, Dns, Event, Flow, Imds, Mount, Open, Peer, Socket};
-use grove_probes::kernel::{Cause, Class, Count, Options, Probes, RecordBody};
+use grove_probes::kernel::{Cause, Class, Count, Options, Probes, RecordBody, Scope};
 
 #[path = "../common/child.rs"]
 mod built;
@@ -181,4 +181,38 @@ pub fn line(seen: &Seen) -> String {
 
 pub fn lines(seen: &[Seen]) -> Vec<String> {
     seen.iter().map(line).collect()
+}
+
+/// Only this thread's children, so that other tests' doings count for nothing.
+pub fn only_followed(options: Options) -> Options {
+    Options { scope: Scope::Descendants(u32::MAX), ..options }
+}
+
+/// Starts the helper stopped, follows it, and lets it run to its end without draining.
+pub fn run_unread(w: &mut Watch, args: &[&str]) -> u32 {
+    run_program_unread(w, child_path(), args)
+}
+
+pub fn run_program_unread(w: &mut Watch, program: &Path, args: &[&str]) -> u32 {
+    let mut running = start_followed(w, program, args);
+    assert!(running.wait().unwrap().success());
+    running.id()
+}
+
+pub fn start_followed(w: &mut Watch, program: &Path, args: &[&str]) -> Child {
+    let helper = program.to_str().unwrap();
+    let mut shell = Command::new("sh");
+    let running = shell.args(["-c", "kill -STOP $$; exec \"$@\"", "sh", helper]).args(args).spawn().unwrap();
+    let pid = running.id();
+    let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    while !state().contains(") T ") {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    w.probes.follow(pid).unwrap();
+    assert!(Command::new("kill").args(["-CONT", &pid.to_string()]).status().unwrap().success());
+    running
+}
+
+pub fn delivered(w: &Watch, is: impl Fn(&Body<Vec<u8>>) -> bool) -> u64 {
+    w.seen.iter().filter(|s| is(&s.event.body)).count() as u64
 }

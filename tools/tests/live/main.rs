@@ -7,6 +7,7 @@
 mod containers;
 
 mod call_by_call;
+mod capabilities;
 mod command;
 mod docker;
 mod doctor;
@@ -18,6 +19,7 @@ mod inside;
 mod killed;
 mod learned;
 mod loss;
+mod nameless;
 mod namespaces;
 mod podman;
 mod proc;

@@ -5,9 +5,9 @@
 use super::super::conflicts::Conflicts;
 use super::super::container::{Container, State, Subject, Workload};
 use super::super::start::Mode;
-use super::Worker;
+use super::{Stopped, Worker};
 use crate::behaviour::Reject;
-use crate::event::EventRef;
+use crate::event::{EventRef, UNKNOWN_IMAGE};
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Rejected};
 use crate::profile::drift::{Checker, Cutoff};
@@ -45,12 +45,16 @@ impl Worker {
         self.seen += 1;
         if event.container.is_empty() {
             self.bind(index, Workload::host());
-        } else if let Some(workload) = self.stopped_by_id.get(event.container).cloned() {
+        } else if let Some(Stopped { workload, ended }) = self.stopped_by_id.get(event.container) {
             self.seen -= 1;
             if let Some(container) = self.containers.get_mut(index) {
                 container.stopped = true;
             }
-            self.bind(index, workload);
+            let ended = ended.clone();
+            self.bind(index, workload.clone());
+            if let Some(Container { state: State::Bound { subject, .. }, .. }) = self.containers.get_mut(index) {
+                subject.start_again(ended);
+            }
             self.linger(index, event.container);
         }
         Some(index)
@@ -73,7 +77,8 @@ impl Worker {
         Some(container)
     }
 
-    /// A container's workload is told.
+    /// A container's workload is told, or that nobody knows it: then it waits for no name any more, and one may come
+    /// all the same.
     pub(super) fn start(&mut self, index: usize, image: &[u8], tag: &[u8]) -> Fate {
         let (Ok(image), Ok(tag)) = (std::str::from_utf8(image), std::str::from_utf8(tag)) else {
             return Fate::Rejected(Rejected::InvalidValue);
@@ -83,6 +88,15 @@ impl Worker {
         }
         let Some(container) = self.containers.get_mut(index) else { return Fate::Lifecycle };
         let reported = Workload { image: Arc::from(image), tag: Arc::from(tag), assumed: false };
+        if (image, tag) == (UNKNOWN_IMAGE, UNKNOWN_IMAGE) {
+            if matches!(container.state, State::Waiting { .. }) {
+                let id = container.id.clone();
+                self.give_up(index);
+                self.measure(index);
+                self.enforce_lingering(&id, false);
+            }
+            return Fate::Lifecycle;
+        }
         match &mut container.state {
             State::Waiting { .. } => {
                 if self.bind(index, reported) {

@@ -33,7 +33,13 @@ impl Worker {
         {
             self.lingering_bytes += container.counted;
         }
-        let mut many = !self.counts.lingering.add();
+        let many = !self.counts.lingering.add();
+        self.enforce_lingering(id, many);
+    }
+
+    /// Lets those go that have stopped for longest, as long as there are too many, or they take too much. `id` is the one
+    /// at hand.
+    pub(super) fn enforce_lingering(&mut self, id: &[u8], mut many: bool) {
         while std::mem::take(&mut many) || self.lingering_bytes > self.lingering_bytes_max {
             // One that stopped several times is in the queue as often; the container at hand has to stay.
             let Some(oldest) = self.lingering.pop_front_if(|oldest| **oldest != *id) else { return };

@@ -50,6 +50,17 @@ fn every_kind() {
     let mut open = Open::new(b"/x".as_slice(), 0, 0);
     open.map = true;
     check(&mapped, Body::Open(open));
+    // A file without a name is told by what was asked for; one that is called like that has a name.
+    const UNNAMED: u32 = 0o20_200_002;
+    for (flags, file, told) in [
+        (UNNAMED, "/tmp/#1001", "/tmp"),
+        (UNNAMED, "/#1", "/"),
+        (UNNAMED, "/tmp/#1x", "/tmp/#1x"),
+        (2, "/tmp/#1001", "/tmp/#1001"),
+    ] {
+        let unnamed = record(kind::OPEN, 0, file.as_bytes(), &3i64.to_le_bytes(), flags.into());
+        check(&unnamed, Body::Open(Open::new(told.as_bytes(), flags, 3)));
+    }
     check(&record(kind::CAPABILITY, mark::REFUSED, b"", b"", 21), Body::Capability(Capability::new(21, false)));
     let mut sets = [0u8; 64];
     (sets[0], sets[40]) = (0b101, 1);
