@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use grove::config::Config;
 use grove::ledger::{Dropped, Ledger, Rejected};
 use grove::trace::input::{self, Framing, Records};
-use grove::trace::{Decoder, Feed, FeedError, FeedSummary, Format, LineHash, Reject, Workloads, detect_records};
+use grove::trace::{Decoder, Feed, FeedError, FeedSummary, Format, LineHash, Reject, detect_records};
 use grove::{Engine, Limits, Overflow, RecordingId, Snapshot, StartError};
 
 use crate::exit::{Error, Exit};
@@ -36,12 +36,11 @@ pub(crate) fn all(args: &InputArgs, config: &Config, engine: &Engine) -> Summary
     let start = Instant::now();
     let mut summary = Summary { outcome: Ok(()), bytes: 0, elapsed: Duration::ZERO };
     let mut hash = LineHash::default();
-    let mut workloads = Workloads::default();
     let stop = interrupt::flag();
     // Recordings that do not name themselves are one, named by its records in whatever order and files they came.
     let unnamed = engine.recording(None).unwrap_or_default();
     for path in &args.read.traces {
-        if let Err(error) = one(path, args, config, engine, unnamed, &stop, &mut hash, &mut workloads, &mut summary) {
+        if let Err(error) = one(path, args, config, engine, unnamed, &stop, &mut hash, &mut summary) {
             let strict = matches!(&error, Error::Message { exit: Exit::BadInput, .. }) && args.read.strict;
             summary.outcome = summary.outcome.and(Err(error));
             if strict {
@@ -63,7 +62,6 @@ fn one(
     unnamed: RecordingId,
     stop: &Arc<AtomicBool>,
     hash: &mut LineHash,
-    workloads: &mut Workloads,
     summary: &mut Summary,
 ) -> Result<(), Error> {
     let Opened { name, format, mut records, mut decoder, eager, bar: _bar } = open(path, &args.read, config, stop)?;
@@ -88,7 +86,6 @@ fn one(
         on_reject: &mut on_reject,
         on_recording: &mut on_recording,
         hash,
-        workloads,
     };
     let outcome = feed.run(&mut records);
     drop(rejections);
