@@ -3,6 +3,7 @@
 //! Not here: what all workers may take together (`shard/memory`), and what is let go of (`limits`).
 
 use super::Worker;
+use crate::shard::start::Mode;
 use crate::shard::memory::MemoryUsage;
 
 impl Worker {
@@ -36,12 +37,14 @@ impl Worker {
 
     /// What is held, the container at hand as it was weighed last.
     pub(super) fn held(&self) -> MemoryUsage {
+        // Those that were checked and linger have a bound of their own, and none of the others goes for them: what is
+        // found does not depend on the moment.
+        let lingering = if matches!(self.mode, Mode::Check(_)) { self.lingering_bytes } else { 0 };
         MemoryUsage {
-            // Those that linger have a bound of their own, and none of the others goes for them.
-            containers: self.containers_bytes - self.lingering_bytes,
+            containers: self.containers_bytes - lingering,
             waiting: self.waiting.bytes + self.replaying_bytes,
             images: self.images.heap_bytes(),
-            remembered: self.remembered_bytes + self.lingering_bytes,
+            remembered: self.remembered_bytes + lingering,
         }
     }
 
