@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use super::gathered::{Who, call_of, kept};
 use super::line::{Fields, Kind, Line};
+use super::who::{Who, call_of, kept};
 use crate::behaviour::ChangeOp;
 use crate::event::{Body, Capability, Change, Mount, Open, Syscalls};
 use crate::names::CAPABILITY_MAX;

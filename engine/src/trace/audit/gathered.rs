@@ -2,16 +2,13 @@
 //!
 //! Not here: what they tell together (`deed`).
 
-use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::denial::Denial;
 use super::line::{self, Fields, Id};
+use super::who::{Who, call_of, kept};
 use crate::event::Peer;
-use crate::names::Arch;
 
-/// The longest text that is kept of a field. The kernel's own limit for a path is 4096.
-const TEXT_BYTES: usize = 16 << 10;
 /// How much is kept of the arguments of an exec.
 const ARGV_BYTES: usize = 128 << 10;
 /// How many names of files a call can have; the kernel tells of fewer.
@@ -28,41 +25,6 @@ pub(super) struct Call {
     pub(super) ret: i64,
     pub(super) args: [u64; 4],
     pub(super) who: Who,
-}
-
-/// A process, as far as a line tells.
-#[derive(Debug)]
-pub(super) struct Who {
-    pub(super) pid: u32,
-    pub(super) ppid: u32,
-    pub(super) uid: Option<u32>,
-    pub(super) gid: Option<u32>,
-    /// The program's file.
-    pub(super) exe: Option<Box<[u8]>>,
-}
-
-impl Who {
-    pub(super) fn of(fields: Fields<'_>) -> Option<Self> {
-        Some(Self {
-            pid: fields.number("pid")?,
-            ppid: fields.number("ppid").unwrap_or_default(),
-            uid: fields.number("euid").or_else(|| fields.number("uid")),
-            gid: fields.number("egid").or_else(|| fields.number("gid")),
-            exe: fields.text("exe").filter(|exe| exe.starts_with(b"/")).and_then(kept),
-        })
-    }
-}
-
-/// Which call a line's `arch` and `syscall` mean, and its number on x86-64. `None` on a machine whose numbers are not
-/// known here.
-pub(super) fn call_of(fields: Fields<'_>) -> Option<(&'static str, u32)> {
-    let arch = match fields.hex("arch")? {
-        0xc000_003e => Arch::X86_64,
-        0xc000_00b7 => Arch::Aarch64,
-        _ => return None,
-    };
-    let nr = fields.number("syscall")?;
-    Some((arch.name(nr)?, arch.to_x86_64(nr)?))
 }
 
 impl Call {
@@ -182,11 +144,6 @@ impl Gathered {
 /// Whether a piece's name says that it is its argument's first: `a2[0]`.
 fn value_begins(name: &[u8]) -> bool {
     name.ends_with(b"[0]")
-}
-
-/// A text that is to be kept, if it is not too long.
-pub(super) fn kept(text: Cow<'_, [u8]>) -> Option<Box<[u8]>> {
-    (!text.is_empty() && text.len() <= TEXT_BYTES).then(|| text.into())
 }
 
 /// A `struct sockaddr` of a machine whose numbers begin with their lowest byte; ports begin with their highest.

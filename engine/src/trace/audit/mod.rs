@@ -19,13 +19,15 @@ mod deed;
 mod denial;
 mod gathered;
 mod line;
+mod who;
 
 use std::collections::VecDeque;
 
 use self::deed::Deed;
 use self::denial::Denial;
-use self::gathered::{Call, Gathered, Who};
+use self::gathered::{Call, Gathered};
 use self::line::{Id, Kind, Line as Parsed};
+use self::who::Who;
 use super::bounded::Bounded;
 use super::strace::StraceOptions;
 use super::{Decoder, Line, Reject};
