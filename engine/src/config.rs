@@ -41,7 +41,8 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 crate::settings! {
     /// Every setting of the engine, under its variable's name without `GROVE_`, in lower case.
     ///
-    /// Fields may be set directly; whoever does so calls [`validate`](Self::validate) afterwards.
+    /// Memory is in bytes; every other number counts what its name says. Fields may be set directly;
+    /// [`Builder::start`](crate::Builder::start) checks them, and [`validate`](Self::validate) does so before.
     #[derive(Clone, Debug, PartialEq, Eq)]
     #[non_exhaustive]
     pub struct Config;

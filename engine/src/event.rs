@@ -352,6 +352,7 @@ impl RecordingId {
 #[derive(Clone, Debug)]
 struct Record {
     event: Event<Span>,
+    line: u32,
     recording: RecordingId,
     counted: bool,
 }
@@ -364,7 +365,6 @@ struct Record {
 pub struct EventBuf {
     records: Vec<Record>,
     text: Vec<u8>,
-    recording: RecordingId,
 }
 
 /// An event of an [`EventBuf`] with what its source said about it.
@@ -375,6 +375,8 @@ pub struct Stored<'a> {
     pub event: EventRef<'a>,
     /// Which recording it is from.
     pub recording: RecordingId,
+    /// The line of its source that its record begins in, from 1; 0 where there is none or nobody asks.
+    pub line: u32,
     /// False for one that was [implied](Sink::implied).
     pub counted: bool,
 }
@@ -426,22 +428,15 @@ impl EventBuf {
         self.text.shrink_to(1 << 20);
     }
 
-    /// The recording that events pushed from now on belong to.
-    pub fn set_recording(&mut self, recording: RecordingId) {
-        self.recording = recording;
-    }
-
-    /// Appends a copy of `event`.
+    /// Appends a copy of an event of the recording that nobody named, and of no line.
     pub fn push(&mut self, event: EventRef<'_>, counted: bool) {
-        self.push_from(event, self.recording, counted);
+        self.push_stored(Stored { event, recording: RecordingId::default(), line: 0, counted });
     }
 
-    /// Appends a copy of an event of another buffer.
+    /// Appends a copy of an event with what its source said about it.
+    #[inline]
     pub fn push_stored(&mut self, stored: Stored<'_>) {
-        self.push_from(stored.event, stored.recording, stored.counted);
-    }
-
-    fn push_from(&mut self, event: EventRef<'_>, recording: RecordingId, counted: bool) {
+        let Stored { event, recording, line, counted } = stored;
         let text = &mut self.text;
         // A buffer is flushed long before 4 GiB: readers bound a record's size, queues and holds a buffer's.
         let event = event.map(|bytes| {
@@ -449,7 +444,7 @@ impl EventBuf {
             text.extend_from_slice(bytes);
             span
         });
-        self.records.push(Record { event, recording, counted });
+        self.records.push(Record { event, line, recording, counted });
     }
 
     /// The events in the order they were pushed.
@@ -457,6 +452,7 @@ impl EventBuf {
         self.records.iter().map(|r| Stored {
             event: r.event.map(|s| self.text.get(s.offset as usize..(s.offset + s.len) as usize).unwrap_or_default()),
             recording: r.recording,
+            line: r.line,
             counted: r.counted,
         })
     }

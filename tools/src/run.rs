@@ -17,7 +17,7 @@ use grove_probes::live::Live;
 use crate::config::Config;
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
-use crate::feed::{self, print_status};
+use crate::feed::{self, counted, print_status};
 use crate::help::help_footer;
 use crate::interrupt;
 use crate::live::{LiveArgs, Observation, random_name};
@@ -202,9 +202,9 @@ impl ProfileWriter<'_> {
 fn summarise(snapshot: &Snapshot) {
     let ledger = &snapshot.ledger;
     print_status(&format!(
-        "{} events of {} containers: {} new, {} known, {} of the life cycle, {} ignored, {} lost",
-        ledger.received,
-        snapshot.containers,
+        "{} of {}: {} new, {} known, {} of the life cycle, {} ignored, {} lost",
+        counted(ledger.received, "event", "events"),
+        counted(snapshot.containers, "container", "containers"),
         ledger.applied_new,
         ledger.applied_known,
         ledger.lifecycle,

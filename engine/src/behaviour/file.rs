@@ -14,6 +14,7 @@ use crate::path::below_run;
 use crate::path::is_pattern;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Opened for reading.
 pub(crate) const READ: Marks = Marks::bit(0);
@@ -233,7 +234,7 @@ impl<'s> Report<'s> for Change<&'s [u8]> {
         // Where it came from may be anywhere; that is no reason not to tell where it is.
         let from = self.from.filter(|_| self.op.changes_both());
         match from.map(|from| normal_path(from, by, second)) {
-            Some(Ok(())) => Ok(Behaviours::Two([file(first, changed()), file(second, changed())])),
+            Some(Ok(())) => Ok(Behaviours::Both(file(first, changed()), second)),
             _ => Ok(Behaviours::One(file(first, changed()))),
         }
     }
@@ -250,7 +251,7 @@ pub struct FileDoc {
     /// The path of the file, normalised and escaped.
     pub path: String,
     /// `r`, `w` or `rw`; none if it was never opened.
-    pub access: Option<String>,
+    pub access: Option<Cow<'static, str>>,
     /// What was changed about its name, sorted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub changes: Box<[String]>,
@@ -323,7 +324,7 @@ impl Entry for FileDoc {
         let Learned { distinct, exemplars, learned } = leaf.learned(&path);
         let marks = leaf.marks();
         Self {
-            access: access_name(marks).map(str::to_owned),
+            access: access_name(marks).map(Cow::Borrowed),
             changes: change_names(leaf.numbers(CHANGES).into_iter()).into(),
             mapped: marks.has(MAPPED),
             pattern: is_pattern(&path),

@@ -14,6 +14,7 @@ use crate::path::{below_run, escape, is_pattern};
 use crate::text::Visible;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How much was sent at most over one connection, as the power of two above it.
@@ -318,11 +319,11 @@ fn power_name(power: u8) -> String {
 #[non_exhaustive]
 pub struct SocketDoc {
     /// `bind`, `connect` or `accept`.
-    pub op: String,
+    pub op: Cow<'static, str>,
     /// `inet`, `inet6` or `unix`.
-    pub family: String,
+    pub family: Cow<'static, str>,
     /// `tcp` or `udp`, where it is known.
-    pub proto: Option<String>,
+    pub proto: Option<Cow<'static, str>>,
     /// Address, network (`10.0.3.0/24`), `*`, or path.
     pub addr: String,
     /// Port; 0 for unix sockets, and for any own port that is ephemeral.
@@ -351,7 +352,7 @@ impl SocketDoc {
     fn peer(&self) -> String {
         let Self { family, addr, port, .. } = self;
         let proto = self.proto.as_ref().unwrap_or(family);
-        match family.as_str() {
+        match &**family {
             "unix" => format!("unix {addr}"),
             "inet6" => format!("{proto} [{addr}]:{port}"),
             _ => format!("{proto} {addr}:{port}"),
@@ -359,13 +360,13 @@ impl SocketDoc {
     }
 
     fn key(&self) -> Result<SocketKey, InvalidField> {
-        let op = match self.op.as_str() {
+        let op = match &*self.op {
             "bind" => SocketOp::Bind,
             "connect" => SocketOp::Connect,
             "accept" => SocketOp::Accept,
             other => return Err(InvalidField::none_of("op", other, &["accept", "bind", "connect"])),
         };
-        let family = match self.family.as_str() {
+        let family = match &*self.family {
             "inet" => Family::Inet,
             "inet6" => Family::Inet6,
             "unix" => Family::Unix,
@@ -416,9 +417,9 @@ impl Entry for SocketDoc {
             None => is_pattern(&addr),
         };
         Self {
-            op: op.to_owned(),
-            family: family.to_owned(),
-            proto: proto.map(str::to_owned),
+            op: op.into(),
+            family: family.into(),
+            proto: proto.map(Cow::Borrowed),
             addr,
             port,
             volume: Volume::of(|class| leaf.numbers(class).last().copied()),
@@ -505,7 +506,7 @@ impl Entry for SocketDoc {
     }
 
     fn shown(&self) -> EntryView<'_> {
-        let label = match self.op.as_str() {
+        let label = match &*self.op {
             "bind" => "binds",
             "accept" => "accepts",
             _ => "connects",
@@ -515,7 +516,7 @@ impl Entry for SocketDoc {
     }
 
     fn edge(&self) -> Option<Edge> {
-        Some(Edge { shape: "ellipse", name: self.peer(), label: self.op.clone() })
+        Some(Edge { shape: "ellipse", name: self.peer(), label: self.op.clone().into_owned() })
     }
 }
 

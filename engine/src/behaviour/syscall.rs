@@ -92,7 +92,7 @@ fn syscall_text(nr: u32) -> Cow<'static, str> {
 #[non_exhaustive]
 pub struct SyscallDoc {
     /// The name of the system call, or `syscall_N`.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// The number of the system call on x86-64.
     pub nr: u32,
     /// First and last time, by tag.
@@ -129,7 +129,7 @@ impl Entry for SyscallDoc {
     }
 
     fn of(leaf: &impl Leaf) -> Self {
-        Self { name: syscall_text(leaf.number()).into_owned(), nr: leaf.number(), seen: leaf.seen() }
+        Self { name: syscall_text(leaf.number()), nr: leaf.number(), seen: leaf.seen() }
     }
 
     fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, InvalidField> {
@@ -147,7 +147,7 @@ impl Entry for SyscallDoc {
     }
 
     fn subject(&self) -> String {
-        self.name.clone()
+        self.name.clone().into_owned()
     }
 
     fn gathered(_: &[&Self]) -> String {
@@ -155,7 +155,13 @@ impl Entry for SyscallDoc {
     }
 
     fn shown(&self) -> EntryView<'_> {
-        EntryView { label: "calls", name: self.name.clone(), note: String::new(), pattern: None, is_word: true }
+        EntryView {
+            label: "calls",
+            name: self.name.clone().into_owned(),
+            note: String::new(),
+            pattern: None,
+            is_word: true,
+        }
     }
 
     fn edge(&self) -> Option<Edge> {

@@ -8,13 +8,15 @@ use super::images::Images;
 use super::memory::Memory;
 use super::start::Mode;
 use super::waiting::Waiting;
+use crate::behaviour::Reject;
 use crate::config::Config;
 use crate::event::{Body, EventBuf, Stored};
 use crate::hash::{Keyed, Map};
 use crate::intern::Interner;
-use crate::ledger::{Dropped, Fate, Ignored, Ledger};
+use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use crate::tree::{Ended, Rules};
 use hashbrown::HashTable;
+use slab::Slab;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -39,8 +41,7 @@ struct Stopped {
 }
 
 pub(super) struct Worker {
-    containers: Vec<Option<Container>>,
-    free: Vec<usize>,
+    containers: Slab<Container>,
     by_id: HashTable<usize>,
     last: usize,
     images: Images,
@@ -64,6 +65,8 @@ pub(super) struct Worker {
     /// found that was not told yet.
     log: Option<Arc<Log>>,
     fresh: Vec<usize>,
+    /// Second workloads in the batch at hand, by line.
+    conflicts: Vec<(u32, Reject)>,
     ledger: Ledger,
     failed: bool,
     /// Events of the current batch that are done with.
@@ -101,8 +104,7 @@ impl Worker {
         shard: usize,
     ) -> Self {
         Self {
-            containers: Vec::new(),
-            free: Vec::new(),
+            containers: Slab::new(),
             by_id: HashTable::new(),
             last: usize::MAX,
             images: Images::default(),
@@ -120,6 +122,7 @@ impl Worker {
             seen: 0,
             log: None,
             fresh: Vec::new(),
+            conflicts: Vec::new(),
             ledger: Ledger::default(),
             failed: false,
             done: 0,
@@ -189,7 +192,7 @@ impl Worker {
         for stored in batch.iter().skip(from) {
             self.ledger.count_many(LOST, stored.weight());
             if let Some(index) = self.find(stored.event.container)
-                && let Some(Some(container)) = self.containers.get_mut(index)
+                && let Some(container) = self.containers.get_mut(index)
             {
                 container.count(&stored, LOST);
             }
@@ -219,10 +222,13 @@ impl Worker {
         };
         if let Body::ContainerStart { image, tag } = event.body {
             let fate = self.start(index, image, tag);
+            if stored.counted && stored.line > 0 && fate == Fate::Rejected(Rejected::ConflictingWorkload) {
+                self.note_conflict(index, image, stored.line);
+            }
             self.count(index, stored, fate);
             return;
         }
-        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let Some(container) = self.containers.get_mut(index) else { return };
         match &mut container.state {
             State::Bound { subject, workload } => {
                 if !matches!(event.body, Body::ContainerStop) {
@@ -273,7 +279,7 @@ impl Worker {
                 self.has_found(index);
             }
         }
-        if let Some(Some(container)) = self.containers.get_mut(index) {
+        if let Some(container) = self.containers.get_mut(index) {
             container.count(&stored, fate);
         }
     }

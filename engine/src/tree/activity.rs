@@ -185,9 +185,11 @@ impl ActivityTree {
             _ => {}
         }
         let cwd = process.and_then(|p| p.cwd.as_deref());
-        let what = match event.behaviours(cwd, &mut self.texts) {
+        // Not moved out of the result: it is large.
+        let told = event.behaviours(cwd, &mut self.texts);
+        let what = match &told {
             Ok(what) => what,
-            Err(fate) => return fate,
+            Err(fate) => return *fate,
         };
         let node = match position {
             Some(Position::Lost) => return Fate::Dropped(Dropped::TreeFull),
@@ -199,7 +201,7 @@ impl ActivityTree {
             }
         };
         // A directory of the path as it was given is one of the path as it is normalised only if that is the same.
-        let dir = match (&what, dir) {
+        let dir = match (what, dir) {
             (Behaviours::One(one), Some((dir, raw))) => match one.key {
                 BehaviourKey::Name(Scope::Files, path) if path.as_bytes() == raw => Some(dir),
                 _ => None,
@@ -218,7 +220,7 @@ impl ActivityTree {
             kept.is_ok()
         };
         let tag = self.tag;
-        let kept = match &what {
+        let kept = match what {
             Behaviours::Numbers(_, of, numbers) => {
                 syscall_numbers(numbers).all(|number| keep(tree.observe_number(node, *of, number, tag, span)))
             }

@@ -322,6 +322,11 @@ impl Tree {
         self.arena.text(id)
     }
 
+    /// The same, which is text, as bytes: nothing is looked at to tell so.
+    pub(crate) fn component_bytes(&self, id: NodeId) -> &[u8] {
+        self.arena.bytes(id)
+    }
+
     /// A hash of everything the tree knows, and of nothing else: not of ids, order or capacity. Of this process alone.
     pub fn structural_hash(&self) -> u64 {
         use std::hash::BuildHasher;

@@ -226,7 +226,8 @@ fn draw(p: &ProcessDoc, depth: usize, out: &mut String) {
     }
     out.push('\n');
     for f in &p.files {
-        let marks = f.access.iter().chain(&f.changes).cloned().chain(f.mapped.then(|| "mapped".to_owned()));
+        let changes = f.changes.iter().map(String::as_str);
+        let marks = f.access.as_deref().into_iter().chain(changes).chain(f.mapped.then_some("mapped"));
         out.push_str(&format!("{pad}  - {} {}\n", marks.collect::<Vec<_>>().join(","), f.path));
     }
     for d in &p.dns {

@@ -111,7 +111,12 @@ impl Snapshot {
                 let body = Body::Fork { ppid: process.ppid };
                 sink.implied(Event::new(ts, id, process.pid, body).with_start(process.start));
             }
-            sink.implied(process.exec_event(ts, id));
+            let mut event = process.exec_event(ts, id);
+            if let Body::Exec(exec) = &mut event.body {
+                // It may have been another one when it was executed, as of a server that gives up being root.
+                exec.uid = None;
+            }
+            sink.implied(event);
             reported.insert(process.pid, id);
         }
     }
@@ -168,6 +173,7 @@ mod tests {
             argv_cut: false,
             uid: Some(0),
             cwd: None,
+            interpreter: None,
             cgroup: b"/a".to_vec(),
             outside: false,
         }

@@ -37,12 +37,12 @@ impl Worker {
     pub fn fold(&mut self) {
         (self.stopped, self.stopped_by_id, self.lingering) = Default::default();
         let mut all: Map<Arc<str>, Sizes> = Map::default();
-        for container in self.containers.iter().flatten() {
+        for (_, container) in &self.containers {
             if let State::Bound { workload, subject: Subject::Learning(tree) } = &container.state {
                 *all.entry(workload.image.clone()).or_default() += tree.tree().sizes();
             }
         }
-        for index in 0..self.containers.len() {
+        for index in 0..self.containers.capacity() {
             let Some(container) = self.remove(index) else { continue };
             let State::Bound { workload, subject } = container.state else { continue };
             self.limits.processes_forgotten += subject.processes_forgotten();
