@@ -175,6 +175,7 @@ fn feed(engine: &Engine, workloads: &mut Workloads, lines: &str) -> Vec<Rejected
         decoder: &mut NativeDecoder::new(),
         sender: &mut sender,
         strict: false,
+        eager: false,
         stop: &AtomicBool::new(false),
         on_reject: &mut |_, reject| reasons.push(reject.reason),
         on_recording: &mut |_, _| RecordingId::default(),

@@ -1,33 +1,32 @@
 //! `grove check`: what traces do that profiles do not know.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use clap::{Args, ValueHint};
 use grove::config::Config;
-use grove::export;
 use grove::intern::Interner;
 use grove::ledger::Ignored;
-use grove::{Baselines, Engine, Finding};
+use grove::{Baselines, Engine};
 
 use crate::exit::{self, Error, Exit};
 use crate::feed::{self, print_status};
+use crate::findings::FindingWriter;
 use crate::help::help_footer;
 use crate::input::InputArgs;
-use crate::output::{self, Output};
 use crate::profiles;
-
-/// Findings are written when their text is so long.
-const TEXT_BYTES: usize = 64 << 10;
 
 /// The command line of `grove check`.
 #[derive(Debug, Args)]
 #[command(after_help = help_footer(
     "findings, one JSON object a line: one for each distinct behaviour of a container that its image's profile does \
-     not have. A summary goes to standard error.",
+     not have. Those of a pipe are written within a second, and once more with \"update\": true at the end where what \
+     they count has changed; those of files at the end. A summary goes to standard error.",
     &[
         ("grove check --profile profiles/nginx.profile.json trace.jsonl", "what the trace does beyond the profile"),
         ("grove check --profile a.profile.json --profile b.profile.json - < trace.jsonl", "several images"),
+        ("grove record --output - | grove check --profile nginx.profile.json -", "what this host does beyond it, as it does it"),
     ],
     &[
         (Exit::Done, "no drift"),
@@ -54,17 +53,25 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
     let interner = Interner::global_of(config.tags_max);
     let baselines = baselines(&args.profiles, config, &interner)?;
     let engine = Engine::builder().config(config).check(baselines).start().map_err(feed::start_error)?;
-    let fed = feed::all(&args.input, config, &engine);
+    let mut writer = FindingWriter::open(&args.output, config)?;
+    let (fed, followed) = if args.input.read.has_stream() {
+        follow(&engine, &mut writer, || feed::all(&args.input, config, &engine))
+    } else {
+        (feed::all(&args.input, config, &engine), Ok(()))
+    };
     let snapshot = engine.shutdown();
     fed.summarise(&snapshot);
 
-    let shown = write_findings(&args.output, &snapshot.findings);
+    let written = followed.and_then(|()| writer.finish(&snapshot.findings));
     let unreported = snapshot.findings_suppressed;
     if unreported > 0 {
         let programs = snapshot.limits.programs_unreported;
         print_status(&format!(
             "{unreported} more findings were only counted, {programs} of them of programs that were run"
         ));
+    }
+    if let Ok(told @ 1..) = written {
+        print_status(&format!("{told} of those were told when they were first found"));
     }
     if snapshot.limits.containers_unreported > 0 {
         let count = snapshot.limits.containers_unreported;
@@ -75,24 +82,24 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
         print_status(&format!("{no_profile} events are of images that no --profile is of; they were not checked"));
     }
     fed.outcome
-        .and(exit::reader_may_leave(shown))
+        .and(exit::reader_may_leave(written.map(drop)))
         .and(feed::write_stats(args.input.stats.as_deref(), &snapshot.ledger))?;
     feed::failures(&snapshot)?;
     Ok(if snapshot.findings.is_empty() && unreported == 0 { Exit::Done } else { Exit::Found })
 }
 
-/// Writes findings one by one: a text of all would take as much memory again.
-fn write_findings(path: &Path, findings: &[Finding]) -> Result<(), Error> {
-    let mut out = Output::open(path)?;
-    let mut text = Vec::new();
-    for finding in findings {
-        export::json_line(finding, &mut text).map_err(|e| Error::failed(e, "please report it"))?;
-        if text.len() > TEXT_BYTES {
-            out.write_all(&text).map_err(|e| output::failed(path, e))?;
-            text.clear();
-        }
-    }
-    out.write_all(&text).and_then(|()| out.flush()).and_then(|()| out.keep()).map_err(|e| output::failed(path, e))
+/// Writes what is found while `work` goes on.
+fn follow<T>(engine: &Engine, writer: &mut FindingWriter, work: impl FnOnce() -> T) -> (T, Result<(), Error>) {
+    let mut findings = engine.findings();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let follower = scope.spawn(|| writer.follow(&mut findings, &over));
+        let done = work();
+        over.store(true, Ordering::Release);
+        follower.thread().unpark();
+        let panicked = |_| Err(Error::failed("the thread that writes findings failed", "please report it"));
+        (done, follower.join().unwrap_or_else(panicked))
+    })
 }
 
 /// The profiles by image; those of one image are merged.

@@ -97,7 +97,7 @@ impl Target<'_> {
 }
 
 fn one(input: Opened, strict: bool, stop: &AtomicBool, target: &mut Target<'_>) -> Result<(), Error> {
-    let Opened { name, format, mut records, mut decoder, bar: _bar } = input;
+    let Opened { name, format, mut records, mut decoder, bar: _bar, .. } = input;
     let mut rejections = Rejections::new(&name);
     let mut fed = FeedSummary::default();
     // Only the first record can be a header, and of an input that is no trace none is made.

@@ -66,7 +66,7 @@ fn one(
     workloads: &mut Workloads,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let Opened { name, format, mut records, mut decoder, bar: _bar } = open(path, &args.read, config, stop)?;
+    let Opened { name, format, mut records, mut decoder, eager, bar: _bar } = open(path, &args.read, config, stop)?;
     let mut sender = engine.sender(Overflow::Wait);
     sender.set_recording(unnamed);
 
@@ -83,6 +83,7 @@ fn one(
         decoder: &mut *decoder,
         sender: &mut sender,
         strict: args.read.strict,
+        eager,
         stop,
         on_reject: &mut on_reject,
         on_recording: &mut on_recording,
@@ -121,6 +122,8 @@ pub(crate) struct Opened {
     pub(crate) format: Format,
     pub(crate) records: Records,
     pub(crate) decoder: Box<dyn Decoder>,
+    /// It is a stream: nobody knows when more will come.
+    pub(crate) eager: bool,
     /// Shows how far it is read.
     pub(crate) bar: Progress,
 }
@@ -135,9 +138,9 @@ pub(crate) fn open(path: &Path, args: &ReadArgs, config: &Config, stop: &Arc<Ato
         _ => Error::failed(format_args!("cannot read {name}: {e}"), "check its name and permissions"),
     };
     let source = input::open(path).map_err(unreadable)?;
+    let eager = source.len.is_none();
     let reader = match source.len {
         Some(_) => source.reader,
-        // Nobody knows when more will come.
         None => Box::new(Interruptible::new(source.reader, stop.clone()).map_err(unreadable)?),
     };
     let mut records = Records::new(reader, Framing::Lines, config.record_bytes);
@@ -156,7 +159,7 @@ pub(crate) fn open(path: &Path, args: &ReadArgs, config: &Config, stop: &Arc<Ato
         }
     };
     let decoder = format.decoder(args.image.as_deref(), &args.tag);
-    Ok(Opened { name, format, records, decoder, bar })
+    Ok(Opened { name, format, records, decoder, eager, bar })
 }
 
 /// Tells of rejected records: the first few of each reason one by one, at the end how many more there were.

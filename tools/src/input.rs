@@ -1,13 +1,15 @@
 //! What the commands that read traces share: which traces, in which format, and how to read them.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::io::stdin;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, Command, ValueHint};
 use grove::config::table::Settings;
 use grove::config::{Config, ConfigError};
 use grove::trace::Format;
+use rustix::fs::{FileType, fstat, stat};
 
 /// Traces and how to read them.
 #[derive(Debug, Args)]
@@ -32,6 +34,17 @@ pub(crate) struct ReadArgs {
     /// Image tag for a trace that knows of no container
     #[arg(long, default_value = "local")]
     pub(crate) tag: String,
+}
+
+impl ReadArgs {
+    /// Whether one of the traces is no regular file, so that nobody knows when more of it will come.
+    pub(crate) fn has_stream(&self) -> bool {
+        let is_stream = |path: &PathBuf| {
+            let kind = if path == Path::new("-") { fstat(stdin()).ok() } else { stat(path).ok() };
+            kind.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile)
+        };
+        self.traces.iter().any(is_stream)
+    }
 }
 
 /// Traces and what to do with their events.

@@ -15,6 +15,7 @@ mod doctor;
 mod env;
 mod exit;
 mod feed;
+mod findings;
 mod help;
 mod input;
 mod inspect;

@@ -18,7 +18,7 @@ use crate::interrupt;
 /// The destination of a command's output.
 pub(crate) enum Output {
     /// Standard output, a device or a pipe: written as it is.
-    Stream(Box<dyn Write>),
+    Stream(Box<dyn Write + Send>),
     /// A file that is to replace another, or none.
     File(NewFile),
 }
@@ -30,7 +30,7 @@ impl Output {
     /// A directory that takes no file, a link of another user, or a device that cannot be written.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         if is_stdout(path) {
-            return Ok(Self::Stream(Box::new(io::stdout().lock())));
+            return Ok(Self::Stream(Box::new(io::stdout())));
         }
         let opened = match named(path) {
             Ok(Named::Stream(stream)) => open_stream(path, &stream).map(|file| Self::Stream(Box::new(file))),
@@ -38,6 +38,11 @@ impl Output {
             Err(error) => Err(error),
         };
         opened.map_err(|e| unwritable(path, &e))
+    }
+
+    /// Whether somebody may read it as it is written: a pipe, a terminal, a device.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
     }
 
     /// Puts a file where it belongs, to grow there.

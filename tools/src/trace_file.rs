@@ -17,6 +17,9 @@ use crate::output::{self, Output};
 /// How long events wait for their block to fill.
 const BLOCK_TIME: Duration = Duration::from_secs(1);
 
+/// The same where somebody may read them as they come.
+const STREAM_BLOCK_TIME: Duration = Duration::from_millis(100);
+
 /// A trace that is being written. Events cannot fail; the first error of the output is kept, and told at the end.
 pub(crate) struct TraceFile {
     writer: Writer<Counted>,
@@ -72,7 +75,8 @@ impl TraceFile {
 
     /// Writes what has waited long enough. To be called now and then.
     pub(crate) fn tick(&mut self) {
-        if self.since.is_some_and(|since| since.elapsed() >= BLOCK_TIME) {
+        let waits = if self.writer.output().out.is_stream() { STREAM_BLOCK_TIME } else { BLOCK_TIME };
+        if self.since.is_some_and(|since| since.elapsed() >= waits) {
             self.flush();
         }
     }

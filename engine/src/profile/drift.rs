@@ -101,6 +101,10 @@ pub struct Finding {
     pub details: Detail,
     /// How many events were of this finding.
     pub count: u64,
+    /// The same for whatever tells of one behaviour of one container, however its count or details change meanwhile.
+    /// Another process has other numbers.
+    #[serde(skip)]
+    pub id: u64,
 }
 
 fn text<S: Serializer>(text: &Arc<str>, s: S) -> Result<S::Ok, S::Error> {

@@ -25,7 +25,7 @@ pub(super) struct Container {
     pub serial: u64,
     /// When it was its turn last, as the shard counts turns.
     pub turn: u64,
-    /// It has stopped without a name, and is kept should one be told.
+    /// It has stopped, and is kept should a name be told that it has not, or should it be started again.
     pub lingers: bool,
     /// Bytes that it is counted with; see [`own_bytes`](Self::own_bytes).
     pub counted: usize,
@@ -96,6 +96,11 @@ impl Subject {
             Self::Checking(checker) => checker.forget_processes(),
             Self::Nothing => {}
         }
+    }
+
+    /// Whether it did what its profile does not have.
+    pub fn has_found(&self) -> bool {
+        matches!(self, Self::Checking(checker) if checker.has_found())
     }
 
     /// How many processes had to be forgotten, or the directory they were in.

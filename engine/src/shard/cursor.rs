@@ -14,8 +14,11 @@ const UNREAD_MAX: usize = 16_384;
 const UNREAD_BYTES_MAX: usize = 8 << 20;
 
 /// The findings that were made last. Workers take its lock for each new finding, readers for each that they read.
-#[derive(Debug, Default)]
-pub(super) struct Log(Mutex<Recent>);
+#[derive(Debug)]
+pub(super) struct Log {
+    recent: Mutex<Recent>,
+    bytes_max: usize,
+}
 
 #[derive(Debug, Default)]
 struct Recent {
@@ -27,14 +30,19 @@ struct Recent {
 }
 
 impl Log {
+    /// Of an engine that may hold so much memory in all.
+    pub fn new(memory_max: usize) -> Self {
+        Self { recent: Mutex::default(), bytes_max: UNREAD_BYTES_MAX.min(memory_max / 32) }
+    }
+
     /// What was found in a container.
     pub fn add(&self, findings: impl Iterator<Item = Finding>) {
         for finding in findings {
-            let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
             let bytes = finding.bytes(&mut Set::default());
             recent.bytes += bytes;
             recent.findings.push_back((Arc::new(finding), bytes));
-            while recent.findings.len() > UNREAD_MAX || recent.bytes > UNREAD_BYTES_MAX {
+            while recent.findings.len() > UNREAD_MAX || recent.bytes > self.bytes_max {
                 let Some((_, bytes)) = recent.findings.pop_front() else { break };
                 recent.bytes -= bytes;
                 recent.before += 1;
@@ -59,14 +67,14 @@ pub struct Findings {
 impl Findings {
     pub(super) fn new(log: Arc<Log>) -> Self {
         let next = {
-            let recent = log.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let recent = log.recent.lock().unwrap_or_else(PoisonError::into_inner);
             recent.before + recent.findings.len() as u64
         };
         Self { log, next, missed: 0 }
     }
 
-    /// How many findings were not read in time: the last 16,384 are there to be read, or 8 MiB of them. They are in the
-    /// snapshot.
+    /// How many findings were not read in time: the last 16,384 are there to be read, or 8 MiB of them, or
+    /// 1/32 of `memory_max` if that is less. They are in the snapshot.
     pub fn missed(&self) -> u64 {
         self.missed
     }
@@ -76,7 +84,7 @@ impl Iterator for Findings {
     type Item = Arc<Finding>;
 
     fn next(&mut self) -> Option<Arc<Finding>> {
-        let recent = self.log.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = self.log.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let missed = recent.before.saturating_sub(self.next);
         self.next += missed;
         self.missed += missed;

@@ -97,6 +97,8 @@ struct Shared {
     counts: Arc<Counts>,
     /// What is found, once somebody follows it.
     found: OnceLock<Arc<cursor::Log>>,
+    /// The bound that the room for what nobody has read of it follows from.
+    memory_max: usize,
     record_bytes: usize,
 }
 
@@ -119,6 +121,7 @@ impl Shared {
             hasher: Keyed::default(),
             counts: Arc::default(),
             found: OnceLock::new(),
+            memory_max: config.memory_max,
             record_bytes: config.record_bytes,
         };
         (shared, inboxes)
@@ -247,7 +250,7 @@ impl Engine {
     /// A cursor over what is found from now on, as it is found: its `next` gives the next finding, or none if there is
     /// none yet. An engine that learns finds nothing. It waits for no worker, nor does a worker wait for whoever reads.
     pub fn findings(&self) -> Findings {
-        Findings::new(self.shared.found.get_or_init(Arc::default).clone())
+        Findings::new(self.shared.found.get_or_init(|| Arc::new(cursor::Log::new(self.shared.memory_max))).clone())
     }
 
     /// The longest record of a trace that is read.

@@ -277,6 +277,7 @@ mod tests {
             subject,
             details: Detail::default(),
             count: 1,
+            id: 0,
         }
     }
 

@@ -228,8 +228,9 @@ impl Worker {
                     }
                     return;
                 }
-                // What it is may still be told, and then all of it is that workload's.
-                let lingers = workload.assumed && !event.container.is_empty();
+                // What it is may still be told, and then all of it is that workload's; or it is started again, and what was
+                // found of it is found once.
+                let lingers = (workload.assumed || subject.has_found()) && !event.container.is_empty();
                 if lingers {
                     subject.forget_processes();
                 }

@@ -73,6 +73,8 @@ pub struct Feed<'a> {
     pub sender: &'a mut Sender,
     /// The first rejected record ends it.
     pub strict: bool,
+    /// What was read is handed on before more is waited for: of a stream nobody knows when more will come.
+    pub eager: bool,
     /// Set from elsewhere to end it early, as if the input had ended.
     pub stop: &'a AtomicBool,
     /// Told of every rejected record and the line that it begins in.
@@ -99,11 +101,16 @@ impl Feed<'_> {
     /// The input cannot be read to its end, its header is of another format or version, or, if `strict`, a record
     /// was rejected.
     pub fn run(self, records: &mut Records) -> Result<FeedSummary, FeedError> {
-        let Self { decoder, sender, strict, stop, on_reject, on_recording, hash, workloads } = self;
+        let Self { decoder, sender, strict, eager, stop, on_reject, on_recording, hash, workloads } = self;
         let mut fed = FeedSummary::default();
         let mut named = false;
         let outcome = loop {
-            let record = match records.next() {
+            let hand_on = || {
+                if eager {
+                    sender.flush();
+                }
+            };
+            let record = match records.next_after(hand_on) {
                 // What the end came upon half-way is neither a record nor a fault.
                 _ if stop.load(Ordering::Relaxed) => break Ok(()),
                 Ok(Some(record)) => record,
@@ -206,6 +213,7 @@ impl Engine {
             decoder: &mut *decoder,
             sender: &mut sender,
             strict: false,
+            eager: false,
             stop: &AtomicBool::new(false),
             on_reject: &mut |line, reject| tracing::debug!(line, %reject, "a record is no event"),
             on_recording: &mut |name, partial| {

@@ -56,7 +56,11 @@ impl std::fmt::Debug for Source {
 /// Whatever the system says of a file that cannot be opened.
 pub fn open(path: &Path) -> io::Result<Source> {
     if path == Path::new("-") {
-        return Ok(Source { reader: Box::new(io::stdin()), len: None });
+        let stdin = io::stdin();
+        // What was redirected from a file is no stream.
+        let kind = rustix::fs::fstat(&stdin)?;
+        let is_file = rustix::fs::FileType::from_raw_mode(kind.st_mode) == rustix::fs::FileType::RegularFile;
+        return Ok(Source { len: is_file.then_some(kind.st_size as u64), reader: Box::new(stdin) });
     }
     match open_regular(path)? {
         Some(file) => Ok(Source { len: Some(file.metadata()?.len()), reader: Box::new(file) }),
@@ -239,6 +243,15 @@ impl Records {
     /// that the fault cut off, and `None` follows.
     #[allow(clippy::should_implement_trait)] // an iterator cannot lend
     pub fn next(&mut self) -> Result<Option<Record<'_>>, InputError> {
+        self.next_after(|| {})
+    }
+
+    /// As [`next`](Self::next); `before_read` is called whenever what has come has no whole record and more has to be
+    /// waited for.
+    ///
+    /// # Errors
+    /// Those of [`next`](Self::next).
+    pub fn next_after(&mut self, mut before_read: impl FnMut()) -> Result<Option<Record<'_>>, InputError> {
         loop {
             let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
             let whole = self.ended && self.error.is_none();
@@ -263,7 +276,10 @@ impl Records {
                     self.line += lines;
                     self.start += consumed;
                 }
-                Cut::More if !self.ended => self.fill(),
+                Cut::More if !self.ended => {
+                    before_read();
+                    self.fill();
+                }
                 Cut::More => {
                     self.start = self.end;
                     return match self.error.take() {

@@ -27,3 +27,4 @@ mod output;
 mod profile_bombs;
 mod profiles;
 mod shapes;
+mod streams;

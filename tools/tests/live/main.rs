@@ -25,6 +25,7 @@ mod proc;
 mod refused;
 mod runc;
 mod strace;
+mod streams;
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -196,6 +196,11 @@ impl Checker {
         self.lineage.len()
     }
 
+    /// Whether anything was noted.
+    pub(crate) fn has_found(&self) -> bool {
+        !self.noted.is_empty()
+    }
+
     /// Bytes of heap owned, about.
     pub fn heap_bytes(&self) -> usize {
         let noted = self.noted.capacity() * size_of::<((ProgramRef, OwnedBehaviour), Noted)>();

@@ -132,6 +132,9 @@ impl Worker {
             State::Bound { workload, .. } if workload.image == reported.image && workload.tag == reported.tag => {
                 // Started again after it had stopped, or told twice.
                 container.stopped = false;
+                if std::mem::take(&mut container.lingers) {
+                    self.lingering_bytes -= container.counted;
+                }
                 Fate::Lifecycle
             }
             State::Bound { .. } => Fate::Rejected(Rejected::ConflictingWorkload),
@@ -153,7 +156,8 @@ impl Worker {
             }
             Mode::Check(baselines) => {
                 let Workload { image, tag, assumed } = workload;
-                match (baselines.tree(image), assumed) {
+                // Of the host nothing else will be told.
+                match (baselines.tree(image), *assumed && !(id.is_empty() && baselines.tree(image).is_some())) {
                     (baseline, true) => {
                         let checker = Checker::provisional(baseline.cloned(), rules, id, image, tag);
                         Subject::Checking(Box::new(checker.among(cutoff)))

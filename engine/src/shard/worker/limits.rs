@@ -8,8 +8,8 @@ use super::super::waiting::Waiter;
 use super::Worker;
 use crate::config::Config;
 
-/// Memory for those that have stopped without a name, in all workers. Who is told is told within seconds; who was not
-/// among so many others is not told any more.
+/// Memory for those that have stopped without a name, or with findings, in all workers. Who is told is told within
+/// seconds, and who is started again soon; who was not among so many others is not told any more.
 const LINGERING_BYTES_MAX: usize = 2 << 20;
 
 /// What those of one worker may take.
@@ -38,8 +38,11 @@ impl Worker {
             let Some(oldest) = self.lingering.pop_front_if(|oldest| **oldest != *id) else { return };
             self.counts.lingering.give_back();
             let Some(index) = self.find(&oldest) else { continue };
-            if matches!(self.containers.get(index), Some(Some(container)) if container.stopped) {
-                self.limits.containers_forgotten += 1;
+            if let Some(Some(container)) = self.containers.get(index)
+                && container.stopped
+            {
+                let assumed = matches!(&container.state, State::Bound { workload, .. } if workload.assumed);
+                self.limits.containers_forgotten += u64::from(assumed);
                 self.evict(index);
             }
         }

@@ -3,6 +3,8 @@
 //! Not here: following processes and judging what they do (`checker`).
 
 use super::*;
+use crate::hash::Keyed;
+use std::hash::BuildHasher;
 
 impl Checker {
     /// What was found, in order.
@@ -61,18 +63,23 @@ impl Checker {
         let FindingText { subject, details } = what.describe(&noted.details);
         let kind = what.kind();
         let by = if let OwnedBehaviour::Exec { .. } = what { self.parent(ran) } else { Some(ran) };
+        let lineage = by.map(|by| self.lineage_of(by, lineages)).unwrap_or_default();
+        let reason = noted.reason?;
+        let names: Vec<&str> = lineage.from_within().collect();
+        let id = Keyed::default().hash_one((&self.container, &self.image, &self.tag, names, reason, what));
         Some(Finding {
             ts: noted.ts,
             container: self.container.clone(),
             image: self.image.clone(),
             tag: self.tag.clone(),
             kind,
-            reason: noted.reason?,
+            reason,
             pid: noted.pid,
-            lineage: by.map(|by| self.lineage_of(by, lineages)).unwrap_or_default(),
+            lineage,
             subject,
             details: Detail(details),
             count: noted.count,
+            id,
         })
     }
 
