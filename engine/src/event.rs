@@ -50,6 +50,8 @@ macro_rules! body {
             Fork {
                 /// The parent's process id.
                 ppid: u32,
+                /// Its number in its own pid namespace, which is what its `/proc/N` means. Not told, it is the pid.
+                ns_pid: Option<u32>,
             },
             /// `pid` now runs another program.
             Exec(Exec<B>),
@@ -72,7 +74,7 @@ macro_rules! body {
                 match self {
                     Self::ContainerStart { image, tag } => Body::ContainerStart { image: f(image), tag: f(tag) },
                     Self::ContainerStop => Body::ContainerStop,
-                    Self::Fork { ppid } => Body::Fork { ppid },
+                    Self::Fork { ppid, ns_pid } => Body::Fork { ppid, ns_pid },
                     Self::Exec(exec) => Body::Exec(exec.map(f)),
                     Self::Exit => Body::Exit,
                     Self::Missed { cause, n } => Body::Missed { cause: f(cause), n },
@@ -118,15 +120,14 @@ macro_rules! body {
         }
 
         impl EventRef<'_> {
-            /// What a process did that was in `cwd`; or what becomes of an event that tells of no behaviour.
+            /// What a process did; or what becomes of an event that tells of no behaviour.
             ///
             /// # Errors
             /// The event is of the life cycle, an attempt that failed, or its name is none.
-            pub fn behaviours<'t>(&self, cwd: Option<&[u8]>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
+            pub fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
             where
                 Self: 't,
             {
-                let by = By { pid: self.pid, cwd };
                 match &self.body {
                     $(Body::$Event(event) => event.behaviours(by, texts),)*
                     Body::ContainerStart { .. } | Body::ContainerStop | Body::Fork { .. } => Err(Fate::Lifecycle),
@@ -165,6 +166,8 @@ pub struct Exec<B> {
     /// Whether this is the container runtime at work and not the workload, where the source knows: then it decides.
     /// Where it does not, the program's name and place do.
     pub runtime: Option<bool>,
+    /// The process's number in its own pid namespace. Not told, it is what its fork told, else the pid.
+    pub ns_pid: Option<u32>,
 }
 
 impl<B> Exec<B> {
@@ -181,6 +184,7 @@ impl<B> Exec<B> {
             fileless: self.fileless,
             upper_layer: self.upper_layer,
             runtime: self.runtime,
+            ns_pid: self.ns_pid,
         }
     }
 }

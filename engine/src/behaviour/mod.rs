@@ -212,7 +212,7 @@ impl Behaviours<'_> {
 /// The process that did something.
 #[derive(Clone, Copy, Debug)]
 pub struct By<'a> {
-    /// The process.
+    /// The process, by its number in its own pid namespace: what `/proc/N` means to it.
     pub pid: u32,
     /// Its working directory, if it is known.
     pub cwd: Option<&'a [u8]>,

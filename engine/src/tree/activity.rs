@@ -2,7 +2,7 @@
 
 use super::arena::ROOT;
 use super::insert::{RawPath, literal};
-use super::lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Runs};
+use super::lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Runs, by};
 use super::merge::follow;
 use super::node::{Flags, NodeId, Role, Span};
 use super::program::{Program, exec_flags};
@@ -138,7 +138,7 @@ impl ActivityTree {
         match &event.body {
             Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
             Body::Missed { cause, .. } => Fate::missed(cause),
-            Body::Fork { ppid } => setup_or_lifecycle(self.lineage.fork(id, *ppid)),
+            Body::Fork { ppid, ns_pid } => setup_or_lifecycle(self.lineage.fork(id, *ppid, *ns_pid)),
             Body::Exit => setup_or_lifecycle(self.lineage.exit(id)),
             Body::Exec(exec) => {
                 let fate = self.exec(event, id, exec);
@@ -172,8 +172,7 @@ impl ActivityTree {
             }
             _ => {}
         }
-        let cwd = process.and_then(|p| p.cwd.as_deref());
-        let what = match event.behaviours(cwd, &mut self.texts) {
+        let what = match event.behaviours(by(process, id), &mut self.texts) {
             Ok(what) => what,
             Err(fate) => return fate,
         };
@@ -313,8 +312,7 @@ impl ActivityTree {
         }
         let process = self.lineage.find(id);
         let mut texts = Texts::default();
-        let cwd = process.and_then(|p| p.cwd.as_deref());
-        let Ok(what) = event.behaviours(cwd, &mut texts) else { return true };
+        let Ok(what) = event.behaviours(by(process, id), &mut texts) else { return true };
         match process.map(|p| p.position) {
             Some(Position::Setup) => true,
             Some(Position::Lost) => false,

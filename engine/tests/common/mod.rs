@@ -80,7 +80,7 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
         "start" => Body::ContainerStart { image: word(1).as_bytes(), tag: word(2).as_bytes() },
         "stop" => Body::ContainerStop,
         "missed" => Body::Missed { cause: word(1).as_bytes(), n: word(2).parse().unwrap() },
-        "fork" => Body::Fork { ppid },
+        "fork" => Body::Fork { ppid, ns_pid: option("--ns=").map(|n| n.parse().unwrap()) },
         "exit" => Body::Exit,
         "exec" => {
             for arg in words[3..].iter().filter(|w| !w.starts_with("--")) {
@@ -96,6 +96,7 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
                 fileless: has("--fileless"),
                 upper_layer: has("--upper"),
                 interpreter: option("--by=").map(str::as_bytes),
+                ns_pid: option("--ns=").map(|n| n.parse().unwrap()),
                 runtime: has("--runtime").then_some(true).or_else(|| has("--workload").then_some(false)),
                 ..Exec::default()
             })

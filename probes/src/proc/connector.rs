@@ -243,7 +243,8 @@ impl Connector {
                 (stat.ok().map(|stat| stat.start), self.known.cgroup(parent))
             }
         };
-        let event = Event { ts, container: b"".as_slice(), pid: child, start, body: Body::Fork { ppid: parent } };
+        let event =
+            Event { ts, container: b"".as_slice(), pid: child, start, body: Body::Fork { ppid: parent, ns_pid: None } };
         self.stats.records += 1;
         report(Record { event, cgroup: &cgroup });
         self.known.insert(child, start, cgroup);

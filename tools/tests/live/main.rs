@@ -20,6 +20,7 @@ mod killed;
 mod learned;
 mod loss;
 mod namespaces;
+mod own_pid;
 mod podman;
 mod proc;
 mod refused;

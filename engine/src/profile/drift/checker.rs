@@ -18,7 +18,7 @@ use crate::ledger::{Fate, Ignored};
 use crate::profile;
 use crate::tree::{
     BehaviourDelta, ExecDecision, ExecPosition, Flags, Lineage, MemoryPressure, NodeId, Pid, Position, Program, ROOT,
-    Role, Rules, Runs, Tree, unknown_program,
+    Role, Rules, Runs, Tree, by, unknown_program,
 };
 use std::sync::Arc;
 
@@ -221,7 +221,7 @@ impl Checker {
             Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
             // What was lost is lost, whatever there is to compare with.
             Body::Missed { cause, .. } => return Fate::missed(cause),
-            Body::Fork { ppid } => setup_or_lifecycle(self.lineage.fork(id, *ppid)),
+            Body::Fork { ppid, ns_pid } => setup_or_lifecycle(self.lineage.fork(id, *ppid, *ns_pid)),
             Body::Exit => setup_or_lifecycle(self.lineage.exit(id)),
             Body::Exec(exec) => self.exec(event, id, exec),
             _ => self.apply_behaviour(event, id),
@@ -260,9 +260,8 @@ impl Checker {
         if position == Some(Position::Setup) {
             return Fate::Ignored(Ignored::RuntimeSetup);
         }
-        let cwd = process.and_then(|p| p.cwd.as_deref());
         let mut texts = std::mem::take(&mut self.texts);
-        let fate = match event.behaviours(cwd, &mut texts) {
+        let fate = match event.behaviours(by(process, id), &mut texts) {
             Ok(what) => {
                 let ran = match position {
                     Some(Position::At(ran)) => ran,

@@ -9,6 +9,8 @@ use crate::kernel::record::RecordBody;
 pub(in crate::kernel) fn exec<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     let [path_text, interpreter_text] = texts;
     let Parts { rest, facts, marks, .. } = parts;
+    let _pad = rest.u32()?;
+    let ns_pid = rest.u32()?;
     let interpreter_marks = rest.u32()?;
     let marked = |mark: u8| interpreter_marks & u32::from(mark) != 0;
     facts.interpreter = PathFacts { cut: marked(mark::CUT), detached: marked(mark::DETACHED) };
@@ -40,5 +42,6 @@ pub(in crate::kernel) fn exec<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -
         fileless,
         upper_layer,
         runtime: None,
+        ns_pid: parts.another_pid(ns_pid),
     })))
 }

@@ -42,7 +42,10 @@ fn check(bytes: &[u8], expected: Body<&[u8]>) {
 
 #[test]
 fn every_kind() {
-    check(&record(kind::FORK, 0, b"", b"", 7), Body::Fork { ppid: 7 });
+    check(&record(kind::FORK, 0, b"", b"", 7), Body::Fork { ppid: 7, ns_pid: None });
+    check(&record(kind::FORK, 0, b"", b"", 7 | 5 << 32), Body::Fork { ppid: 7, ns_pid: Some(5) });
+    // Of the initial namespace it is the same number.
+    check(&record(kind::FORK, 0, b"", b"", 7 | 42 << 32), Body::Fork { ppid: 7, ns_pid: None });
     check(&record(kind::EXIT, 0, b"", b"", 256), Body::Exit);
     let failed = (-2i64).to_le_bytes();
     check(&record(kind::OPEN, 0, b"/x", &failed, 1), Body::Open(Open { path: b"/x", flags: 1, ret: -2, map: false }));
@@ -69,6 +72,8 @@ fn an_exec_has_its_texts_in_order() {
     own.extend(2u16.to_le_bytes());
     own.extend(4u32.to_le_bytes());
     own.extend(u32::from(mark::DETACHED).to_le_bytes());
+    own.extend(5u32.to_le_bytes());
+    own.extend(0u32.to_le_bytes());
     let mut exec = record(kind::EXEC, mark::ARGV_CUT | mark::FILELESS, b"/script", &own, 0);
     exec.splice(0..0, b"a\0b\0".iter().chain(b"sh").chain(b"/cwd").copied());
     let expected = Exec {
@@ -83,6 +88,7 @@ fn an_exec_has_its_texts_in_order() {
         fileless: true,
         upper_layer: false,
         runtime: None,
+        ns_pid: Some(5),
     };
     check(&exec, Body::Exec(expected));
     let mut decoder = Decoder::new(OFFSET);
