@@ -8,8 +8,8 @@
 
 pub use crate::behaviour::{EINPROGRESS, Peer, Proto, SocketOp, syscall_numbers};
 
-use crate::behaviour::{Behaviours, Bounded, By, Report, Texts, events};
-use crate::ledger::Fate;
+use crate::behaviour::{Behaviours, Bounded, By, Denial, Report, Texts, events};
+use crate::ledger::{Fate, Ignored};
 
 /// One thing that one process did. `B` is how texts are held: `&[u8]` in an [`EventRef`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,15 @@ macro_rules! body {
                 }
             }
 
+            /// The result, below 0, of an attempt that failed.
+            fn failure(&self) -> Option<i64> {
+                match self {
+                    $(Self::$Event(event) => event.failure(),)*
+                    Self::ContainerStart { .. } | Self::ContainerStop | Self::Fork { .. } | Self::Exec(_) => None,
+                    Self::Exit | Self::Missed { .. } => None,
+                }
+            }
+
             /// The text that no shard would take if it were empty or longer, of an event that tells of a behaviour.
             pub(crate) fn bounded(&self) -> Option<Bounded<'_>> {
                 match self {
@@ -125,6 +134,25 @@ macro_rules! body {
             /// # Errors
             /// The event is of the life cycle, an attempt that failed, or its name is none.
             pub fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
+            where
+                Self: 't,
+            {
+                if self.body.failure().is_some() {
+                    return Err(Fate::Ignored(Ignored::Failed));
+                }
+                self.done_or_tried(by, texts)
+            }
+
+            /// What a process tried to do and was refused, and how.
+            pub(crate) fn attempted<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Option<(Behaviours<'t>, Denial)>
+            where
+                Self: 't,
+            {
+                let denial = Denial::of(self.body.failure()?)?;
+                Some((self.done_or_tried(by, texts).ok()?, denial))
+            }
+
+            fn done_or_tried<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
             where
                 Self: 't,
             {

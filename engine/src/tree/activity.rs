@@ -174,7 +174,12 @@ impl ActivityTree {
         }
         let what = match event.behaviours(by(process, id), &mut self.texts) {
             Ok(what) => what,
-            Err(fate) => return fate,
+            Err(fate) => {
+                if let Some(Position::At(node)) = position {
+                    self.learn_attempt(event, id, node);
+                }
+                return fate;
+            }
         };
         let node = match position {
             Some(Position::Lost) => return Fate::Dropped(Dropped::TreeFull),
@@ -217,6 +222,17 @@ impl ActivityTree {
             (true, true) => Fate::New,
             (true, false) => Fate::Known,
         }
+    }
+
+    /// What a program tried in vain is kept beside what it does, if there is room.
+    fn learn_attempt(&mut self, event: &EventRef<'_>, id: Pid, node: NodeId) {
+        let Some((tried, denial)) = event.attempted(by(self.lineage.find(id), id), &mut self.texts) else { return };
+        let (tree, tag) = (&mut self.tree, self.tag);
+        tried.all(|one| {
+            let denied = one.denied(denial);
+            denied.is_none_or(|denied| tree.observe(node, &denied, tag, Span::at(event.ts)).is_ok())
+        });
+        self.settle();
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
@@ -312,6 +328,10 @@ impl ActivityTree {
         }
         let process = self.lineage.find(id);
         let mut texts = Texts::default();
+        if let Some((tried, denial)) = event.attempted(by(process, id), &mut texts) {
+            let Some(Position::At(node)) = process.map(|p| p.position) else { return true };
+            return tried.all(|one| one.denied(denial).is_none_or(|denied| self.tree.knows(node, &denied)));
+        }
         let Ok(what) = event.behaviours(by(process, id), &mut texts) else { return true };
         match process.map(|p| p.position) {
             Some(Position::Setup) => true,

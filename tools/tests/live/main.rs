@@ -9,6 +9,7 @@ mod containers;
 mod call_by_call;
 mod capabilities;
 mod command;
+mod denied;
 mod docker;
 mod doctor;
 mod flood;
