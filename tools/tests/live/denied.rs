@@ -35,7 +35,7 @@ fn a_denied_secret_and_a_refused_peer_are_learned_apart_and_new_ones_are_finding
     };
     let (first, second) = (
         bundle("first", LEARNED),
-        bundle("second", &format!("{LEARNED} cat /etc/other; child connect inet stream 127.0.0.1 7002; :")),
+        bundle("second", &format!("{LEARNED}; cat /etc/other; child connect inet stream 127.0.0.1 7002; :")),
     );
     let dir = tempfile::tempdir().unwrap();
     let (out, trace) = (dir.path().join("profiles"), dir.path().join("t.jsonl"));
@@ -54,7 +54,8 @@ fn a_denied_secret_and_a_refused_peer_are_learned_apart_and_new_ones_are_finding
         assert!(denied.contains(&expected), "{expected:?}: {denied:?}");
     }
 
-    let running = Running::start(grove().args(["record", "--output"]).arg(&trace));
+    let elsewhere = dir.path().join("second");
+    let running = Running::start(grove().args(["run", "--output"]).arg(&elsewhere).arg("--record").arg(&trace));
     runc.run(&second, &format!("grove-denied-2-{id}"));
     ok(&running.end());
     let checked = grove().arg("check").arg("--profile").arg(&file).arg(&trace).output().unwrap();
