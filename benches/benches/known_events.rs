@@ -221,7 +221,7 @@ fn replay(grove: &Path, kind: &Kind) -> Result<f64, Box<dyn Error>> {
         let path = dir.path().join(format!("{rounds}.jsonl"));
         std::fs::write(&path, text)?;
         let (path, out) = (path.display().to_string(), dir.path().join("out").display().to_string());
-        took.push(instructions_of(grove, &["replay", "--workers", "1", "--output-dir", &out, &path])?);
+        took.push(instructions_of(grove, &["replay", "--workers", "1", "--output", &out, &path])?);
     }
     match took.as_slice() {
         [few, many] => Ok(many.saturating_sub(*few) as f64 / (REPLAYED * DIFFERENT) as f64),

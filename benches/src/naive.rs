@@ -103,10 +103,11 @@ impl Tree {
                 let peer = match peer {
                     Peer::Ip(ip) => ip.to_string(),
                     Peer::Unix(path) => text(path),
+                    other => format!("{other:?}"),
                 };
                 stamp(process.sockets.entry(format!("{op:?} {peer} {port}")).or_default(), tag, ts)
             }
-            Body::Syscalls(Syscalls { nrs }) => {
+            Body::Syscalls(Syscalls { nrs, .. }) => {
                 syscall_numbers(nrs).filter(|nr| stamp(process.syscalls.entry(*nr).or_default(), tag, ts)).count() > 0
             }
             _ => stamp(&mut process.seen, tag, ts),

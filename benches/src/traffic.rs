@@ -86,7 +86,7 @@ pub fn steady() -> EventBuf {
 pub fn write_lives(out: impl Write) -> io::Result<()> {
     let mut writer = Writer::new(out, Compression::Plain, Header::default())?;
     let body = Body::ContainerStart { image: b"app".as_slice(), tag: b"1".as_slice() };
-    writer.event(EventRef { ts: 0, container: CONTAINER, pid: 0, start: None, body })?;
+    writer.event(EventRef::new(0, CONTAINER, 0, body))?;
     lives().iter().try_for_each(|stored| writer.event(stored.event))?;
     writer.finish().map(drop)
 }
@@ -116,12 +116,14 @@ pub fn trace(out: impl Write) -> io::Result<()> {
     let mut ts = 0;
     let mut write = |container: &str, event: EventRef<'_>| {
         ts = event.ts.max(ts + 1);
-        writer.event(EventRef { ts, container: container.as_bytes(), ..event })
+        let mut event = event.with_container(container.as_bytes());
+        event.ts = ts;
+        writer.event(event)
     };
     for (n, name) in names.iter().enumerate() {
         let image = format!("registry.example/app-{}", n % IMAGES);
         let body = Body::ContainerStart { image: image.as_bytes(), tag: b"1.27.1-bookworm" };
-        write(name, EventRef { ts: 0, container: b"", pid: 0, start: None, body })?;
+        write(name, EventRef::new(0, b"", 0, body))?;
     }
     for stored in events.iter().take(each) {
         names.iter().try_for_each(|name| write(name, stored.event))?;

@@ -44,12 +44,11 @@ fn observe(engine: &Engine, files: &[&str]) -> Result<u64, Box<dyn Error>> {
                 sender.set_recording(recording);
                 scope.spawn(move || {
                     let container = format!("web-{n}");
-                    let mut send = |ts, body: Body<&[u8]>| {
-                        sender.send(EventRef { ts, container: container.as_bytes(), pid: 1, start: None, body })
-                    };
+                    let mut send =
+                        |ts, body: Body<&[u8]>| sender.send(EventRef::new(ts, container.as_bytes(), 1, body));
                     send(1, Body::ContainerStart { image: b"nginx", tag: b"1.27" });
-                    send(2, Body::Exec(Exec { path: b"/usr/sbin/nginx".as_slice(), ..Exec::default() }));
-                    let open = |path| Body::Open(Open { path, flags: 0, ret: 3, map: false });
+                    send(2, Body::Exec(Exec::new(0, b"/usr/sbin/nginx".as_slice())));
+                    let open = |path| Body::Open(Open::new(path, 0, 3));
                     let sent = (3..).zip(files).map(|(ts, file)| send(ts, open(file.as_bytes())));
                     sent.filter(|sent| *sent == Sent::Lost).count() as u64
                 })

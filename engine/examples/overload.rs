@@ -20,19 +20,18 @@ pub fn run(opens: u64, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let recording = engine.recording(Some("overload"))?;
     let mut sender = engine.sender(Overflow::Shed);
     sender.set_recording(recording);
-    let mut send = |ts, container: &str, body: Body<&[u8]>| {
-        sender.send(EventRef { ts, container: container.as_bytes(), pid: 1, start: None, body })
-    };
+    let mut send =
+        |ts, container: &str, body: Body<&[u8]>| sender.send(EventRef::new(ts, container.as_bytes(), 1, body));
 
     let mut lost = 0;
     for container in ["busy", "quiet"] {
         // Never lost while there is a behaviour that could be.
         send(1, container, Body::ContainerStart { image: container.as_bytes(), tag: b"1" });
-        send(2, container, Body::Exec(Exec { path: b"/bin/app".as_slice(), ..Exec::default() }));
+        send(2, container, Body::Exec(Exec::new(0, b"/bin/app".as_slice())));
     }
     for n in 0..opens {
         let path = format!("/data/{}", n % 10_000);
-        let open = |path| Body::Open(Open { path, flags: 0, ret: 3, map: false });
+        let open = |path| Body::Open(Open::new(path, 0, 3));
         lost += u64::from(send(3 + n, "busy", open(path.as_bytes())) == Sent::Lost);
         if n % 10_000 == 0 {
             let sent = send(3 + n, "quiet", open(path.as_bytes()));

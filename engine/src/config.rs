@@ -23,13 +23,16 @@
 
 mod error;
 mod host;
+#[doc(hidden)]
 pub mod table;
 mod value;
 
 use std::ffi::OsString;
 use std::time::Duration;
 
+pub use crate::path::BadPattern;
 pub use error::ConfigError;
+#[doc(hidden)]
 pub use host::Host;
 use table::{Settings, Vars, bytes, count, span};
 
@@ -38,8 +41,10 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 crate::settings! {
     /// Every setting of the engine, under its variable's name without `GROVE_`, in lower case.
     ///
-    /// Fields may be set directly; whoever does so calls [`validate`](Self::validate) afterwards.
+    /// Memory is in bytes; every other number counts what its name says. Fields may be set directly;
+    /// [`Builder::start`](crate::Builder::start) checks them, and [`validate`](Self::validate) does so before.
     #[derive(Clone, Debug, PartialEq, Eq)]
+    #[non_exhaustive]
     pub struct Config;
 
     /// Worker threads; each is the only writer of the containers that fall to it
@@ -182,8 +187,21 @@ impl Config {
     }
 
     /// The defaults for a given host.
+    #[doc(hidden)]
     pub fn for_host(host: Host) -> Self {
         Settings::for_host(host)
+    }
+
+    /// The same with some fields set, in one expression.
+    ///
+    /// ```
+    /// # use grove::Config;
+    /// let config = Config::default().with(|c| (c.workers, c.batch_events) = (2, 512));
+    /// assert_eq!(config.workers, 2);
+    /// ```
+    pub fn with(mut self, set: impl FnOnce(&mut Self)) -> Self {
+        set(&mut self);
+        self
     }
 
     /// Checks every field; for a program that sets fields itself.

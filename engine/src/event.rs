@@ -5,14 +5,63 @@
 //! one buffer. So an event crosses threads without an allocation of its own.
 //!
 //! Not here: what an event means for a tree (`tree`), or how it is written down (`trace`).
+//!
+//! What a source can tell, an event of each kind; times are nanoseconds since the Unix epoch, results of calls are those
+//! of the kernel, so that a failed one is below 0:
+//!
+//! ```
+//! use grove::event::{Body, Capability, Change, ChangeOp, Dns, EINPROGRESS, EventRef, Exec, Flow, Imds, Mount, Open};
+//! use grove::event::{Peer, Proto, Socket, SocketOp, Syscalls, Token, syscall_numbers};
+//! use grove::{Config, Engine, Overflow};
+//!
+//! let (server, tcp) = (Peer::Ip("10.0.0.7".parse()?), Some(Proto::Tcp));
+//! let numbers = [0_u32, 1, 257].map(u32::to_le_bytes).concat();
+//! assert_eq!(syscall_numbers(&numbers).collect::<Vec<_>>(), [0, 1, 257]);
+//! let mut library = Open::new(b"/usr/lib/libssl.so.3".as_slice(), 0, 0);
+//! library.map = true; // mapped to be executed
+//! let mut volume = Flow::new(SocketOp::Connect, server, 443, tcp);
+//! (volume.sent, volume.received) = (Some(1_500), Some(90_000)); // bytes so far
+//! let done: [Body<&[u8]>; 17] = [
+//!     Body::ContainerStart { image: b"shop", tag: b"1.0" },
+//!     Body::Fork { ppid: 1, ns_pid: None },
+//!     Body::Exec(Exec::new(1, b"/usr/bin/shop")),
+//!     Body::Open(library),
+//!     Body::Open(Open::new(b"/run/shop.pid", 0o1101, 3)),
+//!     Body::Change(Change::new(ChangeOp::Rename, b"/srv/new", Some(b"/srv/.part"), 0)),
+//!     Body::Mount(Mount::new(b"/mnt", b"tmpfs", None, 0, 0)),
+//!     Body::Dns(Dns::new(b"db.internal", 1)), // 1 is A
+//!     Body::Socket(Socket::new(SocketOp::Connect, server, 443, tcp, EINPROGRESS)),
+//!     Body::Socket(Socket::new(SocketOp::Bind, Peer::Unix(b"/run/shop.sock"), 0, None, 0)),
+//!     Body::Flow(volume),
+//!     Body::Imds(Imds::new(b"/latest/meta-data/", Some(b"aws"), Some(Token::V2))),
+//!     Body::Syscalls(Syscalls::new(&numbers)),
+//!     Body::Capability(Capability::new(10, true)), // CAP_NET_BIND_SERVICE
+//!     Body::Missed { cause: b"source", n: 3 },
+//!     Body::Exit,
+//!     Body::ContainerStop,
+//! ];
+//! let engine = Engine::start(&Config::default())?;
+//! let mut sender = engine.sender(Overflow::Wait);
+//! for (ts, body) in (1_700_000_000_000_000_000..).zip(done) {
+//!     // Process 42, which was started at 1234 of whatever clock the source has.
+//!     sender.send(EventRef::new(ts, b"c1", 42, body).with_start(1234));
+//! }
+//! sender.flush();
+//! let snapshot = engine.shutdown();
+//! let stats = snapshot.profiles.get("shop").unwrap().to_doc().stats();
+//! assert_eq!((stats.file_nodes, stats.socket_nodes, stats.syscalls, stats.mounts, stats.imds), (4, 2, 3, 1, 1));
+//! assert_eq!(snapshot.ledger.dropped_total(), 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-pub use crate::behaviour::{EINPROGRESS, Peer, Proto, SocketOp, syscall_numbers};
+pub use crate::behaviour::{ChangeOp, EINPROGRESS, Peer, Proto, SocketOp, Token, syscall_numbers};
 
 use crate::behaviour::{Behaviours, Bounded, By, Denial, Report, Texts, events};
 use crate::ledger::{Fate, Ignored};
 
 /// One thing that one process did. `B` is how texts are held: `&[u8]` in an [`EventRef`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Event<B> {
     /// Nanoseconds since the Unix epoch.
     pub ts: u64,
@@ -30,14 +79,19 @@ pub struct Event<B> {
 /// An event whose texts are borrowed from the source.
 pub type EventRef<'a> = Event<&'a [u8]>;
 
+/// The image of containers whose workload never became known, and their tag. A source that says so itself, by a
+/// [`Body::ContainerStart`] of this image and tag, has what waits for the name learned at once; a name may still come.
+pub const UNKNOWN_IMAGE: &str = "<unknown>";
+
 macro_rules! body {
     ($(($Event:ident $(<$B:ident>)?, $file:ident, $($name:literal)|+)),* $(,)?) => {
         pub use crate::behaviour::{$($Event),*};
 
         /// What a process did.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         pub enum Body<B> {
-            /// Binds the container's id to its workload. Both texts are UTF-8.
+            /// Binds the container's id to its workload. Both texts are UTF-8. See also [`UNKNOWN_IMAGE`].
             ContainerStart {
                 /// Image name without tag.
                 image: B,
@@ -86,6 +140,7 @@ macro_rules! body {
         impl<B> Body<B> {
             /// Whether it tells of a behaviour. All other events are of the life cycle: without one of them, those that
             /// come after it are taken for another program's or container's.
+            #[doc(hidden)]
             pub const fn is_behaviour(&self) -> bool {
                 match self {
                     $(Self::$Event(_) => true,)*
@@ -133,6 +188,7 @@ macro_rules! body {
             ///
             /// # Errors
             /// The event is of the life cycle, an attempt that failed, or its name is none.
+            #[doc(hidden)]
             pub fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
             where
                 Self: 't,
@@ -168,8 +224,17 @@ macro_rules! body {
 }
 events!(body);
 
-/// The details of an exec. The default knows nothing and is there to be filled in.
+/// The details of an exec.
+///
+/// ```
+/// use grove::event::Exec;
+///
+/// let mut exec = Exec::new(1, b"/usr/sbin/nginx".as_slice());
+/// exec.argv = Some(b"nginx\0-g\0daemon off;\0");
+/// exec.uid = Some(33);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Exec<B> {
     /// The parent's process id.
     pub ppid: u32,
@@ -199,6 +264,24 @@ pub struct Exec<B> {
 }
 
 impl<B> Exec<B> {
+    /// An exec of which nothing else is known. `ppid` is 0 where the parent is not known.
+    pub const fn new(ppid: u32, path: B) -> Self {
+        Self {
+            ppid,
+            path,
+            argv: None,
+            argv_truncated: false,
+            interpreter: None,
+            cwd: None,
+            uid: None,
+            gid: None,
+            fileless: false,
+            upper_layer: false,
+            runtime: None,
+            ns_pid: None,
+        }
+    }
+
     fn map<C>(self, mut f: impl FnMut(B) -> C) -> Exec<C> {
         Exec {
             ppid: self.ppid,
@@ -218,6 +301,28 @@ impl<B> Exec<B> {
 }
 
 impl<B> Event<B> {
+    /// What process `pid` of `container` did at `ts`. When the process was started is not known.
+    pub const fn new(ts: u64, container: B, pid: u32, body: Body<B>) -> Self {
+        Self { ts, container, pid, start: None, body }
+    }
+
+    /// The same of a process that was started then: see [`start`](Self::start).
+    pub fn with_start(self, start: impl Into<Option<u64>>) -> Self {
+        Self { start: start.into(), ..self }
+    }
+
+    /// The same in another container.
+    #[doc(hidden)]
+    pub fn with_container(self, container: B) -> Self {
+        Self { container, ..self }
+    }
+
+    /// The same process doing something else.
+    #[doc(hidden)]
+    pub fn with_body(self, body: Body<B>) -> Self {
+        Self { body, ..self }
+    }
+
     /// How many events the ledger counts for it; `counted` is false for one that was [implied](Sink::implied).
     pub(crate) fn weight(&self, counted: bool) -> u64 {
         match self.body {
@@ -227,6 +332,7 @@ impl<B> Event<B> {
     }
 
     /// The same event with every text passed through `f`.
+    #[doc(hidden)]
     pub fn map<C>(self, mut f: impl FnMut(B) -> C) -> Event<C> {
         let Event { ts, container, pid, start, body } = self;
         let container = f(container);
@@ -279,6 +385,7 @@ impl RecordingId {
 #[derive(Clone, Debug)]
 struct Record {
     event: Event<Span>,
+    line: u32,
     recording: RecordingId,
     counted: bool,
 }
@@ -286,20 +393,23 @@ struct Record {
 /// Many owned events in order, their texts in one buffer: the unit that crosses threads.
 ///
 /// Clearing keeps the memory, so a recycled buffer allocates nothing.
+#[doc(hidden)]
 #[derive(Clone, Debug, Default)]
 pub struct EventBuf {
     records: Vec<Record>,
     text: Vec<u8>,
-    recording: RecordingId,
 }
 
 /// An event of an [`EventBuf`] with what its source said about it.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored<'a> {
     /// The event.
     pub event: EventRef<'a>,
     /// Which recording it is from.
     pub recording: RecordingId,
+    /// The line of its source that its record begins in, from 1; 0 where there is none or nobody asks.
+    pub line: u32,
     /// False for one that was [implied](Sink::implied).
     pub counted: bool,
 }
@@ -351,22 +461,15 @@ impl EventBuf {
         self.text.shrink_to(1 << 20);
     }
 
-    /// The recording that events pushed from now on belong to.
-    pub fn set_recording(&mut self, recording: RecordingId) {
-        self.recording = recording;
-    }
-
-    /// Appends a copy of `event`.
+    /// Appends a copy of an event of the recording that nobody named, and of no line.
     pub fn push(&mut self, event: EventRef<'_>, counted: bool) {
-        self.push_from(event, self.recording, counted);
+        self.push_stored(Stored { event, recording: RecordingId::default(), line: 0, counted });
     }
 
-    /// Appends a copy of an event of another buffer.
+    /// Appends a copy of an event with what its source said about it.
+    #[inline]
     pub fn push_stored(&mut self, stored: Stored<'_>) {
-        self.push_from(stored.event, stored.recording, stored.counted);
-    }
-
-    fn push_from(&mut self, event: EventRef<'_>, recording: RecordingId, counted: bool) {
+        let Stored { event, recording, line, counted } = stored;
         let text = &mut self.text;
         // A buffer is flushed long before 4 GiB: readers bound a record's size, queues and holds a buffer's.
         let event = event.map(|bytes| {
@@ -374,7 +477,7 @@ impl EventBuf {
             text.extend_from_slice(bytes);
             span
         });
-        self.records.push(Record { event, recording, counted });
+        self.records.push(Record { event, line, recording, counted });
     }
 
     /// The events in the order they were pushed.
@@ -382,6 +485,7 @@ impl EventBuf {
         self.records.iter().map(|r| Stored {
             event: r.event.map(|s| self.text.get(s.offset as usize..(s.offset + s.len) as usize).unwrap_or_default()),
             recording: r.recording,
+            line: r.line,
             counted: r.counted,
         })
     }

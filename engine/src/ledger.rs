@@ -2,6 +2,27 @@
 //!
 //! `received` is counted when an event comes in and every other field when its fate is known, so that the
 //! balance is a statement about the code and not a definition. docs/formats.md has its written form.
+//!
+//! A source counts through its [`Sender`](crate::Sender) what never became an event:
+//!
+//! ```
+//! use grove::ledger::{Dropped, Ignored, Rejected};
+//! use grove::{Config, Engine, Overflow};
+//!
+//! let engine = Engine::start(&Config::default())?;
+//! let mut sender = engine.sender(Overflow::Wait);
+//! sender.reject(Rejected::Malformed); // a record that is no event
+//! sender.ignore(Ignored::NoBehaviour); // one that tells nothing
+//! sender.lost(Dropped::Source, 3); // events that never reached the source
+//! sender.flush();
+//!
+//! let ledger = engine.ledger();
+//! assert_eq!((ledger.received, ledger.rejected_total(), ledger.ignored_total()), (5, 1, 1));
+//! assert!(ledger.balances());
+//! let lost = Dropped::ALL.iter().map(|cause| (cause.name(), ledger.dropped(*cause)));
+//! assert_eq!(lost.filter(|(_, n)| *n > 0).collect::<Vec<_>>(), [("source", 3)]);
+//! # Ok::<(), grove::StartError>(())
+//! ```
 
 use std::fmt;
 
@@ -144,6 +165,7 @@ reasons! {
 }
 
 /// One counter per reason.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts<const N: usize>([u64; N]);
 
@@ -168,6 +190,7 @@ impl<const N: usize> Counts<N> {
 
 /// Where every event of one stream, shard, image or run went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ledger {
     /// Events that came in.
     pub received: u64,
@@ -187,7 +210,9 @@ pub struct Ledger {
 }
 
 /// What became of one event.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fate {
     /// A node was created or extended.
     New,
@@ -220,17 +245,20 @@ impl Fate {
 
 impl Ledger {
     /// Counts an event that came in and what became of it.
+    #[doc(hidden)]
     pub fn count(&mut self, fate: Fate) {
         self.count_many(fate, 1);
     }
 
     /// Counts `n` events that came in and all met the same fate.
+    #[doc(hidden)]
     pub fn count_many(&mut self, fate: Fate, n: u64) {
         self.received = self.received.saturating_add(n);
         self.settle(fate, n);
     }
 
     /// Counts what became of `n` events that are already counted as received.
+    #[doc(hidden)]
     #[allow(clippy::indexing_slicing)] // the arrays have one slot per variant
     pub fn settle(&mut self, fate: Fate, n: u64) {
         let counter = match fate {
@@ -292,6 +320,7 @@ impl Ledger {
     }
 
     /// The larger of each counter: both tell of the same recording. Idempotent.
+    #[doc(hidden)]
     pub fn max(&mut self, other: &Self) {
         self.zip(other, u64::max);
     }

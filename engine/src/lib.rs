@@ -30,18 +30,15 @@
 //! let mut ts = 1_700_000_000_000_000_000;
 //! let mut send = |body| {
 //!     ts += 1_000_000;
-//!     sender.send(EventRef { ts, container: b"c1", pid: 1, start: None, body });
+//!     sender.send(EventRef::new(ts, b"c1", 1, body));
 //! };
 //! send(Body::ContainerStart { image: b"shop", tag: b"1.0" });
-//! send(Body::Exec(Exec {
-//!     ppid: 0,
-//!     path: b"/usr/sbin/nginx",
-//!     argv: Some(b"nginx\0-g\0daemon off;\0"),
-//!     uid: Some(0),
-//!     ..Exec::default()
-//! }));
-//! send(Body::Open(Open { path: b"/etc/nginx/nginx.conf", flags: 0, ret: 3, map: false }));
-//! send(Body::Open(Open { path: b"/etc/nginx/missing.conf", flags: 0, ret: -2, map: false }));
+//! let mut exec = Exec::new(0, b"/usr/sbin/nginx".as_slice());
+//! exec.argv = Some(b"nginx\0-g\0daemon off;\0");
+//! exec.uid = Some(0);
+//! send(Body::Exec(exec));
+//! send(Body::Open(Open::new(b"/etc/nginx/nginx.conf", 0, 3)));
+//! send(Body::Open(Open::new(b"/etc/nginx/missing.conf", 0, -2)));
 //! // Events travel in batches; this hands over what is in the open ones.
 //! sender.flush();
 //!
@@ -80,7 +77,7 @@
 //! ```
 //! # use grove::event::{Body, EventRef, Open};
 //! # use grove::{Baselines, Config, Engine, Overflow};
-//! # let event = |body| EventRef { ts: 1, container: b"c1".as_slice(), pid: 1, start: None, body };
+//! # let event = |body| EventRef::new(1, b"c1", 1, body);
 //! # let start = event(Body::ContainerStart { image: b"shop", tag: b"1.0" });
 //! # let engine = Engine::start(&Config::default())?;
 //! # engine.sender(Overflow::Wait).send(start);
@@ -92,7 +89,7 @@
 //! let mut findings = engine.findings();
 //! # let mut sender = engine.sender(Overflow::Wait);
 //! # sender.send(start);
-//! # sender.send(event(Body::Open(Open { path: b"/etc/shadow", flags: 0, ret: 3, map: false })));
+//! # sender.send(event(Body::Open(Open::new(b"/etc/shadow", 0, 3))));
 //! # sender.flush();
 //! # engine.snapshot();
 //! // … send events …
@@ -105,6 +102,10 @@
 //! ```
 //!
 //! A recording, or another tool's log, is fed as it is: [`Engine::feed`] sees from its contents what it is.
+//!
+//! Where nobody said what a container runs, its image is [`UNKNOWN_IMAGE`]; the host's own is [`HOST_IMAGE`], and a recording
+//! without a name is [`UNNAMED_RECORDING`]. What a sender has lost is in its
+//! [`losses`](Sender::losses), of which [`total`](Losses::total) is the sum.
 //!
 //! `engine/examples/` has four programs of one page each: `embed` (four threads that do not wait, snapshots, findings),
 //! `check_live`, `feed_file` and `overload`.
@@ -194,11 +195,12 @@ pub mod trace;
 pub mod tree;
 
 pub use config::Config;
-pub use event::{Event, EventRef, RecordingId};
+pub use event::{Event, EventRef, RecordingId, UNKNOWN_IMAGE};
 pub use ledger::Ledger;
 pub use profile::{Baselines, Finding, Profile};
 pub use shard::{
     Builder, Engine, Findings, HOST_IMAGE, Limits, Losses, Overflow, Sender, Sent, Snapshot, StartError,
-    TooManyRecordings, UNKNOWN_IMAGE, UNNAMED_RECORDING,
+    TooManyRecordings, UNNAMED_RECORDING,
 };
-pub use trace::{FeedError, FeedSummary, Format};
+pub use trace::input::{Compression, InputError};
+pub use trace::{FeedError, FeedSummary, Format, Reject, UnknownFormat};

@@ -20,11 +20,17 @@ const KILLS: u32 = 80;
 
 fn profile(files: usize) -> ProfileDoc {
     let seen = Seen::from_iter([("1.0", [Time(1), Time(2)])]);
-    let file =
-        |i| FileDoc { path: format!("/f{i}"), access: Some("r".into()), seen: seen.clone(), ..FileDoc::default() };
-    let files = (0..files).map(file).collect();
-    let process = ProcessDoc { path: "/p".into(), seen: seen.clone(), files, ..ProcessDoc::default() };
-    ProfileDoc { image: "i".into(), processes: vec![process], ..ProfileDoc::default() }
+    let file = |i| {
+        let mut file = FileDoc::default();
+        (file.path, file.access, file.seen) = (format!("/f{i}"), Some("r".into()), seen.clone());
+        file
+    };
+    let mut process = ProcessDoc::default();
+    process.files = (0..files).map(file).collect();
+    (process.path, process.seen) = ("/p".into(), seen.clone());
+    let mut profile = ProfileDoc::default();
+    (profile.image, profile.processes) = ("i".into(), vec![process]);
+    profile
 }
 
 fn small() -> ProfileDoc {

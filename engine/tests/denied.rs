@@ -137,7 +137,7 @@ fn learn(text: &str) -> Arc<Snapshot> {
 
 fn found(learned: &Arc<Snapshot>, text: &str) -> Vec<String> {
     let baselines = Arc::new(Baselines::of(learned.profiles.values()).unwrap());
-    let config = Config { hold_events: 0, workers: 1, ..Config::default() };
+    let config = Config::default().with(|c| (c.workers, c.hold_events) = (1, 0));
     let engine = Engine::builder().config(&config).check(baselines).start().unwrap();
     let mut sender = engine.sender(Overflow::Wait);
     for stored in events(text).iter() {
@@ -145,8 +145,7 @@ fn found(learned: &Arc<Snapshot>, text: &str) -> Vec<String> {
     }
     drop(sender);
     let line = |f: &Finding| {
-        let json = |value: &dyn Fn() -> String| value();
-        let details = json(&|| f.details.0.iter().map(|(name, value)| format!(" {name}={value:?}")).collect());
+        let details: String = f.details.iter().map(|(name, value)| format!(" {name}={value:?}")).collect();
         format!("{} {:?} {} {}{details}", f.kind, f.reason, f.subject, f.count)
     };
     let end = engine.shutdown();

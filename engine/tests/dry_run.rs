@@ -15,7 +15,7 @@ use grove::ledger::Rejected;
 use grove::trace::input::{Framing, Records};
 use grove::trace::native::NativeDecoder;
 use grove::trace::tracee::TraceeDecoder;
-use grove::trace::{Decoder, Feed, LineHash, Workloads};
+use grove::trace::{Decoder, Feed, LineHash};
 use grove::tree::{ActivityTree, Rules};
 use grove::{Engine, Overflow, RecordingId};
 use std::io::{Cursor, Read};
@@ -124,15 +124,11 @@ const REJECTED: [(&str, Rejected); 5] = [
 #[test]
 fn a_rejected_event_leaves_no_tag() {
     let interner = Interner::new();
-    let config = Config { workers: 2, batch_events: 1, ..Config::default() };
+    let config = Config::default().with(|c| (c.workers, c.batch_events) = (2, 1));
     let engine = Engine::builder().config(&config).interner(interner.clone()).start().unwrap();
     let mut sender = engine.sender(Overflow::Wait);
-    let start = |container: &'static str, image: &'static str, tag: &'static [u8]| EventRef {
-        ts: 1,
-        container: container.as_bytes(),
-        pid: 0,
-        start: None,
-        body: Body::ContainerStart { image: image.as_bytes(), tag },
+    let start = |container: &'static str, image: &'static str, tag: &'static [u8]| {
+        EventRef::new(1, container.as_bytes(), 0, Body::ContainerStart { image: image.as_bytes(), tag })
     };
     sender.send(start("c1", "shop", b"1.0"));
     sender.send(start("c2", "shop", b"2.0"));
@@ -168,7 +164,7 @@ fn a_rejected_event_leaves_no_tag() {
 const RECORD_BYTES_MAX: usize = 2 * PATH_BYTES_MAX;
 
 /// Feeds lines as the commands do. Returns the reasons for which records were rejected.
-fn feed(engine: &Engine, workloads: &mut Workloads, lines: &str) -> Vec<Rejected> {
+fn feed(engine: &Engine, lines: &str) -> Vec<Rejected> {
     let mut sender = engine.sender(Overflow::Wait);
     let mut reasons = Vec::new();
     let feed = Feed {
@@ -180,7 +176,6 @@ fn feed(engine: &Engine, workloads: &mut Workloads, lines: &str) -> Vec<Rejected
         on_reject: &mut |_, reject| reasons.push(reject.reason),
         on_recording: &mut |_, _| RecordingId::default(),
         hash: &mut LineHash::default(),
-        workloads,
     };
     let source = Box::new(Cursor::new(lines.as_bytes().to_vec()));
     feed.run(&mut Records::new(source, Framing::Lines, RECORD_BYTES_MAX)).unwrap();
@@ -190,9 +185,8 @@ fn feed(engine: &Engine, workloads: &mut Workloads, lines: &str) -> Vec<Rejected
 #[test]
 fn a_record_that_is_too_long_leaves_tags_and_trees_as_they_were() {
     let interner = Interner::new();
-    let config = Config { workers: 2, batch_events: 1, ..Config::default() };
+    let config = Config::default().with(|c| (c.workers, c.batch_events) = (2, 1));
     let engine = Engine::builder().config(&config).interner(interner.clone()).start().unwrap();
-    let mut workloads = Workloads::default();
     let trees = || {
         let snapshot = engine.snapshot();
         let hash = |(image, profile): (&Arc<str>, &Arc<grove::profile::Profile>)| {
@@ -208,7 +202,7 @@ fn a_record_that_is_too_long_leaves_tags_and_trees_as_they_were() {
         |path: &str| format!(r#"{{"ts":3,"type":"open","container":"c1","pid":7,"path":"{path}","flags":0,"ret":3}}"#);
     let header = r#"{"type":"header","format":"grove-trace","version":1,"source":"test","clock":"unix_ns"}"#;
     let learned = [header, &start("c1", "1.0"), exec, &open("/etc/shop.conf")].join("\n");
-    assert_eq!(feed(&engine, &mut workloads, &learned), []);
+    assert_eq!(feed(&engine, &learned), []);
     // A snapshot waits for what was fed.
     let (hashes, ledger) = trees();
     let before = held(&interner);
@@ -222,7 +216,7 @@ fn a_record_that_is_too_long_leaves_tags_and_trees_as_they_were() {
         &open(&format!("/{}", "y".repeat(PATH_BYTES_MAX))),
     ];
     let lines = [header, long[0], long[1], long[2]].join("\n");
-    assert_eq!(feed(&engine, &mut workloads, &lines), [Rejected::TooLong; 3]);
+    assert_eq!(feed(&engine, &lines), [Rejected::TooLong; 3]);
     let (after, counted) = trees();
     assert_eq!(counted.rejected(Rejected::TooLong), 3, "{counted:?}");
     assert_eq!(counted.rejected(Rejected::TooLong) - ledger.rejected(Rejected::TooLong), 3);
@@ -230,7 +224,7 @@ fn a_record_that_is_too_long_leaves_tags_and_trees_as_they_were() {
 
     // What is short enough is learned: the comparison would see it.
     let short = [header, &start("c2", "2.0"), &open("/etc/other.conf")].join("\n");
-    assert_eq!(feed(&engine, &mut workloads, &short), []);
+    assert_eq!(feed(&engine, &short), []);
     assert_ne!(trees().0, hashes);
     assert_eq!(held(&interner).0.len(), before.0.len() + 1);
     drop(engine.shutdown());

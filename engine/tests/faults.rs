@@ -37,7 +37,7 @@ fn send(engine: &Engine, text: &str) {
 #[test]
 fn a_rejected_event_leaves_no_orphan_tag() {
     let interner = Interner::new();
-    let engine = engine(&interner, Config { workers: 1, ..Config::default() });
+    let engine = engine(&interner, Config::default().with(|c| c.workers = 1));
     send(&engine, "start nginx 1\nexec 1<-0 /bin/sh\nstart nginx 2\nstart redis 3");
     let snapshot = engine.snapshot();
     assert_eq!(snapshot.ledger.rejected_total(), 2);
@@ -250,7 +250,8 @@ fn a_tree_holds_one_reference_per_tag_however_many_nodes_bear_it() {
 #[test]
 fn no_reader_stops_a_writer() {
     let interner = Interner::new();
-    let engine = engine(&interner, Config { workers: 2, queue_batches: 2, batch_events: 1, ..Config::default() });
+    let engine =
+        engine(&interner, Config::default().with(|c| (c.workers, c.queue_batches, c.batch_events) = (2, 2, 1)));
     send(&engine, BUSY.replace("exec 1<-0", "start nginx 1\nexec 1<-0").as_str());
     let held = engine.snapshot();
     let latest = engine.latest();
@@ -271,53 +272,50 @@ fn oversize() {
     let mut tree = ActivityTree::new(Arc::new(rules), &Interner::new().intern("1").unwrap());
     let mut ledger = Ledger::default();
     let mut insert = |ts, pid, body: Body<&[u8]>| {
-        let fate = tree.insert(&EventRef { ts, container: b"c", pid, start: None, body });
+        let fate = tree.insert(&EventRef::new(ts, b"c", pid, body));
         ledger.count(fate);
         fate
     };
-    let exec = |path: &'static [u8], uid| Body::Exec(Exec { path, uid: Some(uid), ..Exec::default() });
+    let exec = |path: &'static [u8], uid| {
+        let mut exec = Exec::new(0, path);
+        exec.uid = Some(uid);
+        Body::Exec(exec)
+    };
     let mut full_at = None;
     assert_eq!(insert(1, 1, exec(b"/bin/app", 0)), Fate::New);
-    assert_eq!(insert(1, 1, Body::Dns(Dns { name: b"example.com", qtype: 1 })), Fate::New);
+    assert_eq!(insert(1, 1, Body::Dns(Dns::new(b"example.com", 1))), Fate::New);
     for i in 0..20 {
-        insert(1, 1, Body::Open(Open { path: format!("/tmp/known{i}").as_bytes(), flags: 0, ret: 0, map: false }));
+        insert(1, 1, Body::Open(Open::new(format!("/tmp/known{i}").as_bytes(), 0, 0)));
     }
     for i in 0..100_000_u32 {
         // Words of letters only: they never generalise.
         let word: String = i.to_string().bytes().map(|d| char::from(b'a' + d - b'0')).collect();
-        let fate =
-            insert(2, 1, Body::Open(Open { path: format!("/d/{word}").as_bytes(), flags: 0, ret: 0, map: false }));
+        let fate = insert(2, 1, Body::Open(Open::new(format!("/d/{word}").as_bytes(), 0, 0)));
         if fate == Fate::Dropped(Dropped::TreeFull) {
             full_at = full_at.or(Some(i));
         }
     }
     let full_at = full_at.unwrap();
     // What it knows it keeps and refreshes, patterns included.
-    assert_eq!(insert(9, 1, Body::Open(Open { path: b"/d/a", flags: 0, ret: 0, map: false })), Fate::Known);
-    assert_eq!(insert(9, 1, Body::Open(Open { path: b"/tmp/known999", flags: 0, ret: 0, map: false })), Fate::Known);
+    assert_eq!(insert(9, 1, Body::Open(Open::new(b"/d/a", 0, 0))), Fate::Known);
+    assert_eq!(insert(9, 1, Body::Open(Open::new(b"/tmp/known999", 0, 0))), Fate::Known);
     assert_eq!(insert(9, 2, exec(b"/bin/app", 0)), Fate::Known);
     // Everything else that would take memory is dropped: users, question types, calls.
     for i in 0..70_000_u32 {
         assert_eq!(insert(9, 3, exec(b"/bin/app", i + 1)), Fate::Dropped(Dropped::TreeFull));
-        assert_eq!(
-            insert(9, 1, Body::Dns(Dns { name: b"example.com", qtype: i as u16 | 2 })),
-            Fate::Dropped(Dropped::TreeFull)
-        );
+        assert_eq!(insert(9, 1, Body::Dns(Dns::new(b"example.com", i as u16 | 2))), Fate::Dropped(Dropped::TreeFull));
         let long = format!("/tmp/known{i}{}", "z9".repeat(100));
-        assert_eq!(insert(9, 1, Body::Open(Open { path: long.as_bytes(), flags: 0, ret: 0, map: false })), Fate::Known);
+        assert_eq!(insert(9, 1, Body::Open(Open::new(long.as_bytes(), 0, 0))), Fate::Known);
     }
     // A program is not displaced by any of it, but what it does is.
     assert_eq!(insert(9, 4, exec(b"/bin/other", 0)), Fate::New);
     assert_eq!(insert(9, 4, exec(b"/bin/other", 0)), Fate::Known);
-    assert_eq!(
-        insert(9, 4, Body::Open(Open { path: b"/d/a", flags: 0, ret: 0, map: false })),
-        Fate::Dropped(Dropped::TreeFull)
-    );
+    assert_eq!(insert(9, 4, Body::Open(Open::new(b"/d/a", 0, 0))), Fate::Dropped(Dropped::TreeFull));
     // Of programs too there are only so many.
     let programs = (0..100_000_u32).filter(|n| {
         let word: String = n.to_string().bytes().map(|d| char::from(b'a' + d - b'0')).collect();
         let path = format!("/bin/{word}");
-        let run = Exec { path: path.as_bytes(), ..Exec::default() };
+        let run = Exec::new(0, path.as_bytes());
         match insert(9, 5, Body::Exec(run)) {
             Fate::New => true,
             fate => {
@@ -329,11 +327,8 @@ fn oversize() {
     let programs = programs.count();
     assert!((30..400).contains(&programs), "{programs}");
     assert_eq!(insert(9, 6, exec(b"/bin/one/more", 0)), Fate::Dropped(Dropped::TreeFull));
-    assert_eq!(
-        insert(9, 6, Body::Open(Open { path: b"/d/a", flags: 0, ret: 0, map: false })),
-        Fate::Dropped(Dropped::TreeFull)
-    );
-    assert_eq!(insert(9, 1, Body::Syscalls(Syscalls { nrs: &7_u32.to_le_bytes() })), Fate::Dropped(Dropped::TreeFull));
+    assert_eq!(insert(9, 6, Body::Open(Open::new(b"/d/a", 0, 0))), Fate::Dropped(Dropped::TreeFull));
+    assert_eq!(insert(9, 1, Body::Syscalls(Syscalls::new(&7_u32.to_le_bytes()))), Fate::Dropped(Dropped::TreeFull));
 
     assert!(ledger.balances());
     assert!(ledger.dropped(Dropped::TreeFull) >= 140_000, "what was given up is counted");

@@ -493,8 +493,8 @@ fn patterns_below_patterns_cost_no_more_than_their_names() {
     let started = Instant::now();
     for name in 0..17 {
         let path = format!("/{name}").repeat(600);
-        let body = Body::Open(Open { path: path.as_bytes(), flags: 0, ret: 0, map: false });
-        tree.insert(&EventRef { ts: 1, container: b"c", pid: 1, start: None, body });
+        let body = Body::Open(Open::new(path.as_bytes(), 0, 0));
+        tree.insert(&EventRef::new(1, b"c", 1, body));
     }
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
     assert_eq!(picture_of(tree.tree()), format!("<unknown>\n  - r {}\n", "/*".repeat(600)));

@@ -73,7 +73,7 @@ fn a_start_beyond_the_hold_bound_neither_loses_processes_nor_findings() {
         open 2 /secret
         open 1 /etc/app.conf",
     );
-    let config = Config { workers: 1, hold_events: 0, ..Config::default() };
+    let config = Config::default().with(|c| (c.workers, c.hold_events) = (1, 0));
     let baselines = baselines(&[learn(&config, "nginx", &lines(learned_text))]);
     for at in 0..=done.len() {
         let (findings, ledger) = check(&config, &baselines, &done, at);
@@ -90,7 +90,7 @@ fn a_start_beyond_the_hold_bound_neither_loses_processes_nor_findings() {
 
 #[test]
 fn a_start_after_the_stop_is_late_as_well() {
-    let config = Config { workers: 1, hold_events: 0, ..Config::default() };
+    let config = Config::default().with(|c| (c.workers, c.hold_events) = (1, 0));
     let baselines = baselines(&[learn(&config, "nginx", &lines("exec 1<-0 /bin/app"))]);
     let done = lines("exec 1<-0 /bin/app\nopen 1 /new\nstop");
     let found = check(&config, &baselines, &done, 3).0;
@@ -109,7 +109,7 @@ proptest! {
         now in container_script(),
         at in 0..200_usize,
     ) {
-        let config = Config { hold_events: 0, ..settings.config(1) };
+        let config = settings.config(1).with(|c| c.hold_events = 0);
         let mut learned = vec![learn(&config, "nginx", &before.0)];
         learned.extend(unknown.map(|unknown| learn(&config, UNKNOWN_IMAGE, &unknown.0)));
         let baselines = baselines(&learned);

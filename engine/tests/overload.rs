@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const IMAGES: usize = 5;
 
 fn engine() -> Engine {
-    let config = Config { workers: 2, queue_batches: 4, batch_events: 32, ..Config::default() };
+    let config = Config::default().with(|c| (c.workers, c.queue_batches, c.batch_events) = (2, 4, 32));
     Engine::builder().config(&config).interner(Interner::new()).start().unwrap()
 }
 

@@ -153,10 +153,11 @@ impl Reported {
                 let access = ["r", "w", "rw", "rw"].get((flags & 3) as usize).unwrap();
                 self.opens.push(format!("{ret} {access} {}", text(path)));
             }
-            Body::Socket(Socket { op, peer, port, proto, ret }) => {
+            Body::Socket(Socket { op, peer, port, proto, ret, .. }) => {
                 let peer = match peer {
                     Peer::Ip(ip) => format!("{ip}:{port}"),
                     Peer::Unix(path) => text(path),
+                    other => format!("{other:?}"),
                 };
                 let proto = proto.map_or("<NA>".to_owned(), |p| format!("{p:?}").to_lowercase());
                 match op {
@@ -164,7 +165,7 @@ impl Reported {
                     _ => self.sockets.push(format!("{} {ret} {peer} {proto}", op.name())),
                 }
             }
-            Body::Change(Change { op, path, from, ret }) => {
+            Body::Change(Change { op, path, from, ret, .. }) => {
                 let from = from.map_or(String::new(), |from| format!(" {}", text(from)));
                 self.changes.push(format!("{} {ret}{from} {}", op.name(), text(path)));
             }

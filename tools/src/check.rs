@@ -11,7 +11,7 @@ use grove::ledger::Ignored;
 use grove::{Baselines, Engine};
 
 use crate::exit::{self, Error, Exit};
-use crate::feed::{self, print_status};
+use crate::feed::{self, counted, print_status};
 use crate::findings::FindingWriter;
 use crate::help::help_footer;
 use crate::input::InputArgs;
@@ -67,19 +67,22 @@ pub(crate) fn run(args: &CheckArgs, config: &mut Config) -> Result<Exit, Error> 
     if unreported > 0 {
         let programs = snapshot.limits.programs_unreported;
         print_status(&format!(
-            "{unreported} more findings were only counted, {programs} of them of programs that were run"
+            "{} only counted, {programs} of them of programs that were run",
+            counted(unreported, "more finding was", "more findings were")
         ));
     }
     if let Ok(told @ 1..) = written {
-        print_status(&format!("{told} of those were told when they were first found"));
+        let told = counted(told, "of those was told when it was", "of those were told when they were");
+        print_status(&format!("{told} first found"));
     }
     if snapshot.limits.containers_unreported > 0 {
-        let count = snapshot.limits.containers_unreported;
-        print_status(&format!("of {count} containers there was room for no finding (GROVE_MEMORY_MAX)"));
+        let count = counted(snapshot.limits.containers_unreported, "container", "containers");
+        print_status(&format!("of {count} there was room for no finding (GROVE_MEMORY_MAX)"));
     }
     let no_profile = snapshot.ledger.ignored(Ignored::NoProfile);
     if no_profile > 0 {
-        print_status(&format!("{no_profile} events are of images that no --profile is of; they were not checked"));
+        let events = counted(no_profile, "event", "events");
+        print_status(&format!("{events} of images that no --profile is of: not checked"));
     }
     fed.outcome
         .and(exit::reader_may_leave(written.map(drop)))

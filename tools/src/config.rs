@@ -24,8 +24,8 @@ impl Config {
     }
 
     pub(crate) fn from_vars(mut vars: Vars) -> Result<Self, ConfigError> {
-        let engine = grove::config::Config { own_process: true, ..vars.read()? };
-        let config = Self { engine, live: vars.read()?, command: vars.read()? };
+        let engine: grove::Config = vars.read()?;
+        let config = Self { engine: engine.with(|c| c.own_process = true), live: vars.read()?, command: vars.read()? };
         vars.finish()?;
         Ok(config)
     }

@@ -12,7 +12,7 @@ use grove::trace::write::Header;
 use grove::trace::{Decoder, FeedError, FeedSummary, Line};
 
 use crate::exit::{Error, Exit};
-use crate::feed::{self, Opened, Rejections, print_status};
+use crate::feed::{self, Opened, Rejections, counted, print_status};
 use crate::help::help_footer;
 use crate::input::ReadArgs;
 use crate::interrupt;
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &ConvertArgs, config: &Config) -> Result<Exit, Error> {
     if let Some(trace) = target.trace {
         let written = trace.finish();
         written.outcome?;
-        print_status(&format!("{} events", written.ledger.recorded));
+        print_status(&counted(written.ledger.recorded, "event", "events"));
     }
     outcome.map(|()| Exit::Done)
 }

@@ -237,20 +237,8 @@ pub(crate) fn describe(path: &Path, profile: &Profile) -> String {
     let shown = all.iter().take(TAGS_SHOWN).map(|tag| escape(tag).into_owned());
     let more = all.len().checked_sub(TAGS_SHOWN).filter(|n| *n > 0).map(|n| format!("{n} more"));
     let tags: Vec<_> = shown.chain(more).collect();
-    let did = stats.file_nodes + stats.dns_nodes + stats.socket_nodes + stats.syscalls + stats.capabilities;
-    let idle = if stats.process_nodes > 0 && did == 0 { "; what they do was not seen" } else { "" };
-    format!(
-        "{}: {} ({}): {} processes, {} files, {} names, {} sockets, {} system calls, {} capabilities{idle}",
-        escape(&path.display().to_string()),
-        escape(profile.image()),
-        tags.join(", "),
-        stats.process_nodes,
-        stats.file_nodes,
-        stats.dns_nodes,
-        stats.socket_nodes,
-        stats.syscalls,
-        stats.capabilities,
-    )
+    let idle = if stats.process_nodes > 0 && stats.is_idle() { "; what they do was not seen" } else { "" };
+    format!("{}: {} ({}): {stats}{idle}", escape(&path.display().to_string()), escape(profile.image()), tags.join(", "),)
 }
 
 #[cfg(test)]

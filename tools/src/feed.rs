@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use grove::config::Config;
 use grove::ledger::{Dropped, Ledger, Rejected};
 use grove::trace::input::{self, Framing, Records};
-use grove::trace::{Decoder, Feed, FeedError, FeedSummary, Format, LineHash, Reject, Workloads, detect_records};
+use grove::trace::{Decoder, Feed, FeedError, FeedSummary, Format, LineHash, Reject, detect_records};
 use grove::{Engine, Limits, Overflow, RecordingId, Snapshot, StartError};
 
 use crate::exit::{Error, Exit};
@@ -36,12 +36,11 @@ pub(crate) fn all(args: &InputArgs, config: &Config, engine: &Engine) -> Summary
     let start = Instant::now();
     let mut summary = Summary { outcome: Ok(()), bytes: 0, elapsed: Duration::ZERO };
     let mut hash = LineHash::default();
-    let mut workloads = Workloads::default();
     let stop = interrupt::flag();
     // Recordings that do not name themselves are one, named by its records in whatever order and files they came.
     let unnamed = engine.recording(None).unwrap_or_default();
     for path in &args.read.traces {
-        if let Err(error) = one(path, args, config, engine, unnamed, &stop, &mut hash, &mut workloads, &mut summary) {
+        if let Err(error) = one(path, args, config, engine, unnamed, &stop, &mut hash, &mut summary) {
             let strict = matches!(&error, Error::Message { exit: Exit::BadInput, .. }) && args.read.strict;
             summary.outcome = summary.outcome.and(Err(error));
             if strict {
@@ -63,7 +62,6 @@ fn one(
     unnamed: RecordingId,
     stop: &Arc<AtomicBool>,
     hash: &mut LineHash,
-    workloads: &mut Workloads,
     summary: &mut Summary,
 ) -> Result<(), Error> {
     let Opened { name, format, mut records, mut decoder, eager, bar: _bar } = open(path, &args.read, config, stop)?;
@@ -88,7 +86,6 @@ fn one(
         on_reject: &mut on_reject,
         on_recording: &mut on_recording,
         hash,
-        workloads,
     };
     let outcome = feed.run(&mut records);
     drop(rejections);
@@ -202,6 +199,12 @@ pub(crate) fn bad_input(name: &str, error: &FeedError) -> Error {
     Error::Message { exit, text: format!("{name}: {error}; what came before it stands") }
 }
 
+/// A number of things, such as `1 event`.
+pub(crate) fn counted(n: impl TryInto<u64>, one: &str, many: &str) -> String {
+    let n = n.try_into().unwrap_or(u64::MAX);
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// Says one line on standard error.
 pub(crate) fn print_status(line: &str) {
     // Where standard error cannot be written there is nobody to tell.
@@ -220,7 +223,10 @@ pub(crate) fn failures(snapshot: &Snapshot) -> Result<(), Error> {
     match snapshot.failures.first() {
         None => Ok(()),
         Some(failure) => Err(Error::failed(
-            format_args!("a worker failed ({failure}), {} events were lost", snapshot.ledger.dropped_total()),
+            format_args!(
+                "a worker failed ({failure}), and {} lost",
+                counted(snapshot.ledger.dropped_total(), "event is", "events are")
+            ),
             "please report it with the trace",
         )),
     }
@@ -234,24 +240,36 @@ pub(crate) fn report_limits(limits: &Limits, ledger: &Ledger) {
         0 => (0, ledger.dropped(Dropped::TreeFull)),
         _ => (ledger.dropped(Dropped::TreeFull) + ledger.dropped(Dropped::Containers), 0),
     };
+    let event = ("event was", "events were");
+    let container = ("container was", "containers were");
     let reached = [
         (
             limits.containers_evicted,
-            "containers were taken for stopped: there were too many, or too little memory (GROVE_MEMORY_MAX)",
+            container,
+            "taken for stopped: there were too many, or too little memory (GROVE_MEMORY_MAX)",
         ),
-        (limits.containers_forgotten, "stopped containers were forgotten: what is told of them later is <unknown>'s"),
-        (limits.processes_forgotten, "processes or working directories were forgotten (GROVE_PROCESSES_MAX)"),
-        (limits.holds_cut_short, "containers were learned before they were named (GROVE_HOLD_TOTAL_BYTES)"),
+        (
+            limits.containers_forgotten,
+            ("stopped container was", "stopped containers were"),
+            "forgotten: what is told of them later is <unknown>'s",
+        ),
+        (
+            limits.processes_forgotten,
+            ("process or working directory was", "processes or working directories were"),
+            "forgotten (GROVE_PROCESSES_MAX)",
+        ),
+        (limits.holds_cut_short, container, "learned before they were named (GROVE_HOLD_TOTAL_BYTES)"),
         (
             limits.snapshots_left_out,
-            "times profiles were not written while learning: too little memory (GROVE_MEMORY_MAX)",
+            ("time", "times"),
+            "profiles were not written while learning: too little memory (GROVE_MEMORY_MAX)",
         ),
-        (refused, "events were lost, as there was no memory for what is new (GROVE_MEMORY_MAX, GROVE_RESIDENT_MAX)"),
-        (of_trees, "events were lost, as a container's or an image's tree was full (GROVE_TREE_BYTES)"),
+        (refused, event, "lost, as there was no memory for what is new (GROVE_MEMORY_MAX, GROVE_RESIDENT_MAX)"),
+        (of_trees, event, "lost, as a container's or an image's tree was full (GROVE_TREE_BYTES)"),
     ];
-    for (count, what) in reached {
+    for (count, (one, many), what) in reached {
         if count > 0 {
-            print_status(&format!("warning: {count} {what}"));
+            print_status(&format!("warning: {} {what}", counted(count, one, many)));
         }
     }
 }
@@ -270,9 +288,9 @@ impl Summary {
         let ledger = &snapshot.ledger;
         let seconds = self.elapsed.as_secs_f64().max(1e-9);
         print_status(&format!(
-            "{} events of {} containers in {:.3} s: {:.0} events/s, {:.1} MB/s",
-            ledger.received,
-            snapshot.containers,
+            "{} of {} in {:.3} s: {:.0} events/s, {:.1} MB/s",
+            counted(ledger.received, "event", "events"),
+            counted(snapshot.containers, "container", "containers"),
             seconds,
             ledger.received as f64 / seconds,
             self.bytes as f64 / 1e6 / seconds,

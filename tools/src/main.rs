@@ -51,7 +51,7 @@ fn run() -> Result<Exit, Error> {
     let mut config = Config::from_env()?;
     global.override_variables(&mut config)?;
     logging::start(&config);
-    allocator::configure(&config.engine);
+    allocator::configure(&config.engine, matches!(command, Command::Run(_) | Command::Record(_)));
     interrupt::survive_file_size_limit();
     match command {
         Command::Run(args) => run::run(&args, &mut config),

@@ -77,8 +77,8 @@ pub(crate) fn run(args: &RecordArgs, config: &mut Config) -> Result<Exit, Error>
 
 fn summarise(ledger: &Ledger) {
     print_status(&format!(
-        "{} events: {} recorded, {} ignored, {} lost",
-        ledger.received,
+        "{}: {} recorded, {} ignored, {} lost",
+        feed::counted(ledger.received, "event", "events"),
         ledger.recorded,
         ledger.ignored_total(),
         ledger.dropped_total(),

@@ -17,7 +17,7 @@ use grove_probes::live::Live;
 use crate::config::Config;
 use crate::directory::{Directory, describe};
 use crate::exit::{Error, Exit};
-use crate::feed::{self, print_status};
+use crate::feed::{self, counted, print_status};
 use crate::help::help_footer;
 use crate::interrupt;
 use crate::live::{LiveArgs, Observation, random_name};
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &RunArgs, config: &mut Config) -> Result<Exit, Error> {
     let (observation, before) = Observation::start(&args.live, config, taken)?;
     // The kernel has the ring's memory beside the process, and takes it off the same limit.
     let resident_max = config.engine.resident_max.saturating_sub(config.live.ring_bytes);
-    let engine_config = grove::config::Config { resident_max, ..config.engine.clone() };
+    let engine_config = config.engine.clone().with(|c| c.resident_max = resident_max);
     let engine = Engine::start(&engine_config).map_err(feed::start_error)?;
     let mut sender = engine.sender(Overflow::Wait);
     let recording = engine.recording(Some(&name)).unwrap_or_default();
@@ -202,9 +202,9 @@ impl ProfileWriter<'_> {
 fn summarise(snapshot: &Snapshot) {
     let ledger = &snapshot.ledger;
     print_status(&format!(
-        "{} events of {} containers: {} new, {} known, {} of the life cycle, {} ignored, {} lost",
-        ledger.received,
-        snapshot.containers,
+        "{} of {}: {} new, {} known, {} of the life cycle, {} ignored, {} lost",
+        counted(ledger.received, "event", "events"),
+        counted(snapshot.containers, "container", "containers"),
         ledger.applied_new,
         ledger.applied_known,
         ledger.lifecycle,

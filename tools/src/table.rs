@@ -9,7 +9,7 @@ use grove::ledger::Ledger;
 use grove_probes::live::{Container, Live};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::feed::print_status;
+use crate::feed::{counted, print_status};
 use grove::text::escape;
 
 /// How often the table is drawn anew.
@@ -77,7 +77,8 @@ fn head(now: &Ledger, before: &Ledger, elapsed: Duration, containers: usize) -> 
     };
     let memory = resident_bytes().map_or_else(|| "?".to_owned(), |bytes| HumanBytes(bytes).to_string());
     format!(
-        "{containers} containers, {} events/s, {} new/s, {} lost, {memory}",
+        "{}, {} events/s, {} new/s, {} lost, {memory}",
+        counted(containers, "container", "containers"),
         rate(now.received, before.received),
         rate(now.applied_new, before.applied_new),
         HumanCount(now.dropped_total()),

@@ -138,7 +138,7 @@ impl Sink for TraceFile {
         let container = self.container.as_deref().map_or(event.container, str::as_bytes);
         self.gathered.count_many(fate, n);
         self.since.get_or_insert_with(Instant::now);
-        self.error = self.writer.event(EventRef { container, ..event }).err();
+        self.error = self.writer.event(event.with_container(container)).err();
         if self.error.is_some() || !self.writer.is_behind() {
             self.settle();
         }
@@ -182,17 +182,11 @@ mod tests {
     use grove::event::Open;
 
     fn open(path: &[u8]) -> EventRef<'_> {
-        EventRef {
-            ts: 1,
-            container: b"c",
-            pid: 1,
-            start: None,
-            body: Body::Open(Open { path, flags: 0, ret: 0, map: false }),
-        }
+        EventRef::new(1, b"c", 1, Body::Open(Open::new(path, 0, 0)))
     }
 
     fn missed(n: u64) -> EventRef<'static> {
-        EventRef { ts: 1, container: b"c", pid: 0, start: None, body: Body::Missed { cause: b"shed_open", n } }
+        EventRef::new(1, b"c", 0, Body::Missed { cause: b"shed_open", n })
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub const EPHEMERAL_PORT: u16 = 32768;
 
 /// What was done with a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum SocketOp {
     /// `bind(2)`.
     Bind,
@@ -42,6 +43,7 @@ impl SocketOp {
 
 /// Transport protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Proto {
     /// TCP.
     Tcp,
@@ -91,6 +93,7 @@ impl Family {
 
 /// Whom a socket was connected or bound to, as an event tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Peer<B> {
     /// IPv4 (`inet`) or IPv6 (`inet6`).
     Ip(IpAddr),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// A capability was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capability {
     /// The capability's number.
     pub cap: u8,
@@ -18,6 +19,11 @@ pub struct Capability {
 }
 
 impl Capability {
+    /// A check for the capability of this number, and whether it succeeded.
+    pub const fn new(cap: u8, used: bool) -> Self {
+        Self { cap, used }
+    }
+
     pub(crate) fn map<B, C>(self, _: impl FnMut(B) -> C) -> Self {
         self
     }
@@ -72,6 +78,7 @@ fn check<'a>(cap: u8, used: bool) -> Behaviour<'a> {
 
 /// A capability in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CapabilityDoc {
     /// The name of the capability (`CAP_…`).
     pub name: String,

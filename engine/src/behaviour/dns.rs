@@ -16,6 +16,7 @@ const QTYPES: Class = Class::noted(0);
 
 /// A DNS question was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Dns<B> {
     /// The name as asked; UTF-8, in any case, with or without the trailing dot.
     pub name: B,
@@ -24,6 +25,11 @@ pub struct Dns<B> {
 }
 
 impl<B> Dns<B> {
+    /// A question for a name.
+    pub const fn new(name: B, qtype: u16) -> Self {
+        Self { name, qtype }
+    }
+
     pub(crate) fn map<C>(self, mut f: impl FnMut(B) -> C) -> Dns<C> {
         Dns { name: f(self.name), qtype: self.qtype }
     }
@@ -79,6 +85,7 @@ fn question<'a>(name: &'a str, details: Details<&'a str>) -> Behaviour<'a> {
 
 /// A name in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DnsDoc {
     /// The name, in lower case and without the trailing dot.
     pub name: String,

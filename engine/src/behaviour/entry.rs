@@ -6,6 +6,7 @@ use crate::time::Time;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 pub struct Seen(Times);
 
 /// A tag and its times.
-type Timed = (Arc<str>, [Time; 2]);
+pub(crate) type Timed = (Arc<str>, [Time; 2]);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Times {
@@ -54,6 +55,7 @@ impl Seen {
     }
 
     /// Whether no tag has been seen.
+    #[doc(hidden)]
     pub fn is_empty(&self) -> bool {
         self.all().is_empty()
     }
@@ -74,11 +76,29 @@ impl Default for Seen {
 impl<T: AsRef<str>> FromIterator<(T, [Time; 2])> for Seen {
     /// Of a tag that comes more than once the hull is taken.
     fn from_iter<I: IntoIterator<Item = (T, [Time; 2])>>(seen: I) -> Self {
-        let mut seen = seen.into_iter().map(|(tag, times)| (shared_tag(tag.as_ref()), times));
+        Self::of_shared(seen.into_iter().map(|(tag, times)| (shared_tag(tag.as_ref()), times)))
+    }
+}
+
+impl Seen {
+    /// Of tags and times in any order; of a tag that comes more than once the hull is taken.
+    pub(crate) fn of_shared(mut seen: impl Iterator<Item = Timed>) -> Self {
         let Some(first) = seen.next() else { return Self::default() };
         let Some(second) = seen.next() else { return Self(Times::One(first)) };
-        let mut list = vec![first, second];
+        let Some(third) = seen.next() else {
+            // Of an image's two versions, as nearly always.
+            match first.0.cmp(&second.0) {
+                Ordering::Less => return Self(Times::List(Box::new([first, second]))),
+                Ordering::Greater => return Self(Times::List(Box::new([second, first]))),
+                Ordering::Equal => return Self::of_many(vec![first, second]),
+            }
+        };
+        let mut list = vec![first, second, third];
         list.extend(seen);
+        Self::of_many(list)
+    }
+
+    fn of_many(mut list: Vec<Timed>) -> Self {
         list.sort();
         list.dedup_by(|(tag, [_, last]), (kept, [_, kept_last])| {
             let same = tag == kept;
@@ -321,6 +341,7 @@ pub struct FindingText {
 /// A value of a finding's detail.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Value {
     /// A text.
     Text(String),

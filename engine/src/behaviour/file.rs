@@ -9,10 +9,12 @@ use super::{
     normal_path,
 };
 use crate::ledger::{Fate, Rejected};
+use crate::names::open_flags;
 use crate::path::below_run;
 use crate::path::is_pattern;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Opened for reading.
 pub(crate) const READ: Marks = Marks::bit(0);
@@ -26,6 +28,7 @@ const CHANGES: Class = Class::set(0);
 
 /// A file was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Open<B> {
     /// The path as the process sees it.
     pub path: B,
@@ -39,6 +42,7 @@ pub struct Open<B> {
 
 /// A name came to be or went, or its file was changed without being opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Change<B> {
     /// The kind of change.
     pub op: ChangeOp,
@@ -55,6 +59,7 @@ macro_rules! change_ops {
         /// What was done to a name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
+        #[non_exhaustive]
         pub enum ChangeOp { $(#[doc = $doc] $op),* }
 
         impl ChangeOp {
@@ -67,6 +72,7 @@ macro_rules! change_ops {
             }
 
             /// The one that is written so.
+            #[doc(hidden)]
             pub fn from_name(name: &str) -> Option<Self> {
                 Some(match name { $($name => Self::$op,)* _ => return None })
             }
@@ -113,6 +119,11 @@ pub(crate) const fn access(flags: u32) -> Marks {
 }
 
 impl<B> Open<B> {
+    /// An `open(2)` with these `O_*` flags, and its result.
+    pub const fn new(path: B, flags: u32, ret: i64) -> Self {
+        Self { path, flags, ret, map: false }
+    }
+
     pub(crate) fn map<C>(self, mut f: impl FnMut(B) -> C) -> Open<C> {
         let Self { path, flags, ret, map } = self;
         Open { path: f(path), flags, ret, map }
@@ -159,11 +170,20 @@ impl<'s> Report<'s> for Open<&'s [u8]> {
         's: 't,
     {
         normal_path(self.path, by, &mut texts.first)?;
+        // A file without a name in the directory that was asked for.
+        if self.flags & open_flags::TMPFILE != 0 && !texts.first.ends_with("/#*") {
+            texts.first.push_str(if texts.first == "/" { "#*" } else { "/#*" });
+        }
         Ok(Behaviours::One(file(&texts.first, Details::marks(self.marks()))))
     }
 }
 
 impl<B> Change<B> {
+    /// A change of a name, and the result of the call.
+    pub const fn new(op: ChangeOp, path: B, from: Option<B>, ret: i64) -> Self {
+        Self { op, path, from, ret }
+    }
+
     pub(crate) fn map<C>(self, mut f: impl FnMut(B) -> C) -> Change<C> {
         let Self { op, path, from, ret } = self;
         Change { op, path: f(path), from: from.map(f), ret }
@@ -216,7 +236,7 @@ impl<'s> Report<'s> for Change<&'s [u8]> {
         // Where it came from may be anywhere; that is no reason not to tell where it is.
         let from = self.from.filter(|_| self.op.changes_both());
         match from.map(|from| normal_path(from, by, second)) {
-            Some(Ok(())) => Ok(Behaviours::Two([file(first, changed()), file(second, changed())])),
+            Some(Ok(())) => Ok(Behaviours::Both(file(first, changed()), second)),
             _ => Ok(Behaviours::One(file(first, changed()))),
         }
     }
@@ -228,11 +248,12 @@ fn file<'a>(path: &'a str, details: Details<&'a str>) -> Behaviour<'a> {
 
 /// A file in a profile. Most entries of one are files, so its lists take no room that they do not need.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FileDoc {
     /// The path of the file, normalised and escaped.
     pub path: String,
     /// `r`, `w` or `rw`; none if it was never opened.
-    pub access: Option<String>,
+    pub access: Option<Cow<'static, str>>,
     /// What was changed about its name, sorted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub changes: Box<[String]>,
@@ -305,7 +326,7 @@ impl Entry for FileDoc {
         let Learned { distinct, exemplars, learned } = leaf.learned(&path);
         let marks = leaf.marks();
         Self {
-            access: access_name(marks).map(str::to_owned),
+            access: access_name(marks).map(Cow::Borrowed),
             changes: change_names(leaf.numbers(CHANGES).into_iter()).into(),
             mapped: marks.has(MAPPED),
             pattern: is_pattern(&path),

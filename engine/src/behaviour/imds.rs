@@ -21,6 +21,7 @@ const SEPARATOR: char = ' ';
 
 /// The metadata service was asked for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Imds<B> {
     /// The path of the request; what follows a `?` is no part of it.
     pub path: B,
@@ -32,6 +33,7 @@ pub struct Imds<B> {
 
 /// How a request proves that it may be made. Never the proof itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Token {
     /// By nothing, or nothing but a fixed header.
     V1,
@@ -60,6 +62,11 @@ impl Token {
 }
 
 impl<B> Imds<B> {
+    /// A request for a path.
+    pub const fn new(path: B, provider: Option<B>, token: Option<Token>) -> Self {
+        Self { path, provider, token }
+    }
+
     pub(crate) fn map<C>(self, mut f: impl FnMut(B) -> C) -> Imds<C> {
         let Self { path, provider, token } = self;
         Imds { path: f(path), provider: provider.map(f), token }
@@ -141,6 +148,7 @@ fn provider_and_token(group: &str) -> (Option<String>, Option<String>) {
 
 /// A request to the metadata service in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ImdsDoc {
     /// Whose service it is, where that is known.
     pub provider: Option<String>,

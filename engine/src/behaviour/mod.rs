@@ -118,6 +118,7 @@ macro_rules! define {
 
         /// How many entries a profile's lists have.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+        #[non_exhaustive]
         pub struct Stats {
             /// Programs.
             pub process_nodes: u64,
@@ -139,11 +140,19 @@ macro_rules! define {
 
         impl Stats {
             /// The count of a kind.
+            #[doc(hidden)]
             pub fn of(&self, kind: Kind) -> u64 {
                 match kind { $(Kind::$Kind => self.$count),* }
             }
 
+            /// Whether there are entries of no kind: programs at most.
+            #[doc(hidden)]
+            pub fn is_idle(&self) -> bool {
+                Kind::ALL.iter().all(|kind| self.of(*kind) == 0)
+            }
+
             /// The count of a kind.
+            #[doc(hidden)]
             pub fn of_mut(&mut self, kind: Kind) -> &mut u64 {
                 match kind { $(Kind::$Kind => &mut self.$count),* }
             }
@@ -205,8 +214,8 @@ pub struct Behaviour<'a> {
 pub enum Behaviours<'a> {
     /// One behaviour.
     One(Behaviour<'a>),
-    /// Two of them.
-    Two([Behaviour<'a>; 2]),
+    /// One, and the same of another name. (Of two that are whole, every event would be moved about in as much memory.)
+    Both(Behaviour<'a>, &'a str),
     /// One for each number, of four little-endian bytes.
     Numbers(Kind, NumberKind, &'a [u8]),
 }
@@ -217,7 +226,15 @@ impl Behaviours<'_> {
     pub fn all(&self, mut f: impl FnMut(&Behaviour<'_>) -> bool) -> bool {
         match self {
             Self::One(one) => f(one),
-            Self::Two(two) => two.iter().all(f),
+            Self::Both(one, other) => {
+                f(one)
+                    && match one.key {
+                        BehaviourKey::Name(scope, _) => {
+                            f(&Behaviour { key: BehaviourKey::Name(scope, other), ..one.clone() })
+                        }
+                        BehaviourKey::Address(..) | BehaviourKey::Number(..) => true,
+                    }
+            }
             Self::Numbers(kind, of, numbers) => syscall_numbers(numbers).all(|number| {
                 f(&Behaviour { kind: *kind, key: BehaviourKey::Number(*of, number), details: Details::none() })
             }),

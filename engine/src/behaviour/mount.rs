@@ -25,6 +25,7 @@ const TYPE_BYTES_MAX: usize = 64;
 
 /// A file system was mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mount<B> {
     /// Where, as the process sees it.
     pub path: B,
@@ -39,6 +40,11 @@ pub struct Mount<B> {
 }
 
 impl<B> Mount<B> {
+    /// A `mount(2)` with these `MS_*` flags, and its result.
+    pub const fn new(path: B, fstype: B, source: Option<B>, flags: u32, ret: i64) -> Self {
+        Self { path, fstype, source, flags, ret }
+    }
+
     pub(crate) fn map<C>(self, mut f: impl FnMut(B) -> C) -> Mount<C> {
         let Self { path, fstype, source, flags, ret } = self;
         Mount { path: f(path), fstype: f(fstype), source: source.map(f), flags, ret }
@@ -132,6 +138,7 @@ fn flag_names(bits: impl Iterator<Item = u32>) -> Vec<String> {
 
 /// A mount in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MountDoc {
     /// The directory that was mounted on, normalised.
     pub path: String,

@@ -14,6 +14,7 @@ use crate::path::{below_run, escape, is_pattern};
 use crate::text::Visible;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How much was sent at most over one connection, as the power of two above it.
@@ -26,6 +27,7 @@ const VOLUME: &str = "volume";
 
 /// A socket was connected or bound, or somebody was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Socket<B> {
     /// Which of these.
     pub op: SocketOp,
@@ -41,6 +43,7 @@ pub struct Socket<B> {
 
 /// So much has gone over a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Flow<B> {
     /// How it came to be: [`SocketOp::Connect`] or [`SocketOp::Accept`].
     pub op: SocketOp,
@@ -60,6 +63,11 @@ pub struct Flow<B> {
 pub const EINPROGRESS: i64 = -115;
 
 impl<B> Socket<B> {
+    /// What was done with a socket, and the result of the call.
+    pub const fn new(op: SocketOp, peer: Peer<B>, port: u16, proto: Option<Proto>, ret: i64) -> Self {
+        Self { op, peer, port, proto, ret }
+    }
+
     pub(crate) fn map<C>(self, f: impl FnMut(B) -> C) -> Socket<C> {
         let Self { op, peer, port, proto, ret } = self;
         Socket { op, peer: peer.map(f), port, proto, ret }
@@ -71,6 +79,11 @@ impl<B> Socket<B> {
 }
 
 impl<B> Flow<B> {
+    /// A connection of which it is not known how much went over it.
+    pub const fn new(op: SocketOp, peer: Peer<B>, port: u16, proto: Option<Proto>) -> Self {
+        Self { op, peer, port, proto, sent: None, received: None }
+    }
+
     pub(crate) fn map<C>(self, f: impl FnMut(B) -> C) -> Flow<C> {
         let Self { op, peer, port, proto, sent, received } = self;
         Flow { op, peer: peer.map(f), port, proto, sent, received }
@@ -275,6 +288,7 @@ fn power_above(bytes: u64) -> u32 {
 
 /// How much went over a socket's connections, at most: as the power of two above the bytes of the largest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Volume {
     /// What was sent: the smallest n with bytes < 2^n.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -307,13 +321,14 @@ fn power_name(power: u8) -> String {
 
 /// A socket in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SocketDoc {
     /// `bind`, `connect` or `accept`.
-    pub op: String,
+    pub op: Cow<'static, str>,
     /// `inet`, `inet6` or `unix`.
-    pub family: String,
+    pub family: Cow<'static, str>,
     /// `tcp` or `udp`, where it is known.
-    pub proto: Option<String>,
+    pub proto: Option<Cow<'static, str>>,
     /// Address, network (`10.0.3.0/24`), `*`, or path.
     pub addr: String,
     /// Port; 0 for unix sockets, and for any own port that is ephemeral.
@@ -342,7 +357,7 @@ impl SocketDoc {
     fn peer(&self) -> String {
         let Self { family, addr, port, .. } = self;
         let proto = self.proto.as_ref().unwrap_or(family);
-        match family.as_str() {
+        match &**family {
             "unix" => format!("unix {addr}"),
             "inet6" => format!("{proto} [{addr}]:{port}"),
             _ => format!("{proto} {addr}:{port}"),
@@ -350,13 +365,13 @@ impl SocketDoc {
     }
 
     fn key(&self) -> Result<SocketKey, InvalidField> {
-        let op = match self.op.as_str() {
+        let op = match &*self.op {
             "bind" => SocketOp::Bind,
             "connect" => SocketOp::Connect,
             "accept" => SocketOp::Accept,
             other => return Err(InvalidField::none_of("op", other, &["accept", "bind", "connect"])),
         };
-        let family = match self.family.as_str() {
+        let family = match &*self.family {
             "inet" => Family::Inet,
             "inet6" => Family::Inet6,
             "unix" => Family::Unix,
@@ -407,9 +422,9 @@ impl Entry for SocketDoc {
             None => is_pattern(&addr),
         };
         Self {
-            op: op.to_owned(),
-            family: family.to_owned(),
-            proto: proto.map(str::to_owned),
+            op: op.into(),
+            family: family.into(),
+            proto: proto.map(Cow::Borrowed),
             addr,
             port,
             volume: Volume::of(|class| leaf.numbers(class).last().copied()),
@@ -496,7 +511,7 @@ impl Entry for SocketDoc {
     }
 
     fn shown(&self) -> EntryView<'_> {
-        let label = match self.op.as_str() {
+        let label = match &*self.op {
             "bind" => "binds",
             "accept" => "accepts",
             _ => "connects",
@@ -506,7 +521,7 @@ impl Entry for SocketDoc {
     }
 
     fn edge(&self) -> Option<Edge> {
-        Some(Edge { shape: "ellipse", name: self.peer(), label: self.op.clone() })
+        Some(Edge { shape: "ellipse", name: self.peer(), label: self.op.clone().into_owned() })
     }
 }
 

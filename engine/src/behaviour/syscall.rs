@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 /// System calls made since the last such event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Syscalls<B> {
     /// x86-64 numbers, each as four little-endian bytes; see [`syscall_numbers`].
     pub nrs: B,
@@ -22,6 +23,11 @@ pub fn syscall_numbers(nrs: &[u8]) -> impl Iterator<Item = u32> + '_ {
 }
 
 impl<B> Syscalls<B> {
+    /// Calls by their numbers, each as four little-endian bytes.
+    pub const fn new(nrs: B) -> Self {
+        Self { nrs }
+    }
+
     pub(crate) fn map<C>(self, mut f: impl FnMut(B) -> C) -> Syscalls<C> {
         Syscalls { nrs: f(self.nrs) }
     }
@@ -87,9 +93,10 @@ fn syscall_text(nr: u32) -> Cow<'static, str> {
 
 /// A system call in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SyscallDoc {
     /// The name of the system call, or `syscall_N`.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// The number of the system call on x86-64.
     pub nr: u32,
     /// First and last time, by tag.
@@ -126,7 +133,7 @@ impl Entry for SyscallDoc {
     }
 
     fn of(leaf: &impl Leaf) -> Self {
-        Self { name: syscall_text(leaf.number()).into_owned(), nr: leaf.number(), seen: leaf.seen() }
+        Self { name: syscall_text(leaf.number()), nr: leaf.number(), seen: leaf.seen() }
     }
 
     fn behaviour<'a>(&'a self, _: &'a mut String) -> Result<Behaviour<'a>, InvalidField> {
@@ -144,7 +151,7 @@ impl Entry for SyscallDoc {
     }
 
     fn subject(&self) -> String {
-        self.name.clone()
+        self.name.clone().into_owned()
     }
 
     fn gathered(_: &[&Self]) -> String {
@@ -152,7 +159,13 @@ impl Entry for SyscallDoc {
     }
 
     fn shown(&self) -> EntryView<'_> {
-        EntryView { label: "calls", name: self.name.clone(), note: String::new(), pattern: None, is_word: true }
+        EntryView {
+            label: "calls",
+            name: self.name.clone().into_owned(),
+            note: String::new(),
+            pattern: None,
+            is_word: true,
+        }
     }
 
     fn edge(&self) -> Option<Edge> {

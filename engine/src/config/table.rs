@@ -39,6 +39,7 @@ pub use super::value::{Choice, Fault, Number, Setting, Span, bytes, count, span}
 /// A row is what the variable means (also the field's documentation), the field and its type, the variable, the allowed
 /// values, the default on a given [`Host`](crate::config::Host), and, where that depends on the host, the rule in
 /// words. Fields behind `also` are no variables. [`table`](crate::config::table) has an example.
+#[doc(hidden)]
 #[macro_export]
 macro_rules! settings {
     (
@@ -55,7 +56,7 @@ macro_rules! settings {
             $(#[doc = concat!($meaning, " (`", $name, "`).")] pub $field: $type,)*
             $($($(#[$also_about])* pub $also: $also_type,)*)?
             /// Where the values are from.
-            pub origins: $crate::config::table::Origins,
+            pub(crate) origins: $crate::config::table::Origins,
         }
 
         impl $crate::config::table::Settings for $settings {

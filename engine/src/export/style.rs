@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::behaviour::{Kind, Stats};
 use crate::profile::{Seen, Time};
 use crate::text::Visible;
 
@@ -65,6 +66,18 @@ pub(super) fn number(n: u64) -> String {
 /// `1 file`, `2 files`.
 pub(super) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(n), if n == 1 { one } else { many })
+}
+
+impl Display for Stats {
+    /// As in `2 processes, 1 file`: programs, and whatever kinds of behaviour there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&count(self.process_nodes, "process", "processes"))?;
+        for kind in Kind::ALL.iter().filter(|kind| self.of(**kind) > 0) {
+            let [one, many] = kind.counted();
+            write!(f, ", {}", count(self.of(*kind), one, many))?;
+        }
+        Ok(())
+    }
 }
 
 /// A time to the second.

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::io::{self, Write};
 
 use super::style::{Palette, count, number, paint, second, tag_mark};
-use crate::behaviour::{Entry, EntryView, Kind, Stats};
+use crate::behaviour::{Entry, EntryView, Stats};
 use crate::ledger::{Dropped, Ledger, Rejected};
 use crate::profile::{ProcessDoc, ProfileDoc, VisitLists, interpreter_name};
 use crate::text::Visible;
@@ -73,13 +73,7 @@ fn header(profile: &ProfileDoc, palette: &Palette, out: &mut impl Write) -> io::
         let times = format!("{} to {}", second(doc.first_seen), second(doc.last_seen));
         field("tag", format!("{name}  {times}  {}", state.join(", ")).trim_end())?;
     }
-    let stats = profile.stats();
-    let mut held = vec![count(stats.process_nodes, "process", "processes")];
-    held.extend(Kind::ALL.iter().filter(|kind| stats.of(**kind) > 0).map(|kind| {
-        let [one, many] = kind.counted();
-        count(stats.of(*kind), one, many)
-    }));
-    field("holds", &held.join(", "))?;
+    field("holds", &profile.stats().to_string())?;
     field("learned", &learned(profile, palette))
 }
 
@@ -374,7 +368,8 @@ docker.io/library/nginx
         let mut profile = full();
         let calls = &mut profile.processes[0].syscalls;
         let model = calls[0].clone();
-        *calls = (0..12).map(|i| crate::profile::SyscallDoc { name: format!("call_{i}"), ..model.clone() }).collect();
+        *calls =
+            (0..12).map(|i| crate::profile::SyscallDoc { name: format!("call_{i}").into(), ..model.clone() }).collect();
         let text = drawn(&profile, &Palette::plain());
         let lines: Vec<&str> = text.lines().filter(|line| line.contains("call_")).collect();
         assert_eq!(

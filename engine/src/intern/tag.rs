@@ -120,7 +120,7 @@ impl TagRef {
     }
 
     /// The tag's text, shared.
-    pub(super) fn shared_text(&self) -> Arc<str> {
+    pub(crate) fn shared_text(&self) -> Arc<str> {
         self.entry().map_or_else(Arc::default, |entry| entry.text.clone())
     }
 

@@ -28,14 +28,14 @@ pub struct Relative;
 /// [`Relative`] if neither `raw` nor `cwd` begins with a slash; `out` is then empty.
 pub fn normalise(raw: &[u8], cwd: Option<&[u8]>, pid: u32, out: &mut String) -> Result<(), Relative> {
     out.clear();
-    if is_normal(raw)
-        && let Ok(text) = str::from_utf8(raw)
-    {
-        out.push_str(text);
+    if push_normal(raw, out) {
         return Ok(());
     }
     if !raw.starts_with(b"/") {
-        resolve(cwd.filter(|cwd| cwd.starts_with(b"/")).ok_or(Relative)?, pid, out);
+        let cwd = cwd.filter(|cwd| cwd.starts_with(b"/")).ok_or(Relative)?;
+        if !push_normal(cwd, out) {
+            resolve(cwd, pid, out);
+        }
     }
     resolve(raw, pid, out);
     // Where `/var/run` is, `/run` is.
@@ -66,6 +66,13 @@ pub(crate) fn below_run(path: &str) -> &str {
         Some(below) if below.is_empty() || below.starts_with('/') => path.get(VAR.len()..).unwrap_or(path),
         _ => path,
     }
+}
+
+/// Appends `raw` as it is, if that certainly is its normal form.
+fn push_normal(raw: &[u8], out: &mut String) -> bool {
+    let Some(text) = is_normal(raw).then(|| str::from_utf8(raw).ok()).flatten() else { return false };
+    out.push_str(text);
+    true
 }
 
 /// Whether `raw` certainly is its own normal form; false is no statement.
@@ -152,6 +159,10 @@ fn is_volume_time_stamp(name: &[u8]) -> bool {
 
 /// Appends a component with its UUIDs and long hex numbers replaced, the leftmost first.
 fn push_without_identifiers(name: &[u8], out: &mut String) {
+    // Neither fits into less. Most names are shorter.
+    if name.len() < HEX_RUN_MIN {
+        return escape(name, out);
+    }
     let (mut literal, mut rest) = (0, name);
     let mut wildcard_is_last = false;
     let position = |rest: &[u8]| name.len() - rest.len();

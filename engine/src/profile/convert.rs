@@ -50,7 +50,7 @@ impl Tree {
     /// For every tag the hull of everything that bears it.
     pub(super) fn tag_spans(&self, hulls: &Hulls) -> BTreeMap<String, Span> {
         let all = hulls.get(&ROOT).map(Vec::as_slice).unwrap_or_default();
-        all.iter().filter_map(|(tag, span)| Some((self.tag_text(*tag)?.to_owned(), *span))).collect()
+        all.iter().filter_map(|(tag, span)| Some((self.tag_text(*tag)?.as_ref().to_owned(), *span))).collect()
     }
 
     /// A process as it is written.
@@ -80,7 +80,7 @@ impl Tree {
             fileless: node.has(Flags::FILELESS),
             upper_layer: node.has(Flags::UPPER_LAYER),
             uids,
-            seen: spans.collect(),
+            seen: Seen::of_shared(spans),
             ..TreeProcess::new(self, id)
         }
     }
@@ -107,7 +107,7 @@ impl Tree {
     /// other. A directory is sorted with the slash behind its name, since `a-b` comes before `a/b`.
     fn sorted_files(&self, process: NodeId) -> Vec<NodeId> {
         const DIRECTORY: NodeId = 1 << 31;
-        let name = |entry: NodeId| (self.component(entry & !DIRECTORY).as_bytes(), entry & DIRECTORY != 0);
+        let name = |entry: NodeId| (self.component_bytes(entry & !DIRECTORY), entry & DIRECTORY != 0);
         let in_order = |a: NodeId, b: NodeId| {
             let ((a, a_is_directory), (b, b_is_directory)) = (name(a), name(b));
             let both = a.len().min(b.len());

@@ -16,6 +16,7 @@ use crate::behaviour::{Entry, Seen, joined};
 
 /// One thing that the profiles do not share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Difference {
     /// The side that has it.
     pub side: Side,
@@ -35,6 +36,7 @@ pub struct Difference {
 /// Which of two profiles, or tags, has something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Side {
     /// The first profile only, or the old tag only.
     OnlyA,

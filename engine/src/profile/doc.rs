@@ -20,10 +20,13 @@ use crate::time::Time;
 use crate::tree::{NodeId, Tree};
 
 /// The first field of every profile.
+#[doc(hidden)]
 pub const FORMAT: &str = "grove-profile";
 /// The version of the format that is written. Version 1 is read as well.
+#[doc(hidden)]
 pub const VERSION: u32 = 2;
 /// The value of `completeness` of a profile that is [partial](ProfileDoc::partial).
+#[doc(hidden)]
 pub const PARTIAL: &str = "partial";
 
 /// Where the events of each recording went, by its name. A map has room for eleven, and a ledger is large.
@@ -31,6 +34,7 @@ pub type Ledgers = BTreeMap<String, Box<Ledger>>;
 
 /// All that is known of one image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProfileDoc {
     /// Image name without tag.
     pub image: String,
@@ -46,6 +50,7 @@ pub struct ProfileDoc {
 
 /// One version of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TagDoc {
     /// Earliest time of anything it did.
     pub first_seen: Time,
@@ -119,6 +124,7 @@ macro_rules! define {
         process! {
             /// A program that ran, and what it did.
             #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+            #[non_exhaustive]
             pub struct ProcessDoc { $($list: Vec<$Doc>),* }
         }
 

@@ -113,9 +113,14 @@ fn text<S: Serializer>(text: &Arc<str>, s: S) -> Result<S::Ok, S::Error> {
 
 /// What a finding says beside its subject, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Detail(pub Vec<(&'static str, Value)>);
+pub struct Detail(pub(crate) Vec<(&'static str, Value)>);
 
 impl Detail {
+    /// Names and values, in the order in which they are written.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'static str, &Value)> {
+        self.0.iter().map(|(name, value)| (*name, value))
+    }
+
     /// The value of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
@@ -148,6 +153,7 @@ pub enum Reason {
 impl Finding {
     /// By time; what happened at one time by container, kind, subject and the rest. Equal are only findings that are the
     /// same in everything.
+    #[doc(hidden)]
     pub fn cmp_order(&self, other: &Self) -> Ordering {
         fn key(f: &Finding) -> impl Ord + '_ {
             let what = (f.ts, &f.container, f.kind, &f.subject, &f.details, &f.lineage, f.reason);

@@ -52,6 +52,7 @@ pub trait Encode {
     ///
     /// # Errors
     /// As [`encode`].
+    #[doc(hidden)]
     fn encode_to(&self, out: &mut dyn Write) -> io::Result<()>;
 }
 

@@ -240,7 +240,7 @@ fn file() -> impl Strategy<Value = FileDoc> {
     (text(), access, changes, any::<bool>(), generalised(), seen()).prop_map(
         |(path, access, changes, mapped, (pattern, distinct, exemplars, learned), seen)| FileDoc {
             path,
-            access: access.map(str::to_owned),
+            access: access.map(Into::into),
             changes: changes.into_iter().map(|op| op.name().to_owned()).collect(),
             mapped,
             pattern,
@@ -274,7 +274,7 @@ fn socket() -> impl Strategy<Value = SocketDoc> {
         |(op, proto, (family, addr), port, volume, (pattern, distinct, exemplars, learned), seen)| SocketDoc {
             op: op.into(),
             family: family.into(),
-            proto: proto.map(str::to_owned),
+            proto: proto.map(Into::into),
             addr,
             port,
             volume: volume.map(|(sent, received)| Volume { sent, received: Some(received) }),
@@ -342,7 +342,8 @@ fn denied() -> impl Strategy<Value = DeniedDoc> {
 fn process() -> impl Strategy<Value = ProcessDoc> {
     let own = (text(), generalised(), prop::option::of(text()), prop::option::of(vec(text(), 0..3)));
     let flags = (any::<[bool; 3]>(), vec(text(), 0..3), vec(any::<u32>(), 0..3), seen());
-    let syscall = (text(), any::<u32>(), seen()).prop_map(|(name, nr, seen)| SyscallDoc { name, nr, seen });
+    let syscall =
+        (text(), any::<u32>(), seen()).prop_map(|(name, nr, seen)| SyscallDoc { name: name.into(), nr, seen });
     let capability = (0_u8..64, any::<bool>(), seen()).prop_map(|(cap, used, seen)| CapabilityDoc {
         name: capability_name(cap).into_owned(),
         used,

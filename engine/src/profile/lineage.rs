@@ -28,11 +28,13 @@ impl Lineage {
     }
 
     /// The names, innermost first.
+    #[doc(hidden)]
     pub fn from_within(&self) -> impl Iterator<Item = &str> {
         std::iter::successors(self.0.as_deref(), |link| link.above.0.as_deref()).map(|link| link.name.as_str())
     }
 
     /// Whether there are no programs in it.
+    #[doc(hidden)]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }

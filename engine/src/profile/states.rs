@@ -12,6 +12,7 @@ use crate::behaviour::{CLASSES, read_unique};
 /// Whether new behaviour is still learned or already drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum State {
     /// New behaviour is expected and learned.
     Learning,
@@ -46,6 +47,7 @@ struct Written {
 
 impl States {
     /// Everything is being learned.
+    #[doc(hidden)]
     pub fn learning() -> Self {
         Self { known: [Some(State::Learning); CLASSES.len()], others: None }
     }
@@ -59,6 +61,7 @@ impl States {
     }
 
     /// Says it of a kind of behaviour.
+    #[doc(hidden)]
     pub fn insert(&mut self, class: &str, state: State) {
         match CLASSES.iter().position(|known| *known == class).and_then(|at| self.known.get_mut(at)) {
             Some(known) => *known = Some(state),
@@ -76,6 +79,7 @@ impl States {
     }
 
     /// What both say: as long as one still learns, both do.
+    #[doc(hidden)]
     pub fn merge(&mut self, other: &Self) {
         for (class, state) in other.iter() {
             let state = self.get(class).map_or(state, |own| own.min(state));

@@ -98,6 +98,7 @@ pub enum ReadError {
 /// making the new one durable, failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}: {source}", shown(.path))]
+#[non_exhaustive]
 pub struct WriteError {
     /// Which file.
     pub path: PathBuf,

@@ -1,14 +1,11 @@
 //! One container of a shard: waiting for its workload to be known, or bound to it and observed.
 
 use super::images::Ledgers;
-use crate::event::{EventBuf, EventRef, RecordingId, Stored};
+use crate::event::{EventBuf, EventRef, RecordingId, Stored, UNKNOWN_IMAGE};
 use crate::ledger::{Fate, Ignored, Ledger};
 use crate::profile::drift::Checker;
-use crate::tree::ActivityTree;
+use crate::tree::{ActivityTree, Ended};
 use std::sync::Arc;
-
-/// The image of containers whose workload never became known, and their tag.
-pub const UNKNOWN_IMAGE: &str = "<unknown>";
 
 /// The image that the host's own processes are profiled under, and their tag.
 pub const HOST_IMAGE: &str = "<host>";
@@ -94,6 +91,24 @@ impl Subject {
         match self {
             Self::Learning(tree) => tree.forget_processes(),
             Self::Checking(checker) => checker.forget_processes(),
+            Self::Nothing => {}
+        }
+    }
+
+    /// Forgets every process; who of them came from the workload.
+    pub fn end_processes(&mut self) -> Ended {
+        match self {
+            Self::Learning(tree) => tree.end_processes(),
+            Self::Checking(checker) => checker.end_processes(),
+            Self::Nothing => Ended::default(),
+        }
+    }
+
+    /// The container starts again: these came from its workload before.
+    pub fn start_again(&mut self, ended: Ended) {
+        match self {
+            Self::Learning(tree) => tree.start_again(ended),
+            Self::Checking(checker) => checker.start_again(ended),
             Self::Nothing => {}
         }
     }

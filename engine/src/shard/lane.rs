@@ -331,7 +331,7 @@ fn report(container: &[u8], loss: &Loss, recording: RecordingId, events: &mut Ev
     for (cause, n) in [(Dropped::QueueFull, loss.behaviours), (Dropped::QueueFullLifecycle, loss.lifecycle)] {
         if n > 0 {
             let event = missed(container, loss.ts, cause, n);
-            events.push_stored(Stored { event, recording, counted: false });
+            events.push_stored(Stored { event, recording, line: 0, counted: false });
         }
     }
 }

@@ -198,7 +198,7 @@ fn losses_are_of_the_recording_that_was_lost() {
         let (shared, inbox) = (&stalled.shared, &stalled.inbox);
         let sending = scope.spawn(move || drop(sender));
         while !sending.is_finished() || !inbox.is_empty() {
-            if let Ok(Message::Batch(batch, slot)) = inbox.try_recv() {
+            if let Ok(Message::Batch(batch, slot, _)) = inbox.try_recv() {
                 drop(slot);
                 shared.memory.unqueue(batch.heap_bytes());
                 worker.apply(&batch);

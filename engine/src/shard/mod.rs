@@ -9,6 +9,7 @@
 //! lock. Nothing here waits for a reader: snapshots are folded by the workers between two batches and published
 //! as a whole.
 
+mod conflicts;
 mod container;
 mod counts;
 mod cursor;
@@ -28,7 +29,8 @@ mod tests;
 mod waiting;
 mod worker;
 
-pub use container::{HOST_IMAGE, UNKNOWN_IMAGE};
+pub(crate) use conflicts::Conflicts;
+pub use container::HOST_IMAGE;
 pub use cursor::Findings;
 pub use images::UNNAMED_RECORDING;
 pub use sender::{Losses, Overflow, Sender, Sent};
@@ -59,12 +61,16 @@ use worker::{ShardView, Worker};
 /// The engine has as many recordings as it can tell apart.
 #[derive(Debug, thiserror::Error)]
 #[error("more than {} recordings in one run", u16::MAX)]
+#[non_exhaustive]
 pub struct TooManyRecordings;
 
 /// A message to a worker.
 enum Message {
-    /// Events, and what a sender that does not wait counts its batches in the queue by.
-    Batch(EventBuf, Option<lane::Slot>),
+    /// Events, and what is told to their sender: that a batch has left the queue, if it does not wait, and conflicts, if it
+    /// asks for them.
+    Batch(EventBuf, Option<lane::Slot>, Option<Arc<Conflicts>>),
+    /// Answered when all before it has been done.
+    Reached(Channel<()>),
     Snapshot(Channel<ShardView>),
     /// As a snapshot, and the last: the worker ends.
     Finish(Channel<ShardView>),
@@ -140,6 +146,18 @@ impl Shared {
             total.add(&shard.load());
         }
         total
+    }
+
+    /// What each worker answers; nothing from one that is gone.
+    fn request<T>(&self, message: fn(Channel<T>) -> Message) -> Vec<Option<T>> {
+        let ask = |gate: &Gate<Message>| -> Receiver<T> {
+            let (reply, answer) = bounded(1);
+            // Where a worker is gone the message is dropped, and with it the reply.
+            drop(gate.send(message(reply), true));
+            answer
+        };
+        let answers: Vec<_> = self.gates.iter().map(ask).collect();
+        answers.into_iter().map(|answer| answer.recv().ok()).collect()
     }
 
     fn fail(&self, shard: usize, failure: &str) {
@@ -231,7 +249,17 @@ impl Engine {
         Ok(id)
     }
 
-    /// Names a recording whose name is known only at its end.
+    /// Names a recording whose name is known only at its end. One that is not known to the engine is left as it is.
+    ///
+    /// ```
+    /// # use grove::{Config, Engine};
+    /// # let engine = Engine::start(&Config::default())?;
+    /// let recording = engine.recording(None)?;
+    /// // … its events are sent, and its source turns out to see a part only …
+    /// engine.name_recording(recording, "nightly-2026-11-30");
+    /// engine.mark_partial(recording);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name_recording(&self, recording: RecordingId, name: &str) {
         let mut recordings = self.shared.recordings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slot) = recordings.get_mut(recording.index()) {
@@ -283,7 +311,7 @@ impl Engine {
             tracing::warn!("no memory for a snapshot (GROVE_MEMORY_MAX): the one before stands");
             return self.latest();
         };
-        let views = self.request(Message::Snapshot);
+        let views = self.shared.request(Message::Snapshot);
         let mut snapshot = self.fold(views, retired_findings::ReportedFindings::default());
         let trees = snapshot.profiles.values().map(|profile| profile.tree().heap_bytes()).sum::<usize>();
         let mut named = Set::default();
@@ -292,18 +320,6 @@ impl Engine {
         let snapshot = Arc::new(snapshot);
         self.latest.store(snapshot.clone());
         snapshot
-    }
-
-    /// What each worker answers; nothing from one that is gone.
-    fn request(&self, message: fn(Channel<ShardView>) -> Message) -> Vec<Option<ShardView>> {
-        let ask = |gate: &Gate<Message>| -> Receiver<ShardView> {
-            let (reply, view) = bounded(1);
-            // Where a worker is gone the message is dropped, and with it the reply.
-            drop(gate.send(message(reply), true));
-            view
-        };
-        let views: Vec<_> = self.shared.gates.iter().map(ask).collect();
-        views.into_iter().map(|view| view.recv().ok()).collect()
     }
 
     fn fold(&self, views: Vec<Option<ShardView>>, retired_findings: retired_findings::ReportedFindings) -> Snapshot {
@@ -364,7 +380,7 @@ impl Engine {
 
     /// Ends the workers. Afterwards batches that came too late are counted.
     fn finish(&mut self) -> Vec<Option<ShardView>> {
-        let views = self.request(Message::Finish);
+        let views = self.shared.request(Message::Finish);
         for (index, worker) in self.workers.drain(..).enumerate() {
             // A worker catches the panics of its work; this one came from making the view.
             if worker.join().is_err() {
@@ -394,7 +410,7 @@ impl Drop for Inbox<'_> {
     fn drop(&mut self) {
         let Some(gate) = self.shared.gates.get(self.index) else { return };
         gate.close(self.queue, |message| {
-            if let Message::Batch(batch, _) = message {
+            if let Message::Batch(batch, ..) = message {
                 self.shared.memory.unqueue(batch.heap_bytes());
                 let lost = counted(&batch);
                 let mut intake = self.shared.intake.lock().unwrap_or_else(PoisonError::into_inner);
@@ -414,7 +430,7 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
     let inbox = Inbox { queue, shared, index };
     for message in inbox.queue {
         match message {
-            Message::Batch(mut batch, slot) => {
+            Message::Batch(mut batch, slot, conflicts) => {
                 drop(slot);
                 tell_of_followers(shared, &mut worker);
                 shared.memory.unqueue(batch.heap_bytes());
@@ -422,10 +438,12 @@ fn run(mut worker: Worker, queue: &Receiver<Message>, shared: &Shared, index: us
                     shared.fail(index, &failure);
                 }
                 worker.tell_found();
+                worker.tell_conflicts(conflicts.as_deref());
                 batch.clear();
                 let _ = shared.recycled.push(batch);
                 publish(shared, index, &worker);
             }
+            Message::Reached(reply) => drop(reply.send(())),
             Message::Snapshot(reply) => drop(reply.send(worker.view())),
             Message::Finish(reply) => {
                 tell_of_followers(shared, &mut worker);

@@ -2,10 +2,11 @@
 //!
 //! Not here: what a sender that does not wait keeps and loses (`lane`).
 
+use super::conflicts::Conflicts;
 use super::gate::Refused;
 use super::lane::{Lane, Slot};
 use super::{Message, Shared, counted};
-use crate::event::{Body, EventBuf, EventRef, RecordingId, Sink};
+use crate::event::{Body, EventBuf, EventRef, RecordingId, Sink, Stored};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -84,6 +85,9 @@ pub struct Sender {
     lanes: Vec<Lane>,
     overflow: Overflow,
     recording: RecordingId,
+    line: u32,
+    /// Who is told of conflicts in what it sends, if anybody is.
+    conflicts: Option<Arc<Conflicts>>,
     own: Ledger,
 }
 
@@ -104,7 +108,16 @@ impl Sender {
             Overflow::Wait => Vec::new(),
             Overflow::Shed => shared.gates.iter().map(lane).collect(),
         };
-        Self { shared, open, lanes, overflow, recording: RecordingId::default(), own: Ledger::default() }
+        Self {
+            shared,
+            open,
+            lanes,
+            overflow,
+            recording: RecordingId::default(),
+            line: 0,
+            conflicts: None,
+            own: Ledger::default(),
+        }
     }
 
     /// Where every event of the whole engine went so far, also after it was shut down. What senders have not yet
@@ -117,7 +130,21 @@ impl Sender {
     pub fn set_recording(&mut self, recording: RecordingId) {
         self.lanes.iter_mut().zip(&mut self.open).for_each(|(lane, open)| lane.set_recording(recording, open));
         self.recording = recording;
-        self.open.iter_mut().for_each(|batch| batch.set_recording(recording));
+    }
+
+    /// Has workers tell of second workloads in what is sent from now on, with their [lines](Self::set_line).
+    pub(crate) fn tell_conflicts(&mut self) -> Arc<Conflicts> {
+        self.conflicts.get_or_insert_default().clone()
+    }
+
+    /// The line of the input that what is sent from now on is told in.
+    pub(crate) fn set_line(&mut self, line: u64) {
+        self.line = u32::try_from(line).unwrap_or(u32::MAX);
+    }
+
+    /// Waits until the workers have done what was handed over.
+    pub(crate) fn wait_for_workers(&self) {
+        self.shared.request(Message::Reached);
     }
 
     /// Sends one event. Only a sender that does not wait ([`Overflow::Shed`]) loses any.
@@ -140,7 +167,7 @@ impl Sender {
             return Sent::Lost;
         }
         if let Some(batch) = self.open.get_mut(shard) {
-            batch.push(event, counted);
+            batch.push_stored(Stored { event, recording: self.recording, line: self.line, counted });
             if batch.len() >= self.shared.batch_events || batch.text_bytes() >= BATCH_TEXT_BYTES {
                 self.hand_over(shard);
             }
@@ -205,8 +232,7 @@ impl Sender {
     /// Hands over the open batch.
     fn hand_over(&mut self, shard: usize) {
         let Some(batch) = self.open.get_mut(shard).filter(|batch| !batch.is_empty()) else { return };
-        let mut fresh = self.shared.recycled.pop().unwrap_or_default();
-        fresh.set_recording(self.recording);
+        let fresh = self.shared.recycled.pop().unwrap_or_default();
         let full = std::mem::replace(batch, fresh);
         match self.lanes.get_mut(shard) {
             None => self.wait_for(shard, full, None),
@@ -225,7 +251,7 @@ impl Sender {
 
     /// Hands over as much of what a lane has kept as the queue takes.
     fn hand_over_kept(&mut self, shard: usize) {
-        let Self { lanes, shared, own, .. } = self;
+        let Self { lanes, shared, own, conflicts, .. } = self;
         let (Some(lane), Some(gate)) = (lanes.get_mut(shard), shared.gates.get(shard)) else { return };
         while let Some(first) = lane.first() {
             let free = gate.free();
@@ -235,12 +261,12 @@ impl Sender {
             let Some(events) = lane.take_first() else { return };
             let bytes = events.heap_bytes();
             shared.memory.queue(bytes);
-            let sent = gate.send(Message::Batch(events, Some(lane.slot())), false);
+            let sent = gate.send(Message::Batch(events, Some(lane.slot()), conflicts.clone()), false);
             let Err(refused) = sent else { continue };
             shared.memory.unqueue(bytes);
             match refused {
-                Refused::Full(Message::Batch(events, _)) => return lane.put_back(events),
-                Refused::Closed(Message::Batch(events, _)) => came_too_late(shared, own, events),
+                Refused::Full(Message::Batch(events, ..)) => return lane.put_back(events),
+                Refused::Closed(Message::Batch(events, ..)) => came_too_late(shared, own, events),
                 Refused::Full(_) | Refused::Closed(_) => return,
             }
         }
@@ -248,7 +274,7 @@ impl Sender {
 
     /// Puts a batch into a shard's queue as soon as there is room.
     fn wait_for(&mut self, shard: usize, events: EventBuf, slot: Option<Slot>) {
-        let Self { shared, own, .. } = self;
+        let Self { shared, own, conflicts, .. } = self;
         let Some(gate) = shared.gates.get(shard) else { return };
         let bytes = events.heap_bytes();
         while !shared.memory.may_queue(bytes) && gate.is_open() {
@@ -256,9 +282,9 @@ impl Sender {
         }
         // Before it is in the queue: the worker may be quick.
         shared.memory.queue(bytes);
-        if let Err(refused) = gate.send(Message::Batch(events, slot), true) {
+        if let Err(refused) = gate.send(Message::Batch(events, slot, conflicts.clone()), true) {
             shared.memory.unqueue(bytes);
-            if let Refused::Full(Message::Batch(events, _)) | Refused::Closed(Message::Batch(events, _)) = refused {
+            if let Refused::Full(Message::Batch(events, ..)) | Refused::Closed(Message::Batch(events, ..)) = refused {
                 came_too_late(shared, own, events);
             }
         }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use crate::event::{Body, EventRef, Open};
+use crate::event::{Body, EventRef, Open, UNKNOWN_IMAGE};
 use crate::ledger::Dropped;
 
 /// The path that makes a worker panic.

@@ -8,13 +8,15 @@ use super::images::Images;
 use super::memory::Memory;
 use super::start::Mode;
 use super::waiting::Waiting;
+use crate::behaviour::Reject;
 use crate::config::Config;
 use crate::event::{Body, EventBuf, Stored};
 use crate::hash::{Keyed, Map};
 use crate::intern::Interner;
-use crate::ledger::{Dropped, Fate, Ignored, Ledger};
-use crate::tree::Rules;
+use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
+use crate::tree::{Ended, Rules};
 use hashbrown::HashTable;
+use slab::Slab;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -31,14 +33,20 @@ mod view;
 
 pub(super) use view::ShardView;
 
+/// What is remembered of a container that is gone.
+struct Stopped {
+    workload: Workload,
+    /// Its processes that came from the workload: should it start again, none of them becomes the runtime.
+    ended: Ended,
+}
+
 pub(super) struct Worker {
-    containers: Vec<Option<Container>>,
-    free: Vec<usize>,
+    containers: Slab<Container>,
     by_id: HashTable<usize>,
     last: usize,
     images: Images,
     stopped: VecDeque<Arc<[u8]>>,
-    stopped_by_id: Map<Arc<[u8]>, Workload>,
+    stopped_by_id: Map<Arc<[u8]>, Stopped>,
     lingering: VecDeque<Box<[u8]>>,
     waiting: Waiting,
     limits: Limits,
@@ -57,6 +65,8 @@ pub(super) struct Worker {
     /// found that was not told yet.
     log: Option<Arc<Log>>,
     fresh: Vec<usize>,
+    /// Second workloads in the batch at hand, by line.
+    conflicts: Vec<(u32, Reject)>,
     ledger: Ledger,
     failed: bool,
     /// Events of the current batch that are done with.
@@ -94,8 +104,7 @@ impl Worker {
         shard: usize,
     ) -> Self {
         Self {
-            containers: Vec::new(),
-            free: Vec::new(),
+            containers: Slab::new(),
             by_id: HashTable::new(),
             last: usize::MAX,
             images: Images::default(),
@@ -113,6 +122,7 @@ impl Worker {
             seen: 0,
             log: None,
             fresh: Vec::new(),
+            conflicts: Vec::new(),
             ledger: Ledger::default(),
             failed: false,
             done: 0,
@@ -182,7 +192,7 @@ impl Worker {
         for stored in batch.iter().skip(from) {
             self.ledger.count_many(LOST, stored.weight());
             if let Some(index) = self.find(stored.event.container)
-                && let Some(Some(container)) = self.containers.get_mut(index)
+                && let Some(container) = self.containers.get_mut(index)
             {
                 container.count(&stored, LOST);
             }
@@ -212,10 +222,13 @@ impl Worker {
         };
         if let Body::ContainerStart { image, tag } = event.body {
             let fate = self.start(index, image, tag);
+            if stored.counted && stored.line > 0 && fate == Fate::Rejected(Rejected::ConflictingWorkload) {
+                self.note_conflict(index, image, stored.line);
+            }
             self.count(index, stored, fate);
             return;
         }
-        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let Some(container) = self.containers.get_mut(index) else { return };
         match &mut container.state {
             State::Bound { subject, workload } => {
                 if !matches!(event.body, Body::ContainerStop) {
@@ -266,7 +279,7 @@ impl Worker {
                 self.has_found(index);
             }
         }
-        if let Some(Some(container)) = self.containers.get_mut(index) {
+        if let Some(container) = self.containers.get_mut(index) {
             container.count(&stored, fate);
         }
     }

@@ -14,6 +14,7 @@ use crate::nesting;
 
 /// A format that events are read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// Grove's own trace.
     #[default]
@@ -62,6 +63,7 @@ impl Format {
     }
 
     /// How its input is cut into records.
+    #[doc(hidden)]
     pub const fn framing(self) -> Framing {
         match self {
             Self::Tetragon | Self::Gadget => Framing::JsonObjects,

@@ -5,7 +5,7 @@
 use super::input::{self, Framing, InputError, Records, TooLong};
 use super::name::LineHash;
 use super::watch::Watch;
-use super::{Decoder, Format, Line, Reject, Workloads, detect_records};
+use super::{Decoder, Format, Line, Reject, detect_records};
 use crate::event::RecordingId;
 use crate::ledger::{Ignored, Rejected};
 use crate::shard::{Engine, Overflow, Sender};
@@ -84,8 +84,6 @@ pub struct Feed<'a> {
     pub on_recording: &'a mut dyn FnMut(Option<&str>, bool) -> RecordingId,
     /// Sums up the records of recordings that do not name themselves.
     pub hash: &'a mut LineHash,
-    /// What containers were told to be, in all inputs of the engine.
-    pub workloads: &'a mut Workloads,
 }
 
 impl std::fmt::Debug for Feed<'_> {
@@ -101,10 +99,11 @@ impl Feed<'_> {
     /// The input cannot be read to its end, its header is of another format or version, or, if `strict`, a record
     /// was rejected.
     pub fn run(self, records: &mut Records) -> Result<FeedSummary, FeedError> {
-        let Self { decoder, sender, strict, eager, stop, on_reject, on_recording, hash, workloads } = self;
+        let Self { decoder, sender, strict, eager, stop, on_reject, on_recording, hash } = self;
         let mut fed = FeedSummary::default();
         let mut named = false;
-        let outcome = loop {
+        let conflicts = sender.tell_conflicts();
+        let mut outcome = loop {
             let hand_on = || {
                 if eager {
                     sender.flush();
@@ -112,20 +111,25 @@ impl Feed<'_> {
             };
             let record = match records.next_after(hand_on) {
                 // What the end came upon half-way is neither a record nor a fault.
-                _ if stop.load(Ordering::Relaxed) => break Ok(()),
+                _ if stop.load(Ordering::Relaxed) || strict && conflicts.any() => break Ok(()),
                 Ok(Some(record)) => record,
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error.into()),
             };
             let line = record.line;
-            let mut conflict = None;
+            // Whoever follows a stream is told at once, and of a file in the order of its lines.
+            if eager && !strict && conflicts.any() {
+                let found = conflicts.take();
+                fed.accepted = fed.accepted.saturating_sub(found.count);
+                found.lines.iter().for_each(|(line, reject)| on_reject(u64::from(*line), reject));
+            }
+            sender.set_line(line);
             let mut late = Vec::new();
             let decoded = match record.bytes {
                 Ok(bytes) => {
                     fed.bytes += bytes.len() as u64 + 1;
-                    let mut watch = Watch::new(&mut *sender, &mut *workloads);
+                    let mut watch = Watch::new(&mut *sender);
                     let mut decoded = decoder.decode(bytes, &mut watch);
-                    conflict = watch.conflict;
                     late = watch.held_back;
                     // The last of several events is the record's own; the others waited for it.
                     if watch.passed == 0 && decoded == Ok(Line::Event) {
@@ -153,19 +157,7 @@ impl Feed<'_> {
                     fed.header = true;
                     continue;
                 }
-                Ok(Line::Event) => {
-                    // The shard counts it, in its turn.
-                    if let Some(reject) = conflict {
-                        on_reject(line, &reject);
-                        if strict {
-                            fed.records += 1;
-                            break Err(FeedError::Rejected { line, reject });
-                        }
-                    } else {
-                        fed.accepted += 1;
-                    }
-                }
-                Ok(Line::Held) => fed.accepted += 1,
+                Ok(Line::Event | Line::Held) => fed.accepted += 1,
                 Ok(Line::Ignored(reason)) => {
                     sender.ignore(reason);
                     fed.accepted += u64::from(reason != Ignored::UnknownType);
@@ -183,6 +175,20 @@ impl Feed<'_> {
         };
         decoder.finish(sender);
         sender.flush();
+        // What the workers reject they have counted.
+        sender.wait_for_workers();
+        let found = conflicts.take();
+        fed.accepted = fed.accepted.saturating_sub(found.count);
+        for (line, reject) in found.lines {
+            let line = u64::from(line);
+            if strict && matches!(&outcome, Err(FeedError::Rejected { line: first, .. }) if *first < line) {
+                break;
+            }
+            on_reject(line, &reject);
+            if strict {
+                outcome = Err(FeedError::Rejected { line, reject });
+            }
+        }
         outcome.map(|()| fed)
     }
 }
@@ -224,7 +230,6 @@ impl Engine {
                 recording
             },
             hash: &mut hash,
-            workloads: &mut Workloads::default(),
         }
         .run(&mut records);
         self.name_recording(unnamed, &hash.name());
@@ -237,6 +242,7 @@ impl Engine {
     }
 }
 
+#[doc(hidden)]
 impl From<TooLong> for Reject {
     fn from(too_long: TooLong) -> Self {
         Self { reason: Rejected::TooLong, field: None, detail: too_long.to_string() }

@@ -14,6 +14,7 @@ use super::tracee::TraceeDecoder;
 impl Format {
     /// A decoder for one input of this format. `image` and `tag` are for formats that know of no container; without an
     /// `image` it is the first program's name.
+    #[doc(hidden)]
     pub fn decoder(self, image: Option<&str>, tag: &str) -> Box<dyn Decoder> {
         let options = || StraceOptions { image: image.map(str::to_owned), tag: tag.to_owned() };
         match self {

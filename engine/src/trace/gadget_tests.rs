@@ -1,47 +1,7 @@
 //! Records as Inspektor Gadget writes them, and what they become.
+use super::super::reported::Reported;
 use super::*;
-use crate::event::EventRef;
 use crate::ledger::Rejected;
-
-#[derive(Default)]
-struct Reported(Vec<String>, usize);
-
-fn text(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string()
-}
-
-fn said(event: EventRef<'_>) -> String {
-    let what = match event.body {
-        Body::ContainerStart { image, tag } => format!("start {}:{}", text(image), text(tag)),
-        Body::Exec(e) => {
-            let argv = e.argv.map_or("?".into(), text).replace("\\x00", "|");
-            let upper = if e.upper_layer { " upper" } else { "" };
-            format!("exec {} [{argv}] ppid {} uid {:?}{upper}", text(e.path), e.ppid, e.uid)
-        }
-        Body::Open(Open { path, flags, ret, .. }) => format!("open {} {flags:o} {ret}", text(path)),
-        Body::Socket(Socket { op, peer: Peer::Ip(ip), port, proto, ret }) => {
-            format!("{} {ip} {port} {proto:?} {ret}", op.name())
-        }
-        Body::Dns(Dns { name, qtype }) => format!("dns {} {qtype}", text(name)),
-        Body::Capability(Capability { cap, used }) => format!("capability {cap} {used}"),
-        Body::Mount(Mount { path, fstype, flags, ret, .. }) => {
-            format!("mount {} {} {flags} {ret}", text(path), text(fstype))
-        }
-        other => panic!("a gadget told {other:?}"),
-    };
-    format!("{}/{} {what}", text(event.container), event.pid)
-}
-
-impl Sink for Reported {
-    fn event(&mut self, event: EventRef<'_>) {
-        self.0.push(said(event));
-        self.1 += 1;
-    }
-
-    fn implied(&mut self, event: EventRef<'_>) {
-        self.0.push(format!("({})", said(event)));
-    }
-}
 
 const RUNTIME: &str = r#""runtime":{"containerId":"c","containerImageName":"alpine:3.20","runtimeName":"docker"}"#;
 const NESTED: &str = r#""proc":{"comm":"cat","pid":7,"tid":7,"creds":{"uid":33,"gid":33},"parent":{"comm":"sh","pid":6}},"timestamp":"2026-07-01T10:00:00.5Z""#;
@@ -49,14 +9,7 @@ const KNOWN: [&str; 2] = ["(c/0 start alpine:3.20)", "(c/7 exec cat [?] ppid 6 u
 
 #[track_caller]
 fn reported(records: &[String]) -> Vec<String> {
-    let mut decoder = GadgetDecoder::new();
-    let mut reported = Reported::default();
-    for record in records {
-        let before = reported.1;
-        let line = decoder.decode(record.as_bytes(), &mut reported).unwrap_or_else(|e| panic!("{e}: {record}"));
-        assert_eq!(reported.1 - before, usize::from(line == Line::Event), "{record}");
-    }
-    reported.0
+    super::super::reported::reported(GadgetDecoder::new(), records)
 }
 
 fn record(more: &str) -> String {

@@ -1,48 +1,7 @@
 //! Events as Kunai writes them, and what they become.
+use super::super::reported::Reported;
 use super::*;
-use crate::event::EventRef;
 use crate::ledger::Rejected;
-
-#[derive(Default)]
-struct Reported(Vec<String>, usize);
-
-fn text(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string()
-}
-
-fn said(event: EventRef<'_>) -> String {
-    let what = match event.body {
-        Body::Exec(e) => {
-            let argv = e.argv.map_or("?".into(), text).replace("\\x00", "|");
-            let by = e.interpreter.map_or(String::new(), |by| format!(" by {}", text(by)));
-            format!("exec {}{by} [{argv}] ppid {} uid {:?}", text(e.path), e.ppid, e.uid)
-        }
-        Body::Exit => "exit".into(),
-        Body::Open(Open { path, flags, ret, map }) => {
-            format!("{} {} {flags} {ret}", if map { "map" } else { "open" }, text(path))
-        }
-        Body::Change(Change { op, path, from, ret }) => {
-            format!("{} {} {} {ret}", op.name(), from.map_or("?".into(), text), text(path))
-        }
-        Body::Socket(Socket { op, peer: Peer::Ip(ip), port, proto, ret }) => {
-            format!("{} {ip} {port} {proto:?} {ret}", op.name())
-        }
-        Body::Dns(Dns { name, qtype }) => format!("dns {} {qtype}", text(name)),
-        other => panic!("Kunai told {other:?}"),
-    };
-    format!("{}/{} {what}", text(event.container), event.pid)
-}
-
-impl Sink for Reported {
-    fn event(&mut self, event: EventRef<'_>) {
-        self.0.push(said(event));
-        self.1 += 1;
-    }
-
-    fn implied(&mut self, event: EventRef<'_>) {
-        self.0.push(format!("({})", said(event)));
-    }
-}
 
 fn record(name: &str, pid: u32, data: &str) -> String {
     let info = format!(
@@ -55,14 +14,7 @@ fn record(name: &str, pid: u32, data: &str) -> String {
 
 #[track_caller]
 fn reported(records: &[String]) -> Vec<String> {
-    let mut decoder = KunaiDecoder::new();
-    let mut reported = Reported::default();
-    for record in records {
-        let before = reported.1;
-        let line = decoder.decode(record.as_bytes(), &mut reported).unwrap_or_else(|e| panic!("{e}: {record}"));
-        assert_eq!(reported.1 - before, usize::from(line == Line::Event), "{record}");
-    }
-    reported.0
+    super::super::reported::reported(KunaiDecoder::new(), records)
 }
 
 const KNOWN: &str = "(c/7 exec /usr/bin/cat [cat|-n|/a|] ppid 6 uid Some(33))";

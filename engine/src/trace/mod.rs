@@ -17,6 +17,8 @@ pub mod kunai;
 mod name;
 pub mod native;
 mod programs;
+#[cfg(test)]
+mod reported;
 pub mod strace;
 pub mod sysdig;
 pub mod tetragon;
@@ -25,11 +27,10 @@ mod unreadable;
 mod watch;
 pub mod write;
 
-pub use detect::{Format, detect, detect_records};
+pub use detect::{Format, UnknownFormat, detect, detect_records};
 pub use feed::{Feed, FeedError, FeedSummary};
 pub use name::LineHash;
 pub use unreadable::{Unreadable, unreadable};
-pub use watch::Workloads;
 
 pub use crate::behaviour::Reject;
 

@@ -1,6 +1,7 @@
 //! One container's tree together with its process table: events go in, fates come out.
 
 use super::arena::ROOT;
+use super::ended::Ended;
 use super::insert::{RawPath, literal};
 use super::lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Runs, by};
 use super::merge::follow;
@@ -132,6 +133,17 @@ impl ActivityTree {
         self.texts = Texts::default();
     }
 
+    /// Forgets every process; who of them came from the workload.
+    pub(crate) fn end_processes(&mut self) -> Ended {
+        self.lineage.clear();
+        self.lineage.take_ended()
+    }
+
+    /// The container starts again: these came from its workload before.
+    pub(crate) fn start_again(&mut self, ended: Ended) {
+        self.lineage.set_ended(ended);
+    }
+
     /// Applies one event of this container. Container events are not for here and count as life cycle.
     pub fn insert(&mut self, event: &EventRef<'_>) -> Fate {
         let id = Pid { pid: event.pid, start: event.start };
@@ -172,9 +184,12 @@ impl ActivityTree {
             }
             _ => {}
         }
-        let what = match event.behaviours(by(process, id), &mut self.texts) {
+        // Not moved out of the result: it is large.
+        let told = event.behaviours(by(process, id), &mut self.texts);
+        let what = match &told {
             Ok(what) => what,
             Err(fate) => {
+                let fate = *fate;
                 if let Some(Position::At(node)) = position {
                     self.learn_attempt(event, id, node);
                 }
@@ -191,7 +206,7 @@ impl ActivityTree {
             }
         };
         // A directory of the path as it was given is one of the path as it is normalised only if that is the same.
-        let dir = match (&what, dir) {
+        let dir = match (what, dir) {
             (Behaviours::One(one), Some((dir, raw))) => match one.key {
                 BehaviourKey::Name(Scope::Files, path) if path.as_bytes() == raw => Some(dir),
                 _ => None,
@@ -210,7 +225,7 @@ impl ActivityTree {
             kept.is_ok()
         };
         let tag = self.tag;
-        let kept = match &what {
+        let kept = match what {
             Behaviours::Numbers(_, of, numbers) => {
                 syscall_numbers(numbers).all(|number| keep(tree.observe_number(node, *of, number, tag, span)))
             }

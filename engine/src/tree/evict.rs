@@ -54,6 +54,7 @@ impl Tree {
     /// For every process the hull, by tag, of its own execs and of everything below it, but what was only tried.
     pub fn hulls(&self) -> NumberMap<NodeId, Vec<(u16, Span)>> {
         let mut hulls: NumberMap<NodeId, Vec<(u16, Span)>> = NumberMap::default();
+        let (mut parent, mut at) = (ROOT, ROOT);
         // A node's id is higher than its parent's: backwards, children come before their parents.
         for id in (1..self.arena.len() as NodeId).rev() {
             let node = self.node(id);
@@ -66,9 +67,12 @@ impl Tree {
                 let own = hulls.entry(id).or_default();
                 self.arena.seen(id).for_each(|(tag, span)| widen(own, tag, span));
             }
-            let mut at = node.parent;
-            while !matches!(self.node(at).role(), Role::Process | Role::Root) {
-                at = self.node(at).parent;
+            // What is in one directory was often made one after the other.
+            if node.parent != parent {
+                (parent, at) = (node.parent, node.parent);
+                while !matches!(self.node(at).role(), Role::Process | Role::Root) {
+                    at = self.node(at).parent;
+                }
             }
             let hull = hulls.entry(at).or_default();
             below.into_iter().chain(self.arena.seen(id)).for_each(|(tag, span)| widen(hull, tag, span));

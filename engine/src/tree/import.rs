@@ -9,6 +9,7 @@ use super::program::ProgramKey;
 use crate::behaviour::Learned;
 use crate::path::{Sketch, components, is_pattern, labels};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 impl Tree {
     /// Adds a program below another one, or below the [root](ROOT).
@@ -48,8 +49,8 @@ impl Tree {
         self.arena.tags.find(tag)
     }
 
-    pub(crate) fn tag_text(&self, local: u16) -> Option<&str> {
-        self.arena.tags.get(local).map(crate::intern::TagRef::text)
+    pub(crate) fn tag_text(&self, local: u16) -> Option<Arc<str>> {
+        self.arena.tags.get(local).map(crate::intern::TagRef::shared_text)
     }
 
     /// A name below a pattern is one of those the pattern stands for; a pattern brings its own.

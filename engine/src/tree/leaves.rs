@@ -504,7 +504,7 @@ impl Leaf for TreeLeaf<'_> {
     }
 
     fn seen(&self) -> Seen {
-        self.tree.seen(self.id).map(|(tag, s)| (tag.text(), [Time(s.first), Time(s.last)])).collect()
+        Seen::of_shared(self.tree.seen(self.id).map(|(tag, s)| (tag.shared_text(), [Time(s.first), Time(s.last)])))
     }
 }
 

@@ -178,12 +178,26 @@ impl<N: Copy + PartialEq> Lineage<N> {
         self.table.allocation_size() + older + recent + self.ended.heap_bytes() + self.cwds.heap_bytes()
     }
 
-    /// Forgets every process: the container is gone.
+    /// Forgets every process: the container is gone. Who came from the workload is not forgotten.
     pub fn clear(&mut self) {
-        self.table = Default::default();
+        for (pid, process) in std::mem::take(&mut self.table) {
+            let mut all = std::iter::successors(Some(&process), |process| process.older.as_deref());
+            if all.any(|process| process.workload) {
+                self.ended.add(pid);
+            }
+        }
         self.len = 0;
         self.forgotten += std::mem::take(&mut self.cwds).refused();
-        self.ended = Ended::default();
+    }
+
+    /// Who came from the workload and is gone, for a table of the same container after it has started again.
+    pub fn take_ended(&mut self) -> Ended {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// These came from the workload before this table began.
+    pub fn set_ended(&mut self, ended: Ended) {
+        self.ended = ended;
     }
 
     /// Where the processes of the table stand, and where they stood.

@@ -40,6 +40,7 @@ mod texts;
 pub use activity::{ActivityTree, unknown_program};
 pub(crate) use arena::Sizes;
 pub use arena::{Children, ROOT};
+pub(crate) use ended::Ended;
 pub(crate) use import::{fixed_prefix, learned};
 pub use leaves::BehaviourDelta;
 pub use lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Process, Runs, by};
@@ -319,6 +320,11 @@ impl Tree {
     /// The text of one component.
     pub fn component(&self, id: NodeId) -> &str {
         self.arena.text(id)
+    }
+
+    /// The same, which is text, as bytes: nothing is looked at to tell so.
+    pub(crate) fn component_bytes(&self, id: NodeId) -> &[u8] {
+        self.arena.bytes(id)
     }
 
     /// A hash of everything the tree knows, and of nothing else: not of ids, order or capacity. Of this process alone.

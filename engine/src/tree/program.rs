@@ -35,7 +35,13 @@ const ARGV_BYTES_MAX: usize = 16 << 10;
 const NAME_BYTES_MAX: usize = 255;
 
 /// Programs that are many, told apart by the name they are called by.
-const MULTI_CALL: [&str; 3] = ["busybox", "toybox", "coreutils"];
+const MULTI_CALL: [&str; 3] = [BUSYBOX, "toybox", COREUTILS];
+
+/// Takes any name that begins so for its own.
+const BUSYBOX: &str = "busybox";
+
+/// See [`CHOICES`].
+const COREUTILS: &str = "coreutils";
 
 /// How coreutils is told which of its programs it is to be, where neither its name nor an argument by itself says so.
 const CHOICES: [&[u8]; 2] = [b"--coreutils-prog=", b"--coreutils-prog-shebang="];
@@ -48,17 +54,31 @@ fn is_multi_call(name: &str) -> bool {
     MULTI_CALL.iter().any(is)
 }
 
+/// The program that coreutils is told to be by an argument.
+fn chosen(arg: &[u8]) -> Option<&[u8]> {
+    CHOICES.iter().find_map(|choice| arg.strip_prefix(*choice))
+}
+
 /// Which of its programs a file of many, called `own`, is to be: what it is called by, unless that is its own name or
-/// one that all such files have; then the argument that comes next, as the file itself decides.
+/// one that all such files have; then the argument that comes next, as the file itself decides. coreutils also asks that
+/// argument where it does not know what it is called by. What it knows is not known here, so both decide then.
 fn applet<'a>(own: &str, args: impl Iterator<Item = &'a [u8]>) -> Option<String> {
     let mut text = String::new();
-    for (at, arg) in args.enumerate() {
-        let arg = CHOICES.iter().find_map(|choice| arg.strip_prefix(*choice).filter(|_| at > 0)).unwrap_or(arg);
+    let mut args = args.enumerate().peekable();
+    while let Some((at, arg)) = args.next() {
+        let arg = chosen(arg).filter(|_| at > 0).unwrap_or(arg);
         let name = arg.rsplit(|b| *b == b'/').next().unwrap_or(arg);
         // How login programs call a shell.
         let name = name.strip_prefix(b"-").filter(|_| at == 0).unwrap_or(name);
         escape(name.get(..NAME_BYTES_MAX).unwrap_or(name), &mut text);
-        if text != own && !is_multi_call(&text) {
+        let busybox = own.starts_with(BUSYBOX) && text.starts_with(BUSYBOX);
+        if text != own && !is_multi_call(&text) && !busybox {
+            let told = args.peek().filter(|_| at == 0 && own.starts_with(COREUTILS));
+            if let Some(program) = told.and_then(|(_, arg)| chosen(arg)) {
+                // A slash is in no name.
+                text.push('/');
+                escape(program.get(..NAME_BYTES_MAX).unwrap_or(program), &mut text);
+            }
             break;
         }
         text.clear();
@@ -204,7 +224,7 @@ mod tests {
     #[test]
     fn an_applet_is_named_by_argv0_and_where_that_is_the_file_s_own_name_by_the_next_argument() {
         let long = "x".repeat(300);
-        let cases: [(&str, &[&str], Option<&str>); 31] = [
+        let cases: [(&str, &[&str], Option<&str>); 40] = [
             ("busybox", &["ls", "-l"], Some("ls")),
             ("busybox", &["/bin/sh"], Some("sh")),
             ("busybox", &["-sh"], Some("sh")),
@@ -228,6 +248,17 @@ mod tests {
             ("coreutils", &["coreutils", "--coreutils-prog-shebang=ls", "/usr/bin/ls"], Some("ls")),
             ("coreutils", &["--coreutils-prog=ls"], Some("-coreutils-prog=ls")),
             ("coreutils.real", &["cat"], Some("cat")),
+            // A name that coreutils may not know: then the argument decides, else the name.
+            ("coreutils", &["xyz", "--coreutils-prog=rm"], Some("xyz/rm")),
+            ("coreutils", &["", "--coreutils-prog-shebang=rm", "/x"], Some("/rm")),
+            ("coreutils", &["ls", "--coreutils-prog=../bin/rm"], Some("ls/../bin/rm")),
+            ("coreutils", &["xyz", "rm"], Some("xyz")),
+            ("coreutils", &["xyz", "rm", "--coreutils-prog=rm"], Some("xyz")),
+            ("busybox", &["xyz", "--coreutils-prog=rm"], Some("xyz")),
+            // Whatever begins with its name is its name, for busybox.
+            ("busybox", &["busyboxes", "nc"], Some("nc")),
+            ("busybox.static", &["-busybox_", "busybox2", "nc"], Some("nc")),
+            ("toybox", &["busyboxes", "nc"], Some("busyboxes")),
             // Nothing to go by.
             ("busybox", &[""], None),
             ("busybox", &["-"], None),

@@ -87,60 +87,58 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
                 argv.extend_from_slice(arg.as_bytes());
                 argv.push(0);
             }
-            Body::Exec(Exec {
-                ppid,
-                path: word(2).as_bytes(),
-                argv: (!argv.is_empty()).then_some(argv.as_slice()),
-                cwd: option("--cwd=").map(str::as_bytes),
-                uid: option("--uid=").map(|u| u.parse().unwrap()),
-                fileless: has("--fileless"),
-                upper_layer: has("--upper"),
-                interpreter: option("--by=").map(str::as_bytes),
-                ns_pid: option("--ns=").map(|n| n.parse().unwrap()),
-                runtime: has("--runtime").then_some(true).or_else(|| has("--workload").then_some(false)),
-                ..Exec::default()
-            })
+            let mut exec = Exec::new(ppid, word(2).as_bytes());
+            exec.argv = (!argv.is_empty()).then_some(argv.as_slice());
+            exec.cwd = option("--cwd=").map(str::as_bytes);
+            exec.uid = option("--uid=").map(|u| u.parse().unwrap());
+            exec.fileless = has("--fileless");
+            exec.upper_layer = has("--upper");
+            exec.interpreter = option("--by=").map(str::as_bytes);
+            exec.ns_pid = option("--ns=").map(|n| n.parse().unwrap());
+            exec.runtime = has("--runtime").then_some(true).or_else(|| has("--workload").then_some(false));
+            Body::Exec(exec)
         }
         "open" => {
             let flags = if has("rw") { 2 } else { u32::from(has("w")) };
-            Body::Open(Open { path: word(2).as_bytes(), flags, ret, map: false })
+            Body::Open(Open::new(word(2).as_bytes(), flags, ret))
         }
         op @ ("connect" | "bind" | "accept") => {
             let (peer, port) = peer(2);
-            Body::Socket(Socket { op: socket_op(op), peer, port, proto, ret })
+            Body::Socket(Socket::new(socket_op(op), peer, port, proto, ret))
         }
         "flow" => {
             let (peer, port) = peer(3);
             let bytes = |name| option(name).map(|n| n.parse().unwrap());
-            let (sent, received) = (bytes("--sent="), bytes("--received="));
-            Body::Flow(Flow { op: socket_op(word(2)), peer, port, proto, sent, received })
+            let mut flow = Flow::new(socket_op(word(2)), peer, port, proto);
+            (flow.sent, flow.received) = (bytes("--sent="), bytes("--received="));
+            Body::Flow(flow)
         }
         "change" => {
             let from = words.get(4).filter(|word| !word.starts_with("--") && **word != "fail");
             let from = from.map(|word| word.as_bytes());
-            Body::Change(Change { op: ChangeOp::from_name(word(2)).unwrap(), path: word(3).as_bytes(), from, ret })
+            Body::Change(Change::new(ChangeOp::from_name(word(2)).unwrap(), word(3).as_bytes(), from, ret))
         }
-        "mount" => Body::Mount(Mount {
-            path: word(2).as_bytes(),
-            fstype: word(3).as_bytes(),
-            source: option("--source=").map(str::as_bytes),
-            flags: option("--flags=").map_or(0, |n| n.parse().unwrap()),
+        "mount" => Body::Mount(Mount::new(
+            word(2).as_bytes(),
+            word(3).as_bytes(),
+            option("--source=").map(str::as_bytes),
+            option("--flags=").map_or(0, |n| n.parse().unwrap()),
             ret,
-        }),
-        "imds" => Body::Imds(Imds {
-            path: word(4).as_bytes(),
-            provider: Some(word(2).as_bytes()),
-            token: Some(if word(3) == "v1" { Token::V1 } else { Token::V2 }),
-        }),
-        "dns" => Body::Dns(Dns { name: word(2).as_bytes(), qtype: qtype_number(word(3)).unwrap() }),
+        )),
+        "imds" => Body::Imds(Imds::new(
+            word(4).as_bytes(),
+            Some(word(2).as_bytes()),
+            Some(if word(3) == "v1" { Token::V1 } else { Token::V2 }),
+        )),
+        "dns" => Body::Dns(Dns::new(word(2).as_bytes(), qtype_number(word(3)).unwrap())),
         "syscalls" => {
             nrs.extend(word(2).split(',').flat_map(|n| n.parse::<u32>().unwrap().to_le_bytes()));
-            Body::Syscalls(Syscalls { nrs: nrs.as_slice() })
+            Body::Syscalls(Syscalls::new(nrs.as_slice()))
         }
-        "capability" => Body::Capability(Capability { cap: word(2).parse().unwrap(), used: !has("refused") }),
+        "capability" => Body::Capability(Capability::new(word(2).parse().unwrap(), !has("refused"))),
         other => panic!("unknown event `{other}`"),
     };
-    buf.event(EventRef { ts, container: container.as_bytes(), pid, start, body });
+    buf.event(EventRef::new(ts, container.as_bytes(), pid, body).with_start(start));
 }
 
 /// One container's tree after the events, with every invariant that holds at any moment checked on the way.
@@ -232,7 +230,8 @@ fn draw(p: &ProcessDoc, depth: usize, out: &mut String) {
     }
     out.push('\n');
     for f in &p.files {
-        let marks = f.access.iter().chain(&f.changes).cloned().chain(f.mapped.then(|| "mapped".to_owned()));
+        let changes = f.changes.iter().map(String::as_str);
+        let marks = f.access.as_deref().into_iter().chain(changes).chain(f.mapped.then_some("mapped"));
         out.push_str(&format!("{pad}  - {} {}\n", marks.collect::<Vec<_>>().join(","), f.path));
     }
     for d in &p.dns {

@@ -65,16 +65,17 @@ impl Default for Workload {
 impl Workload {
     fn push(&mut self, pid: u32, body: Body<&[u8]>) {
         self.ts += 1000;
-        self.events.event(EventRef { ts: self.ts, container: CONTAINER, pid, start: None, body });
+        self.events.event(EventRef::new(self.ts, CONTAINER, pid, body));
     }
 
     fn exec(&mut self, pid: u32, ppid: u32, path: &str) {
-        let exec = Exec { ppid, path: path.as_bytes(), uid: Some(0), ..Exec::default() };
+        let mut exec = Exec::new(ppid, path.as_bytes());
+        exec.uid = Some(0);
         self.push(pid, Body::Exec(exec));
     }
 
     fn open(&mut self, pid: u32, path: &str, flags: u32) {
-        self.push(pid, Body::Open(Open { path: path.as_bytes(), flags, ret: 3, map: false }));
+        self.push(pid, Body::Open(Open::new(path.as_bytes(), flags, 3)));
     }
 
     /// Everything that the programs `from..to` do in their lives; none of them exits.
@@ -94,14 +95,14 @@ impl Workload {
             }
             for n in 0..2 {
                 let name = format!("{}.internal.example", word(program + n));
-                self.push(pid, Body::Dns(Dns { name: name.as_bytes(), qtype: 1 }));
+                self.push(pid, Body::Dns(Dns::new(name.as_bytes(), 1)));
                 let peer = Peer::Ip(IpAddr::V4(Ipv4Addr::new(10, 1, n as u8, program as u8)));
                 let op = SocketOp::Connect;
-                self.push(pid, Body::Socket(Socket { op, peer, port: 443, proto: Some(Proto::Tcp), ret: 0 }));
+                self.push(pid, Body::Socket(Socket::new(op, peer, 443, Some(Proto::Tcp), 0)));
             }
             let nrs: Vec<u8> = (0..SYSCALLS).flat_map(|nr| (nr * 7 % 330).to_le_bytes()).collect();
-            self.push(pid, Body::Syscalls(Syscalls { nrs: &nrs }));
-            self.push(pid, Body::Capability(Capability { cap: 10, used: true }));
+            self.push(pid, Body::Syscalls(Syscalls::new(&nrs)));
+            self.push(pid, Body::Capability(Capability::new(10, true)));
         }
         self
     }
@@ -125,19 +126,19 @@ impl Workload {
                 }
                 1 => {
                     let name = format!("{}.internal.example", word(program));
-                    self.push(pid, Body::Dns(Dns { name: name.as_bytes(), qtype: 1 }));
+                    self.push(pid, Body::Dns(Dns::new(name.as_bytes(), 1)));
                 }
                 2 => {
                     let peer = Peer::Ip(IpAddr::V4(Ipv4Addr::new(10, 1, 0, program as u8)));
                     let (op, proto) = (SocketOp::Connect, Some(Proto::Tcp));
-                    self.push(pid, Body::Socket(Socket { op, peer, port: 443, proto, ret: 0 }));
+                    self.push(pid, Body::Socket(Socket::new(op, peer, 443, proto, 0)));
                 }
                 3 => {
                     let nrs: Vec<u8> = (0..4_u32).flat_map(|nr| (nr * 7).to_le_bytes()).collect();
-                    self.push(pid, Body::Syscalls(Syscalls { nrs: &nrs }));
+                    self.push(pid, Body::Syscalls(Syscalls::new(&nrs)));
                 }
                 4..12 => {
-                    self.push(pid, Body::Open(Open { path: b"/usr/lib/absent.so", flags: 0, ret: -2, map: false }));
+                    self.push(pid, Body::Open(Open::new(b"/usr/lib/absent.so", 0, -2)));
                 }
                 // A tenth of the names is most of the traffic.
                 n => {

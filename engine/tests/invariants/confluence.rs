@@ -73,7 +73,9 @@ fn tree_of<'a>(lines: impl Iterator<Item = &'a Named>, settings: Settings, inter
     }
     let mut events = grove::event::EventBuf::new();
     for stored in Script(script).events().iter() {
-        events.push(grove::event::Event { ts: 7, ..stored.event }, true);
+        let mut event = stored.event;
+        event.ts = 7;
+        events.push(event, true);
     }
     let mut tree = grove::tree::ActivityTree::new(settings.rules(), &tag(interner, "1"));
     for stored in events.iter() {

@@ -45,6 +45,20 @@ fn an_ephemeral_port_that_is_bound_is_any_and_one_that_is_connected_to_is_itself
     );
 }
 
+/// By the directory that was asked for, as system calls have it, or by the number that the kernel gave it.
+#[test]
+fn a_file_without_a_name_is_one_however_it_is_told() {
+    let mut tree = ActivityTree::new(Arc::default(), &Interner::new().intern("1").unwrap());
+    let mut open = |path: &str, flags| {
+        let body = Body::Open(Open::new(path.as_bytes(), flags, 3));
+        tree.insert(&EventRef::new(1, b"c", 1, body))
+    };
+    const UNNAMED: u32 = 0o20_200_002;
+    let fates = [open("/tmp", UNNAMED), open("/tmp/#77", UNNAMED), open("/tmp/#78", 2), open("/tmp", 0)];
+    assert_eq!(fates, [Fate::New, Fate::Known, Fate::Known, Fate::New]);
+    assert_eq!([open("/", UNNAMED), open("/#7", UNNAMED)], [Fate::New, Fate::Known]);
+}
+
 #[test]
 fn one_peer_directory_or_unnamed_file_is_one_however_it_is_written() {
     check(
@@ -122,8 +136,8 @@ fn opens(pid: u32, paths: &[&[u8]]) -> (String, Ledger) {
     let mut tree = ActivityTree::new(Arc::new(Rules::default()), &Interner::new().intern("1").unwrap());
     let mut ledger = Ledger::default();
     for path in paths {
-        let body = Body::Open(Open { path: *path, flags: 0, ret: 0, map: false });
-        ledger.count(tree.insert(&EventRef { ts: 1, container: b"c", pid, start: None, body }));
+        let body = Body::Open(Open::new(*path, 0, 0));
+        ledger.count(tree.insert(&EventRef::new(1, b"c", pid, body)));
     }
     (crate::common::picture_of(tree.tree()), ledger)
 }
@@ -145,8 +159,8 @@ fn impossible_paths_and_names_are_rejected_and_leave_no_trace() {
     assert_eq!((ledger.rejected(Rejected::InvalidValue), ledger.rejected(Rejected::TooLong)), (1, 1));
     assert_eq!(picture.lines().count(), 3);
     let mut tree = ActivityTree::new(Arc::new(Rules::default()), &Interner::new().intern("1").unwrap());
-    let body = Body::Dns(Dns { name: b"a\0b".as_slice(), qtype: 1 });
-    let fate = tree.insert(&EventRef { ts: 1, container: b"c", pid: 1, start: None, body });
+    let body = Body::Dns(Dns::new(b"a\0b".as_slice(), 1));
+    let fate = tree.insert(&EventRef::new(1, b"c", 1, body));
     assert_eq!((fate, tree.processes()), (Fate::Rejected(Rejected::InvalidValue), 0));
 }
 

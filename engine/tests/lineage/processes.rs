@@ -219,7 +219,7 @@ fn many_starts_of_one_pid_do_not_grow_without_bound() {
     let mut tree = ActivityTree::new(Arc::new(Rules::default()), &Interner::new().intern("1").unwrap());
     for start in 0..10_000 {
         let body = Body::Fork { ppid: 1, ns_pid: None };
-        tree.insert(&EventRef { ts: 1, container: b"c", pid: 2, start: Some(start), body });
+        tree.insert(&EventRef::new(1, b"c", 2, body).with_start(Some(start)));
     }
     assert!(tree.processes() <= 100, "{}", tree.processes());
 }
@@ -384,16 +384,16 @@ fn a_full_process_table_forgets_those_that_did_nothing_for_longest() {
     let rules = Rules { processes_max: 64, ..Rules::default() };
     let mut tree = ActivityTree::new(Arc::new(rules), &Interner::new().intern("1").unwrap());
     let mut insert = |pid, body: Body<&[u8]>| {
-        tree.insert(&EventRef { ts: 1, container: b"c", pid, start: None, body });
+        tree.insert(&EventRef::new(1, b"c", pid, body));
         assert!(tree.processes() <= 64, "{}", tree.processes());
     };
     let path: &[u8] = b"/bin/supervisor";
-    let exec = Exec { path, ..Exec::default() };
+    let exec = Exec::new(0, path);
     insert(1, Body::Exec(exec));
     // The supervisor does nothing but fork; its children's exits are lost.
     for pid in 2..10_000 {
         insert(pid, Body::Fork { ppid: 1, ns_pid: None });
-        insert(pid, Body::Open(Open { path: b"/by-a-child", flags: 0, ret: 0, map: false }));
+        insert(pid, Body::Open(Open::new(b"/by-a-child", 0, 0)));
     }
     assert_eq!(crate::common::picture_of(tree.tree()), "/bin/supervisor\n  - r /by-a-child\n");
 }

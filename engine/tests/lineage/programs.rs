@@ -165,8 +165,9 @@ fn arguments_without_end_are_cut_and_not_a_danger() {
     for differentiate_args in [false, true] {
         let rules = Rules { differentiate_args, ..Rules::default() };
         let mut tree = ActivityTree::new(Arc::new(rules), &Interner::new().intern("1").unwrap());
-        let exec = Exec { path: b"/bin/busybox".as_slice(), argv: Some(&argv), ..Exec::default() };
-        tree.insert(&EventRef { ts: 1, container: b"c", pid: 1, start: None, body: Body::Exec(exec) });
+        let mut exec = Exec::new(0, b"/bin/busybox".as_slice());
+        exec.argv = Some(&argv);
+        tree.insert(&EventRef::new(1, b"c", 1, Body::Exec(exec)));
         assert!(tree.heap_bytes() < 64 << 10, "{}", tree.heap_bytes());
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 fn learned(tag: &str, backlog: u32) -> Profile {
     let interner = Interner::global();
     let mut tree = ActivityTree::new(Arc::new(Rules::default()), &interner.intern(tag).unwrap());
-    let event = |body| EventRef { ts: 1, container: b"c", pid: 1, start: None, body };
-    tree.insert(&event(Body::Exec(Exec { path: b"/bin/app".as_slice(), ..Exec::default() })));
+    let event = |body| EventRef::new(1, b"c", 1, body);
+    tree.insert(&event(Body::Exec(Exec::new(0, b"/bin/app".as_slice()))));
     let mut events = EventBuf::new();
     let line = format!(r#"{{"type":"listen","ts":2,"container":"c","pid":1,"name":"{tag}","backlog":{backlog}}}"#);
     NativeDecoder::new().decode(line.as_bytes(), &mut events).unwrap();
@@ -43,10 +43,10 @@ fn main() {
 
     let (image, tag) = (Arc::from("image"), Arc::from("a"));
     let mut checker = Checker::new(read.tree().clone(), &Rules::default(), b"c", &image, &tag);
-    let event = |body| EventRef { ts: 3, container: b"c", pid: 1, start: None, body };
-    checker.check(&event(Body::Exec(Exec { path: b"/bin/app".as_slice(), ..Exec::default() })));
+    let event = |body| EventRef::new(3, b"c", 1, body);
+    checker.check(&event(Body::Exec(Exec::new(0, b"/bin/app".as_slice()))));
     for (name, backlog) in [(&b"a"[..], 6), (b"a", 8), (b"b", 1)] {
-        checker.check(&event(Body::Listen(Listen { name, backlog })));
+        checker.check(&event(Body::Listen(Listen::new(name, backlog))));
     }
     let found: Vec<_> = checker.findings().iter().map(|f| (f.kind, f.subject.clone())).collect();
     assert_eq!(found, [("listen", "a".to_owned()), ("listen", "b".to_owned())]);

@@ -12,6 +12,7 @@ const BACKLOG: Class = Class::largest(0);
 
 /// A socket was made to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Listen<B> {
     /// What the socket is called. UTF-8.
     pub name: B,
@@ -20,6 +21,11 @@ pub struct Listen<B> {
 }
 
 impl<B> Listen<B> {
+    /// A `listen(2)` with this backlog.
+    pub const fn new(name: B, backlog: u32) -> Self {
+        Self { name, backlog }
+    }
+
     pub(crate) fn map<C>(self, mut f: impl FnMut(B) -> C) -> Listen<C> {
         Listen { name: f(self.name), backlog: self.backlog }
     }
@@ -29,7 +35,7 @@ impl<'s> Report<'s> for Listen<&'s [u8]> {
     const SHAPE: Shape = Shape::new(&[Field::Name], &[Field::Backlog]);
 
     fn read(raw: &'s Raw<'_>, _: &'s mut Buffers) -> Result<Self, Reject> {
-        Ok(Self { name: plain(Field::Name, &raw.name)?, backlog: raw.backlog as u32 })
+        Ok(Self::new(plain(Field::Name, &raw.name)?, raw.backlog as u32))
     }
 
     fn type_name(&self) -> &'static str {

@@ -79,14 +79,14 @@ pub(super) struct Loaded {
     pub(super) btf: Btf,
 }
 
-/// The kernel's description of its types. Made into what programs are fitted with, it takes eight times its size for as
-/// long as that lasts: more than all that is held later.
+/// The kernel's description of its types. Made into what programs are fitted with, it takes five times its size for as
+/// long as that lasts, the process itself included: more than all that is held later.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
-const BTF_FACTOR: u64 = 8;
+const BTF_FACTOR: u64 = 5;
 
 /// What the programs and the maps take of the kernel's memory when they are loaded, beside the ring and what each
 /// processor has; as measured on Linux 6.18.
-const PROGRAMS_BYTES: u64 = 8 << 20;
+const PROGRAMS_BYTES: u64 = 12 << 20;
 
 /// Memory that loading takes for a description of this size, the process itself included.
 fn memory_needed(options: &Options, btf_bytes: u64) -> u64 {

@@ -21,6 +21,9 @@ const HELD_BYTES_MAX: usize = 32 << 20;
 /// Containers that are gone and still remembered, in case their workload is told.
 const GONE_MAX: usize = 4096;
 
+/// So many are remembered once that is told or nobody will: for late events, as the paths of cgroups that are gone.
+const GONE_ANSWERED_MAX: usize = 1024;
+
 /// Which container of the table.
 pub type Index = usize;
 
@@ -240,11 +243,18 @@ impl Containers {
 
     fn forget_later(&mut self, id: Box<[u8]>) {
         self.gone.push_back(id);
-        if self.gone.len() > GONE_MAX
+        while self.has_too_many_gone()
             && let Some(oldest) = self.gone.pop_front()
         {
             self.forget(&oldest);
         }
+    }
+
+    /// Whether the one that has been gone for longest is one too many.
+    fn has_too_many_gone(&self) -> bool {
+        let Some(oldest) = self.gone.front().filter(|_| self.gone.len() > GONE_ANSWERED_MAX) else { return false };
+        let container = self.by_id.get(oldest).and_then(|index| self.get(*index));
+        self.gone.len() > GONE_MAX || container.is_none_or(|container| container.answered)
     }
 
     /// Lets a container go, unless it has come back.
@@ -289,7 +299,7 @@ impl Containers {
         };
         if fits && held.len() < HELD_MAX {
             let before = held.heap_bytes();
-            held.push(EventRef { container: id, ..event }, counted);
+            held.push(event.with_container(id), counted);
             self.held_bytes += held.heap_bytes() - before;
         } else {
             *unheld += u64::from(counted);
@@ -377,11 +387,28 @@ mod tests {
     }
 
     #[test]
+    fn of_those_that_are_gone_and_answered_fewer_are_remembered() {
+        let mut all = Containers::default();
+        for n in 0..3 * GONE_ANSWERED_MAX as u64 {
+            let (index, _) = all.is_container(n, who(&n.to_string()));
+            all.get_mut(index).unwrap().answered = n != 7;
+            all.cgroup_gone(n);
+        }
+        // The one that may still be told keeps those that went after it.
+        assert_eq!(all.iter().count(), 3 * GONE_ANSWERED_MAX - 7);
+        let index = all.find(&who("7")).unwrap();
+        all.get_mut(index).unwrap().answered = true;
+        all.is_container(1 << 32, who("x"));
+        all.cgroup_gone(1 << 32);
+        assert_eq!((all.iter().count(), all.gone.len()), (GONE_ANSWERED_MAX, GONE_ANSWERED_MAX));
+    }
+
+    #[test]
     fn a_hundred_thousand_containers_that_came_and_went_leave_room_for_the_last_few() {
         let mut all = Containers::default();
         for n in 0..100_000u64 {
             let (index, _) = all.is_container(n, who(&n.to_string()));
-            let event = EventRef { ts: n, container: b"", pid: 1, start: None, body: Body::Exit };
+            let event = EventRef::new(n, b"", 1, Body::Exit);
             all.hold(index, event, true);
             if n % 3 == 0 {
                 all.release_held(index);
@@ -404,9 +431,9 @@ mod tests {
         let path = [b'x'; 4000];
         for n in 0..2000u64 {
             let (index, _) = all.is_container(n, who(&n.to_string()));
-            let body = Body::Open(Open { path: &path[..], flags: 0, ret: 0, map: false });
+            let body = Body::Open(Open::new(&path[..], 0, 0));
             for _ in 0..20 {
-                all.hold(index, EventRef { ts: n, container: b"", pid: 1, start: None, body }, true);
+                all.hold(index, EventRef::new(n, b"", 1, body), true);
             }
         }
         assert!(all.held_bytes < HELD_BYTES_MAX + (1 << 20), "{}", all.held_bytes);

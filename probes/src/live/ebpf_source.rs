@@ -4,12 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use grove::event::{Body, EventRef, Exec, Sink};
+use grove::event::{Body, EventRef, Sink};
 use grove::ledger::{Dropped, Ignored};
 
 use super::cgroup_owners::CgroupOwners;
 use super::containers::Owner;
-use super::intake::{Intake, no_runtime};
+use super::intake::{Intake, no_runtime, with_runtime};
 use super::rate_limit::RateLimit;
 use crate::kernel::{AttachError, Cause, Class, Count, HookState, LossCounter, Options, Probes, Record, RecordBody};
 
@@ -37,9 +37,8 @@ impl OwnerLookup {
     /// one.
     fn with_runtime<'a>(&mut self, event: EventRef<'a>, owner: Owner, entered: u64, intake: &Intake) -> EventRef<'a> {
         match (self, owner, event.body) {
-            (Self::CgroupOwners(owners), Owner::Container(_), Body::Exec(exec)) => {
-                let runtime = Some(entered == 0 || owners.is_host(entered, intake));
-                EventRef { body: Body::Exec(Exec { runtime, ..exec }), ..event }
+            (Self::CgroupOwners(owners), Owner::Container(_), Body::Exec(_)) => {
+                with_runtime(event, entered == 0 || owners.is_host(entered, intake))
             }
             _ => no_runtime(event),
         }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use grove::event::{Body, EventRef, Exec, Sink};
+use grove::event::{Body, EventRef, Exec, Sink, UNKNOWN_IMAGE};
 use grove::ledger::{Dropped, Ignored};
 
 use super::containers::{Containers, Index, Owner, Processes, Wanted};
@@ -43,6 +43,8 @@ pub struct Intake {
     host: bool,
     /// To be asked about as soon as the resolver takes more.
     unasked: VecDeque<Ask>,
+    /// Ids of containers of which it has turned out that nobody will say what they run; not told yet.
+    nameless: Vec<Box<[u8]>>,
     /// Of the host, which was not asked for; not told yet.
     host_events: u64,
     unnamed: RateLimit,
@@ -79,6 +81,7 @@ impl Intake {
             select,
             host,
             unasked: VecDeque::new(),
+            nameless: Vec::new(),
             host_events: 0,
             unnamed: RateLimit::default(),
             lost: RateLimit::default(),
@@ -160,6 +163,7 @@ impl Intake {
         }
         let index = self.containers.is_unknown(cgroup);
         self.decide(index);
+        self.is_nameless(index);
         Owner::Container(index)
     }
 
@@ -185,8 +189,9 @@ impl Intake {
         match index {
             None => sink.event(event),
             Some(index) => {
-                let joined = Exec { path: JOINED, runtime: Some(true), ..Exec::default() };
-                let joined = EventRef { body: Body::Exec(joined), ..event };
+                let mut joined = Exec::new(0, JOINED);
+                joined.runtime = Some(true);
+                let joined = event.with_body(Body::Exec(joined));
                 match self.identify(index, &event) {
                     Actor::Known => self.forward(index, event, true, sink),
                     Actor::Joined => {
@@ -250,7 +255,7 @@ impl Intake {
         }
         match owner {
             Owner::Host if !self.host => self.host_events += n,
-            Owner::Host => sink.event(EventRef { ts: self.clock.now(), container: b"", pid: 0, start: None, body }),
+            Owner::Host => sink.event(EventRef::new(self.clock.now(), b"", 0, body)),
             Owner::Container(index) => self.emit(index, self.clock.now(), body, sink),
         }
     }
@@ -259,11 +264,12 @@ impl Intake {
     pub fn missed_unattributed(&mut self, cause: &str, n: u64, sink: &mut dyn Sink) {
         if n > 0 {
             let body = Body::Missed { cause: cause.as_bytes(), n };
-            sink.event(EventRef { ts: self.clock.now(), container: b"", pid: 0, start: None, body });
+            sink.event(EventRef::new(self.clock.now(), b"", 0, body));
         }
     }
 
-    /// Takes what runtimes have answered since, asks again where it could not, and tells of the host's events.
+    /// Takes what runtimes have answered since, asks again where it could not, and tells who has no name and of the
+    /// host's events.
     pub fn settle(&mut self, sink: &mut dyn Sink) {
         while let Some(answer) = self.resolver.as_ref().and_then(|resolver| resolver.answers().try_recv().ok()) {
             self.answer(answer, sink);
@@ -274,10 +280,16 @@ impl Intake {
             }
             self.unasked.pop_front();
         }
+        for id in std::mem::take(&mut self.nameless) {
+            if let Some(index) = self.containers.of_id(&id) {
+                let body = Body::ContainerStart { image: UNKNOWN_IMAGE.as_bytes(), tag: UNKNOWN_IMAGE.as_bytes() };
+                self.emit(index, self.clock.now(), body, sink);
+            }
+        }
         let n = std::mem::take(&mut self.host_events);
         if n > 0 {
             let body = Body::Missed { cause: Ignored::Host.name().as_bytes(), n };
-            sink.event(EventRef { ts: self.clock.now(), container: b"", pid: 0, start: None, body });
+            sink.event(EventRef::new(self.clock.now(), b"", 0, body));
         }
     }
 
@@ -322,15 +334,23 @@ impl Intake {
         if let Some(so_far) = self.unnamed.allow() {
             tracing::warn!(container = who.id, runtime = %who.runtime, unresolved = %why, so_far, "image unknown");
         }
-        let index = self.containers.find(who);
-        if let Some(container) = index.and_then(|index| self.containers.get_mut(index)) {
+        let Some(index) = self.containers.find(who) else { return };
+        if let Some(container) = self.containers.get_mut(index) {
             container.answered = true;
             if container.wanted == Wanted::Open {
                 // Nobody can tell any more that it is one that was asked for.
                 container.wanted = Wanted::No;
             }
         }
-        index.map(|index| self.containers.release_held(index));
+        self.containers.release_held(index);
+        self.is_nameless(index);
+    }
+
+    /// What waits for the container's name has nothing to wait for.
+    fn is_nameless(&mut self, index: Index) {
+        if let Some(container) = self.containers.get(index) {
+            self.nameless.push(container.id.clone());
+        }
     }
 
     /// Whether nothing of this owner is wanted, nor will be.
@@ -406,7 +426,7 @@ impl Intake {
 
     /// Something of a container that no process did.
     fn emit(&mut self, index: Index, ts: u64, body: Body<&[u8]>, sink: &mut dyn Sink) {
-        let event = EventRef { ts, container: b"", pid: 0, start: None, body };
+        let event = EventRef::new(ts, b"", 0, body);
         self.forward(index, event, true, sink);
     }
 
@@ -415,7 +435,7 @@ impl Intake {
         let Some(container) = self.containers.get_mut(index) else { return };
         container.events += 1;
         match container.wanted {
-            Wanted::Yes => hand_on(EventRef { container: &container.id, ..event }, counted, sink),
+            Wanted::Yes => hand_on(event.with_container(&container.id), counted, sink),
             Wanted::No => {}
             Wanted::Open => self.containers.hold(index, event, counted),
         }
@@ -461,8 +481,16 @@ impl Sink for Implied<'_> {
 
 /// The same event of the host, or of a command: whatever runs there, nothing is left out as a container's set-up.
 pub(super) fn no_runtime(event: EventRef<'_>) -> EventRef<'_> {
+    with_runtime(event, false)
+}
+
+/// The same event; if it is an exec, the runtime's or not.
+pub(super) fn with_runtime(event: EventRef<'_>, runtime: bool) -> EventRef<'_> {
     match event.body {
-        Body::Exec(exec) => EventRef { body: Body::Exec(Exec { runtime: Some(false), ..exec }), ..event },
+        Body::Exec(mut exec) => {
+            exec.runtime = Some(runtime);
+            event.with_body(Body::Exec(exec))
+        }
         _ => event,
     }
 }

@@ -201,8 +201,9 @@ impl Live {
         };
         intake.name_container(&who, workload, sink);
         // Until it runs the command, what it does is not the command's doing: it sets up the container, so to say.
-        let body = Body::Exec(Exec { path: LAUNCHER, runtime: Some(true), ..Exec::default() });
-        let event = EventRef { ts: began, container: b"", pid, start: proc::start_of(pid), body };
+        let mut launcher = Exec::new(0, LAUNCHER);
+        launcher.runtime = Some(true);
+        let event = EventRef::new(began, b"", pid, Body::Exec(launcher)).with_start(proc::start_of(pid));
         intake.event(owner, event, sink);
         Ok(Self { source, intake })
     }

@@ -243,8 +243,7 @@ impl Connector {
                 (stat.ok().map(|stat| stat.start), self.known.cgroup(parent))
             }
         };
-        let event =
-            Event { ts, container: b"".as_slice(), pid: child, start, body: Body::Fork { ppid: parent, ns_pid: None } };
+        let event = Event::new(ts, b"".as_slice(), child, Body::Fork { ppid: parent, ns_pid: None }).with_start(start);
         self.stats.records += 1;
         report(Record { event, cgroup: &cgroup });
         self.known.insert(child, start, cgroup);
@@ -265,7 +264,7 @@ impl Connector {
 
     fn exit(&mut self, ts: u64, pid: u32, report: &mut impl FnMut(Record<'_>)) {
         let (start, cgroup) = self.known.remove(pid);
-        let event = Event { ts, container: b"".as_slice(), pid, start, body: Body::Exit };
+        let event = Event::new(ts, b"".as_slice(), pid, Body::Exit).with_start(start);
         self.stats.records += 1;
         report(Record { event, cgroup: &cgroup });
     }

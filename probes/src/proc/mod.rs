@@ -8,6 +8,7 @@
 
 mod connector;
 mod message;
+mod script;
 mod snapshot;
 mod task;
 

@@ -109,9 +109,14 @@ impl Snapshot {
             let Some(id) = container(process) else { continue };
             if reported.get(&process.ppid) == Some(&id) {
                 let body = Body::Fork { ppid: process.ppid, ns_pid: process.ns_pid };
-                sink.implied(Event { ts, container: id, pid: process.pid, start: Some(process.start), body });
+                sink.implied(Event::new(ts, id, process.pid, body).with_start(process.start));
             }
-            sink.implied(process.exec_event(ts, id));
+            let mut event = process.exec_event(ts, id);
+            if let Body::Exec(exec) = &mut event.body {
+                // It may have been another one when it was executed, as of a server that gives up being root.
+                exec.uid = None;
+            }
+            sink.implied(event);
             reported.insert(process.pid, id);
         }
     }
@@ -168,6 +173,7 @@ mod tests {
             argv_cut: false,
             uid: Some(0),
             cwd: None,
+            interpreter: None,
             cgroup: b"/a".to_vec(),
             ns_pid: None,
             outside: false,

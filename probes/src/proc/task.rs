@@ -13,6 +13,7 @@ use std::os::unix::fs::MetadataExt;
 
 use grove::event::{Body, Event, EventRef, Exec};
 
+use super::script;
 use crate::workload::process_path;
 
 /// Bytes of arguments that are kept.
@@ -37,8 +38,10 @@ pub struct Process {
     pub start: u64,
     /// Its parent's id; 0 if that is outside.
     pub ppid: u32,
-    /// The program's file, as the process sees it.
+    /// The program's file, as the process sees it; of a script its own.
     pub exe: Vec<u8>,
+    /// What interprets it, if it is a script.
+    pub interpreter: Option<Vec<u8>>,
     /// The file has been deleted since it was started.
     pub deleted: bool,
     /// The program never had a file.
@@ -114,11 +117,17 @@ impl Process {
             argv.push(0);
         }
         let (exe, deleted, fileless) = program(&root, exe, unlinked);
+        let script = if fileless { None } else { script::of(pid, &argv, cwd.as_deref(), &root) };
+        let (exe, interpreter) = match script {
+            Some(script) => (script, Some(exe)),
+            None => (exe, None),
+        };
         Ok(Self {
             pid,
             start: before.start,
             ppid: after.ppid,
             exe,
+            interpreter,
             deleted,
             fileless,
             argv,
@@ -133,19 +142,16 @@ impl Process {
 
     /// That it runs its program.
     pub fn exec_event<'a>(&'a self, ts: u64, container: &'a [u8]) -> EventRef<'a> {
-        let exec = Exec {
-            ppid: self.ppid,
-            path: self.exe.as_slice(),
-            argv: (!self.argv.is_empty()).then_some(self.argv.as_slice()),
-            cwd: self.cwd.as_deref(),
-            uid: self.uid,
-            fileless: self.fileless,
-            argv_truncated: self.argv_cut,
-            runtime: Some(self.outside),
-            ns_pid: self.ns_pid,
-            ..Exec::default()
-        };
-        Event { ts, container, pid: self.pid, start: Some(self.start), body: Body::Exec(exec) }
+        let mut exec = Exec::new(self.ppid, self.exe.as_slice());
+        exec.argv = (!self.argv.is_empty()).then_some(self.argv.as_slice());
+        exec.interpreter = self.interpreter.as_deref();
+        exec.argv_truncated = self.argv_cut;
+        exec.cwd = self.cwd.as_deref();
+        exec.uid = self.uid;
+        exec.fileless = self.fileless;
+        exec.runtime = Some(self.outside);
+        exec.ns_pid = self.ns_pid;
+        Event::new(ts, container, self.pid, Body::Exec(exec)).with_start(self.start)
     }
 }
 
@@ -199,7 +205,7 @@ fn program(root: &[u8], exe: Vec<u8>, unlinked: bool) -> (Vec<u8>, bool, bool) {
 }
 
 /// `/proc` shows paths from the root of the process's mount namespace; a process in a chroot sees less.
-fn below(root: &[u8], path: Vec<u8>) -> Vec<u8> {
+pub(super) fn below(root: &[u8], path: Vec<u8>) -> Vec<u8> {
     if root == b"/" || root.is_empty() {
         return path;
     }
@@ -229,7 +235,7 @@ pub(super) fn cgroup(pid: u32) -> Result<Vec<u8>, Missed> {
 /// More of any file is not read.
 const FILE_MAX: usize = 64 << 10;
 
-fn read_file(pid: u32, name: &str, max: usize) -> io::Result<Vec<u8>> {
+pub(super) fn read_file(pid: u32, name: &str, max: usize) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     File::open(format!("/proc/{pid}/{name}"))?.take(max as u64).read_to_end(&mut text)?;
     Ok(text)

@@ -15,7 +15,7 @@ const EXIT_GROUP: u32 = 231;
 
 fn calls(seen: &[Seen]) -> Vec<BTreeSet<u32>> {
     let set = |s: &Seen| match &s.event.body {
-        Body::Syscalls(Syscalls { nrs }) => Some(syscall_numbers(nrs).collect()),
+        Body::Syscalls(Syscalls { nrs, .. }) => Some(syscall_numbers(nrs).collect()),
         _ => None,
     };
     seen.iter().filter_map(set).collect()
@@ -118,7 +118,7 @@ fn the_calls_that_strace_sees_are_told() {
 
 fn capabilities(seen: &[Seen]) -> BTreeSet<(u8, bool)> {
     let one = |s: &Seen| match s.event.body {
-        Body::Capability(Capability { cap, used }) => Some((cap, used)),
+        Body::Capability(Capability { cap, used, .. }) => Some((cap, used)),
         _ => None,
     };
     seen.iter().filter_map(one).collect()

@@ -150,7 +150,7 @@ fn flags_and_results() {
     for (args, flags) in [(["open", "file", "1"], 1), (["openat2", "file", ""], 2), (["creat", "file", ""], 0o1101)] {
         let seen = w.run(child(&args).current_dir(dir.path()));
         let open = seen.iter().find_map(|s| match &s.event.body {
-            Body::Open(Open { path, flags, ret, map: false }) if path.ends_with(b"/file") => Some((*flags, *ret)),
+            Body::Open(Open { path, flags, ret, map: false, .. }) if path.ends_with(b"/file") => Some((*flags, *ret)),
             _ => None,
         });
         assert!(matches!(open, Some((f, r)) if f == flags && r >= 3), "{args:?}: {open:?}");

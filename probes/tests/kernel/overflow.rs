@@ -131,7 +131,7 @@ fn calls_of_a_set_that_is_lost_are_told_with_the_next() {
     let told = |w: &Watch| {
         let of = w.of(running.id()).into_iter();
         let sets =
-            of.filter_map(|s| if let Body::Syscalls(Syscalls { nrs }) = s.event.body { Some(nrs) } else { None });
+            of.filter_map(|s| if let Body::Syscalls(Syscalls { nrs, .. }) = s.event.body { Some(nrs) } else { None });
         sets.flat_map(|nrs| grove::event::syscall_numbers(&nrs).collect::<Vec<_>>()).collect::<Vec<u32>>()
     };
     assert!(w.counted(Class::Syscalls, Cause::Shed) > 0 && told(&w).is_empty(), "{:?}", w.counts);

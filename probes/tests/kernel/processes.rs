@@ -89,7 +89,9 @@ fn an_exec_from_another_thread_is_of_the_process() {
     let at = seen.iter().rposition(|s| matches!(s.event.body, Body::Exec(_))).unwrap();
     let clone3_or_clone = |nrs: &[u8]| grove::event::syscall_numbers(nrs).any(|n| n == 435 || n == 56);
     assert!(
-        seen[..at].iter().any(|s| matches!(&s.event.body, Body::Syscalls(Syscalls { nrs }) if clone3_or_clone(nrs))),
+        seen[..at]
+            .iter()
+            .any(|s| matches!(&s.event.body, Body::Syscalls(Syscalls { nrs, .. }) if clone3_or_clone(nrs))),
         "{:?}",
         lines(&seen)
     );

@@ -145,35 +145,36 @@ pub fn line(seen: &Seen) -> String {
         Body::Exec(e) => format!("exec {}", text(&e.path)),
         Body::Exit => format!("exit {}", seen.status),
         Body::Open(Open { path, map: true, .. }) => format!("map {}", text(path)),
-        Body::Change(Change { op, path, from, ret }) => {
+        Body::Change(Change { op, path, from, ret, .. }) => {
             let from = from.as_ref().map_or_else(String::new, |from| format!(" from {}", text(from)));
             let ret = if *ret < 0 { format!(" {ret}") } else { String::new() };
             format!("{} {}{from}{ret}", op.name(), text(path))
         }
-        Body::Mount(Mount { path, fstype, source, flags, ret }) => {
+        Body::Mount(Mount { path, fstype, source, flags, ret, .. }) => {
             let source = source.as_ref().map_or_else(|| "-".into(), |source| text(source));
             let ret = if *ret < 0 { format!(" {ret}") } else { String::new() };
             format!("mount {} {source} {} {flags:#x}{ret}", text(fstype), text(path))
         }
         Body::Open(Open { path, ret, .. }) if *ret < 0 => format!("open {} {ret}", text(path)),
         Body::Open(Open { path, .. }) => format!("open {}", text(path)),
-        Body::Socket(Socket { op, peer, port, proto, ret }) => {
+        Body::Socket(Socket { op, peer, port, proto, ret, .. }) => {
             let peer = match peer {
                 Peer::Ip(ip) => format!("Ip({ip})"),
                 Peer::Unix(name) => format!("Unix({})", text(name)),
+                other => format!("{other:?}"),
             };
             format!("{} {peer} {port} {} {ret}", op.name(), proto.map_or("-", |p| p.name()))
         }
-        Body::Flow(Flow { op, peer: Peer::Ip(ip), port, proto, sent, received }) => {
+        Body::Flow(Flow { op, peer: Peer::Ip(ip), port, proto, sent, received, .. }) => {
             let bytes = |bytes: &Option<u64>| bytes.map_or("-".into(), |n| n.to_string());
             let proto = proto.map_or("-", |p| p.name());
             format!("flow {} {ip} {port} {proto} {} {}", op.name(), bytes(sent), bytes(received))
         }
-        Body::Imds(Imds { path, provider, token }) => {
+        Body::Imds(Imds { path, provider, token, .. }) => {
             let provider = provider.as_deref().map_or("-".into(), text);
             format!("imds {provider} {} {}", token.map_or("-", |t| t.name()), text(path))
         }
-        Body::Dns(Dns { name, qtype }) => format!("dns {} {qtype}", text(name)),
+        Body::Dns(Dns { name, qtype, .. }) => format!("dns {} {qtype}", text(name)),
         other => format!("{other:?}"),
     }
 }

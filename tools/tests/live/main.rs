@@ -20,6 +20,7 @@ mod inside;
 mod killed;
 mod learned;
 mod loss;
+mod nameless;
 mod namespaces;
 mod own_pid;
 mod podman;

@@ -102,7 +102,7 @@ fn a_container_that_runs_already_and_does_nothing_is_there() {
     ok(&run(&podman, dir.path()).args(["--for", "2s"]).output().unwrap());
     let profile = dir.path().join("localhost_bb.profile.json");
     let tree = ok(&grove().arg("inspect").arg(&profile).output().unwrap());
-    let not_seen = "/bin/busybox (sleep)  uid 0\n└─ calls     not seen: it ran before watching began";
+    let not_seen = "/bin/busybox (sleep)\n└─ calls     not seen: it ran before watching began";
     assert!(tree.contains(not_seen), "{tree}");
     assert!(crate::profile(&profile)["tags"]["1"].is_object());
 }

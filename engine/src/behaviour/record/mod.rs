@@ -18,6 +18,7 @@ use serde::ser::{Error as _, SerializeMap};
 /// Why a record is not an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{detail}", .field.map(|f| format!("field `{f}`: ")).unwrap_or_default())]
+#[non_exhaustive]
 pub struct Reject {
     /// The reason it is counted under.
     pub reason: Rejected,

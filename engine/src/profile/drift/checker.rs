@@ -17,8 +17,8 @@ use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::profile;
 use crate::tree::{
-    BehaviourDelta, ExecDecision, ExecPosition, Flags, Lineage, MemoryPressure, NodeId, Pid, Position, Program, ROOT,
-    Role, Rules, Runs, Tree, by, unknown_program,
+    BehaviourDelta, Ended, ExecDecision, ExecPosition, Flags, Lineage, MemoryPressure, NodeId, Pid, Position, Program,
+    ROOT, Role, Rules, Runs, Tree, by, unknown_program,
 };
 use std::sync::Arc;
 
@@ -212,6 +212,17 @@ impl Checker {
         self.lineage.clear();
         self.noted.shrink_to_fit();
         self.texts = Texts::default();
+    }
+
+    /// Forgets every process; who of them came from the workload.
+    pub(crate) fn end_processes(&mut self) -> Ended {
+        self.lineage.clear();
+        self.lineage.take_ended()
+    }
+
+    /// The container starts again: these came from its workload before.
+    pub(crate) fn start_again(&mut self, ended: Ended) {
+        self.lineage.set_ended(ended);
     }
 
     /// Compares one event. [`Fate::New`] is drift, [`Fate::Known`] none.
@@ -460,20 +471,18 @@ impl Checker {
     }
 
     fn below(&mut self, parent: Option<ProgramRef>, program: &Program) -> ProgramRef {
+        // As in trees: from a certain depth on, a program stands beside the one that ran it.
+        let deep = parent.is_some_and(|parent| self.depth(parent) >= self.baseline.rules().lineage_depth);
+        let parent = if deep { parent.and_then(|parent| self.parent(parent)) } else { parent };
         let above = match parent {
             None => Some(ROOT),
-            Some(parent) => self.node(parent).map(|node| self.baseline.within_depth(node)),
+            Some(parent) => self.node(parent),
         };
         let found = above.and_then(|node| self.baseline.find_program(node, program)).map(|(node, _)| node);
         let node = found.filter(|node| self.baseline.node(*node).has(Flags::VISIBLE));
         match node {
             Some(node) if !self.provisional => ProgramRef::Known(node),
-            node => {
-                // As in trees: from a certain depth on, a program stands beside the one that ran it.
-                let deep = parent.is_some_and(|parent| self.depth(parent) >= self.baseline.rules().lineage_depth);
-                let parent = if deep { parent.and_then(|parent| self.parent(parent)) } else { parent };
-                self.new_program(parent, program, node)
-            }
+            node => self.new_program(parent, program, node),
         }
     }
 

@@ -1,5 +1,5 @@
 //! The bounds of a checker, and what a workload that is told late changes.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::{Checker, Finding, Reason};
 use crate::event::{Body, EventRef, Exec, Open, Peer, Socket, SocketOp};
@@ -293,6 +293,28 @@ fn a_lineage_of_programs_that_no_profile_has_is_as_deep_as_a_tree_s() {
     // What they have in common is there once: half a million names otherwise.
     let names: HashSet<*const u8> = findings.iter().flat_map(|f| f.lineage.from_within()).map(str::as_ptr).collect();
     assert!(names.len() < 2000, "{}", names.len());
+}
+
+/// Beyond the limit a program stands beside the one that ran it: so it does in the profile, whatever ran it here.
+#[test]
+fn at_the_lineage_limit_only_the_new_program_is_found() {
+    let rules = Arc::new(Rules { lineage_depth: 2, ..Rules::default() });
+    let run = |ts, pid, path: &'static str| {
+        let exec = Exec { path: path.as_bytes(), ppid: if pid == 8 { 6 } else { 1 }, ..Exec::default() };
+        EventRef { ts, container: b"c", pid, start: None, body: Body::Exec(exec) }
+    };
+    let mut tree = ActivityTree::new(rules.clone(), &Interner::new().intern("1").unwrap());
+    for event in [run(1, 6, "/a"), run(2, 8, "/b"), open(3, 8, "/kid")] {
+        tree.insert(&event);
+    }
+    let baseline = Arc::new(tree.into_tree());
+    let mut checker = Checker::new(baseline, &rules, b"c", &Arc::from("i"), &Arc::from("1"));
+    for event in [run(1, 6, "/a"), run(2, 8, "/n"), run(3, 8, "/b"), open(4, 8, "/kid")] {
+        checker.check(&event);
+    }
+    let found = checker.findings();
+    let [finding] = &found[..] else { panic!("{found:#?}") };
+    assert_eq!((finding.kind, &*finding.subject), ("exec", "/n"));
 }
 
 #[test]

@@ -2,10 +2,12 @@
 //!
 //! Not here: what is held of one until it is told (`holding`), and what becomes of one that is gone (`retired`).
 
+use super::super::conflicts::Conflicts;
 use super::super::container::{Container, State, Subject, Workload};
 use super::super::start::Mode;
-use super::Worker;
-use crate::event::EventRef;
+use super::{Stopped, Worker};
+use crate::behaviour::Reject;
+use crate::event::{EventRef, UNKNOWN_IMAGE};
 use crate::intern::{Full, Interner, TEXT_MAX};
 use crate::ledger::{Dropped, Fate, Rejected};
 use crate::profile::drift::{Checker, Cutoff};
@@ -15,7 +17,7 @@ use std::sync::Arc;
 impl Worker {
     /// The container of an event, made if it is new.
     pub(super) fn container(&mut self, event: &EventRef<'_>) -> Option<usize> {
-        if let Some(Some(container)) = self.containers.get(self.last)
+        if let Some(container) = self.containers.get(self.last)
             && *container.id == *event.container
         {
             return Some(self.last);
@@ -24,7 +26,7 @@ impl Worker {
         self.turns += 1;
         if let Some(index) = self.find(event.container) {
             self.last = index;
-            if let Some(Some(container)) = self.containers.get_mut(index) {
+            if let Some(container) = self.containers.get_mut(index) {
                 container.turn = self.turns;
             }
             return Some(index);
@@ -34,56 +36,49 @@ impl Worker {
         }
         self.counts.containers.add();
         let container = Container::waiting(event.container, event.ts, self.turns);
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.containers.push(None);
-                self.containers.len() - 1
-            }
-        };
-        if let Some(slot) = self.containers.get_mut(index) {
-            *slot = Some(container);
-        }
+        let index = self.containers.insert(container);
         let hash = self.hasher.bytes(event.container);
         let Self { containers, by_id, hasher, .. } = self;
-        by_id.insert_unique(hash, index, |i| {
-            containers.get(*i).and_then(Option::as_ref).map_or(0, |c| hasher.bytes(&c.id))
-        });
+        by_id.insert_unique(hash, index, |i| containers.get(*i).map_or(0, |c| hasher.bytes(&c.id)));
         self.last = index;
         self.changed = true;
         self.seen += 1;
         if event.container.is_empty() {
             self.bind(index, Workload::host());
-        } else if let Some(workload) = self.stopped_by_id.get(event.container).cloned() {
+        } else if let Some(Stopped { workload, ended }) = self.stopped_by_id.get(event.container) {
             self.seen -= 1;
-            if let Some(Some(container)) = self.containers.get_mut(index) {
+            if let Some(container) = self.containers.get_mut(index) {
                 container.stopped = true;
             }
-            self.bind(index, workload);
+            let ended = ended.clone();
+            self.bind(index, workload.clone());
+            if let Some(Container { state: State::Bound { subject, .. }, .. }) = self.containers.get_mut(index) {
+                subject.start_again(ended);
+            }
             self.linger(index, event.container);
         }
         Some(index)
     }
 
     pub(super) fn find(&self, id: &[u8]) -> Option<usize> {
-        let is_it = |i: &usize| matches!(self.containers.get(*i), Some(Some(c)) if *c.id == *id);
+        let is_it = |i: &usize| matches!(self.containers.get(*i), Some(c) if *c.id == *id);
         self.by_id.find(self.hasher.bytes(id), is_it).copied()
     }
 
     pub(super) fn remove(&mut self, index: usize) -> Option<Container> {
-        let container = self.containers.get_mut(index)?.take()?;
+        let container = self.containers.try_remove(index)?;
         let hash = self.hasher.bytes(&container.id);
         if let Ok(entry) = self.by_id.find_entry(hash, |i| *i == index) {
             entry.remove();
         }
         self.counts.containers.give_back();
-        self.free.push(index);
         self.containers_bytes -= container.counted;
         self.lingering_bytes -= if container.lingers { container.counted } else { 0 };
         Some(container)
     }
 
-    /// A container's workload is told.
+    /// A container's workload is told, or that nobody knows it: then it waits for no name any more, and one may come
+    /// all the same.
     pub(super) fn start(&mut self, index: usize, image: &[u8], tag: &[u8]) -> Fate {
         let (Ok(image), Ok(tag)) = (std::str::from_utf8(image), std::str::from_utf8(tag)) else {
             return Fate::Rejected(Rejected::InvalidValue);
@@ -91,8 +86,17 @@ impl Worker {
         if image.len().max(tag.len()) > TEXT_MAX {
             return Fate::Rejected(Rejected::InvalidValue);
         }
-        let Some(Some(container)) = self.containers.get_mut(index) else { return Fate::Lifecycle };
+        let Some(container) = self.containers.get_mut(index) else { return Fate::Lifecycle };
         let reported = Workload { image: Arc::from(image), tag: Arc::from(tag), assumed: false };
+        if (image, tag) == (UNKNOWN_IMAGE, UNKNOWN_IMAGE) {
+            if matches!(container.state, State::Waiting { .. }) {
+                let id = container.id.clone();
+                self.give_up(index);
+                self.measure(index);
+                self.enforce_lingering(&id, false);
+            }
+            return Fate::Lifecycle;
+        }
         match &mut container.state {
             State::Waiting { .. } => {
                 if self.bind(index, reported) {
@@ -138,6 +142,28 @@ impl Worker {
                 Fate::Lifecycle
             }
             State::Bound { .. } => Fate::Rejected(Rejected::ConflictingWorkload),
+        }
+    }
+
+    /// Notes that a line tells another workload of a container than it has.
+    pub(super) fn note_conflict(&mut self, index: usize, image: &[u8], line: u32) {
+        let Some(Container { state: State::Bound { workload, .. }, .. }) = self.containers.get(index) else {
+            return;
+        };
+        let field = if workload.image.as_bytes() == image { "tag" } else { "image" };
+        let detail =
+            format!("the container was told to be {}:{} before, and that stands", workload.image, workload.tag);
+        self.conflicts.push((line, Reject { reason: Rejected::ConflictingWorkload, field: Some(field), detail }));
+    }
+
+    /// Tells the sender of a batch, if it asks, of the conflicts in it.
+    pub fn tell_conflicts(&mut self, to: Option<&Conflicts>) {
+        if self.conflicts.is_empty() {
+            return;
+        }
+        let conflicts = self.conflicts.drain(..);
+        if let Some(to) = to {
+            to.add(conflicts);
         }
     }
 

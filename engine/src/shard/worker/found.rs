@@ -15,7 +15,7 @@ impl Worker {
             return;
         }
         self.log = Some(log.clone());
-        for container in self.containers.iter_mut().flatten() {
+        for (_, container) in &mut self.containers {
             if let State::Bound { subject: Subject::Checking(checker), .. } = &mut container.state {
                 checker.follow();
             }
@@ -33,7 +33,7 @@ impl Worker {
     pub fn tell_found(&mut self) {
         let Some(log) = &self.log else { return };
         for index in std::mem::take(&mut self.fresh) {
-            if let Some(Some(container)) = self.containers.get_mut(index)
+            if let Some(container) = self.containers.get_mut(index)
                 && let State::Bound { subject: Subject::Checking(checker), .. } = &mut container.state
             {
                 log.add(checker.take_fresh());

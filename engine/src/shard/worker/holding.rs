@@ -17,7 +17,7 @@ impl Worker {
     /// Holds an event until the workload of its container is known.
     pub(super) fn hold(&mut self, index: usize, stored: Stored<'_>) {
         let event = &stored.event;
-        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let Some(container) = self.containers.get_mut(index) else { return };
         let State::Waiting { held, .. } = &mut container.state else { return };
         let (first, before) = (held.is_empty(), held.heap_bytes());
         held.push_stored(stored);
@@ -27,7 +27,7 @@ impl Worker {
             let containers = &self.containers;
             self.waiting.begin(turn, |turn| waits(containers, turn).is_some());
         }
-        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let Some(container) = self.containers.get_mut(index) else { return };
         let State::Waiting { held, since_ts } = &mut container.state else { return };
         self.ledger.received += stored.weight();
         self.ledger.held += stored.weight();
@@ -52,11 +52,11 @@ impl Worker {
 
     /// Lets go of what a container holds, if it does.
     pub(super) fn drop_held(&mut self, index: usize, cause: Dropped) {
-        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let Some(container) = self.containers.get_mut(index) else { return };
         let State::Waiting { held, .. } = &mut container.state else { return };
         let held = std::mem::take(held);
         self.end_waiting(&held);
-        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let Some(container) = self.containers.get_mut(index) else { return };
         for stored in held.iter() {
             self.ledger.held -= stored.weight();
             self.ledger.settle(Fate::Dropped(cause), stored.weight());
@@ -66,7 +66,7 @@ impl Worker {
 
     /// Binds a container to its workload and replays what was held. False if there is no room for its tag.
     pub(super) fn bind(&mut self, index: usize, workload: Workload) -> bool {
-        let Some(Some(container)) = self.containers.get_mut(index) else { return true };
+        let Some(container) = self.containers.get_mut(index) else { return true };
         let cutoff = self.memory.findings().cutoff();
         let Ok(mut subject) = Self::subject(&self.mode, &self.rules, &self.interner, &container.id, &workload, cutoff)
         else {
@@ -86,7 +86,7 @@ impl Worker {
                 self.publish();
                 self.changed = true;
             }
-            let Some(Some(container)) = self.containers.get_mut(index) else { return true };
+            let Some(container) = self.containers.get_mut(index) else { return true };
             let State::Bound { subject, .. } = &mut container.state else { return true };
             let stop = matches!(stored.event.body, Body::ContainerStop);
             let fate = if stop {
@@ -117,8 +117,8 @@ impl Worker {
     /// Learns what is still held under the unknown workload. What a panic said, if there was one.
     pub fn give_up_waiting(&mut self) -> Option<String> {
         let mut failure = None;
-        for index in 0..self.containers.len() {
-            let container = self.containers.get(index).and_then(Option::as_ref);
+        for index in 0..self.containers.capacity() {
+            let container = self.containers.get(index);
             if container.is_some_and(|c| matches!(&c.state, State::Waiting { held, .. } if !held.is_empty())) {
                 failure = self.guarded(|worker| worker.give_up(index)).or(failure);
             }

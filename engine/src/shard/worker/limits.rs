@@ -7,6 +7,7 @@ use super::super::container::{Container, State, Subject};
 use super::super::waiting::Waiter;
 use super::Worker;
 use crate::config::Config;
+use slab::Slab;
 
 /// Memory for those that have stopped without a name, or with findings, in all workers. Who is told is told within
 /// seconds, and who is started again soon; who was not among so many others is not told any more.
@@ -27,18 +28,24 @@ impl Worker {
     pub(super) fn linger(&mut self, index: usize, id: &[u8]) {
         self.lingering.push_back(id.into());
         self.measure(index);
-        if let Some(Some(container)) = self.containers.get_mut(index)
+        if let Some(container) = self.containers.get_mut(index)
             && !std::mem::replace(&mut container.lingers, true)
         {
             self.lingering_bytes += container.counted;
         }
-        let mut many = !self.counts.lingering.add();
+        let many = !self.counts.lingering.add();
+        self.enforce_lingering(id, many);
+    }
+
+    /// Lets those go that have stopped for longest, as long as there are too many, or they take too much. `id` is the one
+    /// at hand.
+    pub(super) fn enforce_lingering(&mut self, id: &[u8], mut many: bool) {
         while std::mem::take(&mut many) || self.lingering_bytes > self.lingering_bytes_max {
             // One that stopped several times is in the queue as often; the container at hand has to stay.
             let Some(oldest) = self.lingering.pop_front_if(|oldest| **oldest != *id) else { return };
             self.counts.lingering.give_back();
             let Some(index) = self.find(&oldest) else { continue };
-            if let Some(Some(container)) = self.containers.get(index)
+            if let Some(container) = self.containers.get(index)
                 && container.stopped
             {
                 let assumed = matches!(&container.state, State::Bound { workload, .. } if workload.assumed);
@@ -50,7 +57,7 @@ impl Worker {
 
     /// Takes a container for stopped.
     pub(super) fn evict(&mut self, index: usize) {
-        if matches!(self.containers.get(index), Some(Some(c)) if matches!(c.state, State::Waiting { .. })) {
+        if matches!(self.containers.get(index), Some(c) if matches!(c.state, State::Waiting { .. })) {
             self.give_up(index);
         }
         self.retire(index);
@@ -59,7 +66,7 @@ impl Worker {
     /// Makes room by taking the eighth of the containers for stopped that were quiet for longest: that they stopped
     /// was lost, or they do nothing. Their workloads are remembered, should they go on.
     pub(super) fn evict_quietest(&mut self) {
-        let mut turns: Vec<u64> = self.containers.iter().flatten().map(|c| c.turn).collect();
+        let mut turns: Vec<u64> = self.containers.iter().map(|(_, c)| c.turn).collect();
         let nth = turns.len() / 8;
         if turns.is_empty() {
             return;
@@ -67,8 +74,8 @@ impl Worker {
         let (_, limit, _) = turns.select_nth_unstable(nth);
         let limit = *limit;
         let mut evicted = 0;
-        for index in 0..self.containers.len() {
-            if matches!(self.containers.get(index), Some(Some(c)) if c.turn <= limit) {
+        for index in 0..self.containers.capacity() {
+            if matches!(self.containers.get(index), Some(c) if c.turn <= limit) {
                 self.evict(index);
                 evicted += 1;
             }
@@ -103,8 +110,8 @@ impl Worker {
             return;
         }
         self.cutoff_ends = ends;
-        for index in 0..self.containers.len() {
-            if let Some(Some(Container { state: State::Bound { subject: Subject::Checking(checker), .. }, .. })) =
+        for index in 0..self.containers.capacity() {
+            if let Some(Container { state: State::Bound { subject: Subject::Checking(checker), .. }, .. }) =
                 self.containers.get_mut(index)
             {
                 checker.forget_unreported();
@@ -138,9 +145,9 @@ impl Worker {
 }
 
 /// Since when a container waits and holds something, if it does.
-pub(super) fn waits(containers: &[Option<Container>], turn: Waiter) -> Option<u64> {
+pub(super) fn waits(containers: &Slab<Container>, turn: Waiter) -> Option<u64> {
     match containers.get(turn.index) {
-        Some(Some(Container { serial, state: State::Waiting { held, since_ts }, .. }))
+        Some(Container { serial, state: State::Waiting { held, since_ts }, .. })
             if *serial == turn.serial && !held.is_empty() =>
         {
             Some(*since_ts)

@@ -43,7 +43,7 @@ fn worker(config: &Config) -> Worker {
 
 /// Every count of bytes, and the same counted anew.
 fn counts(worker: &Worker) -> [(usize, usize); 4] {
-    let containers = || worker.containers.iter().flatten();
+    let containers = || worker.containers.iter().map(|(_, container)| container);
     let lingering = containers().filter(|c| c.lingers).map(Container::own_bytes).sum();
     let held = |c: &Container| if let State::Waiting { held, .. } = &c.state { held.heap_bytes() } else { 0 };
     [

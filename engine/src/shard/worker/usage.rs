@@ -25,7 +25,7 @@ impl Worker {
 
     /// Counts a container anew.
     pub(super) fn measure(&mut self, index: usize) {
-        let Some(Some(container)) = self.containers.get_mut(index) else { return };
+        let Some(container) = self.containers.get_mut(index) else { return };
         let now = container.own_bytes();
         let before = std::mem::replace(&mut container.counted, now);
         self.containers_bytes = self.containers_bytes + now - before;

@@ -24,7 +24,7 @@ impl Worker {
     pub fn view(&self) -> ShardView {
         let mut images = self.images.view();
         let (mut findings, mut left_out) = self.memory.findings().of_worker(self.shard);
-        for container in self.containers.iter().flatten() {
+        for (_, container) in &self.containers {
             if let State::Bound { workload, subject } = &container.state {
                 match subject {
                     Subject::Learning(tree) => {
@@ -53,7 +53,7 @@ impl Worker {
     /// What there is to count, without what is known.
     fn figures(&self) -> ShardView {
         let mut limits = self.limits;
-        for container in self.containers.iter().flatten() {
+        for (_, container) in &self.containers {
             if let State::Bound { subject, .. } = &container.state {
                 limits.processes_forgotten += subject.processes_forgotten();
             }

@@ -113,15 +113,20 @@ impl StraceDecoder {
             process.learn_dir(value::noted_path(note).as_deref());
         }
         let noted = scan::annotation(call.outcome.rest).and_then(value::noted_path);
-        let mut path = opened(process, dir, &path, noted.as_deref());
-        if flags & open_flags::TMPFILE != 0 {
-            // What was asked for is a directory. Its number, where strace does not tell it, is nobody's.
-            path = noted.as_deref().map_or_else(|| [&path, b"/#0".as_slice()].concat(), <[u8]>::to_vec);
-        }
+        let unnamed = flags & open_flags::TMPFILE != 0;
+        // What is asked for is a directory then, and what is opened a file in it whose name, if it is told, is a number.
+        let directory = |file: &[u8]| {
+            file.iter().rposition(|byte| *byte == b'/').map(|at| file.get(..at.max(1)).unwrap_or_default().to_vec())
+        };
+        let path = match noted.as_deref().filter(|_| unnamed).and_then(directory) {
+            Some(directory) => directory,
+            None => opened(process, dir, &path, noted.as_deref()),
+        };
         if let Ok(fd) = i32::try_from(value)
             && fd >= 0
         {
-            let file = noted.unwrap_or(Cow::Borrowed(path.as_slice()));
+            let number = || if unnamed { [&path, b"/#0".as_slice()].concat().into() } else { path.as_slice().into() };
+            let file: Cow<'_, [u8]> = noted.unwrap_or_else(number);
             let file = file.starts_with(b"/").then(|| File::Path(file.as_ref().into()));
             let bytes = process.open(fd, file, flags & open_flags::O_CLOEXEC != 0);
             self.table.remember(bytes);

@@ -8,5 +8,5 @@ use crate::kernel::record::RecordBody;
 
 pub(in crate::kernel) fn capability<'a>(parts: &mut Parts<'a>, _: &'a mut Texts) -> Result<RecordBody<'a>> {
     let cap = u8::try_from(parts.spare).ok().filter(|c| *c < 64).ok_or(Malformed)?;
-    Ok(parts.event(Body::Capability(Capability { cap, used: parts.marks & mark::REFUSED == 0 })))
+    Ok(parts.event(Body::Capability(Capability::new(cap, parts.marks & mark::REFUSED == 0))))
 }

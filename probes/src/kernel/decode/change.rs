@@ -33,5 +33,5 @@ pub(in crate::kernel) fn change<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts)
     let path = parts.path(path_text)?;
     let from = parts.rest.take(from_bytes)?;
     let from = (!from.is_empty()).then(|| whole(from, from_facts, from_text));
-    Ok(parts.event(Body::Change(Change { op, path, from, ret })))
+    Ok(parts.event(Body::Change(Change::new(op, path, from, ret))))
 }

@@ -22,7 +22,7 @@ pub(in crate::kernel) fn dns<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) ->
     name.clear();
     let after = write_name(question, name).ok_or(NoQuestion)?;
     let qtype = after.first_chunk().map(|b| u16::from_be_bytes(*b)).ok_or(NoQuestion)?;
-    Ok(parts.event(Body::Dns(Dns { name, qtype })))
+    Ok(parts.event(Body::Dns(Dns::new(name, qtype))))
 }
 
 /// Writes the labels at the start of `wire` as text, without trailing dot, and returns what follows them. What is not

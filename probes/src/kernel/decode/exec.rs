@@ -30,18 +30,13 @@ pub(in crate::kernel) fn exec<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -
     let cwd = parts.rest.take(cwd_bytes)?;
     let interpreter = whole(parts.rest.take(interpreter_bytes)?, parts.facts.interpreter, interpreter_text);
     let argv = parts.rest.take(argv_bytes)?;
-    Ok(parts.event(Body::Exec(Exec {
-        ppid,
-        path,
-        argv: (!argv.is_empty()).then_some(argv),
-        argv_truncated,
-        interpreter: (interpreter_bytes != 0).then_some(interpreter),
-        cwd: (!cwd.is_empty()).then_some(cwd),
-        uid: Some(uid),
-        gid: Some(gid),
-        fileless,
-        upper_layer,
-        runtime: None,
-        ns_pid: parts.another_pid(ns_pid),
-    })))
+    let mut exec = Exec::new(ppid, path);
+    exec.argv = (!argv.is_empty()).then_some(argv);
+    exec.argv_truncated = argv_truncated;
+    exec.interpreter = (interpreter_bytes != 0).then_some(interpreter);
+    exec.cwd = (!cwd.is_empty()).then_some(cwd);
+    (exec.uid, exec.gid) = (Some(uid), Some(gid));
+    (exec.fileless, exec.upper_layer) = (fileless, upper_layer);
+    exec.ns_pid = parts.another_pid(ns_pid);
+    Ok(parts.event(Body::Exec(exec)))
 }

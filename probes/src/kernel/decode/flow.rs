@@ -20,5 +20,7 @@ pub(in crate::kernel) fn flow<'a>(parts: &mut Parts<'a>, _: &'a mut Texts) -> Re
     if op == SocketOp::Bind {
         return Err(Malformed);
     }
-    Ok(parts.event(Body::Flow(Flow { op, peer, port, proto, sent, received })))
+    let mut flow = Flow::new(op, peer, port, proto);
+    (flow.sent, flow.received) = (sent, received);
+    Ok(parts.event(Body::Flow(flow)))
 }

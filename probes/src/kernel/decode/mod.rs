@@ -19,7 +19,7 @@ pub(super) mod open;
 pub(super) mod socket;
 pub(super) mod syscalls;
 
-use grove::event::{Body, Event};
+use grove::event::{Body, Event, EventRef};
 
 use self::Fault::Malformed;
 use super::record::{Facts, PathFacts, Record, RecordBody};
@@ -140,7 +140,7 @@ impl<'a> Parts<'a> {
     /// The process did this.
     pub(super) fn event(&self, body: Body<&'a [u8]>) -> RecordBody<'a> {
         let Event { ts, pid, start, .. } = self.event;
-        RecordBody::Event(Event { ts, container: b"", pid, start, body })
+        RecordBody::Event(EventRef::new(ts, b"", pid, body).with_start(start))
     }
 }
 
@@ -181,7 +181,7 @@ impl Decoder {
             io_uring: marks & mark::URING != 0,
             ..Facts::default()
         };
-        let event = Event { ts, container: (), pid, start, body: Body::Exit };
+        let event = Event::new(ts, (), pid, Body::Exit).with_start(start);
         let mut parts = Parts { rest, text_bytes, marks, spare, facts, event };
         let what = table::decode(kind, &mut parts, &mut self.texts).ok_or(Malformed)??;
         parts.rest.end()?;

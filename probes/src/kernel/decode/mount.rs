@@ -18,5 +18,5 @@ pub(in crate::kernel) fn mount<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) 
     let path = parts.path(path_text)?;
     let source = parts.rest.take(source_bytes)?;
     let source = (!source.is_empty()).then(|| whole(source, source_facts, source_text));
-    Ok(parts.event(Body::Mount(Mount { path, fstype, source, flags, ret })))
+    Ok(parts.event(Body::Mount(Mount::new(path, fstype, source, flags, ret))))
 }

@@ -63,7 +63,7 @@ pub(in crate::kernel) fn socket<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts)
         ip(family, address).ok_or(Malformed)?
     };
     let proto = proto_of(proto);
-    Ok(parts.event(Body::Socket(Socket { op, peer, port, proto, ret })))
+    Ok(parts.event(Body::Socket(Socket::new(op, peer, port, proto, ret))))
 }
 
 /// A unix address as it was given. A path ends at its first zero byte; an abstract name, in which the kernel side has

@@ -17,5 +17,5 @@ pub(in crate::kernel) fn syscalls<'a>(parts: &mut Parts<'a>, texts: &'a mut Text
             word &= word - 1;
         }
     }
-    Ok(parts.event(Body::Syscalls(Syscalls { nrs })))
+    Ok(parts.event(Body::Syscalls(Syscalls::new(nrs))))
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use grove::behaviour::ChangeOp;
-use grove::event::{Capability, Change, Dns, Exec, Mount, Open, Syscalls};
+use grove::event::{Capability, Change, Dns, EventRef, Exec, Mount, Open, Syscalls};
 
 use super::Fault::NoQuestion;
 use super::*;
@@ -32,7 +32,7 @@ fn check(bytes: &[u8], expected: Body<&[u8]>) {
     assert_eq!(record.cgroup, 77);
     // Rounded down to whole ticks.
     let (ts, start) = (5_001_000_000, Some(1_230_000_000));
-    assert_eq!(record.what, RecordBody::Event(Event { ts, container: b"", pid: 42, start, body: expected }));
+    assert_eq!(record.what, RecordBody::Event(EventRef::new(ts, b"", 42, expected).with_start(start)));
     // A byte more or less, at either end of what precedes the tail, is not what it says.
     let mut more = vec![0];
     more.extend(bytes);
@@ -48,17 +48,27 @@ fn every_kind() {
     check(&record(kind::FORK, 0, b"", b"", 7 | 42 << 32), Body::Fork { ppid: 7, ns_pid: None });
     check(&record(kind::EXIT, 0, b"", b"", 256), Body::Exit);
     let failed = (-2i64).to_le_bytes();
-    check(&record(kind::OPEN, 0, b"/x", &failed, 1), Body::Open(Open { path: b"/x", flags: 1, ret: -2, map: false }));
+    check(&record(kind::OPEN, 0, b"/x", &failed, 1), Body::Open(Open::new(b"/x", 1, -2)));
     let mapped = record(kind::OPEN, mark::MAPPED, b"/x", &0i64.to_le_bytes(), 0);
-    check(&mapped, Body::Open(Open { path: b"/x", flags: 0, ret: 0, map: true }));
-    check(
-        &record(kind::CAPABILITY, mark::REFUSED, b"", b"", 21),
-        Body::Capability(Capability { cap: 21, used: false }),
-    );
+    let mut open = Open::new(b"/x".as_slice(), 0, 0);
+    open.map = true;
+    check(&mapped, Body::Open(open));
+    // A file without a name is told by what was asked for; one that is called like that has a name.
+    const UNNAMED: u32 = 0o20_200_002;
+    for (flags, file, told) in [
+        (UNNAMED, "/tmp/#1001", "/tmp"),
+        (UNNAMED, "/#1", "/"),
+        (UNNAMED, "/tmp/#1x", "/tmp/#1x"),
+        (2, "/tmp/#1001", "/tmp/#1001"),
+    ] {
+        let unnamed = record(kind::OPEN, 0, file.as_bytes(), &3i64.to_le_bytes(), flags.into());
+        check(&unnamed, Body::Open(Open::new(told.as_bytes(), flags, 3)));
+    }
+    check(&record(kind::CAPABILITY, mark::REFUSED, b"", b"", 21), Body::Capability(Capability::new(21, false)));
     let mut sets = [0u8; 64];
     (sets[0], sets[40]) = (0b101, 1);
     let nrs: Vec<u8> = [0u32, 2, 320].into_iter().flat_map(u32::to_le_bytes).collect();
-    check(&record(kind::SYSCALLS, 0, b"", &sets, 0), Body::Syscalls(Syscalls { nrs: &nrs }));
+    check(&record(kind::SYSCALLS, 0, b"", &sets, 0), Body::Syscalls(Syscalls::new(&nrs)));
 }
 
 #[test]
@@ -76,20 +86,14 @@ fn an_exec_has_its_texts_in_order() {
     own.extend(0u32.to_le_bytes());
     let mut exec = record(kind::EXEC, mark::ARGV_CUT | mark::FILELESS, b"/script", &own, 0);
     exec.splice(0..0, b"a\0b\0".iter().chain(b"sh").chain(b"/cwd").copied());
-    let expected = Exec {
-        ppid: 1,
-        path: &b"/script"[..],
-        argv: Some(b"a\0b\0"),
-        argv_truncated: true,
-        interpreter: Some(b"/(unreachable)/sh"),
-        cwd: Some(b"/cwd"),
-        uid: Some(1000),
-        gid: Some(1001),
-        fileless: true,
-        upper_layer: false,
-        runtime: None,
-        ns_pid: Some(5),
-    };
+    let mut expected = Exec::new(1, &b"/script"[..]);
+    expected.argv = Some(b"a\0b\0");
+    expected.argv_truncated = true;
+    expected.interpreter = Some(b"/(unreachable)/sh");
+    expected.cwd = Some(b"/cwd");
+    (expected.uid, expected.gid) = (Some(1000), Some(1001));
+    expected.fileless = true;
+    expected.ns_pid = Some(5);
     check(&exec, Body::Exec(expected));
     let mut decoder = Decoder::new(OFFSET);
     let facts = decoder.decode(&exec).unwrap().facts;
@@ -134,7 +138,7 @@ fn a_change_and_a_mount_have_two_paths() {
     own.extend([mark::CUT, 6, 0, 0, 0, 0]);
     let mut rename = record(kind::CHANGE, 0, b"/new", &own, 0);
     rename.splice(0..0, *b"od");
-    let change = Change { op: ChangeOp::Rename, path: &b"/new"[..], from: Some(b"/(cut)/od"), ret: 0 };
+    let change = Change::new(ChangeOp::Rename, &b"/new"[..], Some(b"/(cut)/od"), 0);
     check(&rename, Body::Change(change));
     own[11] = 10;
     assert_eq!(Decoder::new(0).decode(&record(kind::CHANGE, 0, b"/new", &own, 0)), Err(Malformed));
@@ -146,7 +150,7 @@ fn a_change_and_a_mount_have_two_paths() {
     own.extend([0; 6]);
     let mut mount = record(kind::MOUNT, 0, b"/tmp", &own, 6);
     mount.splice(0..0, *b"none");
-    let expected = Mount { path: &b"/tmp"[..], fstype: b"tmpfs", source: Some(b"none"), flags: 6, ret: 0 };
+    let expected = Mount::new(&b"/tmp"[..], b"tmpfs", Some(b"none"), 6, 0);
     check(&mount, Body::Mount(expected));
 }
 
@@ -160,7 +164,7 @@ fn a_path_of_which_a_part_is_known_cannot_pass_for_another() {
     ];
     for (marks, text, path) in table {
         let bytes = record(kind::OPEN, marks, text, &3i64.to_le_bytes(), 0);
-        check(&bytes, Body::Open(Open { path, flags: 0, ret: 3, map: false }));
+        check(&bytes, Body::Open(Open::new(path, 0, 3)));
     }
 }
 
@@ -233,12 +237,12 @@ fn who_was_let_in_has_the_own_port_and_an_ipv4_address_is_one_in_any_form() {
     let mapped: [u8; 16] = std::net::Ipv4Addr::new(10, 0, 0, 7).to_ipv6_mapped().octets();
     for (op, expected) in [(0, SocketOp::Bind), (1, SocketOp::Connect), (2, SocketOp::Accept)] {
         let peer = Peer::Ip("10.0.0.7".parse().unwrap());
-        let socket = Socket { op: expected, peer, port: 80, proto: Some(Proto::Tcp), ret: 0 };
+        let socket = Socket::new(expected, peer, 80, Some(Proto::Tcp), 0);
         check(&record(kind::SOCKET, 0, b"", &socket_own(10, 6, op, 80, mapped), 0), Body::Socket(socket));
     }
-    let unix = Socket { op: SocketOp::Accept, peer: Peer::Unix(&b"/run/x"[..]), port: 0, proto: None, ret: 0 };
+    let unix = Socket::new(SocketOp::Accept, Peer::Unix(&b"/run/x"[..]), 0, None, 0);
     check(&record(kind::SOCKET, 0, b"/run/x", &socket_own(1, 0, 2, 0, [0; 16]), 6), Body::Socket(unix));
-    let unreachable = Socket { peer: Peer::Unix(&b"/(unreachable)/x"[..]), ..unix };
+    let unreachable = Socket::new(SocketOp::Accept, Peer::Unix(&b"/(unreachable)/x"[..]), 0, None, 0);
     check(&record(kind::SOCKET, mark::DETACHED, b"x", &socket_own(1, 0, 2, 0, [0; 16]), 1), Body::Socket(unreachable));
     let neither = record(kind::SOCKET, 0, b"", &socket_own(2, 6, 3, 80, mapped), 0);
     assert_eq!(Decoder::new(0).decode(&neither), Err(Malformed));
@@ -257,9 +261,11 @@ fn a_flow_has_both_directions() {
     };
     let peer = Peer::Ip("127.0.0.1".parse().unwrap());
     let (op, proto) = (SocketOp::Connect, Some(Proto::Tcp));
-    let flow = Flow { op, peer, port: 443, proto, sent: Some(1000), received: Some(7) };
+    let mut flow = Flow::new(op, peer, 443, proto);
+    (flow.sent, flow.received) = (Some(1000), Some(7));
     check(&record(kind::FLOW, 0, b"", &own(1), 0), Body::Flow(flow));
-    check(&record(kind::FLOW, 0, b"", &own(2), 0), Body::Flow(Flow { op: SocketOp::Accept, ..flow }));
+    flow.op = SocketOp::Accept;
+    check(&record(kind::FLOW, 0, b"", &own(2), 0), Body::Flow(flow));
     assert_eq!(Decoder::new(0).decode(&record(kind::FLOW, 0, b"", &own(0), 0)), Err(Malformed));
 }
 
@@ -274,9 +280,8 @@ fn a_request_to_a_metadata_service_is_read_from_its_line_and_the_names_of_its_he
     };
     let mut shared = [0; 16];
     shared[..4].copy_from_slice(&[169, 254, 169, 254]);
-    let reported = |path: &'static [u8], provider: &'static [u8], token| {
-        Body::Imds(Imds { path, provider: Some(provider), token })
-    };
+    let reported =
+        |path: &'static [u8], provider: &'static [u8], token| Body::Imds(Imds::new(path, Some(provider), token));
     let line = b"GET /latest/meta-data/";
     for (headers, token) in [(0, None), (1 << 4, Some(Token::V1)), (1, Some(Token::V2)), (1 | 1 << 4, Some(Token::V2))]
     {
