@@ -125,7 +125,7 @@ mod tests {
             ("GROVE_PROBE_IMDS", "no"),
             ("GROVE_PROBE_SYSCALLS", "no"),
             ("GROVE_PROBE_CAPABILITY", "no"),
-            ("GROVE_PROBE_FAILED", "yes"),
+            ("GROVE_PROBE_FAILED", "all"),
             ("GROVE_SYSCALL_INTERVAL", "1s"),
             ("GROVE_SNAPSHOT_PROCESSES", "9"),
             ("GROVE_SNAPSHOT_RATE", "8"),
