@@ -59,7 +59,7 @@ impl Tree {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match event.body {
             Body::ContainerStart { .. } | Body::ContainerStop | Body::Missed { .. } => return false,
-            Body::Fork { ppid } => {
+            Body::Fork { ppid, .. } => {
                 if let Some(lineage) = self.lineages.get(&ppid).cloned() {
                     self.lineages.insert(event.pid, lineage);
                 }

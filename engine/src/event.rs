@@ -23,7 +23,7 @@
 //! (volume.sent, volume.received) = (Some(1_500), Some(90_000)); // bytes so far
 //! let done: [Body<&[u8]>; 17] = [
 //!     Body::ContainerStart { image: b"shop", tag: b"1.0" },
-//!     Body::Fork { ppid: 1 },
+//!     Body::Fork { ppid: 1, ns_pid: None },
 //!     Body::Exec(Exec::new(1, b"/usr/bin/shop")),
 //!     Body::Open(library),
 //!     Body::Open(Open::new(b"/run/shop.pid", 0o1101, 3)),
@@ -56,8 +56,8 @@
 
 pub use crate::behaviour::{ChangeOp, EINPROGRESS, Peer, Proto, SocketOp, Token, syscall_numbers};
 
-use crate::behaviour::{Behaviours, Bounded, By, Report, Texts, events};
-use crate::ledger::Fate;
+use crate::behaviour::{Behaviours, Bounded, By, Denial, Report, Texts, events};
+use crate::ledger::{Fate, Ignored};
 
 /// One thing that one process did. `B` is how texts are held: `&[u8]` in an [`EventRef`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,8 @@ macro_rules! body {
             Fork {
                 /// The parent's process id.
                 ppid: u32,
+                /// Its number in its own pid namespace, which is what its `/proc/N` means. Not told, it is the pid.
+                ns_pid: Option<u32>,
             },
             /// `pid` now runs another program.
             Exec(Exec<B>),
@@ -126,7 +128,7 @@ macro_rules! body {
                 match self {
                     Self::ContainerStart { image, tag } => Body::ContainerStart { image: f(image), tag: f(tag) },
                     Self::ContainerStop => Body::ContainerStop,
-                    Self::Fork { ppid } => Body::Fork { ppid },
+                    Self::Fork { ppid, ns_pid } => Body::Fork { ppid, ns_pid },
                     Self::Exec(exec) => Body::Exec(exec.map(f)),
                     Self::Exit => Body::Exit,
                     Self::Missed { cause, n } => Body::Missed { cause: f(cause), n },
@@ -162,6 +164,15 @@ macro_rules! body {
                 }
             }
 
+            /// The result, below 0, of an attempt that failed.
+            fn failure(&self) -> Option<i64> {
+                match self {
+                    $(Self::$Event(event) => event.failure(),)*
+                    Self::ContainerStart { .. } | Self::ContainerStop | Self::Fork { .. } | Self::Exec(_) => None,
+                    Self::Exit | Self::Missed { .. } => None,
+                }
+            }
+
             /// The text that no shard would take if it were empty or longer, of an event that tells of a behaviour.
             pub(crate) fn bounded(&self) -> Option<Bounded<'_>> {
                 match self {
@@ -173,16 +184,34 @@ macro_rules! body {
         }
 
         impl EventRef<'_> {
-            /// What a process did that was in `cwd`; or what becomes of an event that tells of no behaviour.
+            /// What a process did; or what becomes of an event that tells of no behaviour.
             ///
             /// # Errors
             /// The event is of the life cycle, an attempt that failed, or its name is none.
             #[doc(hidden)]
-            pub fn behaviours<'t>(&self, cwd: Option<&[u8]>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
+            pub fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
             where
                 Self: 't,
             {
-                let by = By { pid: self.pid, cwd };
+                if self.body.failure().is_some() {
+                    return Err(Fate::Ignored(Ignored::Failed));
+                }
+                self.done_or_tried(by, texts)
+            }
+
+            /// What a process tried to do and was refused, and how.
+            pub(crate) fn attempted<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Option<(Behaviours<'t>, Denial)>
+            where
+                Self: 't,
+            {
+                let denial = Denial::of(self.body.failure()?)?;
+                Some((self.done_or_tried(by, texts).ok()?, denial))
+            }
+
+            fn done_or_tried<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
+            where
+                Self: 't,
+            {
                 match &self.body {
                     $(Body::$Event(event) => event.behaviours(by, texts),)*
                     Body::ContainerStart { .. } | Body::ContainerStop | Body::Fork { .. } => Err(Fate::Lifecycle),
@@ -230,6 +259,8 @@ pub struct Exec<B> {
     /// Whether this is the container runtime at work and not the workload, where the source knows: then it decides.
     /// Where it does not, the program's name and place do.
     pub runtime: Option<bool>,
+    /// The process's number in its own pid namespace. Not told, it is what its fork told, else the pid.
+    pub ns_pid: Option<u32>,
 }
 
 impl<B> Exec<B> {
@@ -247,6 +278,7 @@ impl<B> Exec<B> {
             fileless: false,
             upper_layer: false,
             runtime: None,
+            ns_pid: None,
         }
     }
 
@@ -263,6 +295,7 @@ impl<B> Exec<B> {
             fileless: self.fileless,
             upper_layer: self.upper_layer,
             runtime: self.runtime,
+            ns_pid: self.ns_pid,
         }
     }
 }

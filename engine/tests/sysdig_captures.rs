@@ -128,7 +128,7 @@ impl Reported {
             Body::ContainerStart { image, tag } => {
                 self.starts.push(format!("{mark}{} {}:{}", text(e.container), text(image), text(tag)));
             }
-            Body::Fork { ppid } => {
+            Body::Fork { ppid, .. } => {
                 self.lineage.push(format!("{mark}{pid} fork {ppid}"));
                 if counted {
                     self.forks.push(format!("{pid} {ppid}"));

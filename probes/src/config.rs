@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use grove::config::table::{bytes, count, span};
+use grove::config::table::{Choice, bytes, count, span};
+
+use crate::kernel::Failures;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -53,8 +55,8 @@ grove::settings! {
     /// Whether uses of capabilities are observed
     probe_capability: bool = "GROVE_PROBE_CAPABILITY", (), |_| true;
 
-    /// Whether failed attempts leave the kernel; only traces have a use for them
-    probe_failed: bool = "GROVE_PROBE_FAILED", (), |_| false;
+    /// Which failed attempts leave the kernel: those that were refused, all, or none
+    probe_failed: Failures = "GROVE_PROBE_FAILED", (), |_| Failures::Refused;
 
     /// How often the system calls of running processes, and what went over connections that go on, are told
     syscall_interval: Duration = "GROVE_SYSCALL_INTERVAL", span(Duration::from_millis(100), HOUR),
@@ -90,6 +92,17 @@ const CONTAINERD: [&str; 3] = [
     "/var/snap/microk8s/common/run/containerd.sock",
 ];
 
+impl Choice for Failures {
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Refused, "refused"),
+        (Self::All, "all"),
+        (Self::None, "none"),
+        // As it was said before there was a choice.
+        (Self::All, "true"),
+        (Self::None, "false"),
+    ];
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,7 +125,7 @@ mod tests {
             ("GROVE_PROBE_IMDS", "no"),
             ("GROVE_PROBE_SYSCALLS", "no"),
             ("GROVE_PROBE_CAPABILITY", "no"),
-            ("GROVE_PROBE_FAILED", "yes"),
+            ("GROVE_PROBE_FAILED", "all"),
             ("GROVE_SYSCALL_INTERVAL", "1s"),
             ("GROVE_SNAPSHOT_PROCESSES", "9"),
             ("GROVE_SNAPSHOT_RATE", "8"),
@@ -139,7 +152,7 @@ mod tests {
             probe_imds: false,
             probe_syscalls: false,
             probe_capability: false,
-            probe_failed: true,
+            probe_failed: Failures::All,
             syscall_interval: Duration::from_secs(1),
             snapshot_processes: 9,
             snapshot_rate: 8,

@@ -41,7 +41,7 @@ fn read(
                 assert!(now.abs_diff(record.event.ts) < 20_000_000_000, "{now} {}", record.event.ts);
                 let pid = record.event.pid;
                 let what = match record.event.body {
-                    Body::Fork { ppid } => Seen::Fork { pid, ppid },
+                    Body::Fork { ppid, .. } => Seen::Fork { pid, ppid },
                     Body::Exec(exec) => {
                         let argv = String::from_utf8_lossy(exec.argv.unwrap_or_default()).into_owned();
                         let argv = argv.split_terminator('\0').map(str::to_owned).collect();

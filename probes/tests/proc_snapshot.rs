@@ -173,7 +173,7 @@ fn a_containers_processes_come_with_their_lineage_and_paths_of_their_own() {
             };
             let pid = name(stored.event.pid);
             match stored.event.body {
-                Body::Fork { ppid } => format!("{pid} forked of {}", name(ppid)),
+                Body::Fork { ppid, .. } => format!("{pid} forked of {}", name(ppid)),
                 Body::Exec(exec) => {
                     let (path, argv, cwd) = (text(exec.path), text(exec.argv.unwrap()), text(exec.cwd.unwrap()));
                     let argv0 = argv.split('\0').next().unwrap();

@@ -56,7 +56,7 @@ GROVE_PROBE_FLOW true default true true or false Whether it is observed how much
 GROVE_PROBE_IMDS true default true true or false Whether requests to cloud metadata services are observed
 GROVE_PROBE_SYSCALLS true default true true or false Whether system calls are observed
 GROVE_PROBE_CAPABILITY true default true true or false Whether uses of capabilities are observed
-GROVE_PROBE_FAILED false default false true or false Whether failed attempts leave the kernel; only traces have a use for them
+GROVE_PROBE_FAILED refused default refused refused, all, none, true, false Which failed attempts leave the kernel: those that were refused, all, or none
 GROVE_SYSCALL_INTERVAL 5s default 5s 100ms to 1h How often the system calls of running processes, and what went over connections that go on, are told
 GROVE_SNAPSHOT_PROCESSES 65536 default 65536 0 to 4194304 processes Running processes looked at in /proc at the start
 GROVE_SNAPSHOT_RATE 20000 default 20000 1 to 1000000 processes Processes looked at in /proc in a second

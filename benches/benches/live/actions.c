@@ -29,6 +29,7 @@ enum { ROUNDS = 5 };
 struct here {
     char path[4096]; // of nothing
     char file[4096];
+    char refused[4096];
     int opened;
     int listener;
     int asks;
@@ -51,6 +52,11 @@ static int open_and_close(struct here *h)
 static int open_absent(struct here *h)
 {
     return open(h->path, O_RDONLY) >= 0;
+}
+
+static int open_refused(struct here *h)
+{
+    return open(h->refused, O_CREAT | O_WRONLY, 0600) >= 0;
 }
 
 static int mkdir_and_rmdir(struct here *h)
@@ -115,6 +121,7 @@ static const struct {
 } actions[] = {
     {"open and close", open_and_close},
     {"open of what is not there", open_absent},
+    {"open that is refused", open_refused},
     {"mkdir and rmdir", mkdir_and_rmdir},
     {"fchmod", chmod_open_file},
     {"mount that changes how one is shared", share_mount},
@@ -143,8 +150,11 @@ static int prepare(struct here *h, const char *dir)
         mount("none", dir, "tmpfs", 0, 0))
         return 1;
     h->opened = open(h->file, O_CREAT | O_RDWR, 0600);
-    if (h->opened < 0 || ftruncate(h->opened, 4096))
+    snprintf(h->refused, sizeof(h->refused), "%s/readonly", dir);
+    if (h->opened < 0 || ftruncate(h->opened, 4096) || mkdir(h->refused, 0700) ||
+        mount("none", h->refused, "tmpfs", MS_RDONLY, 0))
         return 1;
+    strcat(h->refused, "/new");
     fd = socket(AF_INET, SOCK_DGRAM, 0);
     address->sin_family = AF_INET;
     address->sin_addr.s_addr = htonl(METADATA);

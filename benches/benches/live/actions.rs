@@ -16,9 +16,10 @@ use super::workload::{Result, compile};
 const ROUNDS: usize = 3;
 
 /// Each action, and how often it is done: long enough to be timed, short enough to be done for every setting.
-const ACTIONS: [(&str, u64); 10] = [
+const ACTIONS: [(&str, u64); 11] = [
     ("open and close", 200_000),
     ("open of what is not there", 200_000),
+    ("open that is refused", 200_000),
     ("mkdir and rmdir", 50_000),
     ("fchmod", 200_000),
     ("mount that changes how one is shared", 100_000),

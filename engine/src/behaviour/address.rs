@@ -30,6 +30,15 @@ impl SocketOp {
             Self::Accept => "accept",
         }
     }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "bind" => Self::Bind,
+            "connect" => Self::Connect,
+            "accept" => Self::Accept,
+            _ => return None,
+        })
+    }
 }
 
 /// Transport protocol.
@@ -113,6 +122,8 @@ pub struct SocketKey {
     /// Port, the own one but for a connect; 0 for unix sockets, for an ephemeral port that is the own one, and for
     /// ephemeral ports of connects that are too many.
     pub port: u16,
+    /// It was tried and refused.
+    pub denied: bool,
 }
 
 impl SocketKey {
@@ -120,7 +131,12 @@ impl SocketKey {
     pub fn new(op: SocketOp, family: Family, proto: Option<Proto>, port: u16) -> Self {
         let ephemeral = op != SocketOp::Connect && port >= EPHEMERAL_PORT;
         let port = if ephemeral || family == Family::Unix { 0 } else { port };
-        Self { op, family, proto, port }
+        Self { op, family, proto, port, denied: false }
+    }
+
+    /// The same, tried and refused. By which transport is not told.
+    pub(crate) fn denied(self) -> Self {
+        Self { proto: None, denied: true, ..self }
     }
 
     /// Of a connect to an ephemeral port: the same connect, to any of them.
@@ -140,7 +156,8 @@ impl SocketKey {
             Some(Proto::Tcp) => 1,
             Some(Proto::Udp) => 2,
         };
-        u32::from(self.port) | proto << 16 | (self.family as u32) << 18 | (self.op as u32) << 20
+        let address = u32::from(self.port) | proto << 16 | (self.family as u32) << 18;
+        address | (self.op as u32) << 20 | u32::from(self.denied) << 22
     }
 
     pub(crate) fn unpack(bits: u32) -> Self {
@@ -161,6 +178,7 @@ impl SocketKey {
                 _ => Some(Proto::Udp),
             },
             port: bits as u16,
+            denied: bits >> 22 & 1 == 1,
         }
     }
 }

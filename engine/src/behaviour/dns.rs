@@ -63,6 +63,10 @@ impl<'s> Report<'s> for Dns<&'s [u8]> {
         Some(Bounded { field: "name", bytes: self.name, max: DNS_NAME_BYTES_MAX, reason })
     }
 
+    fn failure(&self) -> Option<i64> {
+        None
+    }
+
     fn behaviours<'t>(&self, _: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
     where
         's: 't,

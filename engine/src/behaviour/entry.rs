@@ -216,6 +216,8 @@ pub trait Entry: Clone + Debug + Default + PartialEq + Eq + Serialize + Deserial
     /// What is shown where none was seen although others were watched.
     const NONE_SEEN: Option<&'static str>;
 
+    /// Whether a list without entries is left out, as one that says nothing.
+    const OPTIONAL: bool = false;
     /// Whether a list is sorted by its entries' names alone, as paths: then a tree can do it without spelling them out.
     const SORTED_BY_PATH: bool;
 

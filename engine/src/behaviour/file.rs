@@ -8,7 +8,7 @@ use super::{
     Behaviour, BehaviourKey, Behaviours, Bounded, By, Class, Details, Kind, Marks, Report, Scope, Texts, bounded_path,
     normal_path,
 };
-use crate::ledger::{Fate, Ignored, Rejected};
+use crate::ledger::{Fate, Rejected};
 use crate::names::open_flags;
 use crate::path::below_run;
 use crate::path::is_pattern;
@@ -161,13 +161,14 @@ impl<'s> Report<'s> for Open<&'s [u8]> {
         bounded_path("path", self.path, self.ret)
     }
 
+    fn failure(&self) -> Option<i64> {
+        Some(self.ret).filter(|ret| *ret < 0)
+    }
+
     fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
     where
         's: 't,
     {
-        if self.ret < 0 {
-            return Err(Fate::Ignored(Ignored::Failed));
-        }
         normal_path(self.path, by, &mut texts.first)?;
         // A file without a name in the directory that was asked for.
         if self.flags & open_flags::TMPFILE != 0 && !texts.first.ends_with("/#*") {
@@ -221,13 +222,14 @@ impl<'s> Report<'s> for Change<&'s [u8]> {
         bounded_path("path", self.path, self.ret)
     }
 
+    fn failure(&self) -> Option<i64> {
+        Some(self.ret).filter(|ret| *ret < 0)
+    }
+
     fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
     where
         's: 't,
     {
-        if self.ret < 0 {
-            return Err(Fate::Ignored(Ignored::Failed));
-        }
         let Texts { first, second } = texts;
         normal_path(self.path, by, first)?;
         let changed = || Details::number(CHANGES.detail(self.op as u32));

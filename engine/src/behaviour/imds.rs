@@ -109,6 +109,10 @@ impl<'s> Report<'s> for Imds<&'s [u8]> {
         bounded_path("path", self.path, 0)
     }
 
+    fn failure(&self) -> Option<i64> {
+        None
+    }
+
     fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
     where
         's: 't,

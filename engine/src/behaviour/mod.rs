@@ -18,6 +18,7 @@ macro_rules! kinds {
             (Capability, capability, CapabilityDoc, capabilities, capabilities),
             (Mount, mount, MountDoc, mounts, mounts),
             (Imds, imds, ImdsDoc, imds, imds),
+            (Denied, denied, DeniedDoc, denied, denied),
         }
     };
 }
@@ -43,6 +44,7 @@ pub(crate) use {events, kinds};
 
 mod address;
 mod capability;
+mod denied;
 mod dns;
 mod entry;
 mod file;
@@ -55,6 +57,7 @@ mod socket;
 mod syscall;
 
 pub use address::{Address, Family, Peer, Proto, SocketKey, SocketOp};
+pub(crate) use denied::Denial;
 pub use entry::{Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Learned, Pattern, Seen, Value};
 pub(crate) use entry::{TAGS_AT_HAND, is_default, joined, read_unique, tag_place};
 pub use file::ChangeOp;
@@ -114,12 +117,25 @@ macro_rules! define {
         }
 
         /// How many entries a profile's lists have.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
         #[non_exhaustive]
         pub struct Stats {
             /// Programs.
             pub process_nodes: u64,
-            $(#[doc = concat!("Entries of `", stringify!($list), "`.")] pub $count: u64,)*
+            $(#[doc = concat!("Entries of `", stringify!($list), "`.")] #[serde(default)] pub $count: u64,)*
+        }
+
+        impl serde::Serialize for Stats {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                let mut map = s.serialize_map(None)?;
+                map.serialize_entry("process_nodes", &self.process_nodes)?;
+                $(
+                    if self.$count > 0 || !<$Doc as Entry>::OPTIONAL {
+                        map.serialize_entry(stringify!($count), &self.$count)?;
+                    }
+                )*
+                map.end()
+            }
         }
 
         impl Stats {
@@ -229,7 +245,7 @@ impl Behaviours<'_> {
 /// The process that did something.
 #[derive(Clone, Copy, Debug)]
 pub struct By<'a> {
-    /// The process.
+    /// The process, by its number in its own pid namespace: what `/proc/N` means to it.
     pub pid: u32,
     /// Its working directory, if it is known.
     pub cwd: Option<&'a [u8]>,
@@ -271,7 +287,9 @@ pub(crate) trait Report<'s>: Sized {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error>;
     /// The text that no shard would take if it were longer, unless it is of an attempt that failed.
     fn bounded(&self) -> Option<Bounded<'s>>;
-    /// What it tells of; or what becomes of an event that tells of none.
+    /// The result, below 0, of an attempt that failed.
+    fn failure(&self) -> Option<i64>;
+    /// What it tells of, done or tried; or what becomes of an event that tells of none.
     fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
     where
         's: 't;

@@ -8,7 +8,7 @@ use super::{
     Behaviour, BehaviourKey, Behaviours, Bounded, By, Class, Details, Kind, Report, Scope, Texts, bounded_path,
     normal_path,
 };
-use crate::ledger::{Fate, Ignored, Rejected};
+use crate::ledger::{Fate, Rejected};
 use crate::names::{mount_flag_bit, mount_flag_name};
 use crate::path::{escape, is_pattern};
 use serde::ser::SerializeMap;
@@ -84,13 +84,14 @@ impl<'s> Report<'s> for Mount<&'s [u8]> {
         bounded_path("path", self.path, self.ret)
     }
 
+    fn failure(&self) -> Option<i64> {
+        Some(self.ret).filter(|ret| *ret < 0)
+    }
+
     fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
     where
         's: 't,
     {
-        if self.ret < 0 {
-            return Err(Fate::Ignored(Ignored::Failed));
-        }
         let Texts { first, second } = texts;
         normal_path(self.path, by, first)?;
         // The second text is the type and, behind it, the source.

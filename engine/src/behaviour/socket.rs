@@ -9,7 +9,7 @@ use super::{
     Behaviour, BehaviourKey, Behaviours, Bounded, By, Class, Details, Kind, PATH_BYTES_MAX, Report, Scope, Texts,
     bounded_path, normal_path,
 };
-use crate::ledger::{Fate, Ignored, Rejected};
+use crate::ledger::{Fate, Rejected};
 use crate::path::{below_run, escape, is_pattern};
 use crate::text::Visible;
 use serde::ser::SerializeMap;
@@ -213,13 +213,14 @@ impl<'s> Report<'s> for Socket<&'s [u8]> {
         }
     }
 
+    fn failure(&self) -> Option<i64> {
+        self.failed().then_some(self.ret)
+    }
+
     fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
     where
         's: 't,
     {
-        if self.failed() {
-            return Err(Fate::Ignored(Ignored::Failed));
-        }
         socket((self.op, self.peer, self.port, self.proto), Details::none(), by, texts)
     }
 }
@@ -262,6 +263,10 @@ impl<'s> Report<'s> for Flow<&'s [u8]> {
             Peer::Ip(_) => None,
             Peer::Unix(path) => bounded_path("addr", path, 0),
         }
+    }
+
+    fn failure(&self) -> Option<i64> {
+        None
     }
 
     fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
@@ -405,7 +410,7 @@ impl Entry for SocketDoc {
     }
 
     fn order(leaf: &impl Leaf) -> Self::Order {
-        let SocketKey { op, family, proto, port } = leaf.socket();
+        let SocketKey { op, family, proto, port, .. } = leaf.socket();
         (op.name(), family.name(), proto.map(Proto::name), leaf.text(), port)
     }
 

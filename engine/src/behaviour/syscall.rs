@@ -74,6 +74,10 @@ impl<'s> Report<'s> for Syscalls<&'s [u8]> {
         None
     }
 
+    fn failure(&self) -> Option<i64> {
+        None
+    }
+
     fn behaviours<'t>(&self, _: By<'_>, _: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
     where
         's: 't,

@@ -66,6 +66,20 @@ const ERRORS: &[(&str, i64)] = &[
     ("EKEYREJECTED", 129),
 ];
 
+/// Errors by which somebody or something refuses an attempt, by name. Not among them are those that say that something is not
+/// there, is there already, or is not so now.
+pub(crate) const DENIALS: [(&str, i64); 9] = [
+    ("EACCES", 13),
+    ("ECONNREFUSED", 111),
+    ("EHOSTDOWN", 112),
+    ("EHOSTUNREACH", 113),
+    ("ENETDOWN", 100),
+    ("ENETUNREACH", 101),
+    ("EPERM", 1),
+    ("EROFS", 30),
+    ("ETIMEDOUT", 110),
+];
+
 /// The number of an error, above 0; `None` of a name that is none of the usual ones.
 pub(crate) fn errno(name: &[u8]) -> Option<i64> {
     ERRORS.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, number)| *number)
@@ -80,5 +94,6 @@ mod tests {
         for (name, number) in [("ENOENT", Some(2)), ("EINPROGRESS", Some(115)), ("ERESTARTSYS", None), ("", None)] {
             assert_eq!(errno(name.as_bytes()), number, "{name}");
         }
+        assert!(DENIALS.is_sorted() && DENIALS.iter().all(|(name, number)| errno(name.as_bytes()) == Some(*number)));
     }
 }

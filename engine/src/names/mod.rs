@@ -9,7 +9,7 @@ mod qtype;
 mod syscalls;
 
 pub use capability::{CAPABILITY_MAX, capability_name, capability_number};
-pub(crate) use errno::errno;
+pub(crate) use errno::{DENIALS, errno};
 pub use mount_flags::{mount_flag_bit, mount_flag_name};
 pub(crate) use qtype::question_type;
 pub use qtype::{qtype_name, qtype_number};

@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | `/usr//lib/./x/../y/` | `/usr/lib/y` | lexical resolution |
 //! | `y`, in `/usr/lib` | `/usr/lib/y` | the working directory |
-//! | `/proc/42/maps` | `/proc/self/maps` | the process itself |
+//! | `/proc/42/maps` | `/proc/self/maps` | the process itself, by its number in its own pid namespace |
 //! | `/proc/7/task/8/stat` | `/proc/*/task/*/stat` | any other process, any thread |
 //! | `/x/pod01234567-89ab-cdef-0123-456789abcdef.slice` | `/x/pod*.slice` | a UUID, joined by `-` or `_` |
 //! | `/x/docker-` and 64 hex digits and `.scope` | `/x/docker-*.scope` | 32 hex digits or more |

@@ -108,7 +108,11 @@ macro_rules! process {
             pub uids: Vec<u32>,
             /// Hull of its execs and of everything below.
             pub seen: Seen,
-            $(#[doc = concat!("Its ", stringify!($list), ".")] #[serde(default)] pub $list: $List,)*
+            $(
+                #[doc = concat!("Its ", stringify!($list), ".")]
+                #[serde(default, skip_serializing_if = "is_left_out")]
+                pub $list: $List,
+            )*
         }
     };
 }
@@ -191,6 +195,28 @@ macro_rules! define {
     };
 }
 kinds!(define);
+
+/// A list of entries of one kind.
+trait List {
+    /// Whether it is not written.
+    fn is_left_out(&self) -> bool;
+}
+
+impl<E: Entry> List for Vec<E> {
+    fn is_left_out(&self) -> bool {
+        E::OPTIONAL && self.is_empty()
+    }
+}
+
+impl<E: Entry> List for Leaves<'_, E> {
+    fn is_left_out(&self) -> bool {
+        E::OPTIONAL && self.ids.is_empty()
+    }
+}
+
+fn is_left_out(list: &impl List) -> bool {
+    list.is_left_out()
+}
 
 /// What is done with each of a process's lists.
 pub(crate) trait VisitLists {

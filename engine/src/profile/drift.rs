@@ -146,6 +146,8 @@ pub enum Reason {
     FilelessExec,
     /// A program was run that was written after the image was built.
     UpperLayerExec,
+    /// A new thing was tried and refused.
+    DeniedAttempt,
 }
 
 impl Finding {

@@ -5,8 +5,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::{
-    CapabilityDoc, DnsDoc, FileDoc, ImdsDoc, MountDoc, ProcessDoc, ProfileDoc, Seen, SocketDoc, State, SyscallDoc,
-    TagDoc, Time, decode,
+    CapabilityDoc, DeniedDoc, DnsDoc, FileDoc, ImdsDoc, MountDoc, ProcessDoc, ProfileDoc, Seen, SocketDoc, State,
+    SyscallDoc, TagDoc, Time, decode,
 };
 use crate::behaviour::{ChangeOp, Volume};
 use crate::ledger::{Dropped, Fate, Ignored, Ledger, Rejected};
@@ -321,6 +321,23 @@ fn imds() -> impl Strategy<Value = ImdsDoc> {
     )
 }
 
+fn denied() -> impl Strategy<Value = DeniedDoc> {
+    let kind = prop::sample::select(vec!["open", "change", "connect", "bind", "mount"]);
+    let error = prop::sample::select(vec!["EACCES", "ECONNREFUSED", "EPERM"]);
+    (kind, text(), error, generalised(), seen()).prop_map(
+        |(kind, subject, error, (pattern, distinct, exemplars, learned), seen)| DeniedDoc {
+            kind: kind.to_owned(),
+            subject,
+            error: error.to_owned(),
+            pattern,
+            distinct,
+            exemplars,
+            learned,
+            seen,
+        },
+    )
+}
+
 /// A process without a parent.
 fn process() -> impl Strategy<Value = ProcessDoc> {
     let own = (text(), generalised(), prop::option::of(text()), prop::option::of(vec(text(), 0..3)));
@@ -333,7 +350,8 @@ fn process() -> impl Strategy<Value = ProcessDoc> {
         seen,
     });
     let lists = (vec(file(), 0..3), vec(dns(), 0..2), vec(socket(), 0..3), vec(syscall, 0..3), vec(capability, 0..2));
-    (own, flags, lists, (vec(mount(), 0..2), vec(imds(), 0..2))).prop_map(|(own, flags, lists, (mounts, imds))| {
+    let others = (vec(mount(), 0..2), vec(imds(), 0..2), vec(denied(), 0..2));
+    (own, flags, lists, others).prop_map(|(own, flags, lists, (mounts, imds, denied))| {
         let (path, (pattern, distinct, exemplars, learned), argv0, argv) = own;
         let ([exec_chain, fileless, upper_layer], interpreters, uids, seen) = flags;
         let (files, dns, sockets, syscalls, capabilities) = lists;
@@ -359,6 +377,7 @@ fn process() -> impl Strategy<Value = ProcessDoc> {
             capabilities,
             mounts,
             imds,
+            denied,
         }
     })
 }

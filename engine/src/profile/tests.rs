@@ -28,6 +28,7 @@ fn stats_count_the_lists() {
         capabilities: 2,
         mounts: 1,
         imds: 1,
+        denied: 0,
     };
     assert_eq!(full().stats(), counted);
 }

@@ -127,7 +127,10 @@ fn what_begins_and_ends_is_kept_while_behaviours_are_lost() {
         assert!(!put(start("app")) && !put(exec("/bin/app")));
         lost += (0..100).filter(|n| put(open(&format!("/f{n}")))).count() as u64;
         assert!(
-            !put(Body::Fork { ppid: 1 }) && !put(exec("/bin/child")) && !put(Body::Exit) && !put(Body::ContainerStop)
+            !put(Body::Fork { ppid: 1, ns_pid: None })
+                && !put(exec("/bin/child"))
+                && !put(Body::Exit)
+                && !put(Body::ContainerStop)
         );
     }
     let losses = sender.losses();
@@ -154,7 +157,7 @@ fn what_is_kept_is_bounded_and_behaviours_are_given_up_before_a_fork_is_lost() {
         sent += 1;
     }
     for n in 0..50_000 {
-        lost += u64::from(send(&mut sender, "bomb", Body::Fork { ppid: n }) == Sent::Lost);
+        lost += u64::from(send(&mut sender, "bomb", Body::Fork { ppid: n, ns_pid: None }) == Sent::Lost);
         sent += 1;
         if n % 10_000 == 0 {
             assert!(stalled.shared.memory.kept_left(false) > 0, "never full for others");

@@ -164,7 +164,7 @@ macro_rules! body {
                 })*
                 "fork" => {
                     check(raw, PROCESS, &FORK, record)?;
-                    Body::Fork { ppid: raw.ppid as u32 }
+                    Body::Fork { ppid: raw.ppid as u32, ns_pid: ns_pid(raw) }
                 }
                 "exec" => {
                     check(raw, PROCESS, &EXEC, record)?;
@@ -196,6 +196,10 @@ macro_rules! body {
 }
 events!(body);
 
+fn ns_pid(raw: &Raw<'_>) -> Option<u32> {
+    raw.has(Field::NsPid).then_some(raw.ns_pid as u32)
+}
+
 fn exec<'s>(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Exec<&'s [u8]>, Reject> {
     let Buffers { lists, path, cwd, interpreter } = buffers;
     let given = |field| raw.has(field);
@@ -217,6 +221,7 @@ fn exec<'s>(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Exec<&'s [u8]>
         fileless: raw.fileless,
         upper_layer: raw.upper_layer,
         runtime: given(Field::ByRuntime).then_some(raw.by_runtime),
+        ns_pid: ns_pid(raw),
     })
 }
 

@@ -214,7 +214,10 @@ macro_rules! body {
                     write_text(map, Field::Tag, tag)
                 }
                 Body::ContainerStop | Body::Exit => Ok(()),
-                Body::Fork { ppid } => map.serialize_entry("ppid", ppid),
+                Body::Fork { ppid, ns_pid } => {
+                    map.serialize_entry("ppid", ppid)?;
+                    write_some(map, Field::NsPid, *ns_pid)
+                }
                 Body::Exec(e) => exec(map, e),
                 Body::Missed { cause, n } => {
                     write_text(map, Field::Cause, cause)?;
@@ -247,7 +250,8 @@ fn exec<M: SerializeMap>(map: &mut M, e: &Exec<&[u8]>) -> Result<(), M::Error> {
     write_some(map, Field::Gid, e.gid)?;
     write_some(map, Field::Fileless, e.fileless.then_some(true))?;
     write_some(map, Field::UpperLayer, e.upper_layer.then_some(true))?;
-    write_some(map, Field::ByRuntime, e.runtime)
+    write_some(map, Field::ByRuntime, e.runtime)?;
+    write_some(map, Field::NsPid, e.ns_pid)
 }
 
 /// Arguments, each followed by a NUL byte; in base64 if so told.

@@ -3,7 +3,7 @@
 use super::arena::ROOT;
 use super::ended::Ended;
 use super::insert::{RawPath, literal};
-use super::lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Runs};
+use super::lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Runs, by};
 use super::merge::follow;
 use super::node::{Flags, NodeId, Role, Span};
 use super::program::{Program, exec_flags};
@@ -150,7 +150,7 @@ impl ActivityTree {
         match &event.body {
             Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
             Body::Missed { cause, .. } => Fate::missed(cause),
-            Body::Fork { ppid } => setup_or_lifecycle(self.lineage.fork(id, *ppid)),
+            Body::Fork { ppid, ns_pid } => setup_or_lifecycle(self.lineage.fork(id, *ppid, *ns_pid)),
             Body::Exit => setup_or_lifecycle(self.lineage.exit(id)),
             Body::Exec(exec) => {
                 let fate = self.exec(event, id, exec);
@@ -184,12 +184,17 @@ impl ActivityTree {
             }
             _ => {}
         }
-        let cwd = process.and_then(|p| p.cwd.as_deref());
         // Not moved out of the result: it is large.
-        let told = event.behaviours(cwd, &mut self.texts);
+        let told = event.behaviours(by(process, id), &mut self.texts);
         let what = match &told {
             Ok(what) => what,
-            Err(fate) => return *fate,
+            Err(fate) => {
+                let fate = *fate;
+                if let Some(Position::At(node)) = position {
+                    self.learn_attempt(event, id, node);
+                }
+                return fate;
+            }
         };
         let node = match position {
             Some(Position::Lost) => return Fate::Dropped(Dropped::TreeFull),
@@ -232,6 +237,17 @@ impl ActivityTree {
             (true, true) => Fate::New,
             (true, false) => Fate::Known,
         }
+    }
+
+    /// What a program tried in vain is kept beside what it does, if there is room.
+    fn learn_attempt(&mut self, event: &EventRef<'_>, id: Pid, node: NodeId) {
+        let Some((tried, denial)) = event.attempted(by(self.lineage.find(id), id), &mut self.texts) else { return };
+        let (tree, tag) = (&mut self.tree, self.tag);
+        tried.all(|one| {
+            let denied = one.denied(denial);
+            denied.is_none_or(|denied| tree.observe(node, &denied, tag, Span::at(event.ts)).is_ok())
+        });
+        self.settle();
     }
 
     fn exec(&mut self, event: &EventRef<'_>, id: Pid, exec: &Exec<&[u8]>) -> Fate {
@@ -327,8 +343,11 @@ impl ActivityTree {
         }
         let process = self.lineage.find(id);
         let mut texts = Texts::default();
-        let cwd = process.and_then(|p| p.cwd.as_deref());
-        let Ok(what) = event.behaviours(cwd, &mut texts) else { return true };
+        if let Some((tried, denial)) = event.attempted(by(process, id), &mut texts) {
+            let Some(Position::At(node)) = process.map(|p| p.position) else { return true };
+            return tried.all(|one| one.denied(denial).is_none_or(|denied| self.tree.knows(node, &denied)));
+        }
+        let Ok(what) = event.behaviours(by(process, id), &mut texts) else { return true };
         match process.map(|p| p.position) {
             Some(Position::Setup) => true,
             Some(Position::Lost) => false,

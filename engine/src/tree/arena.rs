@@ -9,7 +9,7 @@ use super::names::{NameStore, reserve_by_an_eighth_of, trim};
 use super::node::{Flags, NO_TAG, NONE, Node, NodeId, Role, Span};
 use super::shapes::Shapes;
 use super::tags::LocalTags;
-use crate::behaviour::{Kind as BehaviourKind, Stats};
+use crate::behaviour::{Kind as BehaviourKind, SocketKey, Stats};
 use crate::hash::{Keyed, NumberMap, Run};
 use crate::path::{Sketch, shape_bytes, shape_into};
 use hashbrown::HashTable;
@@ -196,7 +196,9 @@ impl Arena {
         match self.node(at).role() {
             Role::FilePath => Some(BehaviourKind::File),
             Role::DnsLabel => Some(BehaviourKind::Dns),
-            Role::Peer | Role::Sockets => Some(BehaviourKind::Socket),
+            Role::Peer => self.kind_of(self.node(at).parent),
+            Role::Sockets if SocketKey::unpack(self.node(at).name).denied => Some(BehaviourKind::Denied),
+            Role::Sockets => Some(BehaviourKind::Socket),
             Role::Syscall => Some(BehaviourKind::Syscall),
             Role::Capability => Some(BehaviourKind::Capability),
             Role::Group => self.bytes(at).first().and_then(|kind| BehaviourKind::ALL.get(usize::from(*kind))).copied(),

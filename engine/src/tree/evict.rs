@@ -7,6 +7,7 @@ use super::Tree;
 use super::arena::{Arena, ROOT};
 use super::merge::Filter;
 use super::node::{NodeId, Role, Span};
+use crate::behaviour::Kind;
 use crate::hash::NumberMap;
 use std::collections::{HashMap, HashSet};
 
@@ -50,7 +51,7 @@ impl Tree {
         (tree, went)
     }
 
-    /// For every process the hull, by tag, of its own execs and of everything below it.
+    /// For every process the hull, by tag, of its own execs and of everything below it, but what was only tried.
     pub fn hulls(&self) -> NumberMap<NodeId, Vec<(u16, Span)>> {
         let mut hulls: NumberMap<NodeId, Vec<(u16, Span)>> = NumberMap::default();
         let (mut parent, mut at) = (ROOT, ROOT);
@@ -59,7 +60,7 @@ impl Tree {
             let node = self.node(id);
             let is_process = node.role() == Role::Process;
             let below = if is_process { hulls.get(&id).cloned().unwrap_or_default() } else { Vec::new() };
-            if !node.is_seen() && below.is_empty() {
+            if !node.is_seen() && below.is_empty() || self.kind(id) == Some(Kind::Denied) {
                 continue;
             }
             if is_process {

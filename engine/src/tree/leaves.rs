@@ -318,7 +318,10 @@ impl Tree {
         if !self.arena.stamp(leaf, tag, span) {
             return false;
         }
-        self.arena.mark_visible(process);
+        // What was only tried makes nothing that is written.
+        if self.kind(leaf) != Some(Kind::Denied) {
+            self.arena.mark_visible(process);
+        }
         true
     }
 

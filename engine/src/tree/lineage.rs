@@ -10,6 +10,7 @@ use super::cwds::{Cwds, usable_cwd};
 use super::ended::Ended;
 use super::program::{Program, exec_interpreter, exec_program};
 use super::{Rules, runtime};
+use crate::behaviour::By;
 use crate::event::{EventRef, Exec};
 use crate::hash::NumberMap;
 use crate::ledger::Fate;
@@ -46,6 +47,8 @@ pub struct Process<N> {
     recent: Arc<[Recent<N>]>,
     /// Its working directory, when an exec told.
     pub cwd: Option<Arc<[u8]>>,
+    /// Its number in its own pid namespace, where that was told. A fork does not pass it on.
+    ns_pid: Option<u32>,
     ppid: Option<u32>,
     start: Option<u64>,
     /// The event of its fork was seen.
@@ -231,7 +234,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
 
     /// `child` continues as its parent's program, which is not known if the parent is not in the table. Returns whether
     /// it is part of the container's set-up.
-    pub fn fork(&mut self, child: Pid, ppid: u32) -> bool {
+    pub fn fork(&mut self, child: Pid, ppid: u32, ns_pid: Option<u32>) -> bool {
         self.clock += 1;
         let clock = self.clock;
         let process = match self.table.get_mut(&ppid) {
@@ -242,6 +245,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
                     position: parent.position,
                     recent: parent.recent.clone(),
                     cwd: parent.cwd.clone(),
+                    ns_pid,
                     ppid: Some(ppid),
                     start: None,
                     forked: true,
@@ -253,6 +257,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
                 }
             }
             None => Process {
+                ns_pid,
                 ppid: Some(ppid),
                 forked: true,
                 workload: self.was_workload(ppid),
@@ -325,8 +330,9 @@ impl<N: Copy + PartialEq> Lineage<N> {
     /// The program has no path that can be one.
     pub fn decide(&self, event: &EventRef<'_>, exec: &Exec<&[u8]>, rules: &Rules) -> Result<ExecDecision<N>, Fate> {
         let id = Pid { pid: event.pid, start: event.start };
-        let cwd = self.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd);
-        let program = exec_program(event, exec, cwd, rules)?;
+        let ns_pid = exec.ns_pid.or_else(|| self.process_of_exec(id, exec.ppid)?.ns_pid);
+        let by = By { pid: ns_pid.unwrap_or(id.pid), cwd: self.cwd_of_exec(id, exec.ppid).map(|cwd| &**cwd) };
+        let program = exec_program(by, exec, rules)?;
         let resolved = Some(&*program.path).filter(|path| path.starts_with('/'));
         if self.is_runtime_setup(id, exec, resolved) {
             return Ok(ExecDecision {
@@ -336,7 +342,7 @@ impl<N: Copy + PartialEq> Lineage<N> {
             });
         }
         let position = self.position_of_program(id, exec.ppid, program.identity());
-        Ok(ExecDecision { position, program, interpreter: exec_interpreter(event, exec, cwd) })
+        Ok(ExecDecision { position, program, interpreter: exec_interpreter(by, exec) })
     }
 
     fn position_of_program(&self, id: Pid, ppid: u32, program: u64) -> ExecPosition<N> {
@@ -393,11 +399,13 @@ impl<N: Copy + PartialEq> Lineage<N> {
             Runs::Runtime => Arc::default(),
         };
         let start = id.start.or(known.and_then(|p| p.start));
+        let ns_pid = exec.ns_pid.or(known.and_then(|p| p.ns_pid));
         let same = known.is_some();
         let process = Process {
             position,
             recent,
             cwd,
+            ns_pid,
             ppid: Some(ppid),
             start,
             forked: known.is_some_and(|p| p.forked),
@@ -417,6 +425,14 @@ impl<N: Copy + PartialEq> Lineage<N> {
     }
 }
 
+/// Who does something: a process, which may not be on record.
+pub fn by<N>(process: Option<&Process<N>>, id: Pid) -> By<'_> {
+    By {
+        pid: process.and_then(|process| process.ns_pid).unwrap_or(id.pid),
+        cwd: process.and_then(|process| process.cwd.as_deref()),
+    }
+}
+
 impl<N> Process<N> {
     /// Whether this is what it runs.
     fn runs(&self, program: u64) -> bool {
@@ -428,6 +444,7 @@ impl<N> Process<N> {
             position,
             recent: Arc::default(),
             cwd: None,
+            ns_pid: None,
             ppid: None,
             start: None,
             forked: false,

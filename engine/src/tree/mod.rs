@@ -43,7 +43,7 @@ pub use arena::{Children, ROOT};
 pub(crate) use ended::Ended;
 pub(crate) use import::{fixed_prefix, learned};
 pub use leaves::BehaviourDelta;
-pub use lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Process, Runs};
+pub use lineage::{ExecDecision, ExecPosition, Lineage, Pid, Position, Process, Runs, by};
 pub use node::{Flags, Node, NodeId, Role, Span};
 pub(crate) use pressure::Level;
 pub use pressure::MemoryPressure;

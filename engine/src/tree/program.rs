@@ -5,7 +5,7 @@ use super::cwds::usable_cwd;
 use super::interpreters::ITSELF;
 use super::node::Flags;
 use crate::behaviour::{By, PATH_BYTES_MAX, normal_path};
-use crate::event::{EventRef, Exec};
+use crate::event::Exec;
 use crate::hash::fingerprint_of_all;
 use crate::ledger::{Fate, Ignored, Rejected};
 use crate::path::{escape, normalise, normalise_argument, normalise_relative};
@@ -177,12 +177,7 @@ impl ProgramKey {
 ///
 /// # Errors
 /// The path is empty, or too long.
-pub fn exec_program(
-    event: &EventRef<'_>,
-    exec: &Exec<&[u8]>,
-    cwd: Option<&[u8]>,
-    rules: &Rules,
-) -> Result<Program, Fate> {
+pub fn exec_program(by: By<'_>, exec: &Exec<&[u8]>, rules: &Rules) -> Result<Program, Fate> {
     let mut path = String::new();
     if exec.path.len() > PATH_BYTES_MAX {
         return Err(Fate::Rejected(Rejected::TooLong));
@@ -190,8 +185,8 @@ pub fn exec_program(
     if exec.fileless && exec.path.first() != Some(&b'/') && !exec.path.is_empty() {
         escape(exec.path, &mut path);
     } else {
-        let cwd = exec.cwd.map_or(cwd, usable_cwd);
-        match normal_path(exec.path, By { pid: event.pid, cwd }, &mut path) {
+        let cwd = exec.cwd.map_or(by.cwd, usable_cwd);
+        match normal_path(exec.path, By { cwd, ..by }, &mut path) {
             Err(Fate::Ignored(Ignored::RelativePath)) => normalise_relative(exec.path, &mut path),
             normal => normal?,
         }
@@ -202,12 +197,12 @@ pub fn exec_program(
 /// What runs the program of an exec: [`ITSELF`], or if it is a script its interpreter's path, normalised, or as it was
 /// given if that cannot be resolved. Of one that is many programs, such as busybox, the applet follows behind `//`, which
 /// no normalised path has. A path longer than the kernel takes is none.
-pub(super) fn exec_interpreter(event: &EventRef<'_>, exec: &Exec<&[u8]>, cwd: Option<&[u8]>) -> String {
+pub(super) fn exec_interpreter(by: By<'_>, exec: &Exec<&[u8]>) -> String {
     let mut text = String::from(ITSELF);
     let Some(given) = exec.interpreter.filter(|path| !path.is_empty() && path.len() <= PATH_BYTES_MAX) else {
         return text;
     };
-    if normalise(given, exec.cwd.map_or(cwd, usable_cwd), event.pid, &mut text).is_err() {
+    if normalise(given, exec.cwd.map_or(by.cwd, usable_cwd), by.pid, &mut text).is_err() {
         text.clear();
         escape(given, &mut text);
     }

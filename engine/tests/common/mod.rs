@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start nginx 1.27              fork 2<-1              exec 2<-1 /bin/ls ls -l
-//! open 2 /etc/passwd rw         open 2 /x r fail       connect 2 10.0.0.1 443 tcp
+//! open 2 /etc/passwd rw         open 2 /x r fail       connect 2 10.0.0.1 443 tcp      open 2 /x --ret=-13
 //! bind 2 unix /run/x.sock       dns 2 example.com A    syscalls 2 0,1,59
 //! capability 2 10               exit 2                 stop
 //! missed ring_full_open 7       mount 2 /mnt/a tmpfs --source=tmpfs --flags=2
@@ -22,7 +22,7 @@ use grove::event::{
     SocketOp, Syscalls,
 };
 use grove::intern::Interner;
-use grove::ledger::{Fate, Ledger};
+use grove::ledger::{Fate, Ignored, Ledger};
 use grove::names::qtype_number;
 use grove::profile::{ProcessDoc, Profile, ProfileDoc};
 use grove::tree::{ActivityTree, Rules, Tree};
@@ -58,14 +58,14 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
         (pid, start, ppid) = (p.parse().unwrap(), s, parent.parse().unwrap());
     }
     let has = |w: &str| words.contains(&w);
+    let option = |name: &str| words.iter().find_map(|w| w.strip_prefix(name));
     let ret = if has("fail") {
         -2
     } else if has("inprogress") {
         -115
     } else {
-        0
+        option("--ret=").map_or(0, |ret| ret.parse().unwrap())
     };
-    let option = |name: &str| words.iter().find_map(|w| w.strip_prefix(name));
     let proto = if has("tcp") { Some(Proto::Tcp) } else { has("udp").then_some(Proto::Udp) };
     let peer = |at: usize| match word(at) {
         "unix" => (Peer::Unix(word(at + 1).as_bytes()), 0),
@@ -80,7 +80,7 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
         "start" => Body::ContainerStart { image: word(1).as_bytes(), tag: word(2).as_bytes() },
         "stop" => Body::ContainerStop,
         "missed" => Body::Missed { cause: word(1).as_bytes(), n: word(2).parse().unwrap() },
-        "fork" => Body::Fork { ppid },
+        "fork" => Body::Fork { ppid, ns_pid: option("--ns=").map(|n| n.parse().unwrap()) },
         "exit" => Body::Exit,
         "exec" => {
             for arg in words[3..].iter().filter(|w| !w.starts_with("--")) {
@@ -94,6 +94,7 @@ fn push_line(line: &str, ts: u64, buf: &mut EventBuf) {
             exec.fileless = has("--fileless");
             exec.upper_layer = has("--upper");
             exec.interpreter = option("--by=").map(str::as_bytes);
+            exec.ns_pid = option("--ns=").map(|n| n.parse().unwrap());
             exec.runtime = has("--runtime").then_some(true).or_else(|| has("--workload").then_some(false));
             Body::Exec(exec)
         }
@@ -156,7 +157,10 @@ pub fn get_or_insert_tagged(text: &str, rules: &Rules, tag: &str, interner: &Int
         let fate = tree.insert(&stored.event);
         assert!(!known || fate != Fate::New, "a dry run knew what then was new: {:?}", stored.event);
         assert!(known || fate != Fate::Known, "a dry run did not know what then was known: {:?}", stored.event);
-        if matches!(fate, Fate::Ignored(_) | Fate::Rejected(_) | Fate::Dropped(_)) {
+        // What was tried in vain is kept apart, and counts for nothing else.
+        if matches!(fate, Fate::Ignored(_) | Fate::Rejected(_) | Fate::Dropped(_))
+            && fate != Fate::Ignored(Ignored::Failed)
+        {
             assert_eq!(tree.tree().structural_hash(), before, "{fate:?} changed the tree");
         }
         ledger.count(fate);
@@ -252,6 +256,9 @@ fn draw(p: &ProcessDoc, depth: usize, out: &mut String) {
             m.flags.join("|"),
             m.sources.join(",")
         ));
+    }
+    for d in &p.denied {
+        out.push_str(&format!("{pad}  - denied {} {} {}\n", d.kind, d.subject, d.error));
     }
     for i in &p.imds {
         let [provider, token] = [&i.provider, &i.token].map(|text| text.as_deref().unwrap_or("?"));

@@ -84,7 +84,7 @@ impl Workload {
         for program in from..to {
             let pid = FIRST_PID + program as u32;
             let name = word(program);
-            self.push(pid, Body::Fork { ppid: 1 });
+            self.push(pid, Body::Fork { ppid: 1, ns_pid: None });
             self.exec(pid, 1, &format!("/usr/bin/{name}"));
             for path in files(program) {
                 self.open(pid, &path, 0);
@@ -119,7 +119,7 @@ impl Workload {
             match numbers.below(100) {
                 0 => {
                     let worker = FIRST_PID + (programs + numbers.below(64)) as u32;
-                    self.push(worker, Body::Fork { ppid: pid });
+                    self.push(worker, Body::Fork { ppid: pid, ns_pid: None });
                     self.exec(worker, pid, &format!("/usr/bin/{}", word(program)));
                     self.open(worker, "/etc/passwd", 0);
                     self.push(worker, Body::Exit);

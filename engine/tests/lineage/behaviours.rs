@@ -185,6 +185,43 @@ fn proc_of_the_process_itself_is_self_and_of_others_is_any() {
     );
 }
 
+/// As a container's processes see themselves: by numbers that are others' outside.
+#[test]
+fn in_its_own_pid_namespace_a_process_is_self_by_its_number_there() {
+    check(
+        "exec 4711<-0 /bin/app --ns=1
+         open 4711 /proc/1/maps
+         open 4711 /proc/7/stat
+         open 4711 /proc/4711/io
+         fork 4712<-4711 --ns=7
+         open 4712 /proc/7/status
+         open 4712 /proc/1/root
+         exec 4712<-4711 /bin/child --cwd=/proc/7
+         open 4712 /proc/7/limits
+         open 4712 fd/3
+         open 4712 /proc/1/task/1/comm
+         fork 4713<-4712
+         open 4713 /proc/4713/environ
+         open 4713 /proc/7/cmdline
+         exec 4714<-1 /proc/3/exe --ns=3",
+        "
+        /bin/app
+          - r /proc/*/io
+          - r /proc/*/root
+          - r /proc/*/stat
+          - r /proc/self/maps
+          - r /proc/self/status
+          /bin/child
+            - r /proc/*/cmdline
+            - r /proc/*/task/*/comm
+            - r /proc/self/environ
+            - r /proc/self/fd/3
+            - r /proc/self/limits
+        /proc/self/exe
+        ",
+    );
+}
+
 #[test]
 fn a_path_of_many_components_costs_no_more_than_its_length() {
     // Quadratic in its depth this would take minutes.

@@ -218,7 +218,7 @@ fn a_start_that_is_told_later_is_that_of_the_process_on_record() {
 fn many_starts_of_one_pid_do_not_grow_without_bound() {
     let mut tree = ActivityTree::new(Arc::new(Rules::default()), &Interner::new().intern("1").unwrap());
     for start in 0..10_000 {
-        let body = Body::Fork { ppid: 1 };
+        let body = Body::Fork { ppid: 1, ns_pid: None };
         tree.insert(&EventRef::new(1, b"c", 2, body).with_start(Some(start)));
     }
     assert!(tree.processes() <= 100, "{}", tree.processes());
@@ -392,7 +392,7 @@ fn a_full_process_table_forgets_those_that_did_nothing_for_longest() {
     insert(1, Body::Exec(exec));
     // The supervisor does nothing but fork; its children's exits are lost.
     for pid in 2..10_000 {
-        insert(pid, Body::Fork { ppid: 1 });
+        insert(pid, Body::Fork { ppid: 1, ns_pid: None });
         insert(pid, Body::Open(Open::new(b"/by-a-child", 0, 0)));
     }
     assert_eq!(crate::common::picture_of(tree.tree()), "/bin/supervisor\n  - r /by-a-child\n");

@@ -112,7 +112,7 @@ fn every_fork_is_told_once_and_before_its_child_does_anything() {
     let mut forks = BTreeMap::new();
     let mut root = None;
     for Stored { event, .. } in decoded.iter().filter(|stored| stored.event.pid != 0) {
-        if let Body::Fork { ppid } = event.body {
+        if let Body::Fork { ppid, .. } = event.body {
             assert_eq!(forks.insert(event.pid, ppid), None, "{} was forked twice", event.pid);
         } else {
             let root = root.get_or_insert(event.pid);

@@ -51,6 +51,10 @@ impl<'s> Report<'s> for Listen<&'s [u8]> {
         None
     }
 
+    fn failure(&self) -> Option<i64> {
+        None
+    }
+
     fn behaviours<'t>(&self, _: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
     where
         's: 't,

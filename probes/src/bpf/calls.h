@@ -34,7 +34,7 @@ static __always_inline int call_opened(struct scratch *s, struct task_struct *ta
     struct opening *o = &s->opening;
     __s64 ret = call->ret;
     __u64 name = call->a[0];
-    if (ret < 0 && (!failed || restarts(ret)))
+    if (ret < 0 && !failure_told(ret))
         return 0;
     o->ret = ret;
     o->marks = 0;
@@ -95,7 +95,7 @@ static __always_inline int call_addressed(struct scratch *s)
     const struct call *call = &s->call;
     struct socket_call *c = &s->socket;
     __s64 ret = call->ret;
-    if ((ret < 0 && ret != -115 && !failed) || restarts(ret))
+    if (ret < 0 && ret != -115 && !failure_told(ret))
         return 0;
     c->ret = ret;
     c->op = call->nr == NR_BIND ? OP_BIND : OP_CONNECT;

@@ -303,7 +303,7 @@ static __always_inline int call_changed(struct scratch *s, struct task_struct *t
     struct change *c = &s->change;
     const __u64 *a = call->a;
     __u64 flags = 0;
-    if (call->ret < 0 && (!failed || restarts(call->ret)))
+    if (call->ret < 0 && !failure_told(call->ret))
         return 0;
     c->ret = call->ret;
     c->marks = 0;

@@ -20,6 +20,8 @@ struct exec_record {
     __u16 interpreter_bytes; // 0 if it is no script
     __u32 argv_bytes;
     __u32 interpreter_marks; // of its path
+    __u32 ns_pid;            // its number in its own pid namespace
+    __u32 pad;
     struct tail tail;
 };
 
@@ -282,6 +284,8 @@ int BPF_PROG(grove_exec, struct task_struct *task, int old_pid, struct linux_bin
 
     r->entered = p->entered;
     r->ppid = task->real_parent->tgid;
+    r->ns_pid = own_number(leader);
+    r->pad = 0;
     r->uid = task->cred->euid.val;
     r->gid = task->cred->egid.val;
     r->tail.marks = marks;

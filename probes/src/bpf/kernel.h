@@ -250,6 +250,16 @@ struct thread_info {
     __u32 status;
 };
 
+// The numbers of a process, from the initial pid namespace's to its own.
+struct upid {
+    int nr;
+};
+
+struct pid {
+    unsigned int level;
+    struct upid numbers[];
+};
+
 struct task_struct {
     struct thread_info thread_info;
     void *stack;
@@ -261,6 +271,7 @@ struct task_struct {
     __u64 start_boottime;
     struct task_struct *real_parent;
     struct task_struct *group_leader;
+    struct pid *thread_pid;
     struct css_set *cgroups;
     struct mm_struct *mm;
     struct fs_struct *fs;

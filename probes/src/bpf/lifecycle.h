@@ -11,7 +11,7 @@ enum {
 };
 
 struct fork_record {
-    struct tail tail; // spare: the parent's process id
+    struct tail tail; // spare: the parent's process id, and above it the child's number in its own pid namespace
 };
 
 struct exit_record {
@@ -53,7 +53,7 @@ int BPF_PROG(grove_fork, struct task_struct *parent, struct task_struct *child)
         return 0;
     struct fork_record r = {};
     tail_of(&r.tail, KIND_FORK, child, cgroup, bpf_ktime_get_boot_ns());
-    r.tail.spare = parent->tgid;
+    r.tail.spare = (__u32)parent->tgid | (__u64)own_number(child) << 32;
     put(&r, sizeof(r), cgroup, CLASS_FORK);
     return 0;
 }

@@ -7,7 +7,7 @@
 // Set by the loader; the verifier takes them as constants and drops code that they switch off.
 volatile const int self = 0;            // our own process, which is never told about
 volatile const __u32 scope = 0;         // enum scope
-volatile const __u32 failed = 1;        // failed opens and connects are told too
+volatile const __u32 failed = 1;        // enum failures: which attempts that failed are told
 volatile const __u32 arguments = 0;      // programs are told apart by all their arguments, not only the first
 volatile const __u32 classes = 0xffff;  // bits of enum class
 volatile const __u64 window_ns = 0;     // repeats within it are not told; 0: every one is

@@ -206,7 +206,7 @@ static __always_inline int call_mounted(struct scratch *s, struct task_struct *t
     struct mount_record *r = (void *)s->fixed;
     const __u64 *a = call->a;
     __u64 mnt = 0;
-    if (call->ret < 0 && !failed)
+    if (call->ret < 0 && !failure_told(call->ret))
         return 0;
     c->ret = call->ret;
     c->kept = false;

@@ -65,3 +65,29 @@ static __always_inline bool restarts(long ret)
 {
     return ret <= -512 && ret >= -516;
 }
+
+enum failures {
+    FAILURES_NONE,
+    FAILURES_ALL,
+    FAILURES_REFUSED, // those that somebody or something refused
+};
+
+// Whether an attempt that ended so, below 0, is told.
+static __always_inline bool failure_told(__s64 ret)
+{
+    if (failed != FAILURES_REFUSED)
+        return failed && !restarts(ret);
+    switch (ret) {
+    case -1:   // EPERM
+    case -13:  // EACCES
+    case -30:  // EROFS
+    case -100: // ENETDOWN
+    case -101: // ENETUNREACH
+    case -110: // ETIMEDOUT
+    case -111: // ECONNREFUSED
+    case -112: // EHOSTDOWN
+    case -113: // EHOSTUNREACH
+        return true;
+    }
+    return false;
+}

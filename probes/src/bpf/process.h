@@ -17,6 +17,18 @@ static __always_inline __u64 cgroup_of(struct task_struct *task)
     return task->cgroups->dfl_cgrp->kn->id;
 }
 
+// The process's number in its own pid namespace: what it is called in the `/proc` of that.
+static __always_inline __u32 own_number(struct task_struct *leader)
+{
+    struct pid *pid = 0;
+    __u32 level = 0, number = 0;
+    bpf_probe_read_kernel(&pid, 8, &leader->thread_pid);
+    bpf_probe_read_kernel(&level, 4, &pid->level);
+    __u64 at = bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
+    bpf_probe_read_kernel(&number, 4, (void *)pid + at + bpf_core_field_offset(struct upid, nr));
+    return number;
+}
+
 static __always_inline __u32 control_value(__u32 index)
 {
     __u32 *v = bpf_map_lookup_elem(&control, &index);

@@ -53,7 +53,7 @@ static __always_inline void told_sender(struct scratch *s, __u64 header, __u64 f
 static __always_inline void told_whom(struct scratch *s, const struct uring_asked *asked, __u64 file, __s64 ret)
 {
     struct socket_call *c = &s->socket;
-    if (ret < 0 && !failed)
+    if (ret < 0 && !failure_told(ret))
         return;
     c->ret = ret;
     c->file = file;
@@ -120,7 +120,7 @@ static __always_inline void told_change(struct scratch *s, const struct uring_as
 {
     struct change *c = &s->change;
     __u64 file = 0;
-    if (ret < 0 && !failed)
+    if (ret < 0 && !failure_told(ret))
         return;
     c->ret = ret;
     change_asked(asked);
@@ -141,7 +141,7 @@ static __always_inline void told_open(struct scratch *s, struct task_struct *tas
     o->ret = ret;
     o->marks = asked->name[URING_NAME_MAX - 2] ? MARK_URING | MARK_CUT : MARK_URING;
     o->base = asked->base;
-    bool told = ret < 0 && !failed;
+    bool told = ret < 0 && !failure_told(ret);
     if (ended && ret >= 0) {
         // In the ring's own table the result is where, if that was left to it.
         bool direct = asked->slot;

@@ -9,7 +9,7 @@ use grove::config::Host;
 
 use super::capabilities;
 use super::hooks::HookError;
-use super::options::{Options, Scope};
+use super::options::{Failures, Options, Scope};
 use super::table::{Class, Hook};
 
 /// The programs, as `build.rs` found or built them.
@@ -119,7 +119,12 @@ pub(super) fn load(options: &Options) -> Result<Loaded, AttachError> {
         Scope::Cgroups => 1,
         Scope::Descendants(_) => 2,
     };
-    let failed = u32::from(options.failed);
+    // `enum failures` of numbers.h.
+    let failed: u32 = match options.failed {
+        Failures::None => 0,
+        Failures::All => 1,
+        Failures::Refused => 2,
+    };
     let arguments = u32::from(options.arguments);
     let classes = options.classes.bits();
     let window_ns = options.dedup.map_or(0, |w| u64::try_from(w.as_nanos()).unwrap_or(u64::MAX));

@@ -76,6 +76,6 @@ mod table;
 pub use capabilities::{Missing, Requirements, drop_capabilities, require};
 pub use hooks::HookState;
 pub use load::AttachError;
-pub use options::{Classes, Options, Scope};
+pub use options::{Classes, Failures, Options, Scope};
 pub use probes::{DrainStats, LossCounter, Probes};
 pub use record::{Cause, CgroupMaker, Class, Count, Facts, PathFacts, Record, RecordBody};

@@ -16,8 +16,8 @@ pub struct Options {
     pub arguments: bool,
     /// The classes of events that are wanted.
     pub classes: Classes,
-    /// Deliver failed opens, connects and binds too.
-    pub failed: bool,
+    /// Which attempts that failed are delivered: opens, changes, mounts, connects and binds.
+    pub failed: Failures,
     /// The cgroups whose events are wanted.
     pub scope: Scope,
     /// How often sets of system calls are told; kept here for whoever calls [`super::Probes::flush_syscalls`].
@@ -34,7 +34,7 @@ impl Default for Options {
             dedup: Some(Duration::from_secs(10)),
             arguments: false,
             classes: Classes::ALL,
-            failed: true,
+            failed: Failures::Refused,
             scope: Scope::Everything,
             syscall_flush: Duration::from_secs(10),
             shed_percent: 75,
@@ -60,6 +60,19 @@ pub enum Scope {
     Cgroups,
     /// Only this process and its descendants, and [further ones](super::Probes::follow).
     Descendants(u32),
+}
+
+/// Attempts that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failures {
+    /// None.
+    None,
+    /// Those that somebody or something refused: for want of a permission, or by the other side or the way to it. Not what
+    /// only was not there, or is not so now.
+    #[default]
+    Refused,
+    /// All.
+    All,
 }
 
 /// A set of classes.

@@ -383,7 +383,7 @@ impl Intake {
         let (Some(processes), Some(start)) = (&mut container.processes, event.start) else { return Actor::Known };
         let process = (event.pid, start);
         let (actor, whole) = match event.body {
-            Body::Fork { ppid } => {
+            Body::Fork { ppid, .. } => {
                 let actor = if processes.has_pid(ppid) { Actor::Known } else { Actor::ForkedByJoined };
                 (actor, processes.add(process))
             }

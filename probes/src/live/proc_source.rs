@@ -29,7 +29,7 @@ impl OwnerLookup {
     fn owner(&mut self, pid: u32, body: &Body<&[u8]>, cgroup: &[u8], intake: &mut Intake) -> Option<Owner> {
         match self {
             Self::Descendants(owner, processes) => {
-                if matches!(body, Body::Fork { ppid } if processes.contains(ppid)) {
+                if matches!(body, Body::Fork { ppid, .. } if processes.contains(ppid)) {
                     processes.insert(pid);
                 }
                 let is_one = match body {

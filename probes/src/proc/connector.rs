@@ -243,7 +243,7 @@ impl Connector {
                 (stat.ok().map(|stat| stat.start), self.known.cgroup(parent))
             }
         };
-        let event = Event::new(ts, b"".as_slice(), child, Body::Fork { ppid: parent }).with_start(start);
+        let event = Event::new(ts, b"".as_slice(), child, Body::Fork { ppid: parent, ns_pid: None }).with_start(start);
         self.stats.records += 1;
         report(Record { event, cgroup: &cgroup });
         self.known.insert(child, start, cgroup);

@@ -108,7 +108,7 @@ impl Snapshot {
         for process in &self.processes {
             let Some(id) = container(process) else { continue };
             if reported.get(&process.ppid) == Some(&id) {
-                let body = Body::Fork { ppid: process.ppid };
+                let body = Body::Fork { ppid: process.ppid, ns_pid: process.ns_pid };
                 sink.implied(Event::new(ts, id, process.pid, body).with_start(process.start));
             }
             let mut event = process.exec_event(ts, id);
@@ -175,6 +175,7 @@ mod tests {
             cwd: None,
             interpreter: None,
             cgroup: b"/a".to_vec(),
+            ns_pid: None,
             outside: false,
         }
     }
@@ -213,8 +214,10 @@ mod tests {
         let snapshot = sorted(&[(5, 1, 1), (9, 5, 2), (10, 5, 2)]);
         let mut reported = EventBuf::new();
         snapshot.emit(7, |p| Some(if p.pid == 10 { b"other" } else { b"c" }), &mut reported);
-        let reported: Vec<_> =
-            reported.iter().map(|s| (s.counted, s.event.pid, matches!(s.event.body, Body::Fork { ppid: 5 }))).collect();
+        let reported: Vec<_> = reported
+            .iter()
+            .map(|s| (s.counted, s.event.pid, matches!(s.event.body, Body::Fork { ppid: 5, .. })))
+            .collect();
         assert_eq!(reported, [(false, 5, false), (false, 9, true), (false, 9, false), (false, 10, false)]);
     }
 

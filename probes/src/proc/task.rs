@@ -56,6 +56,8 @@ pub struct Process {
     pub cwd: Option<Vec<u8>>,
     /// The path of its cgroup below the mount.
     pub cgroup: Vec<u8>,
+    /// Its id in its own pid namespace, if that is another one.
+    pub ns_pid: Option<u32>,
     /// It and all that it comes from are below the host's own root directory: in a container, so are the runtime's
     /// programs, and none of the workload's.
     pub outside: bool,
@@ -101,7 +103,7 @@ impl Process {
             exe = exe_after;
         }
         let unlinked = fs::metadata(format!("/proc/{pid}/exe")).is_ok_and(|file| file.nlink() == 0);
-        let uid = effective_uid(&read_file(pid, "status", FILE_MAX)?);
+        let status = read_file(pid, "status", FILE_MAX)?;
         let root = link("root").unwrap_or_default();
         let cwd = link("cwd").ok().map(|cwd| below(&root, cwd));
         let after = stat(pid)?;
@@ -130,9 +132,10 @@ impl Process {
             fileless,
             argv,
             argv_cut,
-            uid,
+            uid: effective_uid(&status),
             cwd,
             cgroup,
+            ns_pid: innermost_pid(&status).filter(|ns_pid| *ns_pid != pid),
             outside: is_outside(pid, after.ppid),
         })
     }
@@ -147,6 +150,7 @@ impl Process {
         exec.uid = self.uid;
         exec.fileless = self.fileless;
         exec.runtime = Some(self.outside);
+        exec.ns_pid = self.ns_pid;
         Event::new(ts, container, self.pid, Body::Exec(exec)).with_start(self.start)
     }
 }
@@ -253,6 +257,12 @@ fn effective_uid(status: &[u8]) -> Option<u32> {
     str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// Its id in the innermost of the pid namespaces that it is in.
+fn innermost_pid(status: &[u8]) -> Option<u32> {
+    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
+    str::from_utf8(line).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
 /// The ids of all processes, in no order that matters.
 pub(super) fn pids() -> io::Result<impl Iterator<Item = u32>> {
     let entries = fs::read_dir("/proc")?;
@@ -304,6 +314,17 @@ mod tests {
         ] {
             let reported = program(root.as_bytes(), exe.as_bytes().to_vec(), unlinked);
             assert_eq!(reported, (path.as_bytes().to_vec(), deleted, fileless), "{exe} below {root}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_a_process_s_ids_is_that_of_its_own_namespace() {
+        for (status, id) in [
+            ("Name:\tx\nNSpid:\t4711\t12\t1\nNSpgid:\t9\n", Some(1)),
+            ("Pid:\t7\nNSpid:\t7\n", Some(7)),
+            ("Pid:\t7\n", None),
+        ] {
+            assert_eq!(innermost_pid(status.as_bytes()), id, "{status}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use grove::event::Body;
-use grove_probes::kernel::{Cause, Class, Classes, Options};
+use grove_probes::kernel::{Cause, Class, Classes, Failures, Options};
 
 use crate::support::*;
 
@@ -189,7 +189,7 @@ fn an_attempt_that_fails_is_told_as_it_was_said() {
         ("rmdir /", &["rmdir / -16"]),
         ("unlink ", &["delete DIR/ -2"]),
     ]);
-    let Some(mut w) = watch(&Options { failed: false, ..everything() }) else { return };
+    let Some(mut w) = watch(&Options { failed: Failures::None, ..everything() }) else { return };
     let place = Place::new();
     assert_eq!(place.changes(&mut w, "mkdir sub =0755"), [""; 0]);
     assert_eq!(place.changes(&mut w, "mkdir new =0755"), ["mkdir DIR/new"]);

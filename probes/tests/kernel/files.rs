@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use grove::event::{Body, Open};
+use grove_probes::kernel::{Failures, Options};
 
 use crate::support::*;
 
@@ -185,7 +186,7 @@ fn a_deep_path_is_told_whole_and_a_too_deep_one_is_marked() {
 
 #[test]
 fn failed_opens_can_be_left_out() {
-    let options = grove_probes::kernel::Options { failed: false, ..everything() };
+    let options = Options { failed: Failures::None, ..everything() };
     let Some(mut w) = watch(&options) else { return };
     let mut told = |path: &str| {
         let seen = lines(&w.run(&mut child(&["open", path])));

@@ -164,7 +164,7 @@ fn only_descendants_questions_are_told_though_all_are_of_one_cgroup() {
     w.drain();
     let asked: Vec<u32> =
         w.seen.iter().filter(|s| matches!(s.event.body, Body::Dns(Dns { .. }))).map(|s| s.event.pid).collect();
-    let child = w.seen.iter().find(|s| s.event.body == Body::Fork { ppid: pid }).unwrap().event.pid;
+    let child = w.seen.iter().find(|s| s.event.body == Body::Fork { ppid: pid, ns_pid: None }).unwrap().event.pid;
     assert_eq!(asked, [child; ASKED]);
 }
 

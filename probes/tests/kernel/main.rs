@@ -3,6 +3,7 @@
 mod accepts;
 mod calls;
 mod changes;
+mod denied;
 mod files;
 mod flows;
 mod groups;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use grove::event::Body;
-use grove_probes::kernel::{Cause, Class, Classes, Options};
+use grove_probes::kernel::{Cause, Class, Classes, Failures, Options};
 
 use crate::support::*;
 
@@ -104,7 +104,7 @@ fn an_attempt_that_fails_is_told_as_it_was_said() {
         ("mount tmpfs absent tmpfs =0", &["mount tmpfs tmpfs DIR/absent 0x0 -2"]),
         ("mount tmpfs to no-such-type =0", &["mount no-such-type tmpfs DIR/to 0x0 -19"]),
     ]);
-    let Some(mut w) = watch(&Options { failed: false, ..everything() }) else { return };
+    let Some(mut w) = watch(&Options { failed: Failures::None, ..everything() }) else { return };
     assert_eq!(Place::new().mounts(&mut w, "mount tmpfs absent tmpfs =0"), [""; 0]);
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use grove::event::{Body, Exec, Syscalls};
@@ -52,7 +53,8 @@ fn start_and_time_agree_with_the_rest_of_the_system() {
 fn forks_are_told_before_what_the_child_does_and_threads_are_not() {
     let Some(mut w) = watch(&everything()) else { return };
     let parent = w.run(&mut child(&["fork", "3"]))[0].event.clone();
-    let forked: Vec<_> = w.seen.iter().filter(|s| s.event.body == Body::Fork { ppid: parent.pid }).cloned().collect();
+    let forked: Vec<_> =
+        w.seen.iter().filter(|s| s.event.body == Body::Fork { ppid: parent.pid, ns_pid: None }).cloned().collect();
     assert_eq!(forked.len(), 3);
     for fork in forked {
         let of = w.of(fork.event.pid);
@@ -185,6 +187,29 @@ fn arguments_are_told_up_to_eight_kib() {
             assert!(argv.ends_with(format!("\0{long}\0").as_bytes()));
         }
     }
+}
+
+/// Which is what its `/proc/N` means.
+#[test]
+fn a_process_in_a_pid_namespace_is_told_with_its_number_there() {
+    let Some(mut w) = watch(&only_followed(everything())) else { return };
+    let script = format!("{0} exit; {0} exit; :", child_path().display());
+    let outside =
+        run_program_unread(&mut w, Path::new("/usr/bin/unshare"), &["--pid", "--fork", "/bin/sh", "-c", &script]);
+    w.drain();
+    let told = |s: &Seen| match &s.event.body {
+        Body::Fork { ns_pid, .. } => Some(("fork".to_owned(), *ns_pid)),
+        Body::Exec(e) => Some((text(e.path.rsplit(|b| *b == b'/').next().unwrap()), e.ns_pid)),
+        _ => None,
+    };
+    let inside: Vec<_> = w.seen.iter().filter(|s| s.event.pid != outside).filter_map(told).collect();
+    let child = text(child_path().file_name().unwrap().as_encoded_bytes());
+    let shell = fs::canonicalize("/bin/sh").unwrap();
+    let shell = text(shell.file_name().unwrap().as_encoded_bytes());
+    let expected = [("fork", 1), (&shell, 1), ("fork", 2), (&child, 2), ("fork", 3), (&child, 3)];
+    assert_eq!(inside, expected.map(|(what, number)| (what.to_owned(), Some(number))), "{:#?}", lines(&w.seen));
+    // Of who is in the initial one it is the pid.
+    assert!(w.of(outside).iter().filter_map(told).all(|(_, number)| number.is_none()));
 }
 
 #[test]

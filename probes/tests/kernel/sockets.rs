@@ -102,7 +102,7 @@ fn an_address_that_counts_for_nothing_is_no_peer() {
 #[test]
 fn a_unix_path_begins_at_the_working_directory_of_the_time() {
     let dedup = Some(std::time::Duration::from_secs(3600));
-    let Some(mut w) = watch(&Options { dedup, ..Options::default() }) else { return };
+    let Some(mut w) = watch(&Options { dedup, ..everything() }) else { return };
     let told = lines(&w.run(&mut child(&["in-both", "connect", "/usr", "/", "absent"])));
     for expected in ["connect Unix(/usr/absent) 0 - -2", "connect Unix(/absent) 0 - -2"] {
         assert!(told.contains(&expected.to_owned()), "{told:#?}");
@@ -113,7 +113,7 @@ fn a_unix_path_begins_at_the_working_directory_of_the_time() {
 #[test]
 fn two_peers_that_differ_in_a_few_bits_are_both_told() {
     let dedup = Some(std::time::Duration::from_secs(3600));
-    let Some(mut w) = watch(&Options { dedup, ..Options::default() }) else { return };
+    let Some(mut w) = watch(&Options { dedup, ..everything() }) else { return };
     let peers = ["2001:db8:1:2::10", "2001:db8:1:82::400:90"];
     let told = lines(&w.run(child(&["each", "connect", "inet6", "dgram", "9"]).args(peers)));
     for peer in peers {

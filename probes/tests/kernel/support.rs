@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use grove::event::{Body, Change, Dns, Event, Flow, Imds, Mount, Open, Peer, Socket};
-use grove_probes::kernel::{Cause, Class, Count, Options, Probes, RecordBody, Scope};
+use grove_probes::kernel::{Cause, Class, Count, Failures, Options, Probes, RecordBody, Scope};
 
 #[path = "../common/child.rs"]
 mod built;
@@ -53,7 +53,7 @@ pub fn watch(options: &Options) -> Option<Watch> {
 
 /// Options that deliver every event: for tests of what is told, not of what is left out.
 pub fn everything() -> Options {
-    Options { dedup: None, ..Options::default() }
+    Options { dedup: None, failed: Failures::All, ..Options::default() }
 }
 
 impl Watch {

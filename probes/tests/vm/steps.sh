@@ -38,8 +38,9 @@ fi
 # Half of the instructions that a verifier goes through, and three quarters of the stack.
 step verifier "$work/verifier" "$work/grove.bpf.o" 400 500000
 step doctor sh "$0" "$1" "$2" doctor
-# A container of runc, and a command: each is learned as strace saw it. What is lost is counted.
-for test in inside:: command::what loss::with; do
+# A container of runc, and a command: each is learned as strace saw it. What is lost is counted. What differs from kernel to
+# kernel beside that: numbers of processes in namespaces, and whose capabilities are checked.
+for test in inside:: command::what loss::with own_pid:: capabilities:: denied::; do
     step "${test%%:*}" "$live" --nocapture --test-threads 1 "$test"
 done
 # Everything else that is tested of the kernel side, which takes an emulated processor a quarter of an hour.

@@ -76,7 +76,7 @@ except OSError: pass'
     let strace = Strace::new();
     let (trace, out) = (dir.path().join("t.jsonl"), dir.path().join("profiles"));
     let mut run = grove();
-    run.envs(window.map(|window| ("GROVE_DEDUP_WINDOW", window))).env("GROVE_PROBE_FAILED", "true");
+    run.envs(window.map(|window| ("GROVE_DEDUP_WINDOW", window))).env("GROVE_PROBE_FAILED", "all");
     run.args(["run", "--image", "beside", "--output"]).arg(&out).arg("--record").arg(&trace).arg("--");
     run.arg(strace.command().get_program()).args(strace.command().get_args());
     ok(&run.args(["bash", "-c", &script]).output().unwrap());

@@ -221,7 +221,7 @@ fn observe(window: Option<&str>) -> Observed {
 
     let (trace, out) = (dir.path().join("t.jsonl"), dir.path().join("profiles"));
     let mut run = grove();
-    run.envs(window.map(|window| ("GROVE_DEDUP_WINDOW", window))).env("GROVE_PROBE_FAILED", "true");
+    run.envs(window.map(|window| ("GROVE_DEDUP_WINDOW", window))).env("GROVE_PROBE_FAILED", "all");
     let running = Running::start(run.args(["run", "--output"]).arg(&out).arg("--record").arg(&trace));
     runc.create(&bundle, &id);
     let (strace, init) = (Strace::new(), runc.pid(&id));

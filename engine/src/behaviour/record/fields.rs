@@ -237,7 +237,7 @@ fields! {
     Mode = "mode" u32,
     Map = "map" bool => map,
     Start = "start" u64 => start,
-    NsPid = "ns_pid" u32,
+    NsPid = "ns_pid" u32 => ns_pid,
     Argv = "argv" argv,
     Uid = "uid" u32 => uid,
     Gid = "gid" u32 => gid,

@@ -11,14 +11,14 @@ use super::owned_behaviour::OwnedBehaviour;
 use super::programs::{ProgramRef, Programs};
 use super::quotas::{Counted, Quotas, Sort};
 use super::{Detail, Finding, Reason};
-use crate::behaviour::{Behaviour, Details, FindingText, Texts};
+use crate::behaviour::{Behaviour, Denial, Details, FindingText, Texts};
 use crate::event::{Body, EventRef, Exec};
 use crate::hash::Map;
 use crate::ledger::{Fate, Ignored};
 use crate::profile;
 use crate::tree::{
     BehaviourDelta, Ended, ExecDecision, ExecPosition, Flags, Lineage, MemoryPressure, NodeId, Pid, Position, Program,
-    ROOT, Role, Rules, Runs, Tree, unknown_program,
+    ROOT, Role, Rules, Runs, Tree, by, unknown_program,
 };
 use std::sync::Arc;
 
@@ -232,7 +232,7 @@ impl Checker {
             Body::ContainerStart { .. } | Body::ContainerStop => Fate::Lifecycle,
             // What was lost is lost, whatever there is to compare with.
             Body::Missed { cause, .. } => return Fate::missed(cause),
-            Body::Fork { ppid } => setup_or_lifecycle(self.lineage.fork(id, *ppid)),
+            Body::Fork { ppid, ns_pid } => setup_or_lifecycle(self.lineage.fork(id, *ppid, *ns_pid)),
             Body::Exit => setup_or_lifecycle(self.lineage.exit(id)),
             Body::Exec(exec) => self.exec(event, id, exec),
             _ => self.apply_behaviour(event, id),
@@ -271,9 +271,8 @@ impl Checker {
         if position == Some(Position::Setup) {
             return Fate::Ignored(Ignored::RuntimeSetup);
         }
-        let cwd = process.and_then(|p| p.cwd.as_deref());
         let mut texts = std::mem::take(&mut self.texts);
-        let fate = match event.behaviours(cwd, &mut texts) {
+        let fate = match event.behaviours(by(process, id), &mut texts) {
             Ok(what) => {
                 let ran = match position {
                     Some(Position::At(ran)) => ran,
@@ -290,10 +289,46 @@ impl Checker {
                 });
                 if known { Fate::Known } else { Fate::New }
             }
-            Err(fate) => fate,
+            Err(fate) => {
+                if let Some(Position::At(ran)) = position {
+                    let process = self.lineage.find(id);
+                    if let Some((tried, denial)) = event.attempted(by(process, id), &mut texts) {
+                        tried.all(|one| {
+                            self.compare_attempt(event, ran, one, denial);
+                            true
+                        });
+                    }
+                }
+                fate
+            }
         };
         self.texts = texts;
         fate
+    }
+
+    /// An attempt is noted if the profile has neither it nor what was tried.
+    fn compare_attempt(&mut self, event: &EventRef<'_>, ran: ProgramRef, tried: &Behaviour<'_>, denial: Denial) {
+        let new = self.new_of_attempt(ran, tried);
+        let reason = new.as_ref().map(|_| Reason::DeniedAttempt);
+        let kept = if self.provisional { Some(&tried.details) } else { new.as_ref() };
+        let Some(kept) = kept else { return };
+        let mut details: Details<Box<str>> = kept.clone().map(Into::into);
+        details.numbers.insert(denial.detail());
+        let (what, details) = if self.provisional {
+            (OwnedBehaviour::denied(tried, details), Details::none())
+        } else {
+            (OwnedBehaviour::denied(tried, Details::none()), details)
+        };
+        let (ts, pid, count, nth, round) = (event.ts, event.pid, 1, 0, 0);
+        self.note(ran, what, Noted { ts, pid, count, reason, nth, round, details });
+    }
+
+    /// What of an attempt is new: nothing of one that was made before, or that is at what was done before.
+    fn new_of_attempt<'a>(&self, ran: ProgramRef, tried: &Behaviour<'a>) -> Option<Details<&'a str>> {
+        let Some(node) = self.node(ran) else { return Some(tried.details.clone()) };
+        let denied = tried.denied(Denial::ANY)?;
+        self.baseline.delta(node, &Behaviour { details: Details::none(), ..denied })?;
+        self.baseline.delta(node, tried).map(|delta| delta.details)
     }
 
     /// Whether the profile has a behaviour; one that it has not is noted.
@@ -380,6 +415,10 @@ impl Checker {
             OwnedBehaviour::Interpreter(by) => {
                 node.filter(|node| !self.baseline.knows_interpreter(*node, by)).map(|_| Reason::NewBehaviour)
             }
+            OwnedBehaviour::Denied(..) => {
+                let new = what.behaviour(|tried| self.new_of_attempt(ran, tried).is_some()).unwrap_or(false);
+                new.then_some(Reason::DeniedAttempt)
+            }
             OwnedBehaviour::Behaviour(..) => match node {
                 None => Some(Reason::NewProcess),
                 Some(node) => {
@@ -393,6 +432,15 @@ impl Checker {
     /// Something that a program did, as it is noted when it is judged for good, and why it is a finding, if it is one.
     fn judged(&self, ran: ProgramRef, what: OwnedBehaviour) -> Option<(Reason, OwnedBehaviour, Details<Box<str>>)> {
         let reason = self.judge(ran, &what)?;
+        if let OwnedBehaviour::Denied(_, _, _, details) = &what {
+            let error = details.numbers.iter().filter(|detail| Denial::is_one(*detail));
+            let noted = what.behaviour(|tried| {
+                let mut new: Details<Box<str>> = self.new_of_attempt(ran, tried).unwrap_or_default().map(Into::into);
+                new.numbers.extend(error);
+                (reason, OwnedBehaviour::denied(tried, Details::none()), new)
+            });
+            return noted;
+        }
         let new = what.behaviour(|what| {
             let delta = self.node(ran).and_then(|node| self.baseline.delta(node, what));
             let BehaviourDelta { known, details } =
@@ -411,7 +459,7 @@ impl Checker {
         let known = match reason {
             Reason::FilelessExec => has(Flags::FILELESS),
             Reason::UpperLayerExec => has(Flags::UPPER_LAYER),
-            Reason::NewProcess | Reason::NewBehaviour => self.node(ran).is_some(),
+            Reason::NewProcess | Reason::NewBehaviour | Reason::DeniedAttempt => self.node(ran).is_some(),
         };
         (!known).then_some(reason)
     }

@@ -1,7 +1,7 @@
 //! A behaviour with texts of its own, so that it can be reported, and judged again by another profile.
 
 use super::{Finding, Reason};
-use crate::behaviour::{Behaviour, BehaviourKey, Details, FindingText, Kind, Value};
+use crate::behaviour::{Behaviour, BehaviourKey, Denial, Details, FindingText, Kind, Value};
 use crate::profile::interpreter_name;
 use crate::tree::Program;
 
@@ -17,6 +17,8 @@ pub(super) enum OwnedBehaviour {
     /// It did something; what a finding of it is called; and, as long as that may have to be judged again, with which
     /// details.
     Behaviour(Kind, BehaviourKey<Box<str>>, &'static str, Details<Box<str>>),
+    /// The same, tried and refused; how is among the details.
+    Denied(Kind, BehaviourKey<Box<str>>, &'static str, Details<Box<str>>),
 }
 
 impl OwnedBehaviour {
@@ -32,11 +34,18 @@ impl OwnedBehaviour {
         Self::Behaviour(*kind, key.map(Into::into), behaviour.class(known), Details::none())
     }
 
+    /// An attempt at a behaviour, which was refused; as [`of`](Self::of), or as [`new`](Self::new) where its details are kept
+    /// beside it.
+    pub fn denied(behaviour: &Behaviour<'_>, details: Details<Box<str>>) -> Self {
+        let Behaviour { kind, key, .. } = behaviour;
+        Self::Denied(*kind, key.map(Into::into), behaviour.class(false), details)
+    }
+
     /// Gives the behaviour to `visit`, unless it is that of having been run.
     pub fn behaviour<R>(&self, visit: impl FnOnce(&Behaviour<'_>) -> R) -> Option<R> {
         match self {
             Self::Exec { .. } | Self::Uid(_) | Self::Interpreter(_) => None,
-            Self::Behaviour(kind, key, _, details) => {
+            Self::Behaviour(kind, key, _, details) | Self::Denied(kind, key, _, details) => {
                 let texts = details.texts.iter().map(|text| &**text).collect();
                 let details = Details { marks: details.marks, numbers: details.numbers.clone(), texts };
                 Some(visit(&Behaviour { kind: *kind, key: key.as_deref(), details }))
@@ -50,7 +59,7 @@ impl OwnedBehaviour {
             Self::Exec { .. } => "exec",
             Self::Uid(_) => "uid",
             Self::Interpreter(_) => "interpreter",
-            Self::Behaviour(_, _, class, _) => class,
+            Self::Behaviour(_, _, class, _) | Self::Denied(_, _, class, _) => class,
         }
     }
 
@@ -66,11 +75,16 @@ impl OwnedBehaviour {
             }
             Self::Uid(uid) => FindingText { subject: uid.to_string(), details: Vec::new() },
             Self::Interpreter(path) => FindingText { subject: interpreter_name(path).to_owned(), details: Vec::new() },
-            Self::Behaviour(kind, key, class, kept) => {
+            Self::Behaviour(kind, key, class, kept) | Self::Denied(kind, key, class, kept) => {
                 let details = if kept.is_empty() { new } else { kept };
                 let texts = details.texts.iter().map(|text| &**text).collect();
                 let details = Details { marks: details.marks, numbers: details.numbers.clone(), texts };
-                Behaviour { kind: *kind, key: key.as_deref(), details }.describe(class)
+                let what = Behaviour { kind: *kind, key: key.as_deref(), details };
+                let mut text = what.describe(class);
+                let error = Some(self).filter(|what| matches!(what, Self::Denied(..)));
+                let error = error.and_then(|_| Denial::among(&what.details.numbers));
+                text.details.extend(error.map(|error| ("error", Value::Text(error.name().to_owned()))));
+                text
             }
         }
     }
@@ -85,7 +99,7 @@ impl OwnedBehaviour {
         match self {
             Self::Exec { program, .. } => program.path.len() + program.key.len(),
             Self::Interpreter(path) => path.len(),
-            Self::Behaviour(_, key, _, details) => {
+            Self::Behaviour(_, key, _, details) | Self::Denied(_, key, _, details) => {
                 let mut bytes = details.texts.iter().map(|text| text.len() + size_of::<Box<str>>()).sum();
                 key.as_deref().map(|text| bytes += text.len());
                 bytes

@@ -153,15 +153,15 @@ fn nobody_becomes_the_runtime_by_starting_more_processes_than_there_is_room_for(
     let mut did = |pid, body| checker.check(&EventRef { ts: 1, container: b"c", pid, start: None, body });
     let exec = |path: &'static str, ppid| Body::Exec(Exec { path: path.as_bytes(), ppid, ..Exec::default() });
     did(10, exec("/bin/app", 1));
-    did(30, Body::Fork { ppid: 10 });
-    did(20, Body::Fork { ppid: 30 });
+    did(30, Body::Fork { ppid: 10, ns_pid: None });
+    did(20, Body::Fork { ppid: 30, ns_pid: None });
     did(30, Body::Exit);
     for pid in 100..300 {
-        did(pid, Body::Fork { ppid: 10 });
+        did(pid, Body::Fork { ppid: 10, ns_pid: None });
     }
     did(20, exec("/usr/bin/runc", 1));
     // The same of one whose parent is forgotten.
-    did(40, Body::Fork { ppid: 20_000 });
+    did(40, Body::Fork { ppid: 20_000, ns_pid: None });
     did(40, exec("/usr/bin/crun", 20_000));
     let reported: Vec<_> = checker.findings().into_iter().map(|f| f.subject).collect();
     assert_eq!(reported, ["/bin/app", "/usr/bin/crun", "/usr/bin/runc"]);
@@ -402,7 +402,13 @@ fn below_a_process_whose_program_is_not_known_nothing_counts_as_told() {
     for n in 0..10_000 {
         let path = format!("/t/{n}");
         let exec = Exec { path: path.as_bytes(), ppid: 10, ..Exec::default() };
-        checker.check(&EventRef { ts: 2, container: b"c", pid: 11, start: None, body: Body::Fork { ppid: 10 } });
+        checker.check(&EventRef {
+            ts: 2,
+            container: b"c",
+            pid: 11,
+            start: None,
+            body: Body::Fork { ppid: 10, ns_pid: None },
+        });
         checker.check(&EventRef { ts: 2, container: b"c", pid: 11, start: None, body: Body::Exec(exec) });
         checker.check(&EventRef { ts: 2, container: b"c", pid: 11, start: None, body: Body::Exit });
     }

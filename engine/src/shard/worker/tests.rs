@@ -76,7 +76,7 @@ fn run(config: &Config, steps: &[Step], mut after: impl FnMut(&Worker)) -> Worke
                 let path = format!("/srv/{}/{}", word(*n), "name".repeat(usize::from(*n) % 20));
                 push(*c, Body::Open(Open { path: path.as_bytes(), flags: 0, ret: 0, map: false }));
             }
-            Step::Fork(c) => push(*c, Body::Fork { ppid: 5 }),
+            Step::Fork(c) => push(*c, Body::Fork { ppid: 5, ns_pid: None }),
             Step::Batch(seconds) => {
                 ts += seconds * 1_000_000_000;
                 assert_eq!(worker.apply(&batch), None);

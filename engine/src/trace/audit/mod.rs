@@ -183,7 +183,7 @@ impl AuditDecoder {
                     self.programs.insert(*child, program);
                 }
                 sink.implied(syscall);
-                sink.event(by(*child, ts, Body::Fork { ppid: pid }));
+                sink.event(by(*child, ts, Body::Fork { ppid: pid, ns_pid: None }));
             }
             Some(deed) => {
                 sink.implied(syscall);
@@ -213,7 +213,7 @@ impl AuditDecoder {
         self.start(ts, exe, sink);
         self.programs.insert(who.pid, program);
         if known.is_none() && self.programs.get(&who.ppid) == Some(&program) {
-            return sink.implied(by(who.pid, ts, Body::Fork { ppid: who.ppid }));
+            return sink.implied(by(who.pid, ts, Body::Fork { ppid: who.ppid, ns_pid: None }));
         }
         let exec = Exec { ppid: who.ppid, path: exe, uid: who.uid, gid: who.gid, ..Exec::default() };
         sink.implied(by(who.pid, ts, Body::Exec(exec)));

@@ -16,7 +16,7 @@ fn text(bytes: &[u8]) -> String {
 fn said(event: EventRef<'_>) -> String {
     let what = match event.body {
         Body::ContainerStart { image, tag } => format!("start {}:{}", text(image), text(tag)),
-        Body::Fork { ppid } => format!("fork from {ppid}"),
+        Body::Fork { ppid, .. } => format!("fork from {ppid}"),
         Body::Exec(e) => {
             let argv = e.argv.map_or("?".into(), text).replace("\\x00", "|");
             let interpreter = e.interpreter.map_or(String::new(), |i| format!(" by {}", text(i)));

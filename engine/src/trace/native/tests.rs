@@ -44,7 +44,7 @@ fn show(event: Event<&[u8]>) -> String {
         Body::ContainerStart { image, tag } => write!(out, "start {}:{}", s(image), s(tag)),
         Body::ContainerStop => write!(out, "stop"),
         Body::Missed { cause, n } => write!(out, "missed {} {n}", s(cause)),
-        Body::Fork { ppid } => write!(out, "fork {ppid}"),
+        Body::Fork { ppid, .. } => write!(out, "fork {ppid}"),
         Body::Exec(e) => write!(
             out,
             "exec {} {} {:?} {:?} {:?} {} {} {}{}",

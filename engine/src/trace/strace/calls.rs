@@ -184,7 +184,7 @@ impl StraceDecoder {
             CloneResult::Child | CloneResult::Corrected(_) => {}
         }
         self.syscall(pid, ts, call.name, Reported::Beside, sink);
-        sink.event(event(child, ts, Body::Fork { ppid: pid }));
+        sink.event(event(child, ts, Body::Fork { ppid: pid, ns_pid: None }));
         if let CloneResult::Corrected(Some((path, argv))) = born {
             sink.implied(event(child, ts, exec_body(pid, &path, argv.as_deref(), None)));
         }

@@ -212,7 +212,7 @@ impl StraceDecoder {
     fn arrive(&mut self, tid: u32, ts: u64, sink: &mut dyn Sink) -> u32 {
         let (pid, arrival) = self.table.arrive(tid);
         if let NewThread::Child { ppid } = arrival {
-            sink.implied(event(pid, ts, EventBody::Fork { ppid }));
+            sink.implied(event(pid, ts, EventBody::Fork { ppid, ns_pid: None }));
         }
         pid
     }

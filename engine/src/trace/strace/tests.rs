@@ -22,7 +22,7 @@ impl Written {
     fn line(event: Event<&[u8]>) -> String {
         let what = match event.body {
             EventBody::ContainerStart { image, tag } => format!("start {}:{}", text(image), text(tag)),
-            EventBody::Fork { ppid } => format!("fork from {ppid}"),
+            EventBody::Fork { ppid, .. } => format!("fork from {ppid}"),
             EventBody::Exec(e) => {
                 let argv = e.argv.map_or("?".into(), text).replace("\\x00", " ");
                 let fileless = if e.fileless { " fileless" } else { "" };

@@ -252,7 +252,7 @@ impl SysdigDecoder {
             Some(parent) => self.processes.insert(actor.process(), parent),
             None => drop(self.processes.remove(&actor.process())),
         }
-        sink.event(actor.event(Body::Fork { ppid: r.ppid }));
+        sink.event(actor.event(Body::Fork { ppid: r.ppid, ns_pid: None }));
         // Of a parent that nothing is known of, the child's program is what is known.
         self.observe(r, actor, sink);
         Line::Event
@@ -401,7 +401,7 @@ impl SysdigDecoder {
                 self.processes.insert(actor.process(), now);
                 let parent = self.processes.get(&(actor.container_key, r.ppid));
                 if now.path.is_some() && r.ppid != actor.pid && parent == Some(&now) {
-                    return sink.implied(actor.event(Body::Fork { ppid: r.ppid }));
+                    return sink.implied(actor.event(Body::Fork { ppid: r.ppid, ns_pid: None }));
                 }
             }
         }

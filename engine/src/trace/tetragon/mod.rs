@@ -221,7 +221,7 @@ impl TetragonDecoder {
         let ppid = parent.and_then(|parent| self::pid(parent).ok()).filter(|ppid| *ppid != pid);
         match ppid {
             Some(ppid) if process.has_flag("clone") && !has_exec => {
-                sink.implied(context.event(pid, own, Body::Fork { ppid }));
+                sink.implied(context.event(pid, own, Body::Fork { ppid, ns_pid: None }));
                 self.running.insert(key(context, pid), Running { start: own, ppid, has_exec });
                 self.execs.insert(exec_key(context, process), own);
                 own

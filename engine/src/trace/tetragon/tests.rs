@@ -13,7 +13,7 @@ fn text(bytes: &[u8]) -> String {
 fn line(event: Event<&[u8]>) -> String {
     let what = match event.body {
         Body::ContainerStart { image, tag } => format!("start {} {}", text(image), text(tag)),
-        Body::Fork { ppid } => format!("fork from {ppid}"),
+        Body::Fork { ppid, .. } => format!("fork from {ppid}"),
         Body::Exec(e) => {
             let argv = e.argv.map_or("?".into(), text).replace("\\x00", "|");
             let fileless = if e.fileless { " fileless" } else { "" };

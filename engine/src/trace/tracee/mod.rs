@@ -74,7 +74,7 @@ impl Decoder for TraceeDecoder {
             // The child's start is given on another clock than the start of those that write the events.
             Meaning::Fork { pid, ppid } => {
                 self.programs.fork(container, *pid, *ppid);
-                sink.event(By { pid: *pid, start: None, ..by }.event(Body::Fork { ppid: *ppid }));
+                sink.event(By { pid: *pid, start: None, ..by }.event(Body::Fork { ppid: *ppid, ns_pid: None }));
                 return Ok(Line::Event);
             }
             Meaning::Exit => {

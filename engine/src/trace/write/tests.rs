@@ -47,8 +47,8 @@ fn argv() -> impl Strategy<Value = Vec<u8>> {
 
 fn any_exec() -> impl Strategy<Value = Exec<Vec<u8>>> {
     let options = (prop::option::of(argv()), prop::option::of(raw()), prop::option::of(raw()));
-    (any::<(u32, [bool; 3], [Option<u32>; 2], Option<bool>)>(), raw(), options).prop_map(
-        |((ppid, marks, [uid, gid], runtime), path, (argv, cwd, interpreter))| Exec {
+    (any::<(u32, [bool; 3], [Option<u32>; 3], Option<bool>)>(), raw(), options).prop_map(
+        |((ppid, marks, [uid, gid, ns_pid], runtime), path, (argv, cwd, interpreter))| Exec {
             ppid,
             path,
             argv,
@@ -60,6 +60,7 @@ fn any_exec() -> impl Strategy<Value = Exec<Vec<u8>>> {
             fileless: marks[1],
             upper_layer: marks[2],
             runtime,
+            ns_pid,
         },
     )
 }
@@ -95,7 +96,7 @@ fn any_body() -> impl Strategy<Value = Body<Vec<u8>>> {
     prop_oneof![
         (utf8("[^\0]{1,10}"), utf8("[^\0]{1,10}")).prop_map(|(image, tag)| Body::ContainerStart { image, tag }),
         Just(Body::ContainerStop),
-        any::<u32>().prop_map(|ppid| Body::Fork { ppid }),
+        any::<(u32, Option<u32>)>().prop_map(|(ppid, ns_pid)| Body::Fork { ppid, ns_pid }),
         any_exec().prop_map(Body::Exec),
         Just(Body::Exit),
         (raw(), any::<u32>(), any::<i64>(), any::<bool>()).prop_map(|(path, flags, ret, map)| Body::Open(Open {

@@ -9,6 +9,8 @@ use crate::kernel::record::RecordBody;
 pub(in crate::kernel) fn exec<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     let [path_text, interpreter_text] = texts;
     let Parts { rest, facts, marks, .. } = parts;
+    let _pad = rest.u32()?;
+    let ns_pid = rest.u32()?;
     let interpreter_marks = rest.u32()?;
     let marked = |mark: u8| interpreter_marks & u32::from(mark) != 0;
     facts.interpreter = PathFacts { cut: marked(mark::CUT), detached: marked(mark::DETACHED) };
@@ -35,5 +37,6 @@ pub(in crate::kernel) fn exec<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -
     exec.cwd = (!cwd.is_empty()).then_some(cwd);
     (exec.uid, exec.gid) = (Some(uid), Some(gid));
     (exec.fileless, exec.upper_layer) = (fileless, upper_layer);
+    exec.ns_pid = parts.another_pid(ns_pid);
     Ok(parts.event(Body::Exec(exec)))
 }

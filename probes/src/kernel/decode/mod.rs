@@ -123,6 +123,11 @@ impl<'a> Parts<'a> {
         u32::try_from(self.spare).map_err(|_| Malformed)
     }
 
+    /// A process's number in its own pid namespace, if it is told and another one than its pid.
+    pub(super) fn another_pid(&self, ns_pid: u32) -> Option<u32> {
+        (ns_pid != 0 && ns_pid != self.event.pid).then_some(ns_pid)
+    }
+
     pub(super) fn text(&mut self) -> Result<&'a [u8]> {
         self.rest.take(self.text_bytes)
     }

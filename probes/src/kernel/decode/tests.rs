@@ -42,7 +42,10 @@ fn check(bytes: &[u8], expected: Body<&[u8]>) {
 
 #[test]
 fn every_kind() {
-    check(&record(kind::FORK, 0, b"", b"", 7), Body::Fork { ppid: 7 });
+    check(&record(kind::FORK, 0, b"", b"", 7), Body::Fork { ppid: 7, ns_pid: None });
+    check(&record(kind::FORK, 0, b"", b"", 7 | 5 << 32), Body::Fork { ppid: 7, ns_pid: Some(5) });
+    // Of the initial namespace it is the same number.
+    check(&record(kind::FORK, 0, b"", b"", 7 | 42 << 32), Body::Fork { ppid: 7, ns_pid: None });
     check(&record(kind::EXIT, 0, b"", b"", 256), Body::Exit);
     let failed = (-2i64).to_le_bytes();
     check(&record(kind::OPEN, 0, b"/x", &failed, 1), Body::Open(Open::new(b"/x", 1, -2)));
@@ -79,6 +82,8 @@ fn an_exec_has_its_texts_in_order() {
     own.extend(2u16.to_le_bytes());
     own.extend(4u32.to_le_bytes());
     own.extend(u32::from(mark::DETACHED).to_le_bytes());
+    own.extend(5u32.to_le_bytes());
+    own.extend(0u32.to_le_bytes());
     let mut exec = record(kind::EXEC, mark::ARGV_CUT | mark::FILELESS, b"/script", &own, 0);
     exec.splice(0..0, b"a\0b\0".iter().chain(b"sh").chain(b"/cwd").copied());
     let mut expected = Exec::new(1, &b"/script"[..]);
@@ -88,6 +93,7 @@ fn an_exec_has_its_texts_in_order() {
     expected.cwd = Some(b"/cwd");
     (expected.uid, expected.gid) = (Some(1000), Some(1001));
     expected.fileless = true;
+    expected.ns_pid = Some(5);
     check(&exec, Body::Exec(expected));
     let mut decoder = Decoder::new(OFFSET);
     let facts = decoder.decode(&exec).unwrap().facts;

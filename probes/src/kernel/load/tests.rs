@@ -168,6 +168,7 @@ fn the_programs_take_at_most_what_is_said_before_they_are_loaded() {
     let (taken, said) = (programs + bytes_held(), PROGRAMS_BYTES + cpus * 2 * SCRATCH);
     assert!(taken <= said, "{taken} bytes are taken, {said} said");
     if kernel_tells_what_maps_take() {
-        assert!(said <= taken + taken / 2, "{taken} bytes are taken, {said} said");
+        // The rest is what the kernel needs while it looks at the programs, and does not tell.
+        assert!(said <= 2 * taken, "{taken} bytes are taken, {said} said");
     }
 }

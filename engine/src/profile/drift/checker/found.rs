@@ -95,9 +95,9 @@ impl Checker {
                 (_, true) => Sort::Below,
             },
             OwnedBehaviour::Uid(_) | OwnedBehaviour::Interpreter(_) => Sort::Manner,
-            OwnedBehaviour::Behaviour(..) if self.node(ran).is_some() => Sort::Behaviour,
-            OwnedBehaviour::Behaviour(..) if below => Sort::BehaviourBelow,
-            OwnedBehaviour::Behaviour(..) => Sort::DidTopmost,
+            OwnedBehaviour::Behaviour(..) | OwnedBehaviour::Denied(..) if self.node(ran).is_some() => Sort::Behaviour,
+            OwnedBehaviour::Behaviour(..) | OwnedBehaviour::Denied(..) if below => Sort::BehaviourBelow,
+            OwnedBehaviour::Behaviour(..) | OwnedBehaviour::Denied(..) => Sort::DidTopmost,
         }
     }
 

@@ -21,7 +21,7 @@ impl Reported {
             Body::ContainerStart { image, tag } => format!("start {} {}", text(image), text(tag)),
             Body::ContainerStop => "stop".to_owned(),
             Body::Missed { n, .. } => format!("missed {n}"),
-            Body::Fork { ppid } => format!("fork ppid={ppid}"),
+            Body::Fork { ppid, .. } => format!("fork ppid={ppid}"),
             Body::Exec(x) => format!(
                 "exec ppid={} {} [{}] cwd={} uid={}{}{}",
                 x.ppid,
