@@ -3,8 +3,8 @@
 //! Not here: what all workers may take together (`shard/memory`), and what is let go of (`limits`).
 
 use super::Worker;
-use crate::shard::start::Mode;
 use crate::shard::memory::MemoryUsage;
+use crate::shard::start::Mode;
 
 impl Worker {
     /// Counts the container at hand anew, if it has changed.
