@@ -243,14 +243,20 @@ impl Worker {
                 }
                 // What it is may still be told, and then all of it is that workload's; or it is started again, and what was
                 // found of it is found once.
-                let lingers = (workload.assumed || subject.has_found()) && !event.container.is_empty();
+                let named = !workload.assumed;
+                let lingers = (!named || subject.has_found()) && !event.container.is_empty();
                 if lingers {
                     subject.forget_processes();
                 }
                 let again = std::mem::replace(&mut container.stopped, true);
                 self.count(index, stored, Fate::Lifecycle);
                 match (lingers, again) {
-                    (true, false) => self.linger(index, event.container),
+                    (true, false) => {
+                        self.linger(index, event.container);
+                        if named && self.lingering_bytes > self.lingering_bytes_max {
+                            self.retire(index);
+                        }
+                    }
                     (true, true) => {}
                     (false, _) => self.retire(index),
                 }

@@ -75,9 +75,9 @@ impl Worker {
         let limit = *limit;
         let mut evicted = 0;
         for index in 0..self.containers.capacity() {
-            if matches!(self.containers.get(index), Some(c) if c.turn <= limit) {
+            if let Some(container) = self.containers.get(index).filter(|container| container.turn <= limit) {
+                evicted += u64::from(!container.stopped);
                 self.evict(index);
-                evicted += 1;
             }
         }
         self.limits.containers_evicted += evicted;
@@ -92,7 +92,7 @@ impl Worker {
         self.forget_unreported();
         self.publish();
         // The one at hand is the last to be quiet, and is bounded by itself.
-        while self.by_id.len() > 1 && self.memory.containers_too_large(self.containers_bytes) {
+        while self.by_id.len() > 1 && self.memory.containers_too_large(self.held().containers) {
             self.evict_quietest();
             self.publish();
         }

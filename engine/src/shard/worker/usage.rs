@@ -37,10 +37,11 @@ impl Worker {
     /// What is held, the container at hand as it was weighed last.
     pub(super) fn held(&self) -> MemoryUsage {
         MemoryUsage {
-            containers: self.containers_bytes,
+            // Those that linger have a bound of their own, and none of the others goes for them.
+            containers: self.containers_bytes - self.lingering_bytes,
             waiting: self.waiting.bytes + self.replaying_bytes,
             images: self.images.heap_bytes(),
-            remembered: self.remembered_bytes,
+            remembered: self.remembered_bytes + self.lingering_bytes,
         }
     }
 
