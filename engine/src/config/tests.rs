@@ -56,10 +56,10 @@ fn defaults_grow_with_the_host() {
         assert_eq!(Config::for_host(Host { cores: 1, memory_bytes }).tree_bytes, expected, "{memory_bytes:?}");
     }
     for (memory_bytes, expected) in [
-        (None, (256 << 20, 65_536, 4 << 20)),
+        (None, (227 << 20, 65_536, 4 << 20)),
         (Some(1 << 20), (2 << 20, 1024, 256 << 10)),
-        (Some(64 << 20), (8 << 20, 16_384, 1 << 20)),
-        (Some(8 << 30), (1 << 30, 65_536, 4 << 20)),
+        (Some(64 << 20), (7 << 20, 16_384, 1 << 20)),
+        (Some(8 << 30), (910 << 20, 65_536, 4 << 20)),
     ] {
         let config = Config::for_host(Host { cores: 1, memory_bytes });
         assert_eq!((config.memory_max, config.processes_max, config.record_bytes), expected, "{memory_bytes:?}");
