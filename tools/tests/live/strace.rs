@@ -187,12 +187,22 @@ fn read(log: &str, bound: &BTreeSet<&str>, real: &impl Fn(&str) -> String) -> Ve
                     descriptors.insert(descriptor.to_owned(), name.to_owned());
                 } else {
                     descriptors.insert(descriptor.to_owned(), path.to_owned());
-                    did.push(Did::Open(path.to_owned()));
+                    // One without a name is told by its directory: its number is another one each time.
+                    let directory = path.rsplit_once('/').map(|(directory, _)| unnamed(directory));
+                    did.push(Did::Open(directory.filter(|_| call.contains("O_TMPFILE")).unwrap_or(path.to_owned())));
                 }
             }
         }
     }
     changes::with_interpreters(did)
+}
+
+/// `__O_TMPFILE`.
+const TMPFILE: u64 = 0o20_000_000;
+
+/// A file without a name in a directory.
+fn unnamed(directory: &str) -> String {
+    format!("{directory}/#0")
 }
 
 /// With the name that it gave made absolute, as it is told.
@@ -299,6 +309,9 @@ pub fn told(trace: &str) -> Doings {
             "change" => Did::Change { op: text("op"), path: text("path"), from: value("from"), ret },
             "mount" => Did::Mount { path: text("path"), fstype: text("fstype"), ret },
             "open" if ret < 0 => Did::Missed(text("path")),
+            "open" if event["flags"].as_u64().is_some_and(|flags| flags & TMPFILE != 0) => {
+                Did::Open(unnamed(&text("path")))
+            }
             "open" => Did::Open(text("path")),
             "connect" | "bind" => {
                 let proto = event["proto"].as_str().map(str::to_owned);
