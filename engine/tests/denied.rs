@@ -18,8 +18,9 @@ fn attempts_are_kept_apart_by_what_they_would_have_been_and_make_no_program() {
         "open 9 /etc/nobody-s --ret=-13
          exec 1<-0 /bin/app --cwd=/srv
          open 1 /etc/shadow --ret=-13
-         open 1 /etc/shadow rw --ret=-1
+         open 1 /etc/shadow rw --ret=-30
          open 1 /etc/absent fail
+         open 1 /etc/why-nobody-said --ret=-1
          open 1 relative --ret=-30
          open 1 /etc/app.conf
          open 1 /etc/app.conf w --ret=-13
@@ -55,7 +56,7 @@ fn attempts_are_kept_apart_by_what_they_would_have_been_and_make_no_program() {
         ",
     );
     // Whatever is kept of them, they are counted as what they are.
-    assert_eq!((ledger.received, ledger.ignored(Ignored::Failed)), (20, 15));
+    assert_eq!((ledger.received, ledger.ignored(Ignored::Failed)), (21, 16));
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn an_attempt_stamps_nothing_above_it_and_is_read_as_it_was_written() {
 #[test]
 fn merging_keeps_the_first_error_by_name_whatever_the_order() {
     let one = |ret: i32| grow(&format!("exec 1<-0 /bin/app\nopen 1 /etc/shadow --ret={ret}"), &Rules::default()).0;
-    let (a, b) = (one(-1), one(-13));
+    let (a, b) = (one(-30), one(-13));
     for (first, second) in [(&a, &b), (&b, &a)] {
         let mut merged = first.tree().clone();
         merged.merge(second.tree()).unwrap();
@@ -161,12 +162,12 @@ const LEARNED: &str = "exec 1<-0 /bin/app
     connect 1 10.0.0.1 443 tcp";
 
 const TRIED: &str = "exec 1<-0 /bin/app
-    open 1 /etc/shadow w --ret=-1
+    open 1 /etc/shadow w --ret=-30
     open 1 /etc/app.conf --ret=-13
     open 1 /etc/absent fail
     connect 1 10.0.0.1 443 tcp --ret=-111
     open 1 /etc/app.conf w --ret=-13
-    open 1 /root/key --ret=-1
+    open 1 /root/key --ret=-30
     open 1 /root/key --ret=-13
     open 1 /root/key rw --ret=-13
     connect 1 10.9.9.9 4444 tcp --ret=-111
@@ -217,7 +218,7 @@ fn what_a_new_program_tries_in_vain_is_told_as_that() {
 fn attempts_come_in_any_order() {
     let lines = [
         "open 1 /a/b1 --ret=-13",
-        "open 1 /a/b1 --ret=-1",
+        "open 1 /a/b1 --ret=-30",
         "bind 1 ::1 80 tcp --ret=-13",
         "open 1 /a/b1",
         "change 1 create /a/b1 --ret=-30",

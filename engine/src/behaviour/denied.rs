@@ -74,6 +74,7 @@ impl<'a> Behaviour<'a> {
 
 /// An attempt in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DeniedDoc {
     /// What a finding of it would be called, had it been done.
     pub kind: String,

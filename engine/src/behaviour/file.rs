@@ -16,6 +16,9 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
+/// A result that says no more than that it failed.
+const NOT_TOLD: i64 = i64::MIN;
+
 /// Opened for reading.
 pub(crate) const READ: Marks = Marks::bit(0);
 /// Opened for writing.
@@ -129,6 +132,11 @@ impl<B> Open<B> {
         Open { path: f(path), flags, ret, map }
     }
 
+    /// Whether its file is the one of its path, and not one without a name in that directory (`O_TMPFILE`).
+    pub(crate) fn has_name(&self) -> bool {
+        self.flags & open_flags::TMPFILE == 0
+    }
+
     /// What an open that succeeded leaves on its file.
     pub(crate) fn marks(&self) -> Marks {
         access(self.flags).or(MAPPED.only_if(self.map))
@@ -162,7 +170,8 @@ impl<'s> Report<'s> for Open<&'s [u8]> {
     }
 
     fn failure(&self) -> Option<i64> {
-        Some(self.ret).filter(|ret| *ret < 0)
+        // Traces that do not tell how an open failed say -1, and a real EPERM is rare.
+        Some(self.ret).filter(|ret| *ret < 0).map(|ret| if ret == -1 { NOT_TOLD } else { ret })
     }
 
     fn behaviours<'t>(&self, by: By<'_>, texts: &'t mut Texts) -> Result<Behaviours<'t>, Fate>
@@ -170,8 +179,7 @@ impl<'s> Report<'s> for Open<&'s [u8]> {
         's: 't,
     {
         normal_path(self.path, by, &mut texts.first)?;
-        // A file without a name in the directory that was asked for.
-        if self.flags & open_flags::TMPFILE != 0 && !texts.first.ends_with("/#*") {
+        if !self.has_name() && !texts.first.ends_with("/#*") {
             texts.first.push_str(if texts.first == "/" { "#*" } else { "/#*" });
         }
         Ok(Behaviours::One(file(&texts.first, Details::marks(self.marks()))))

@@ -3,6 +3,7 @@
 use super::entry::{
     Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Learned, Pattern, Seen, Value, is_default,
 };
+use super::imds_request::without_secrets;
 use super::record::{Buffers, Field, Raw, Reject, Shape, not_empty, plain, quoted, reject, write_bytes, write_text};
 use super::{
     Behaviour, BehaviourKey, Behaviours, Bounded, By, Details, Kind, Report, Scope, Texts, bounded_path, normal_path,
@@ -77,7 +78,7 @@ impl<'s> Report<'s> for Imds<&'s [u8]> {
     const SHAPE: Shape = Shape::new(&[Field::Path], &[Field::PathB64, Field::Provider, Field::Method, Field::Token]);
 
     fn read(raw: &'s Raw<'_>, buffers: &'s mut Buffers) -> Result<Self, Reject> {
-        let path = not_empty(Field::Path, raw.path(&mut buffers.path)?)?;
+        let path = without_secrets(not_empty(Field::Path, raw.path(&mut buffers.path)?)?);
         let provider = plain(Field::Provider, &raw.provider)?;
         if provider.len() > PROVIDER_BYTES_MAX || provider.iter().any(|b| b.is_ascii_whitespace()) {
             let detail = format!("found {}, expected a word such as `aws`", quoted(&raw.provider));
@@ -98,7 +99,7 @@ impl<'s> Report<'s> for Imds<&'s [u8]> {
     }
 
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        write_bytes(map, (Field::Path, Field::PathB64), self.path)?;
+        write_bytes(map, (Field::Path, Field::PathB64), without_secrets(self.path))?;
         if let Some(provider) = self.provider {
             write_text(map, Field::Provider, provider)?;
         }
@@ -106,7 +107,7 @@ impl<'s> Report<'s> for Imds<&'s [u8]> {
     }
 
     fn bounded(&self) -> Option<Bounded<'s>> {
-        bounded_path("path", self.path, 0)
+        bounded_path("path", without_secrets(self.path), 0)
     }
 
     fn failure(&self) -> Option<i64> {
@@ -118,9 +119,8 @@ impl<'s> Report<'s> for Imds<&'s [u8]> {
         's: 't,
     {
         let Texts { first, second } = texts;
-        let path = self.path.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
         // The service has one directory, and no process of its own.
-        normal_path(if path.is_empty() { b"/" } else { path }, By { pid: by.pid, cwd: Some(b"/") }, first)?;
+        normal_path(without_secrets(self.path), By { pid: by.pid, cwd: Some(b"/") }, first)?;
         second.clear();
         if let Some(provider) = self.provider.filter(|provider| provider.len() <= PROVIDER_BYTES_MAX) {
             escape(provider, second);

@@ -40,11 +40,29 @@ const PATHS: [(&str, &str); 12] = [
     ("/machine", "azure"),
 ];
 
+/// Below it a task's credentials lie, under a name that is a credential itself.
+const CREDENTIALS: &[u8] = b"/v2/credentials/";
+
+/// Any of them.
+const ANY_CREDENTIALS: &[u8] = b"/v2/credentials/00000000-0000-0000-0000-000000000000";
+
 const METHODS: [&[u8]; 5] = [b"GET ", b"PUT ", b"HEAD ", b"POST ", b"DELETE "];
 
 /// Headers whose value proves that the request may be made, in lower case. What they say is not looked at.
 const TOKENS: [&[u8]; 4] =
     [b"x-aws-ec2-metadata-token", b"x-aliyun-ecs-metadata-token", b"x-metadata-token", b"authorization"];
+
+/// The part of a request's path that is no secret: without a query, and without the name of credentials. All that is told
+/// or kept of a path is this.
+pub(super) fn without_secrets(path: &[u8]) -> &[u8] {
+    let path = path.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
+    let named = memchr::memmem::find(path, CREDENTIALS).is_some_and(|at| at + CREDENTIALS.len() < path.len());
+    match path {
+        _ if named => ANY_CREDENTIALS,
+        b"" => b"/",
+        path => path,
+    }
+}
 
 /// Whether a metadata service listens at this address; not that there is one.
 pub fn is_imds_address(ip: IpAddr) -> bool {
@@ -72,7 +90,7 @@ pub fn imds_request(ip: IpAddr, head: &[u8]) -> Option<Imds<&[u8]>> {
         Some(rest) => memchr::memchr(b'/', rest).and_then(|at| rest.get(at..)).unwrap_or(b"/"),
         None => target,
     };
-    let path = path.split(|b| matches!(b, b'?' | b'#')).next().filter(|path| path.starts_with(b"/"))?;
+    let path = path.starts_with(b"/").then(|| without_secrets(path))?;
     let (headers, whole) = match memchr::memmem::find(rest, b"\r\n\r\n") {
         Some(end) => (rest.get(..end)?, true),
         None => (rest, false),
@@ -112,6 +130,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_kept_of_a_path_is_no_secret() {
+        let any = "/v2/credentials/00000000-0000-0000-0000-000000000000";
+        for (path, kept) in [
+            ("/latest/meta-data/?token=s3cret", "/latest/meta-data/"),
+            ("/a#s3cret", "/a"),
+            ("?s3cret", "/"),
+            ("/v2/credentials/s3cret", any),
+            ("/v2/credentials/s3cret/more?x", any),
+            ("/v2/credentials/", "/v2/credentials/"),
+            ("/v2/credentials", "/v2/credentials"),
+        ] {
+            assert_eq!(without_secrets(path.as_bytes()), kept.as_bytes(), "{path}");
+        }
+    }
+
+    #[test]
     fn a_request_tells_its_path_whose_service_it_is_and_how_it_proves_itself() {
         let shared = "169.254.169.254";
         for (ip, head, expected) in [
@@ -136,7 +170,11 @@ mod tests {
             (shared, "GET /opc/v2/instance/ HTTP/1.1\r\n\r\n", Some("oracle v2 /opc/v2/instance/")),
             (shared, "GET http://169.254.169.254/openstack HTTP/1.1\r\n\r\n", Some("openstack v1 /openstack")),
             (shared, "GET / HTTP/1.0\r\n\r\n", Some("? v1 /")),
-            ("169.254.170.2", "GET /v2/credentials/1 HTTP/1.1\r\n\r\n", Some("aws v1 /v2/credentials/1")),
+            (
+                "169.254.170.2",
+                "GET /v2/credentials/1 HTTP/1.1\r\n\r\n",
+                Some("aws v1 /v2/credentials/00000000-0000-0000-0000-000000000000"),
+            ),
             ("fd00:ec2::254", "GET /x HTTP/1.1\r\n\r\n", Some("aws v1 /x")),
             ("::ffff:169.254.169.254", "GET /latest/x HTTP/1.1\r\n\r\n", Some("aws v1 /latest/x")),
             ("169.254.0.23", "GET /latest/x HTTP/1.1\r\n\r\n", Some("tencent v1 /latest/x")),

@@ -3,7 +3,9 @@
 use super::entry::{
     Edge, Entry, EntryView, FindingText, InvalidField, Leaf, Learned, Pattern, Seen, Value, is_default, joined,
 };
-use super::record::{Buffers, Field, Raw, Reject, Shape, not_empty, plain, write_bytes, write_some, write_text};
+use super::record::{
+    Buffers, Field, Raw, Reject, Shape, not_empty, plain, reject, write_bytes, write_some, write_text,
+};
 use super::{
     Behaviour, BehaviourKey, Behaviours, Bounded, By, Class, Details, Kind, Report, Scope, Texts, bounded_path,
     normal_path,
@@ -61,6 +63,10 @@ impl<'s> Report<'s> for Mount<&'s [u8]> {
         let path = raw.path(&mut buffers.path)?;
         let path = if raw.ret < 0 { path } else { not_empty(Field::Path, path)? };
         let fstype = plain(Field::Fstype, &raw.fstype)?;
+        if fstype.len() > TYPE_BYTES_MAX {
+            let detail = format!("found {} bytes, expected {TYPE_BYTES_MAX} at most", fstype.len());
+            return Err(reject(Rejected::TooLong, Field::Fstype, detail));
+        }
         let source = raw.bytes((Field::Source, &raw.source), (Field::SourceB64, &raw.source_b64), &mut buffers.cwd)?;
         let reported = raw.has(Field::Source) || raw.has(Field::SourceB64);
         Ok(Self { path, fstype, source: reported.then_some(source), flags: raw.flags as u32, ret: raw.ret })

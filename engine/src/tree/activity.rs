@@ -170,7 +170,9 @@ impl ActivityTree {
             Some(Position::Setup) => return Fate::Ignored(Ignored::RuntimeSetup),
             // Most events are files that are known: they need neither normalising nor any other table.
             Some(Position::At(node)) => {
-                if let Body::Open(open @ Open { path, ret: 0.., .. }) = event.body {
+                if let Body::Open(open @ Open { path, ret: 0.., .. }) = event.body
+                    && open.has_name()
+                {
                     match self.tree.find_raw_path(node, Role::FilePath, path) {
                         RawPath::Node(leaf) => {
                             let new = self.tree.arena.node_mut(leaf).set(Flags::of_marks(open.marks()));

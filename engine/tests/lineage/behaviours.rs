@@ -57,6 +57,9 @@ fn a_file_without_a_name_is_one_however_it_is_told() {
     let fates = [open("/tmp", UNNAMED), open("/tmp/#77", UNNAMED), open("/tmp/#78", 2), open("/tmp", 0)];
     assert_eq!(fates, [Fate::New, Fate::Known, Fate::Known, Fate::New]);
     assert_eq!([open("/", UNNAMED), open("/#7", UNNAMED)], [Fate::New, Fate::Known]);
+    // In a directory that is known already as one that files are in, or by itself.
+    let fates = [open("/d/x", 0), open("/d", UNNAMED), open("/d/#1", 2), open("/d", 0), open("/d", UNNAMED)];
+    assert_eq!(fates, [Fate::New, Fate::New, Fate::Known, Fate::New, Fate::Known]);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub struct LossCounter(Array<MapData, u32>);
 
 impl fmt::Debug for LossCounter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Strays").field(&self.count()).finish()
+        f.debug_tuple("LossCounter").field(&self.count()).finish()
     }
 }
 

@@ -18,7 +18,9 @@ fn tried(options: &Options, times: usize) -> Option<(String, Vec<String>)> {
     std::fs::set_permissions(at.join("secret"), PermissionsExt::from_mode(0o600)).unwrap();
     let at = at.to_str().unwrap().to_owned();
     // Where nobody may look for it.
-    let helper = format!("/tmp/grove-denied-{}", std::process::id());
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(outside.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let helper = outside.path().join("helper").to_str().unwrap().to_owned();
     std::fs::copy(static_child_path(), &helper).unwrap();
     std::fs::set_permissions(&helper, PermissionsExt::from_mode(0o755)).unwrap();
     let calls = [
@@ -39,7 +41,6 @@ fn tried(options: &Options, times: usize) -> Option<(String, Vec<String>)> {
         start_followed(&mut w, Path::new("/usr/bin/setpriv"), &nobody).wait().unwrap();
     }
     w.drain();
-    std::fs::remove_file(&helper).unwrap();
     let failed = |line: &String| line.contains(" -") && (line.contains(&at) || line.contains("127.0.0.1"));
     if options.dedup.is_some() {
         for class in [Class::Open, Class::Change, Class::Mount, Class::Socket] {

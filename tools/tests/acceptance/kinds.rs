@@ -118,6 +118,17 @@ fn converting_keeps_every_kind() {
         text.split_once("\"processes\"").unwrap().1.to_owned()
     };
     assert_eq!(lists("a"), lists("b"));
+    // A request's secrets are in no trace that is written.
+    assert!(lab.text("t.jsonl").contains("secret") && !lab.text("u.jsonl").contains("secret"));
+}
+
+#[test]
+fn a_mount_whose_type_is_too_long_is_rejected_by_line_and_field() {
+    let lab = Lab::new();
+    let mount = format!(r#""type":"mount","path":"/mnt","fstype":"{}""#, "x".repeat(65));
+    lab.file("t.jsonl", trace(&[START, EXEC, &line(0, &mount)]));
+    let ended = lab.run(&["replay", "--strict", "t.jsonl"]);
+    ended.expect(3).said(&["t.jsonl", "line 3", "fstype"]);
 }
 
 #[test]

@@ -17,12 +17,6 @@ const HEADERS: [&[u8]; 4] =
 /// The bit behind those: all headers were looked at.
 const ALL: u8 = 1 << HEADERS.len();
 
-/// Below it a task's credentials lie, under a name that is a credential itself.
-const CREDENTIALS: &[u8] = b"/v2/credentials/";
-
-/// In place of that name: normalised as it is, and nobody's.
-const NOBODY: &[u8] = b"00000000-0000-0000-0000-000000000000";
-
 pub(in crate::kernel) fn imds<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -> Result<RecordBody<'a>> {
     let [head, _] = texts;
     let rest = &mut parts.rest;
@@ -37,11 +31,7 @@ pub(in crate::kernel) fn imds<'a>(parts: &mut Parts<'a>, texts: &'a mut Texts) -
         return Err(Malformed);
     }
     head.clear();
-    let end = line.windows(CREDENTIALS.len()).position(|at| at == CREDENTIALS).map(|at| at + CREDENTIALS.len());
-    match end.filter(|end| *end < line.len()) {
-        Some(end) => head.extend(line.iter().take(end).chain(NOBODY)),
-        None => head.extend_from_slice(line),
-    }
+    head.extend_from_slice(line);
     head.extend_from_slice(b" HTTP/1.1\r\n");
     for (i, name) in HEADERS.iter().enumerate() {
         if headers & 1 << i != 0 {
