@@ -227,8 +227,6 @@ fn containers() {
             format!(r#"{{"ts":{at},{start},"container":"{id}"}}"#)
         };
         cost_alike(&REPLAY, &BYTES, |names| trace("", names, line));
-        // What a container was said to be is kept by the fingerprint of its id.
-        cost_alike(&REPLAY, &FINGERPRINTS, |names| trace("", names, line));
     }
 }
 
