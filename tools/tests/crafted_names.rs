@@ -20,7 +20,6 @@
 //! | `tree/cwds.rs` `known` | working directory | `working_directories` | 2.77 | 1.00 |
 //! | `tree/lineage.rs` `table` | process id | `processes` | 2.76 | 1.00 |
 //! | `shard/worker.rs` `by_id` | container id | `containers` | 3.57 | 1.00 |
-//! | `trace/watch.rs` `told` | container id, fingerprint | `containers` | 2.83 | 1.00 |
 //! | `shard/counts.rs` `images`, `shard/images.rs` `by_name` | image | `images` | 2.44 | 1.00 |
 //! | `profile/drift/programs.rs` `index` | program | `programs_that_no_profile_has` | 2.95 | 1.01 |
 //! | `trace/sysdig` `containers` | container id, fingerprint | `containers_of_a_sysdig_log` | 2.64 | 1.00 |
