@@ -22,7 +22,8 @@ const STAGES: [&[u8]; 2] = [b"runc:[", b"/runc:["];
 /// Whether a program is the runtime's by all that its path can tell: `raw` as the source gave it, `resolved` as the
 /// container sees it, if it can be resolved.
 pub(super) fn is_named_as_one(raw: &[u8], resolved: Option<&str>) -> bool {
-    if STAGES.iter().any(|stage| raw.starts_with(stage)) {
+    // Nothing but such a name: what stands behind a slash would be the program.
+    if STAGES.iter().any(|stage| raw.strip_prefix(*stage).is_some_and(|name| !name.contains(&b'/'))) {
         return true;
     }
     let Some((dir, name)) = resolved.and_then(|path| path.rsplit_once('/')) else { return false };
@@ -67,12 +68,14 @@ mod tests {
             "/usr/bin/runc/app",
             "/proc/self/exe/runc:[1:CHILD]",
             "/bin/runc:[2:INIT]",
+            "/runc:[2:INIT]/evil",
             "runc",
         ] {
             assert!(!is_named_as_one(path.as_bytes(), Some(path)), "{path}");
         }
         assert!(is_named_as_one(b"runc:[2:INIT]", None) && is_named_as_one(b"/runc:[joined]", Some("/runc:[joined]")));
         // Where it lies, what it resolves to says.
+        assert!(!is_named_as_one(b"/runc:[2:INIT]/../tmp/evil", Some("/tmp/evil")));
         assert!(!is_named_as_one(b"/usr/bin/../../tmp/runc", Some("/tmp/runc")));
         assert!(is_named_as_one(b"../usr/bin/runc", Some("/usr/bin/runc")));
         assert!(!is_named_as_one(b"runc", None));
