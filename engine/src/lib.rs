@@ -126,7 +126,7 @@
 //! - **Input cannot end the process.** Traced processes choose paths, arguments and names. Readers bound the size and
 //!   nesting of a record, tables have limits, and a panic in a worker costs its shard, not the others.
 //!
-//! No async, no network, and no unsafe code but in two files of the interner. The only thing read from the environment is
+//! No async, no network, and no unsafe code but in three files of the interner. The only thing read from the environment is
 //! the configuration, and only by [`Config::from_env`](config::Config::from_env). There is no clock: time is what events
 //! say.
 //!
